@@ -1,0 +1,96 @@
+"""tapejit: automatic differentiation on a Numba-compiled tape, with PyTorch's names.
+
+    import tapejit as tj
+
+    x = tj.arange(4.0, requires_grad=True)
+    y = 2 * tj.dot(x, x)
+    y.backward()
+    x.grad                      # tensor([ 0.,  4.,  8., 12.])
+"""
+
+from tapejit import autograd
+from tapejit.creation import (
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    is_tensor,
+    linspace,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from tapejit.dtypes import bool_, float32, float64, get_default_dtype, int8, int16, int32, int64, set_default_dtype, uint8
+from tapejit.functional import (
+    COMPARISONS,
+    FUNCTIONS,
+    LOGICAL,
+    add,
+    allclose,
+    clamp,
+    equal,
+    logsigmoid,
+    pow,
+    sub,
+    where,
+)
+from tapejit.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tapejit.indexing import cat, chunk, gather, index_select, narrow, roll, split, stack, take_along_dim, tril, triu, unbind
+from tapejit.linalg import bmm, dot, matmul, mm, mv, outer
+from tapejit.methods import attach as _attach
+from tapejit.printing import set_printoptions
+from tapejit.random import manual_seed, rand, rand_like, randint, randn, randn_like, randperm
+from tapejit.reductions import (
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    cumsum,
+    log_softmax,
+    logsumexp,
+    max,
+    mean,
+    min,
+    norm,
+    prod,
+    softmax,
+    std,
+    sum,
+    var,
+)
+from tapejit.layout import Size
+from tapejit.tensor import Tensor
+from tapejit.views import (
+    broadcast_to,
+    clone,
+    detach,
+    diagonal,
+    flatten,
+    flip,
+    permute,
+    reshape,
+    squeeze,
+    t,
+    transpose,
+    unsqueeze,
+)
+
+__version__ = "0.1.0"
+bool = bool_
+double, float, long = float64, float32, int64
+concat = concatenate = cat
+
+for _group in (FUNCTIONS, COMPARISONS, LOGICAL):
+    for _name, _function in _group.items():
+        globals().setdefault(_name, _function)
+del _group, _name, _function, _attach
+
+__all__ = sorted(name for name in globals() if not name.startswith("_"))

@@ -1,0 +1,397 @@
+"""Gradients: ``backward``, ``grad``, and the sweep as Tensors for derivatives of derivatives."""
+
+import numpy as np
+
+from tapejit import engine
+from tapejit import tape as tapes
+from tapejit.dispatch import constant, recover, wrap
+from tapejit.grad_mode import enable_grad
+from tapejit.kernels import record as R
+from tapejit.ops.table import OPS
+from tapejit.plans import plan_at
+from tapejit.tensor import _MASK, Tensor
+from tapejit.views import contiguous
+
+_address = tapes.main.address
+_main = tapes.main
+
+
+def _backward_scalar(*args):
+    global _backward_scalar
+    _backward_scalar = engine.backward_scalar
+    return _backward_scalar(*args)
+
+
+def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
+    """Compute the gradient of this tensor in the leaves of its graph and add it to their ``.grad``.
+
+    Args:
+        gradient: the vector of the vector-Jacobian product, of this tensor's shape; may be left out for one element.
+        retain_graph: keep what the graph saved, for another backward; by default True only with ``create_graph``.
+        create_graph: compute the gradients as tensors that can be differentiated again.
+        inputs: the leaves to accumulate into; by default all that the graph reaches.
+
+    Raises:
+        RuntimeError: without a graph, without ``gradient`` for several elements, or through a graph already freed.
+    """
+    if gradient is None and inputs is None and not create_graph:
+        made = _backward_scalar(_address, self._r, 1 if retain_graph else 0)
+        if made >= 0:
+            if made:
+                _attach_gradients(_main, made)
+            if _main.header[R.H_MISSING]:
+                _collect_retained(_main)
+            return
+    backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
+
+
+def _attach_gradients(tape, made):
+    """Give the leaves whose first gradient a sweep has just made their Tensors."""
+    handle = (tape.number << R.TAPE_SHIFT) | (len(tape) - made)
+    handles = tape.handles
+    for k in tape.leaves[: int(tape.header[R.H_LEAF_COUNT])].tolist():
+        if k >= 0:
+            leaf = handles[k]
+            layout = leaf._layout.packed if leaf is not None else _packed_at(tape, handle)
+            gradient = wrap(tape, handle, layout)
+            if leaf is not None:
+                leaf._grad = gradient
+            handle += 1
+
+
+def _packed_at(tape, handle):
+    from tapejit.layout import layout_at
+
+    return layout_at(int(tape.records["layout"][handle & _MASK]))
+
+
+def _collect_retained(tape):
+    """Move the adjoints that retain_grad() asked for into ``.grad``."""
+    visited = tape.order[: int(tape.header[R.H_VISITED])]
+    for k in visited[visited >= 0].tolist():
+        if tape.flags[k] & R.RETAIN and tape.adjoints[k] > 2:
+            handle = tape.handles[k]
+            gradient = _take(tape, k)
+            if handle is not None:
+                handle.grad = gradient if handle.grad is None else handle.grad + gradient
+
+
+def _take(tape, k):
+    """The kept adjoint of record ``k`` as a Tensor, None if nothing arrived."""
+    while True:
+        answer = engine.take_adjoint(tape.address, k)
+        if answer == -1:
+            return None
+        if answer >= 0:
+            return wrap(tape, answer, _packed_at(tape, answer))
+        recover_space(tape, answer)
+
+
+def recover_space(tape, answer):
+    if answer == R.RECLAIM:
+        tape._grow(2 * int(tape.header[R.H_CAPACITY]))
+    else:
+        recover(tape, answer)
+
+
+def _as_tuple(x):
+    return (x,) if isinstance(x, Tensor) else tuple(x)
+
+
+def _check_outputs(outputs, gradients, what):
+    """Seeds for the outputs: contiguous tensors, or None for ones.
+
+    Raises:
+        RuntimeError: for an output without a history, or a gradient that is missing or of the wrong shape.
+    """
+    if len(outputs) != len(gradients):
+        raise RuntimeError(f"{what} got {len(outputs)} tensors and {len(gradients)} gradients; give one for each, or None")
+    seeds = []
+    for y, g in zip(outputs, gradients, strict=True):
+        if not isinstance(y, Tensor):
+            raise TypeError(f"{what} differentiates tensors, got {type(y).__name__}")
+        if not y.requires_grad:
+            raise RuntimeError(
+                f"this tensor of shape {y.shape} does not require grad and has no grad_fn: nothing that it was computed "
+                "from has requires_grad=True, or it was computed under no_grad()"
+            )
+        if g is None:
+            if y.numel() != 1:
+                raise RuntimeError(
+                    f"grad can be implicitly created only for scalar outputs, this one has shape {y.shape}; pass "
+                    "gradient= a tensor of that shape, or reduce it first, for example with .sum()"
+                )
+        else:
+            g = g if isinstance(g, Tensor) else _tensor(g, y.dtype)
+            if g.shape != y.shape:
+                raise RuntimeError(f"the gradient has shape {g.shape}, but the output has shape {y.shape}")
+            g = g.to(y.dtype)
+        seeds.append(g)
+    return seeds
+
+
+def _tensor(data, dtype):
+    from tapejit.creation import tensor
+
+    return tensor(data, dtype=dtype)
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, *, inputs=None) -> None:
+    """``Tensor.backward`` of several tensors at once."""
+    outputs = _as_tuple(tensors)
+    gradients = (None,) * len(outputs) if grad_tensors is None else _as_tuple(grad_tensors)
+    seeds = _check_outputs(outputs, gradients, "backward()")
+    retain = create_graph if retain_graph is None else retain_graph
+    targets = None if inputs is None else _as_tuple(inputs)
+    if targets is not None:
+        if not targets:
+            raise RuntimeError("backward() got an empty list of inputs; leave inputs= out for all leaves")
+        _check_inputs(targets)
+    if create_graph:
+        _backward_recorded(outputs, seeds, targets, retain)
+        return
+    tape = outputs[0]._tape()
+    _same_tape(tape, (*outputs, *(targets or ())))
+    made = _sweep(tape, outputs, seeds, targets, retain, to_leaves=targets is None)
+    if targets is None:
+        _attach_gradients(tape, made)
+        if tape.header[R.H_MISSING]:
+            _collect_retained(tape)
+        return
+    for x in dict.fromkeys(targets):
+        gradient = _take(tape, x._r & _MASK)
+        if gradient is not None:
+            x.grad = gradient if x.grad is None else x.grad + gradient
+
+
+def _check_inputs(inputs):
+    for x in inputs:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"inputs must be tensors, got {type(x).__name__}")
+        if not x.requires_grad:
+            raise RuntimeError(f"one of the inputs (shape {x.shape}) does not require grad; call x.requires_grad_() first")
+
+
+def _same_tape(tape, tensors):
+    if any(t._tape() is not tape for t in tensors):
+        raise RuntimeError("outputs and inputs must have been computed in one thread")
+
+
+def _numbers(tensors):
+    return np.array([t._r & _MASK for t in tensors], dtype=np.int64)
+
+
+def _sweep(tape, outputs, seeds, inputs, retain, to_leaves):
+    """Run the compiled sweep; returns the number of gradient records made."""
+    seeds = [None if s is None else contiguous(s) for s in seeds]
+    while True:
+        roots = _numbers(outputs)
+        wanted = _numbers(inputs or ())
+        answer = engine.prepare(
+            tape.address, roots.ctypes.data, len(roots), wanted.ctypes.data if len(wanted) else 0, len(wanted)
+        )
+        if answer == 0:
+            break
+        recover(tape, answer)
+    for k, seed in zip(roots.tolist(), seeds, strict=True):
+        if tape.adjoints[k] >= 2:
+            engine.give_seed(tape.address, k, 0 if seed is None else seed.data_ptr())
+    return engine.run(tape.address, int(bool(retain)), int(to_leaves))
+
+
+def grad(
+    outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=None, materialize_grads=False
+) -> tuple:
+    """The gradients of the outputs in the inputs, as a tuple with one tensor per input; ``.grad`` stays as it is.
+
+    Args:
+        outputs: the tensor or tensors to differentiate.
+        inputs: the tensor or tensors in which to differentiate; they need not be leaves.
+        grad_outputs: the vector of the vector-Jacobian product for each output; None for outputs of one element.
+        retain_graph: keep the graph for another use; by default True only with ``create_graph``.
+        create_graph: make the gradients differentiable themselves.
+        allow_unused: give None for an input that the outputs do not depend on, instead of raising.
+        materialize_grads: give zeros instead of None.
+
+    Raises:
+        RuntimeError: for an input that was not used, and as ``Tensor.backward``.
+    """
+    outputs, inputs = _as_tuple(outputs), _as_tuple(inputs)
+    gradients = (None,) * len(outputs) if grad_outputs is None else _as_tuple(grad_outputs)
+    seeds = _check_outputs(outputs, gradients, "grad()")
+    if not inputs:
+        raise RuntimeError("grad() needs at least one input")
+    _check_inputs(inputs)
+    retain = create_graph if retain_graph is None else retain_graph
+    if create_graph:
+        found = _swept_as_tensors(outputs, seeds, inputs, retain)
+        results = [found.get(x._r & _MASK) for x in inputs]
+    else:
+        tape = outputs[0]._tape()
+        _same_tape(tape, (*outputs, *inputs))
+        unused = allow_unused or materialize_grads
+        if not unused:
+            _check_reached(tape, outputs, inputs)
+        _sweep(tape, outputs, seeds, inputs, retain, to_leaves=False)
+        unique = {x._r & _MASK: x for x in inputs}
+        taken = {id(x): _take(tape, x._r & _MASK) for x in unique.values()}
+        results = [taken.get(id(unique.get(x._r & _MASK, x))) for x in inputs]
+    for i, (x, result) in enumerate(zip(inputs, results, strict=True)):
+        if result is None:
+            if materialize_grads:
+                results[i] = _tensor(np.zeros(x.shape), x.dtype)
+            elif not allow_unused:
+                raise _unused(i, x)
+    return tuple(results)
+
+
+def _unused(i, x):
+    return RuntimeError(
+        f"input {i} (shape {x.shape}) was not used in the graph of the outputs; pass allow_unused=True to get None for it"
+    )
+
+
+def _check_reached(tape, outputs, inputs):
+    """Refuse unused inputs before the sweep consumes the graph."""
+    order, leaves = _plan_sweep(tape, outputs)
+    reached = {*order, *leaves}
+    for i, x in enumerate(inputs):
+        if x._r & _MASK not in reached:
+            raise _unused(i, x)
+
+
+def _plan_sweep(tape, outputs, inputs=()):
+    """What a sweep would visit: (records from the outputs down, leaves); only the wanted ones when there are inputs."""
+    while True:
+        roots, wanted = _numbers(outputs), _numbers(inputs)
+        answer = engine.prepare(
+            tape.address, roots.ctypes.data, len(roots), wanted.ctypes.data if len(wanted) else 0, len(wanted)
+        )
+        if answer == 0:
+            break
+        recover(tape, answer)
+    order = tape.order[: int(tape.header[R.H_VISITED])].copy()
+    leaves = tape.leaves[: int(tape.header[R.H_LEAF_COUNT])].copy()
+    order, leaves = order[tape.adjoints[order] >= 2].tolist(), leaves[tape.adjoints[leaves] >= 2].tolist()
+    engine.forget(tape.address)
+    return order, leaves
+
+
+# The sweep as Tensors
+
+
+class RecordView:
+    """What a rule on Tensors may ask of the record it differentiates."""
+
+    __slots__ = ("imm", "plan", "shape")
+
+    def __init__(self, tape, k, layout):
+        row = tape.records[k]
+        self.plan = plan_at(int(row["plan"])) if row["plan"] else None
+        self.imm = float(row["imm"])
+        self.shape = layout.shape
+
+    @property
+    def strides(self):
+        from tapejit.layout import packed_strides
+
+        return self.plan.strides if self.plan else packed_strides(self.shape)
+
+
+def handle_of(tape, k) -> Tensor:
+    """The Tensor of a record, made anew if the user has let go of it."""
+    t = tape.handles[k]
+    if t is None:
+        from tapejit.layout import layout_at
+
+        t = object.__new__(Tensor)
+        t._r = (tape.number << R.TAPE_SHIFT) | k
+        t._layout = layout_at(int(tape.records["layout"][k]))
+        tape.handles[k] = t
+        tape.flags[k] &= ~R.DEAD
+    return t
+
+
+def _operands(tape, k):
+    """The operands of a record as rules take them: Tensors, floats for immediates, None where there is none."""
+    row = tape.records[k]
+    flags = int(row["flags"])
+    operands = []
+    for name, scalar in (("a", R.SCALAR_A), ("b", R.SCALAR_B), ("c", R.SCALAR_C)):
+        if flags & scalar:
+            imm = row["imm"]
+            if handle_of(tape, k)._layout.dtype.code == R.F32:
+                imm = tape.records[k : k + 1].view(np.uint8)[R.IMM : R.IMM + 4].view(np.float32)[0]
+            operands.append(float(imm))
+        else:
+            o = int(row[name])
+            operands.append(handle_of(tape, o) if o >= 0 else None)
+    return operands
+
+
+def sum_to(t: Tensor, shape) -> Tensor:
+    """Sum what broadcasting repeated, so that the result has ``shape``."""
+    if t.shape == shape:
+        return t
+    lead = t.ndim - len(shape)
+    dims = (*range(lead), *(d + lead for d, s in enumerate(shape) if s == 1 and t.shape[d + lead] != 1))
+    t = t.sum(dims, keepdim=True) if dims else t
+    return t.reshape(shape)
+
+
+def _contributions(tape, k, g, wanted):
+    """Pairs (operand's Tensor, its contribution) of one record."""
+    op = OPS[int(tape.ops[k])]
+    operands = _operands(tape, k)
+    out = handle_of(tape, k)
+    for j, rule in enumerate(op.rules):
+        x = operands[j]
+        if rule is None or not isinstance(x, Tensor) or not x.requires_grad or x not in wanted:
+            continue
+        if op.elementwise:
+            known = {"g": g, "out": out, **dict(zip("xyz", operands, strict=True))}
+            part = rule(*(known[name] for name in ("g", *op.needs[j])))
+            if not isinstance(part, Tensor):
+                continue
+            part = sum_to(part, x.shape)
+        else:
+            part = rule(RecordView(tape, k, out._layout), g, *operands, out)
+        yield x, part
+
+
+def _swept_as_tensors(outputs, seeds, inputs, retain) -> dict:
+    """The sweep by the op table's rules on Tensors: record number of each input -> its gradient."""
+    tape = outputs[0]._tape()
+    _same_tape(tape, (*outputs, *inputs))
+    order, leaves = _plan_sweep(tape, outputs, inputs)
+    nodes = [handle_of(tape, k) for k in order]  # the handles keep the records; their numbers may change below
+    wanted = {*nodes, *(handle_of(tape, k) for k in leaves)}
+    adjoints = {}
+    with enable_grad():
+        for y, seed in zip(outputs, seeds, strict=True):
+            seed = constant(1.0, y._layout.packed) if seed is None else seed
+            adjoints[y] = adjoints[y] + seed if y in adjoints else seed
+        for node in nodes:
+            g = adjoints.get(node)
+            if g is None:
+                continue
+            for x, part in _contributions(tape, node._r & _MASK, g, wanted):
+                adjoints[x] = adjoints[x] + part if x in adjoints else part
+    if not retain:
+        for node in nodes:
+            if OPS[int(tape.ops[node._r & _MASK])].saved and node not in inputs:
+                tape.flags[node._r & _MASK] |= R.FREED
+    return {x._r & _MASK: adjoints.get(x) for x in inputs}
+
+
+def _backward_recorded(outputs, seeds, targets, retain):
+    """``backward(create_graph=True)``: leaves get gradients that have a history themselves."""
+    tape = outputs[0]._tape()
+    if targets is None:
+        order, leaves = _plan_sweep(tape, outputs)
+        targets = [handle_of(tape, k) for k in leaves]
+        targets += [handle_of(tape, k) for k in order if tape.flags[k] & R.RETAIN]
+    found = _swept_as_tensors(outputs, seeds, targets, retain)
+    for x, gradient in zip(targets, [found[x._r & _MASK] for x in targets], strict=True):
+        if gradient is not None:
+            x.grad = gradient if x.grad is None else x.grad + gradient

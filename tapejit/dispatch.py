@@ -1,0 +1,310 @@
+"""From a Python-level operation to a record.
+
+The common case, tensors of one layout on the main thread's tape, is one compiled call: ``unary``, ``binary`` and
+``scalar`` below. Everything else (broadcasting, promotion, other threads, recording, a full tape, a kernel not
+compiled yet) takes ``apply``.
+"""
+
+from numbers import Number
+
+import numpy as np
+
+from tapejit import dtypes, engine, errors
+from tapejit import tape as tapes
+from tapejit.kernels import record as R
+from tapejit.layout import Layout, layout_of
+from tapejit.ops.expr import Expr
+from tapejit.plans import cached, elementwise_plan
+from tapejit.tensor import Tensor
+
+_new = Tensor.__new__
+_main = tapes.main
+_address = _main.address
+_register = _main.handles.append
+
+
+def wrap(tape, handle: int, layout: Layout) -> Tensor:
+    """The Tensor for a record just made."""
+    t = _new(Tensor)
+    t._r = handle
+    t._layout = layout
+    tape.handles.append(t)
+    return t
+
+
+def recover(tape, answer: int) -> None:
+    """Do what a negative answer of the engine asks for, so that the call can be made again.
+
+    Raises:
+        RuntimeError: for an answer that only the user can act on.
+        MemoryError: when the heap is exhausted.
+    """
+    if answer == R.RECLAIM:
+        tape.reclaim()
+    elif answer == R.COMPILE:
+        engine.compile_slot(int(tape.header[R.H_MISSING]))
+    elif answer == R.NO_MEMORY:
+        raise MemoryError("tapejit: no memory for the result; free tensors, or use smaller batches")
+    else:
+        errors.raise_for_graph(tape, answer)
+
+
+def emit(op, layout, a=None, b=None, c=None, *, plan=0, imm=0.0, flags=0) -> Tensor:
+    """Append a record for an op whose result has ``layout``, run its kernel, and return the result."""
+    tape = tapes.thread.stack[-1]
+    a, b, c = (x if x is None or x._r >> R.TAPE_SHIFT == tape.number else tapes.bring(tape, x) for x in (a, b, c))
+    while True:
+        answer = engine.general(
+            tape.address,
+            op.code,
+            flags,
+            -1 if a is None else a._r,
+            -1 if b is None else b._r,
+            -1 if c is None else c._r,
+            layout.address,
+            plan,
+            imm,
+        )
+        if answer >= 0:
+            return wrap(tape, answer, layout)
+        recover(tape, answer)
+
+
+def emit_view(op, x, layout, offset=0, *, plan=0, start=0, flags=0) -> Tensor:
+    """A tensor that shares the memory of ``x``, ``offset`` elements further on; op 0 cuts it from the graph."""
+    tape = tapes.thread.stack[-1]
+    if x._r >> R.TAPE_SHIFT != tape.number:
+        x = tapes.bring(tape, x)
+    offset *= layout.dtype.itemsize
+    while True:
+        answer = engine.view(tape.address, op.code, x._r, layout.address, plan, offset, start, flags)
+        if answer >= 0:
+            return wrap(tape, answer, layout)
+        recover(tape, answer)
+
+
+def empty(layout, flags=0) -> Tensor:
+    """A tensor without a history whose elements are undefined."""
+    tape = tapes.thread.stack[-1]
+    while True:
+        answer = engine.value(tape.address, layout.address, flags)
+        if answer >= 0:
+            return wrap(tape, answer, layout)
+        recover(tape, answer)
+
+
+def constant(number, layout, flags=0) -> Tensor:
+    """A float tensor filled with a number."""
+    tape = tapes.thread.stack[-1]
+    while True:
+        answer = engine.constant(tape.address, layout.address, flags, number)
+        if answer >= 0:
+            return wrap(tape, answer, layout)
+        recover(tape, answer)
+
+
+def share(array: np.ndarray, layout: Layout, flags=0) -> Tensor:
+    """A tensor over the memory of a NumPy array, which is kept alive."""
+    tape = tapes.thread.stack[-1]
+    address = array.__array_interface__["data"][0]
+    while True:
+        answer = engine.external(tape.address, layout.address, address, flags | R.EXTERNAL)
+        if answer >= 0:
+            tape.kept_alive.setdefault(address, []).append(array)
+            return wrap(tape, answer, layout)
+        recover(tape, answer)
+
+
+def from_array(array, dtype=None, *, copy=True) -> Tensor:
+    """A tensor from anything NumPy understands.
+
+    Raises:
+        TypeError: if the elements are not numbers that tensors can hold.
+    """
+    array = np.asarray(array)
+    dtype = dtypes.as_dtype(array.dtype) if dtype is None else dtype
+    shared = not copy and array.dtype == dtype.numpy and array.dtype.isnative
+    if shared and all(s % array.itemsize == 0 for s in array.strides):
+        strides = tuple(s // array.itemsize for s in array.strides)
+        return share(array, layout_of(array.shape, dtype, strides))
+    t = empty(layout_of(array.shape, dtype))
+    t._array()[...] = array
+    return t
+
+
+# Elementwise ops
+
+
+def _operand(op, x):
+    """A Tensor, or a Python float for an immediate."""
+    if isinstance(x, Tensor):
+        return x
+    if isinstance(x, (np.ndarray, np.generic)):
+        return from_array(x, copy=False)
+    if isinstance(x, Number) and not isinstance(x, complex):
+        return x
+    raise TypeError(
+        f"{op.name}() takes tensors, NumPy arrays and numbers, got {type(x).__name__}: convert it with tapejit.tensor(...)"
+    )
+
+
+def result_dtype(operands) -> dtypes.DType:
+    """PyTorch's promotion over tensors and Python numbers."""
+    kinds = []
+    for x in operands:
+        if isinstance(x, Tensor):
+            kinds.append((x._layout.dtype, 2 if x._layout.ndim else 1))
+        else:
+            kinds.append((dtypes.as_dtype(bool if isinstance(x, bool) else int if isinstance(x, int) else float), 0))
+    return dtypes.promote(*kinds)
+
+
+def apply(op, *operands) -> Tensor:
+    """An elementwise op of any operands: tensors, arrays, numbers; broadcast and promoted."""
+    if any(isinstance(x, Expr) for x in operands):
+        return op(*operands)
+    operands = [_operand(op, x) for x in operands]
+    values = operands[1:] if op.condition else operands
+    if not any(isinstance(x, Tensor) for x in operands):
+        operands = [from_array(np.asarray(x)) for x in operands]
+        values = operands[1:] if op.condition else operands
+    dtype = result_dtype(values)
+    if not dtype.is_floating_point:
+        if op.ufunc is not None and not (dtype is dtypes.bool_ and op.ufunc in (np.subtract, np.negative)):
+            arrays = [x._array() if isinstance(x, Tensor) else x for x in operands]
+            return from_array(op.ufunc(*arrays))
+        if op.condition:
+            arrays = [x._array() if isinstance(x, Tensor) else x for x in operands]
+            return from_array(np.where(*arrays))
+        dtype = dtypes.get_default_dtype()
+    if op.condition:
+        operands = [as_condition(operands[0]), *(as_float(x, dtype) for x in operands[1:])]
+    else:
+        operands = [as_float(x, dtype) for x in operands]
+    return apply_floats(op, dtype, operands)
+
+
+def as_condition(x) -> Tensor:
+    """A bool tensor, from a tensor or a bool.
+
+    Raises:
+        TypeError: for a tensor of another dtype.
+    """
+    if not isinstance(x, Tensor):
+        return from_array(np.asarray(x, dtype=bool))
+    if x._layout.dtype is not dtypes.bool_:
+        raise TypeError(f"a condition must be a bool tensor, got {x.dtype}: compare it, for example x != 0")
+    return x
+
+
+def as_float(x, dtype):
+    """A tensor of the dtype, a number as it is."""
+    if not isinstance(x, Tensor) or x._layout.dtype is dtype:
+        return x
+    return x.to(dtype)
+
+
+def apply_floats(op, dtype, operands) -> Tensor:
+    """An elementwise op once every tensor has the result's dtype; at most one number becomes the immediate."""
+    flags, imm, tensors = 0, 0.0, []
+    for j, x in enumerate(operands):
+        if isinstance(x, Tensor):
+            tensors.append(x)
+        elif not flags:
+            flags, imm = R.SCALAR_A << j, float(x)
+            tensors.append(None)
+        else:
+            tensors.append(constant(float(x), layout_of((), dtype)))
+    layouts = tuple(None if t is None else t._layout for t in tensors)
+    plan = cached((op.condition, dtype, *layouts), lambda: elementwise_plan(dtype, *layouts))
+    return emit(op, plan.layout, *tensors, plan=plan.address, imm=imm, flags=flags)
+
+
+# The fast path. The stubs load the compiled entry points on the first call and put them in their own place.
+
+
+def _unary(*args):
+    global _unary
+    _unary = engine.unary
+    return _unary(*args)
+
+
+def _binary(*args):
+    global _binary
+    _binary = engine.binary
+    return _binary(*args)
+
+
+def _scalar(*args):
+    global _scalar
+    _scalar = engine.scalar
+    return _scalar(*args)
+
+
+def unary_function(op):
+    """The public function of an elementwise op with one operand."""
+    code = op.code
+
+    def function(x):
+        if x.__class__ is Tensor:
+            r = _unary(_address, code, x._r)
+            if r >= 0:
+                t = _new(Tensor)
+                t._r = r
+                t._layout = x._layout
+                _register(t)
+                return t
+        return apply(op, x)
+
+    return function
+
+
+def binary_method(op, number_op=None):
+    """An operator method of Tensor, ``x * y``; ``number_op(x, number)`` may handle numbers by another op."""
+    code = op.code
+
+    def method(self, other):
+        if other.__class__ is Tensor:
+            r = _binary(_address, code, self._r, other._r)
+        elif other.__class__ is float or other.__class__ is int:
+            if number_op is not None:
+                return number_op(self, other)
+            r = _scalar(_address, code, self._r, other, 0)
+        elif isinstance(other, (Number, np.ndarray, Tensor, np.generic)) and not isinstance(other, complex):
+            return apply(op, self, other)
+        else:
+            return NotImplemented
+        if r >= 0:
+            t = _new(Tensor)
+            t._r = r
+            t._layout = self._layout
+            _register(t)
+            return t
+        return apply(op, self, other)
+
+    return method
+
+
+def reflected_method(op):
+    """The reflected operator method, ``2 * x``."""
+    code = op.code
+
+    def method(self, other):
+        if other.__class__ is float or other.__class__ is int:
+            r = _scalar(_address, code, self._r, other, 1)
+            if r >= 0:
+                t = _new(Tensor)
+                t._r = r
+                t._layout = self._layout
+                _register(t)
+                return t
+            return apply(op, other, self)
+        if isinstance(other, (Number, np.ndarray, np.generic)) and not isinstance(other, complex):
+            return apply(op, other, self)
+        return NotImplemented
+
+    return method
+
+
+def is_number(x) -> bool:
+    return isinstance(x, Number) and not isinstance(x, complex)

@@ -1,0 +1,89 @@
+"""Element types: PyTorch's names over NumPy's dtypes."""
+
+import numpy as np
+
+
+class DType:
+    """An element type. ``code`` is its number on the tape: 0 and 1 are the differentiable ones."""
+
+    __slots__ = ("code", "is_floating_point", "name", "numpy")
+
+    def __init__(self, name, code):
+        self.name = name
+        self.numpy = np.dtype(name)
+        self.code = code
+        self.is_floating_point = self.numpy.kind == "f"
+
+    def __repr__(self):
+        return f"tapejit.{self.name}"
+
+    @property
+    def itemsize(self) -> int:
+        return self.numpy.itemsize
+
+    def __reduce__(self):
+        return as_dtype, (self.name,)
+
+
+float64, float32, int64, int32, int16, int8, uint8, bool_ = ALL = tuple(
+    DType(name, code)
+    for code, name in enumerate(("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "bool"))
+)
+_BY_NUMPY = {d.numpy: d for d in ALL}
+_default = float64
+
+
+def as_dtype(dtype) -> DType:
+    """The DType for a DType, a NumPy dtype or its name, or one of float, int, bool.
+
+    Raises:
+        TypeError: for a type that tensors cannot have.
+    """
+    if isinstance(dtype, DType):
+        return dtype
+    if dtype is float:
+        return _default
+    if dtype is int:
+        return int64
+    if dtype is bool:
+        return bool_
+    try:
+        return _BY_NUMPY[np.dtype(dtype)]
+    except (KeyError, TypeError):
+        names = ", ".join(d.name for d in ALL)
+        raise TypeError(f"dtype {dtype!r} is not supported; use one of {names}") from None
+
+
+def get_default_dtype() -> DType:
+    """The dtype of tensors made from Python floats: float64, unless ``set_default_dtype`` said otherwise."""
+    return _default
+
+
+def set_default_dtype(dtype) -> None:
+    """Make float64 or float32 the dtype of tensors made from Python floats.
+
+    Raises:
+        TypeError: if the dtype is not a floating-point one.
+    """
+    global _default
+    dtype = as_dtype(dtype)
+    if not dtype.is_floating_point:
+        raise TypeError(f"the default dtype must be float64 or float32, got {dtype}")
+    _default = dtype
+
+
+def promote(*operands) -> DType:
+    """The dtype of a result: PyTorch's rule. Each operand is (dtype, rank), rank 2 for a tensor with dimensions, 1 for
+    one without, 0 for a Python number; a lower rank counts only if its kind (bool, integer, float) is higher.
+    """
+    result, result_rank = None, 0
+    for dtype, rank in sorted(operands, key=lambda operand: -operand[1]):
+        if result is None or _kind(dtype) > _kind(result):
+            result, result_rank = dtype, rank
+        elif _kind(dtype) == _kind(result) and rank == result_rank:
+            result = _BY_NUMPY[np.promote_types(result.numpy, dtype.numpy)]
+    return result
+
+
+def _kind(dtype) -> int:
+    return {"b": 0, "i": 1, "u": 1, "f": 2}[dtype.numpy.kind]

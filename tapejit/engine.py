@@ -1,0 +1,82 @@
+"""The compiled engine: the jitted core loaded on first use, and the table of kernels filled as ops are met.
+
+Functions of the core are called through their compiled entry points, which skips the dispatcher (71 ns against 151).
+"""
+
+import numpy as np
+from numba.core import types
+
+from tapejit.kernels import record as R
+from tapejit.ops.table import OPS, VALUES
+
+_MAX_OPS = 512
+kernel_table = np.zeros(_MAX_OPS * R.KERNELS_PER_OP, dtype=np.int64)
+traits_table = np.zeros(_MAX_OPS, dtype=np.int64)
+_compiled = {}  # slot -> cfunc object, which owns the machine code
+
+
+def compile_slot(slot: int) -> None:
+    """Compile, or load from the disk cache, the kernel of one slot of the table."""
+    from tapejit.kernels.elementwise import elementwise_kernel
+    from tapejit.kernels.structured import structured_kernel
+
+    op = OPS[slot // R.KERNELS_PER_OP]
+    if op.alias_of is not None:
+        twin = slot + (op.alias_of.code - op.code) * R.KERNELS_PER_OP
+        if not kernel_table[twin]:
+            compile_slot(twin)
+        kernel_table[slot] = kernel_table[twin]
+        return
+    dtype, which = divmod(slot % R.KERNELS_PER_OP, 4)
+    build = elementwise_kernel if op.elementwise else structured_kernel
+    _compiled[slot] = build(op, which, dtype)
+    kernel_table[slot] = _compiled[slot].address
+
+
+def set_traits(op) -> None:
+    """Write what the sweep must know about an op into the traits table."""
+    word = 0
+    for j, needs in enumerate(op.needs):
+        word |= sum(1 << (4 * j + i) for i, name in enumerate(VALUES) if name in needs)
+        word |= (R.T_IDENTITY << j) if op.is_identity(j) else 0
+    word |= R.T_ELEMENTWISE if op.elementwise else 0
+    word |= R.T_CONDITION if op.condition else 0
+    word |= R.T_SCATTER if op.scatter else 0
+    word |= R.T_ERASE if op.erase else 0
+    traits_table[op.code] = word
+
+
+def _compile(function, *arguments):
+    function.enable_caching()
+    signature = tuple(arguments)
+    function.compile(signature)
+    return function.overloads[signature].entry_point
+
+
+_NAMES = {
+    "append": "unary binary scalar general value constant external view item changed overwrite settle set_flags",
+    "sweep": "prepare give_seed run take_adjoint backward_scalar forget",
+    "reclaim": "reclaim",
+}
+_FLOATS = {"scalar": (3,), "general": (8,), "constant": (3,)}  # the positions of float64 arguments
+
+
+def load(name):
+    """The entry point of a core function, compiled or loaded from the cache."""
+    import importlib
+
+    for module, names in _NAMES.items():
+        if name in names.split():
+            function = getattr(importlib.import_module(f"tapejit.kernels.{module}"), name)
+            count = function.py_func.__code__.co_argcount
+            floats = _FLOATS.get(name, ())
+            return _compile(function, *(types.float64 if i in floats else types.int64 for i in range(count)))
+    raise AttributeError(f"module 'tapejit.engine' has no attribute {name!r}")
+
+
+def __getattr__(name):
+    """Core functions are loaded when they are first asked for, and then are plain globals of this module."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    globals()[name] = entry = load(name)
+    return entry

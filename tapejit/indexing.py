@@ -1,0 +1,346 @@
+"""Indexing, and putting tensors together and apart.
+
+Basic keys (integers, slices, None, ...) give views; integer arrays and boolean masks gather by flat indices, which
+NumPy works out from the same key.
+"""
+
+import itertools
+
+import numpy as np
+
+from tapejit import dtypes
+from tapejit.dispatch import as_float, emit, empty, from_array, result_dtype
+from tapejit.inplace import assign
+from tapejit.layout import layout_of, packed_strides
+from tapejit.ops import structured as ops
+from tapejit.plans import cached, strided_plan
+from tapejit.tensor import Tensor
+from tapejit.views import _dim, contiguous, reshape, view_of
+
+
+_SELECT, _SLICE = ops.VIEWS["Select"], ops.VIEWS["Slice"]
+
+
+def _is_basic(key) -> bool:
+    return key is None or key is Ellipsis or (isinstance(key, (slice, int, np.integer)) and not isinstance(key, bool))
+
+
+def _plain_key(part):
+    """A part of a key as NumPy knows it."""
+    if isinstance(part, Tensor):
+        if part.dtype.is_floating_point:
+            raise IndexError(f"tensors used as indices must be integer or bool, got {part.dtype}; use .to(tapejit.int64)")
+        return part.item() if part.ndim == 0 and part.dtype is not dtypes.bool_ else part._array()
+    if isinstance(part, slice):
+        ends = (part.start, part.stop, part.step)
+        return slice(*(e.item() if isinstance(e, Tensor) else e for e in ends))
+    return part
+
+
+def _check_steps(key):
+    for part in key:
+        if isinstance(part, slice) and part.step is not None and part.step < 1:
+            raise ValueError(f"slices of tensors need a step of at least 1, got {part.step}; use flip()")
+
+
+def _probe(layout, strides, key):
+    """Shape, strides and first element of a basic key, found by NumPy on an array without elements of its own."""
+    base = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), layout.shape, strides)
+    seen = base[key if Ellipsis in key else (*key, Ellipsis)]  # with an ellipsis NumPy gives a view, never a scalar
+    begin = seen.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+    return seen.shape, seen.strides, begin if seen.size else 0
+
+
+def _basic(x: Tensor, key) -> Tensor:
+    """The view that a basic key selects."""
+    layout = x._layout
+    if len(key) == 1 and layout.ndim:
+        fast = _leading(layout, key[0])
+        if fast is not None:
+            shape, rest, begin = fast
+            memory = layout.strides[-len(rest) :] if rest else ()
+            logical = rest
+            first = begin * (packed_strides(layout.shape)[0])
+            op = _SELECT if key[0].__class__ is int else _SLICE
+            return view_of(x, shape, memory, logical, begin * layout.strides[0], first, op)
+    _check_steps(key)
+    try:
+        shape, memory, offset = _probe(layout, layout.strides, key)
+        if layout.contiguous:
+            return view_of(x, shape, memory, memory, offset, offset, _SLICE)
+        _, logical, start = _probe(layout, packed_strides(layout.shape), key)
+    except IndexError as error:
+        raise IndexError(f"{error} (tensor of shape {layout.shape})") from None
+    return view_of(x, shape, memory, logical, offset, start, _SLICE)
+
+
+def _leading(layout, part):
+    """The commonest keys without NumPy's help: one integer or a slice of step 1 over the first dimension."""
+    size = layout.shape[0]
+    if part.__class__ is int:
+        if not -size <= part < size:
+            raise IndexError(f"index {part} is out of range for dimension 0 of size {size} (tensor of shape {layout.shape})")
+        return layout.shape[1:], packed_strides(layout.shape)[1:], part % size
+    if part.__class__ is slice and part.step is None:
+        start, stop, _ = part.indices(size)
+        length = max(0, stop - start)
+        return (length, *layout.shape[1:]), packed_strides(layout.shape), start if length else 0
+    return None
+
+
+def flat_indices(layout, key) -> np.ndarray:
+    """The positions in the flattened tensor that a key selects, in the shape of the result.
+
+    Raises:
+        IndexError: if the key does not fit the shape.
+    """
+    return select(np.arange(layout.n).reshape(layout.shape), key)
+
+
+def select(array: np.ndarray, key) -> np.ndarray:
+    """``array[key]`` by PyTorch's rule for mixed keys: the basic parts first, then the arrays on what they left.
+
+    Raises:
+        IndexError: if the key does not fit the shape.
+    """
+    basic, rest = [], []
+    for part in key:
+        if isinstance(part, np.ndarray):
+            taken = part.ndim if part.dtype == bool else 1
+            basic += [slice(None)] * taken
+            rest.append(part)
+        else:
+            basic.append(part)
+            if part is Ellipsis:
+                used = sum(k.ndim if isinstance(k, np.ndarray) and k.dtype == bool else k is not None for k in key) - 1
+                rest += [slice(None)] * (array.ndim - used)
+            elif part is None or isinstance(part, slice):
+                rest.append(slice(None))
+    try:
+        return array[tuple(basic)][tuple(rest)]
+    except IndexError as error:
+        raise IndexError(f"{error} (tensor of shape {array.shape})") from None
+
+
+def getitem(x: Tensor, key) -> Tensor:
+    """``x[key]``: a view for integers, slices, None and ...; a copy for integer arrays and boolean masks."""
+    if not isinstance(key, tuple):
+        key = (np.asarray(key),) if isinstance(key, list) else (key,)
+    if all(map(_is_basic, key)):
+        return _basic(x, key)
+    key = tuple(_plain_key(np.asarray(k) if isinstance(k, list) else k) for k in key)
+    if all(map(_is_basic, key)):
+        return _basic(x, key)
+    _check_steps(key)
+    if not x.requires_grad:
+        return from_array(select(x._array(), key))
+    return take_flat(x, from_array(flat_indices(x._layout, key)), None)
+
+
+def take_flat(x: Tensor, indices: Tensor, shape) -> Tensor:
+    """Elements of the flattened ``x``, in the shape of ``indices`` (or ``shape``)."""
+    layout = layout_of(indices.shape if shape is None else shape, x.dtype)
+    return emit(ops.take, layout, contiguous(x), contiguous(indices))
+
+
+def scatter_add_flat(x: Tensor, indices: Tensor, shape) -> Tensor:
+    """Zeros of a shape with the elements of ``x`` added at flat indices."""
+    return emit(ops.scatter_add, layout_of(shape, x.dtype), contiguous(x), contiguous(indices), imm=float(x.numel()))
+
+
+def put_flat(x: Tensor, values: Tensor, indices: Tensor) -> Tensor:
+    """A copy of ``x`` with ``values`` at flat indices."""
+    x, values = contiguous(x), contiguous(values)
+    return emit(ops.put, x._layout, x, values, indices, imm=float(values.numel()))
+
+
+def place(x: Tensor, values: Tensor, plan, start) -> Tensor:
+    """A copy of ``x`` with ``values`` in a strided region."""
+    x = contiguous(x)
+    return emit(ops.place, x._layout, x, contiguous(values), plan=plan.address, imm=float(start))
+
+
+def setitem(x: Tensor, key, value) -> None:
+    """``x[key] = value``: in place, with the gradient flowing to ``value`` and to what is left of ``x``."""
+    if not isinstance(key, tuple):
+        key = (np.asarray(key),) if isinstance(key, list) else (key,)
+    key = tuple(_plain_key(np.asarray(k) if isinstance(k, list) else k) for k in key)
+    _check_steps(key)
+    basic = all(map(_is_basic, key))
+
+    def put(base, values):
+        layout = base._layout
+        if basic:
+            shape, strides, start = _probe(layout, packed_strides(layout.shape), key)
+            plan = cached(("view", shape, strides), lambda: strided_plan(shape, strides, None))
+            return place(base, values, plan, start)
+        return put_flat(base, values, from_array(flat_indices(layout, key)))
+
+    assign(x, key, value, put)
+
+
+# Gathering along a dimension
+
+
+def _along_indices(x, dim, index, name):
+    if not isinstance(index, Tensor) or index.dtype.is_floating_point:
+        raise RuntimeError(f"{name}() needs an integer tensor as index")
+    d = _dim(dim, x.ndim)
+    if index.ndim != x.ndim or any(i > s for k, (i, s) in enumerate(zip(index.shape, x.shape, strict=True)) if k != d):
+        raise RuntimeError(f"{name}() needs an index that fits shape {x.shape} outside dimension {d}, got {index.shape}")
+    picked = index._array()
+    size = x.shape[d] if x.ndim else 1
+    if picked.size and (picked.min() < 0 or picked.max() >= size):
+        raise IndexError(f"{name}() index out of range for dimension {d} of size {size}")
+    if not x.ndim:
+        return from_array(np.zeros((), np.int64))
+    strides = packed_strides(x.shape)
+    flat = picked * strides[d]
+    for k, size in enumerate(index.shape):
+        if k != d:
+            flat = flat + np.arange(size).reshape([-1 if j == k else 1 for j in range(x.ndim)]) * strides[k]
+    return from_array(np.ascontiguousarray(flat, dtype=np.int64))
+
+
+def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """``out[i][j] = x[index[i][j]][j]`` for dim 0, and so on."""
+    indices = _along_indices(x, dim, index, "gather")
+    if not x.dtype.is_floating_point:
+        return from_array(x._array().reshape(-1)[indices._array()])
+    return take_flat(x, indices, None)
+
+
+def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices of ``x`` along a dimension that a vector of integers names."""
+    if not isinstance(index, Tensor) or index.ndim > 1 or index.dtype.is_floating_point:
+        raise IndexError("index_select() needs a vector of integers, use gather() or x[...] for other indices")
+    return getitem(x, (slice(None),) * _dim(dim, x.ndim) + (index.reshape(-1),))
+
+
+def take_along_dim(x: Tensor, indices: Tensor, dim: int) -> Tensor:
+    """``gather`` under NumPy's name."""
+    return gather(x, dim, indices)
+
+
+# Joining and splitting
+
+
+def cat(tensors, dim=0, *, op=ops.cat) -> Tensor:
+    """Tensors joined along an existing dimension; their other sizes must agree.
+
+    Raises:
+        RuntimeError: for no tensors, or sizes that do not agree.
+    """
+    tensors = list(tensors)
+    if not tensors:
+        raise RuntimeError("cat() got an empty list; it needs at least one tensor")
+    tensors = [t for t in tensors if t.shape != (0,)] or tensors[:1]
+    d = _dim(dim, tensors[0].ndim)
+    if not tensors[0].ndim:
+        raise RuntimeError("cat() needs tensors with at least 1 dimension; use stack()")
+    first = tensors[0].shape
+    for t in tensors:
+        if t.ndim != len(first) or any(a != b for k, (a, b) in enumerate(zip(t.shape, first, strict=True)) if k != d):
+            raise RuntimeError(f"cat() along dimension {d} needs equal sizes elsewhere, got shapes {first} and {t.shape}")
+    dtype = result_dtype(tensors)
+    if not dtype.is_floating_point:
+        return from_array(np.concatenate([t._array() for t in tensors], axis=d), dtype)
+    total = sum(t.shape[d] for t in tensors)
+    shape = (*first[:d], total, *first[d + 1 :])
+    return _assemble(layout_of(shape, dtype), [as_float(t, dtype) for t in tensors], d, op)
+
+
+def _assemble(layout, pieces, d, op):
+    """A tensor filled piece by piece along a dimension; all records share one block."""
+    from tapejit.kernels import record as R
+
+    out = empty(layout)
+    strides = packed_strides(layout.shape)
+    start = 0
+    for piece in pieces:
+        shape = (*layout.shape[:d], piece.shape[d], *layout.shape[d + 1 :])
+        plan = cached(("view", shape, strides), lambda shape=shape: strided_plan(shape, strides, None))
+        out = emit(
+            op, layout, out, contiguous(piece), plan=plan.address, imm=float(start), flags=R.PUT
+        )
+        start += piece.shape[d] * strides[d]
+    return out
+
+
+def stack(tensors, dim=0) -> Tensor:
+    """Tensors of one shape joined along a new dimension."""
+    tensors = list(tensors)
+    if not tensors:
+        raise RuntimeError("stack() needs at least one tensor")
+    if any(t.shape != tensors[0].shape for t in tensors):
+        raise RuntimeError(f"stack() needs tensors of one shape, got {[t.shape for t in tensors]}")
+    d = _dim(dim, tensors[0].ndim, extra=1)
+    return cat([t.unsqueeze(d) for t in tensors], d, op=ops.stack)
+
+
+def split(x: Tensor, split_size_or_sections, dim=0) -> tuple:
+    """Views of pieces along a dimension: of one size (the last may be smaller), or of the sizes listed."""
+    d = _dim(dim, x.ndim)
+    total = x.shape[d]
+    sizes = split_size_or_sections
+    if isinstance(sizes, int):
+        if sizes < 1:
+            raise RuntimeError(f"split() needs a size of at least 1, got {sizes}")
+        sizes = [min(sizes, total - at) for at in range(0, total, sizes)] or [0]
+    if sum(sizes) != total:
+        raise RuntimeError(f"split() sizes {list(sizes)} do not add up to {total}, the size of dimension {d}")
+    ends = np.cumsum([0, *sizes]).tolist()
+    return tuple(narrow(x, d, a, b - a) for a, b in itertools.pairwise(ends))
+
+
+def chunk(x: Tensor, chunks: int, dim=0) -> tuple:
+    """``split`` into at most so many pieces of one size."""
+    if chunks < 1:
+        raise RuntimeError(f"chunk() needs at least 1 chunk, got {chunks}")
+    total = x.shape[_dim(dim, x.ndim)]
+    return split(x, max(1, -(-total // chunks)), dim)
+
+
+def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """A view of ``length`` slices along a dimension, from ``start`` on."""
+    d = _dim(dim, x.ndim)
+    return _basic(x, (slice(None),) * d + (slice(start, start + length),))
+
+
+def unbind(x: Tensor, dim=0) -> tuple:
+    """Views of the slices along a dimension."""
+    d = _dim(dim, x.ndim)
+    return tuple(_basic(x, (slice(None),) * d + (i,)) for i in range(x.shape[d]))
+
+
+def roll(x: Tensor, shifts, dims=None) -> Tensor:
+    """Elements moved along dimensions, those that fall off the end back at the front."""
+    if dims is None:
+        return reshape(roll(reshape(x, -1), shifts, 0), x.shape)
+    if isinstance(dims, (tuple, list)):
+        for shift, dim in zip(shifts, dims, strict=True):
+            x = roll(x, shift, dim)
+        return x
+    d = _dim(dims, x.ndim)
+    size = x.shape[d]
+    if not size or not shifts % size:
+        return x.clone()
+    at = size - shifts % size
+    return cat((narrow(x, d, at, size - at), narrow(x, d, 0, at)), d)
+
+
+def _masked(x, mask):
+    from tapejit.dispatch import apply
+    from tapejit.ops.elementwise import where
+
+    return apply(where, from_array(mask), x, 0.0 if x.dtype.is_floating_point else 0)
+
+
+def tril(x: Tensor, diagonal=0) -> Tensor:
+    """The lower triangle of the last two dimensions, zeros elsewhere."""
+    return _masked(x, np.tril(np.ones(x.shape[-2:], bool), diagonal))
+
+
+def triu(x: Tensor, diagonal=0) -> Tensor:
+    """The upper triangle of the last two dimensions, zeros elsewhere."""
+    return _masked(x, np.triu(np.ones(x.shape[-2:], bool), diagonal))

@@ -1,0 +1,188 @@
+"""Kernels along one dimension: cumulative sums, extrema, softmax (see ``structured``); the plan is (outer, length, inner)."""
+
+import numpy as np
+from numba import njit
+
+from tapejit.kernels import vecmath
+from tapejit.kernels.raw import as_f64 as P
+from tapejit.kernels.raw import as_i64
+from tapejit.kernels.record import PLAN
+
+SIZE = 8  # bytes of an element; rebound with P
+
+
+@njit
+def three(record):
+    plan = as_i64(as_i64(record)[PLAN >> 3])
+    return plan[0], plan[1], plan[2]
+
+
+def cumsum_forward(record, out, x, y, z):
+    outer, length, inner = three(record)
+    for o in range(outer):
+        for i in range(inner):
+            total = 0.0
+            for k in range(length):
+                at = (o * length + k) * inner + i
+                total += P(x)[at]
+                P(out)[at] = total
+
+
+def cumsum_reverse(record, g, x, y, z, out, target, accumulate):
+    outer, length, inner = three(record)
+    for o in range(outer):
+        for i in range(inner):
+            total = 0.0
+            for k in range(length - 1, -1, -1):
+                at = (o * length + k) * inner + i
+                total += P(g)[at]
+                P(target)[at] = total + (P(target)[at] if accumulate else 0)
+
+
+def amax_forward(record, out, x, y, z):
+    extreme(record, out, x, 1)
+
+
+def amin_forward(record, out, x, y, z):
+    extreme(record, out, x, -1)
+
+
+@njit
+def extreme(record, out, x, sign):
+    outer, length, inner = three(record)
+    for o in range(outer):
+        for i in range(inner):
+            best = P(x)[o * length * inner + i]
+            for k in range(1, length):
+                v = P(x)[(o * length + k) * inner + i]
+                if sign * v > sign * best or v != v:
+                    best = v
+            P(out)[o * inner + i] = best
+
+
+def extreme_reverse(record, g, x, y, z, out, target, accumulate):
+    outer, length, inner = three(record)
+    for o in range(outer):
+        for i in range(inner):
+            best = P(out)[o * inner + i]
+            ties = 0
+            for k in range(length):
+                v = P(x)[(o * length + k) * inner + i]
+                ties += v == best or (v != v and best != best)
+            share = P(g)[o * inner + i] / max(ties, 1)
+            for k in range(length):
+                at = (o * length + k) * inner + i
+                v = P(x)[at]
+                part = share if v == best or (v != v and best != best) else 0
+                P(target)[at] = part + (P(target)[at] if accumulate else 0)
+
+
+
+
+# Softmax and its kin; rows of a softmax are long or many, so exp runs over whole rows and vectorises when inner is 1
+
+
+@njit(error_model="numpy")
+def row_max(x, start, length, inner):
+    best = P(x)[start]
+    for k in range(1, length):
+        v = P(x)[start + k * inner]
+        if v > best or v != v:
+            best = v
+    return best
+
+
+@njit(error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
+def row_exp_sum(x, start, length, inner, shift):
+    total = 0.0
+    for k in range(length):
+        total += vecmath.exp(P(x)[start + k * inner] - shift)
+    return total
+
+
+@njit(error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
+def row_dot(x, y, start, length, inner):
+    total = 0.0
+    for k in range(length):
+        total += P(x)[start + k * inner] * P(y)[start + k * inner]
+    return total
+
+
+@njit(error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
+def row_total(x, start, length, inner):
+    total = 0.0
+    for k in range(length):
+        total += P(x)[start + k * inner]
+    return total
+
+
+def logsumexp_forward(record, out, x, y, z):
+    outer, length, inner = three(record)
+    for o in range(outer):
+        for i in range(inner):
+            start = o * length * inner + i
+            best = row_max(x, start, length, inner)
+            if np.isinf(best):
+                P(out)[o * inner + i] = best
+            else:
+                P(out)[o * inner + i] = best + np.log(row_exp_sum(x, start, length, inner, best))
+
+
+def logsumexp_reverse(record, g, x, y, z, out, target, accumulate):
+    outer, length, inner = three(record)
+    for o in range(outer):
+        for i in range(inner):
+            u = P(g)[o * inner + i]
+            total = P(out)[o * inner + i]
+            for k in range(length):
+                at = (o * length + k) * inner + i
+                P(target)[at] = u * vecmath.exp(P(x)[at] - total) + (P(target)[at] if accumulate else 0)
+
+
+def softmax_forward(record, out, x, y, z):
+    outer, length, inner = three(record)
+    for o in range(outer):
+        for i in range(inner):
+            start = o * length * inner + i
+            best = row_max(x, start, length, inner)
+            for k in range(length):
+                at = start + k * inner
+                P(out)[at] = vecmath.exp(P(x)[at] - best)
+            scale = 1 / row_total(out, start, length, inner)
+            for k in range(length):
+                P(out)[start + k * inner] *= scale
+
+
+def softmax_reverse(record, g, x, y, z, out, target, accumulate):
+    outer, length, inner = three(record)
+    for o in range(outer):
+        for i in range(inner):
+            start = o * length * inner + i
+            mean = row_dot(g, out, start, length, inner)
+            for k in range(length):
+                at = start + k * inner
+                P(target)[at] = P(out)[at] * (P(g)[at] - mean) + (P(target)[at] if accumulate else 0)
+
+
+def log_softmax_forward(record, out, x, y, z):
+    outer, length, inner = three(record)
+    for o in range(outer):
+        for i in range(inner):
+            start = o * length * inner + i
+            best = row_max(x, start, length, inner)
+            total = best + np.log(row_exp_sum(x, start, length, inner, best))
+            for k in range(length):
+                at = start + k * inner
+                P(out)[at] = P(x)[at] - total
+
+
+def log_softmax_reverse(record, g, x, y, z, out, target, accumulate):
+    outer, length, inner = three(record)
+    for o in range(outer):
+        for i in range(inner):
+            start = o * length * inner + i
+            total = row_total(g, start, length, inner)
+            for k in range(length):
+                at = start + k * inner
+                part = P(g)[at] - vecmath.exp(P(out)[at]) * total
+                P(target)[at] = part + (P(target)[at] if accumulate else 0)

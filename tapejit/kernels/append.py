@@ -1,0 +1,368 @@
+"""Appending records: what one Python-level operation costs.
+
+Each function is called from Python through its compiled entry point with integers, runs the op's kernel and answers
+the handle of the new record, or one of the negative answers of ``record``. The fast ones (``unary``, ``binary``,
+``scalar``) refuse everything unusual; ``general`` takes what Python has worked out.
+"""
+
+from numba import njit
+
+from tapejit.kernels.heap import alloc, release
+from tapejit.kernels.raw import as_f32, as_f64, as_i32, as_i64, call5, call8, copy_bytes, thread_id
+from tapejit.kernels.record import (
+    ADDRESS,
+    COMPILE,
+    F32,
+    F64,
+    FLAGS,
+    FLOAT_CODES,
+    GRAD,
+    H_BYTES,
+    H_CAPACITY,
+    H_COUNT,
+    H_GRAD_MODE,
+    H_KERNELS,
+    H_LAST_STAMP,
+    H_LIMIT,
+    H_MISSING,
+    H_RECORDING,
+    H_RECORDS,
+    H_STAMPS,
+    H_TAPE,
+    H_THREAD,
+    H_TRAITS,
+    H_VERSIONS,
+    IMM,
+    KERNELS_PER_OP,
+    L_CONTIGUOUS,
+    L_DTYPE,
+    L_ITEMSIZE,
+    L_N,
+    LAYOUT,
+    NO_MEMORY,
+    OWNER,
+    PUT,
+    RECLAIM,
+    SCALAR_A,
+    SCALAR_B,
+    SCALAR_C,
+    SIZE,
+    SLOW,
+    T_CONDITION,
+    T_ELEMENTWISE,
+    TAPE_SHIFT,
+    VIEW,
+)
+from tapejit.kernels.rows import run_forward
+
+SCALARS = SCALAR_A | SCALAR_B | SCALAR_C
+MASK = (1 << TAPE_SHIFT) - 1
+
+
+@njit
+def write_record(header, op, flags, a, b, c, owner, address, layout, plan, imm):
+    """Fill the next record. An owner of -1 stands for the record itself."""
+    h = as_i64(header)
+    k = h[H_COUNT]
+    record = h[H_RECORDS] + k * SIZE
+    words = as_i32(record)
+    words[0] = op
+    words[1] = flags
+    words[2] = a
+    words[3] = b
+    words[4] = c
+    words[5] = k if owner < 0 else owner
+    longs = as_i64(record)
+    longs[3] = address
+    longs[4] = as_i64(layout)[L_N]
+    longs[5] = layout
+    longs[6] = plan
+    if flags & SCALARS and as_i64(layout)[L_DTYPE] == F32:
+        as_f32(record)[IMM >> 2] = imm
+    else:
+        as_f64(record)[IMM >> 3] = imm
+    as_i64(h[H_STAMPS])[k] = 0
+    as_i64(h[H_VERSIONS])[k] = 0
+    h[H_COUNT] = k + 1
+    return (h[H_TAPE] << TAPE_SHIFT) | k
+
+
+@njit
+def full(header):
+    h = as_i64(header)
+    return h[H_COUNT] >= h[H_CAPACITY] or h[H_BYTES] > h[H_LIMIT]
+
+
+@njit
+def unary(header, op, a):
+    """An elementwise op of one contiguous float tensor of this tape."""
+    h = as_i64(header)
+    if a >> TAPE_SHIFT != h[H_TAPE] or h[H_THREAD] != thread_id():
+        return SLOW
+    a &= MASK
+    x = as_i64(h[H_RECORDS] + a * SIZE)
+    layout = as_i64(x[LAYOUT >> 3])
+    dtype = layout[L_DTYPE]
+    if dtype >= FLOAT_CODES or layout[L_CONTIGUOUS] == 0 or full(header):
+        return SLOW
+    kernel = as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + dtype * 4]
+    if kernel == 0:
+        return SLOW
+    out = alloc(header, layout[L_N] * layout[L_ITEMSIZE])
+    if out == 0:
+        return NO_MEMORY
+    flags = as_i32(h[H_RECORDS] + a * SIZE)[FLAGS >> 2] & h[H_GRAD_MODE]
+    call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, 0, 0, 0, 0)
+    keep = flags | h[H_RECORDING]
+    return write_record(header, op, flags, a if keep else -1, -1, -1, -1, out, x[LAYOUT >> 3], 0, 0.0)
+
+
+@njit
+def binary(header, op, a, b):
+    """An elementwise op of two contiguous float tensors of one layout, both of this tape."""
+    h = as_i64(header)
+    if (a | b) >> TAPE_SHIFT != h[H_TAPE] or h[H_THREAD] != thread_id():
+        return SLOW
+    a &= MASK
+    b &= MASK
+    x = as_i64(h[H_RECORDS] + a * SIZE)
+    y = as_i64(h[H_RECORDS] + b * SIZE)
+    layout = as_i64(x[LAYOUT >> 3])
+    dtype = layout[L_DTYPE]
+    if x[LAYOUT >> 3] != y[LAYOUT >> 3] or dtype >= FLOAT_CODES or layout[L_CONTIGUOUS] == 0 or full(header):
+        return SLOW
+    kernel = as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + dtype * 4]
+    if kernel == 0:
+        return SLOW
+    out = alloc(header, layout[L_N] * layout[L_ITEMSIZE])
+    if out == 0:
+        return NO_MEMORY
+    flags_x = as_i32(h[H_RECORDS] + a * SIZE)[FLAGS >> 2]
+    flags_y = as_i32(h[H_RECORDS] + b * SIZE)[FLAGS >> 2]
+    flags = (flags_x | flags_y) & h[H_GRAD_MODE]
+    call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, y[ADDRESS >> 3], 1, 0, 0)
+    if not flags | h[H_RECORDING]:
+        a = b = -1
+    return write_record(header, op, flags, a, b, -1, -1, out, x[LAYOUT >> 3], 0, 0.0)
+
+
+@njit
+def scalar(header, op, a, number, reflected):
+    """An elementwise op of a contiguous float tensor and a number, the number first when ``reflected`` is 1."""
+    h = as_i64(header)
+    if a >> TAPE_SHIFT != h[H_TAPE] or h[H_THREAD] != thread_id():
+        return SLOW
+    a &= MASK
+    x = as_i64(h[H_RECORDS] + a * SIZE)
+    layout = as_i64(x[LAYOUT >> 3])
+    dtype = layout[L_DTYPE]
+    if dtype >= FLOAT_CODES or layout[L_CONTIGUOUS] == 0 or full(header):
+        return SLOW
+    kernel = as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + dtype * 4]
+    if kernel == 0:
+        return SLOW
+    out = alloc(header, layout[L_N] * layout[L_ITEMSIZE])
+    if out == 0:
+        return NO_MEMORY
+    flags = as_i32(h[H_RECORDS] + a * SIZE)[FLAGS >> 2] & h[H_GRAD_MODE]
+    here = a if flags | h[H_RECORDING] else -1
+    imm = h[H_RECORDS] + h[H_COUNT] * SIZE + IMM
+    if reflected:
+        k = write_record(header, op, flags | SCALAR_A, -1, here, -1, -1, out, x[LAYOUT >> 3], 0, number)
+        call8(kernel, layout[L_N], out, imm, 0, x[ADDRESS >> 3], 1, 0, 0)
+    else:
+        k = write_record(header, op, flags | SCALAR_B, here, -1, -1, -1, out, x[LAYOUT >> 3], 0, number)
+        call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, imm, 0, 0, 0)
+    return k
+
+
+@njit
+def operand(header, k):
+    """The record number in a handle, -1 for none."""
+    return k & MASK if k >= 0 else -1
+
+
+@njit
+def address_of(header, record, k, flag):
+    """Where an operand's value is: in its record's block, or the immediate of the record that uses it."""
+    if as_i32(record)[FLAGS >> 2] & flag:
+        return record + IMM
+    if k < 0:
+        return 0
+    return as_i64(as_i64(header)[H_RECORDS] + k * SIZE)[ADDRESS >> 3]
+
+
+@njit
+def grad_flag(header, k):
+    if k < 0:
+        return 0
+    return as_i32(as_i64(header)[H_RECORDS] + k * SIZE)[FLAGS >> 2] & GRAD
+
+
+@njit
+def general(header, op, flags, a, b, c, layout, plan, imm):
+    """Any op: ``layout`` is the result's, ``plan`` its parameters, ``flags`` tells immediates and in-place results."""
+    h = as_i64(header)
+    if full(header):
+        return RECLAIM
+    a = operand(header, a)
+    b = operand(header, b)
+    c = operand(header, c)
+    shape = as_i64(layout)
+    dtype = shape[L_DTYPE]
+    slot = op * KERNELS_PER_OP + dtype * 4
+    kernel = as_i64(h[H_KERNELS])[slot]
+    if kernel == 0:
+        h[H_MISSING] = slot
+        return COMPILE
+    owner = -1
+    if flags & PUT:
+        x = h[H_RECORDS] + a * SIZE
+        out = as_i64(x)[ADDRESS >> 3]
+        owner = as_i32(x)[OWNER >> 2]
+        flags |= VIEW
+    else:
+        out = alloc(header, shape[L_N] * shape[L_ITEMSIZE])
+        if out == 0:
+            return NO_MEMORY
+    grad = (grad_flag(header, a) | grad_flag(header, b) | grad_flag(header, c)) & h[H_GRAD_MODE]
+    k = write_record(header, op, flags | grad, a, b, c, owner, out, layout, plan, imm)
+    record = h[H_RECORDS] + (k & MASK) * SIZE
+    x = address_of(header, record, a, SCALAR_A)
+    y = address_of(header, record, b, SCALAR_B)
+    z = address_of(header, record, c, SCALAR_C)
+    traits = as_i64(h[H_TRAITS])[op]
+    if traits & T_ELEMENTWISE:
+        size = shape[L_ITEMSIZE]
+        size_x = 1 if traits & T_CONDITION else size
+        sx = 0 if flags & SCALAR_A else 1
+        sy = 0 if flags & SCALAR_B else 1
+        sz = 0 if flags & SCALAR_C else 1
+        run_forward(kernel, plan, shape[L_N], size, size_x, out, x, sx, y, sy, z, sz)
+    else:
+        call5(kernel, record, out, x, y, z)
+    if not grad | h[H_RECORDING]:
+        words = as_i32(record)
+        words[2] = words[3] = words[4] = -1
+    return k
+
+
+@njit
+def value(header, layout, flags):
+    """A block without a history, its contents undefined."""
+    if full(header):
+        return RECLAIM
+    shape = as_i64(layout)
+    out = alloc(header, shape[L_N] * shape[L_ITEMSIZE])
+    if out == 0:
+        return NO_MEMORY
+    return write_record(header, 0, flags, -1, -1, -1, -1, out, layout, 0, 0.0)
+
+
+@njit
+def constant(header, layout, flags, number):
+    """A float tensor filled with one number."""
+    k = value(header, layout, flags)
+    if k >= 0:
+        h = as_i64(header)
+        shape = as_i64(layout)
+        fill(as_i64(h[H_RECORDS] + (k & MASK) * SIZE)[ADDRESS >> 3], shape[L_N], shape[L_DTYPE], number)
+    return k
+
+
+@njit
+def set_flags(header, a, keep, add):
+    """Change a record's flags to ``flags & keep | add``; returns what they were."""
+    words = as_i32(as_i64(header)[H_RECORDS] + (a & MASK) * SIZE)
+    flags = words[FLAGS >> 2]
+    words[FLAGS >> 2] = (flags & keep) | add
+    return flags
+
+
+@njit
+def fill(address, n, dtype, number):
+    if dtype == F64:
+        p = as_f64(address)
+        for i in range(n):
+            p[i] = number
+    else:
+        q = as_f32(address)
+        for i in range(n):
+            q[i] = number
+
+
+@njit
+def external(header, layout, address, flags):
+    """A value in somebody else's memory, or (flags 0) in a block that this record takes over."""
+    if full(header):
+        return RECLAIM
+    return write_record(header, 0, flags, -1, -1, -1, -1, address, layout, 0, 0.0)
+
+
+@njit
+def view(header, op, a, layout, plan, offset, start, flags):
+    """A record that shares the block of ``a``, ``offset`` bytes further on; ``start`` counts elements of ``a``."""
+    h = as_i64(header)
+    if h[H_COUNT] >= h[H_CAPACITY]:
+        return RECLAIM
+    a &= MASK
+    x = h[H_RECORDS] + a * SIZE
+    grad = grad_flag(header, a) & h[H_GRAD_MODE] if op != 0 else 0
+    here = a if grad | h[H_RECORDING] else -1
+    address = as_i64(x)[ADDRESS >> 3] + offset
+    owner = as_i32(x)[OWNER >> 2]
+    return write_record(header, op, flags | grad | VIEW, here, -1, -1, owner, address, layout, plan, float(start))
+
+
+@njit
+def item(header, a):
+    """The first element of a float, int64 or bool tensor, as a float."""
+    x = as_i64(as_i64(header)[H_RECORDS] + (a & MASK) * SIZE)
+    address = x[ADDRESS >> 3]
+    layout = as_i64(x[LAYOUT >> 3])
+    if layout[L_DTYPE] == F64:
+        return as_f64(address)[0]
+    return float(as_f32(address)[0])
+
+
+@njit
+def touch(header, k, time):
+    """Note that the block of record ``k`` was changed in place at ``time``, counted in half records."""
+    h = as_i64(header)
+    owner = as_i32(h[H_RECORDS] + k * SIZE)[OWNER >> 2]
+    as_i64(h[H_STAMPS])[owner] = time
+    as_i64(h[H_VERSIONS])[owner] += 1
+    h[H_LAST_STAMP] = max(h[H_LAST_STAMP], time)
+
+
+@njit
+def changed(header, a):
+    """Note that the value of ``a`` was just changed in place outside of the tape."""
+    touch(header, a & MASK, 2 * as_i64(header)[H_COUNT])
+
+
+@njit
+def overwrite(header, a, b):
+    """Copy the value of contiguous ``b`` over contiguous ``a`` of the same size, without a history."""
+    h = as_i64(header)
+    x = as_i64(h[H_RECORDS] + (a & MASK) * SIZE)
+    y = as_i64(h[H_RECORDS] + (b & MASK) * SIZE)
+    layout = as_i64(x[LAYOUT >> 3])
+    copy_bytes(x[ADDRESS >> 3], y[ADDRESS >> 3], layout[L_N] * layout[L_ITEMSIZE])
+    touch(header, a & MASK, 2 * h[H_COUNT])
+
+
+@njit
+def settle(header, a, b):
+    """Let record ``b``, the newest, live in the memory of contiguous ``a``: ``b`` is what an in-place op made of ``a``."""
+    h = as_i64(header)
+    source = h[H_RECORDS] + (a & MASK) * SIZE
+    record = h[H_RECORDS] + (b & MASK) * SIZE
+    layout = as_i64(as_i64(record)[LAYOUT >> 3])
+    copy_bytes(as_i64(source)[ADDRESS >> 3], as_i64(record)[ADDRESS >> 3], layout[L_N] * layout[L_ITEMSIZE])
+    release(header, as_i64(record)[ADDRESS >> 3], layout[L_N] * layout[L_ITEMSIZE])
+    as_i64(record)[ADDRESS >> 3] = as_i64(source)[ADDRESS >> 3]
+    as_i64(record)[LAYOUT >> 3] = as_i64(source)[LAYOUT >> 3]
+    as_i32(record)[OWNER >> 2] = as_i32(source)[OWNER >> 2]
+    as_i32(record)[FLAGS >> 2] |= VIEW
+    touch(header, b & MASK, 2 * (b & MASK) + 1)

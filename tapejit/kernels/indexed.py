@@ -1,0 +1,56 @@
+"""Gathering and scattering by flat indices (see ``structured``)."""
+
+from tapejit.kernels.raw import as_f64, as_i64, copy_bytes, zero_bytes
+from tapejit.kernels.raw import as_f64 as P
+from tapejit.kernels.record import IMM, N
+
+SIZE = 8  # bytes of an element; rebound with P
+
+
+# take: gather by flat indices; scatter_add: its transpose
+
+
+def take_forward(record, out, x, y, z):
+    for i in range(as_i64(record)[N >> 3]):
+        P(out)[i] = P(x)[as_i64(y)[i]]
+
+
+def take_reverse(record, g, x, y, z, out, target, accumulate):
+    for i in range(as_i64(record)[N >> 3]):
+        P(target)[as_i64(y)[i]] += P(g)[i]
+
+
+def scatter_add_forward(record, out, x, y, z):
+    zero_bytes(out, as_i64(record)[N >> 3] * SIZE)
+    for i in range(int(as_f64(record)[IMM >> 3])):
+        P(out)[as_i64(y)[i]] += P(x)[i]
+
+
+def scatter_add_reverse(record, g, x, y, z, out, target, accumulate):
+    for i in range(int(as_f64(record)[IMM >> 3])):
+        P(target)[i] = P(g)[as_i64(y)[i]] + (P(target)[i] if accumulate else 0)
+
+
+# put: the operand with some elements replaced, by flat indices (z); place: the same for a strided region.
+# The adjoint of the operand is the result's with those elements cleared, which reverse_x does in place.
+
+
+def put_forward(record, out, x, y, z):
+    if out != x:
+        copy_bytes(out, x, as_i64(record)[N >> 3] * SIZE)
+    for i in range(int(as_f64(record)[IMM >> 3])):
+        P(out)[as_i64(z)[i]] = P(y)[i]
+
+
+def put_reverse_x(record, g, x, y, z, out, target, accumulate):
+    for i in range(int(as_f64(record)[IMM >> 3])):
+        P(g)[as_i64(z)[i]] = 0
+
+
+def put_reverse_y(record, g, x, y, z, out, target, accumulate):
+    # Of several values put at one place the last one stands; it alone gets the gradient.
+    for i in range(int(as_f64(record)[IMM >> 3]) - 1, -1, -1):
+        j = as_i64(z)[i]
+        P(target)[i] = P(g)[j] + (P(target)[i] if accumulate else 0)
+
+

@@ -1,0 +1,375 @@
+"""How the functions of this package reach compiled code.
+
+A function here is written once, in plain Python, over `Value` objects: every operator writes one LLVM instruction
+into the function that calls it. So a call costs Numba one typing step and one lowering step (nothing is compiled
+apart, nothing is linked, the caller may be cached on disk), and LLVM sees straight-line code, which it vectorises.
+
+The formulas must survive whatever `fastmath` the caller asks for. Numba adds the caller's flags only to instructions
+that carry none, therefore every instruction here carries one:
+
+* `+ - * /` carry `contract`: a product and a sum may become a fused multiply-add, which is only more accurate;
+* the error-free steps (`two_sum`, `two_prod`, ...) carry `arcp`, which means nothing on anything but a division.
+"""
+import functools
+import struct
+
+import numba
+from llvmlite import ir
+from numba.core import types
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import lower_builtin
+
+CONTRACT = ("contract",)
+EXACT = ("arcp",)
+BOOL = ir.IntType(1)
+
+
+class Format:
+    """A binary floating-point format: its LLVM types and the numbers the bit tricks need."""
+
+    def __init__(self, name, float_type, width, mantissa):
+        self.name = name
+        self.float = float_type
+        self.int = ir.IntType(width)
+        self.width = width
+        self.mantissa = mantissa  # stored bits, without the leading one
+        self.bias = (1 << (width - mantissa - 2)) - 1
+        # x + MAGIC leaves round(x) in the low bits of the sum for |x| < 2**(mantissa - 2).
+        self.magic = 1.5 * 2.0**mantissa
+        self.sign_bit = 1 << (width - 1)
+        self.tiny = 2.0 ** (1 - self.bias)  # least normal number
+        self.is_double = width == 64
+
+    def bits(self, number):
+        """The bit pattern of a Python float rounded to this format."""
+        return struct.unpack("<q" if self.is_double else "<i",
+                             struct.pack("<d" if self.is_double else "<f", number))[0]
+
+
+DOUBLE = Format("f64", ir.DoubleType(), 64, 52)
+SINGLE = Format("f32", ir.FloatType(), 32, 23)
+_FORMATS = {types.float64: DOUBLE, types.float32: SINGLE}
+
+
+class Value:
+    """One scalar in the code being written: a float, an integer of the same width, or a truth value."""
+
+    __slots__ = ("b", "fmt", "fma", "ir")
+
+    def __init__(self, builder, fmt, has_fma, ir_value):
+        self.b = builder
+        self.fmt = fmt
+        self.fma = has_fma
+        self.ir = ir_value
+
+    def of(self, ir_value, fmt=None):
+        """A new value in the same place."""
+        return Value(self.b, fmt or self.fmt, self.fma, ir_value)
+
+    def _lift(self, other):
+        if isinstance(other, Value):
+            return other.ir
+        return ir.Constant(self.ir.type, other)
+
+    def _is_float(self):
+        return self.ir.type is self.fmt.float or isinstance(self.ir.type, (ir.DoubleType, ir.FloatType))
+
+    def const(self, number):
+        """A float constant of this value's format."""
+        return self.of(ir.Constant(self.fmt.float, float(number)))
+
+    # Arithmetic: floats contract, integers wrap.
+    def _binary(self, other, float_op, int_op, flip=False, flags=CONTRACT):
+        left, right = self.ir, self._lift(other)
+        if flip:
+            left, right = right, left
+        if self._is_float():
+            return self.of(getattr(self.b, float_op)(left, right, flags=flags))
+        return self.of(getattr(self.b, int_op)(left, right))
+
+    def __add__(self, other):
+        return self._binary(other, "fadd", "add")
+
+    __radd__ = __add__
+
+    def __sub__(self, other):
+        return self._binary(other, "fsub", "sub")
+
+    def __rsub__(self, other):
+        return self._binary(other, "fsub", "sub", flip=True)
+
+    def __mul__(self, other):
+        return self._binary(other, "fmul", "mul")
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other):
+        return self._binary(other, "fdiv", "sdiv")
+
+    def __rtruediv__(self, other):
+        return self._binary(other, "fdiv", "sdiv", flip=True)
+
+    def __neg__(self):
+        return self.of(self.b.fneg(self.ir)) if self._is_float() else 0 - self
+
+    # Error-free arithmetic: never contracted with a neighbour.
+    def add(self, other):
+        return self._binary(other, "fadd", "add", flags=EXACT)
+
+    def sub(self, other):
+        return self._binary(other, "fsub", "sub", flags=EXACT)
+
+    def mul(self, other):
+        return self._binary(other, "fmul", "mul", flags=EXACT)
+
+    # Integers and truth values.
+    def __and__(self, other):
+        return self.of(self.b.and_(self.ir, self._lift(other)))
+
+    def __or__(self, other):
+        return self.of(self.b.or_(self.ir, self._lift(other)))
+
+    def __xor__(self, other):
+        return self.of(self.b.xor(self.ir, self._lift(other)))
+
+    def __invert__(self):
+        return self.of(self.b.not_(self.ir))
+
+    def __lshift__(self, count):
+        return self.of(self.b.shl(self.ir, self._lift(count)))
+
+    def __rshift__(self, count):
+        return self.of(self.b.ashr(self.ir, self._lift(count)))
+
+    def lshr(self, count):
+        return self.of(self.b.lshr(self.ir, self._lift(count)))
+
+    def _compare(self, op, other):
+        if self._is_float():
+            # `!=` is true for NaN, every other comparison is false.
+            method = self.b.fcmp_unordered if op == "!=" else self.b.fcmp_ordered
+            return self.of(method(op, self.ir, self._lift(other), flags=EXACT))
+        return self.of(self.b.icmp_signed(op, self.ir, self._lift(other)))
+
+    def __lt__(self, other):
+        return self._compare("<", other)
+
+    def __le__(self, other):
+        return self._compare("<=", other)
+
+    def __gt__(self, other):
+        return self._compare(">", other)
+
+    def __ge__(self, other):
+        return self._compare(">=", other)
+
+    def __eq__(self, other):
+        return self._compare("==", other)
+
+    def __ne__(self, other):
+        return self._compare("!=", other)
+
+    __hash__ = None
+
+    # Bits and conversions.
+    def bits(self):
+        """The bit pattern as an integer of the same width."""
+        return self.of(self.b.bitcast(self.ir, self.fmt.int))
+
+    def to_float(self):
+        """The float that has this bit pattern."""
+        return self.of(self.b.bitcast(self.ir, self.fmt.float))
+
+    def abs(self):
+        return (self.bits() & (self.fmt.sign_bit - 1)).to_float()
+
+    def sign(self):
+        """The sign bit alone, as an integer."""
+        return self.bits() & self.fmt.sign_bit
+
+    def with_sign(self, sign):
+        """The float with the sign bit of the integer `sign` toggled in."""
+        return (self.bits() ^ sign).to_float()
+
+    def to_double(self):
+        if self.fmt is DOUBLE:
+            return self
+        return self.of(self.b.fpext(self.ir, DOUBLE.float), DOUBLE)
+
+    def to_format(self, fmt):
+        if self.fmt is fmt:
+            return self
+        if fmt is DOUBLE:
+            return self.to_double()
+        return self.of(self.b.fptrunc(self.ir, SINGLE.float), SINGLE)
+
+    def small_int_to_float(self):
+        """An integer below 2**(mantissa - 2) as a float; a conversion instruction exists only on some processors."""
+        fmt = self.fmt
+        return (self + fmt.bits(fmt.magic)).to_float().sub(fmt.magic)
+
+    def sqrt(self):
+        return self.of(_intrinsic(self, "llvm.sqrt", [self.ir]))
+
+
+def _intrinsic(value, name, arguments):
+    kind = value.fmt.float
+    signature_type = ir.FunctionType(kind, [kind] * len(arguments))
+    function = value.b.module.declare_intrinsic(name, [kind], signature_type)
+    return value.b.call(function, arguments)
+
+
+def select(condition, if_true, if_false):
+    """`if_true` where the condition holds, else `if_false`; both are computed."""
+    like = if_true if isinstance(if_true, Value) else if_false
+    return like.of(like.b.select(condition.ir, like._lift(if_true), like._lift(if_false)))
+
+
+def clamp(x, low, high):
+    """`x` limited to [low, high]; NaN stays NaN."""
+    x = select(x < low, low, x)
+    return select(x > high, high, x)
+
+
+# Error-free transformations (Dekker 1971; Muller et al., Handbook of Floating-Point Arithmetic, chapter 4).
+def two_sum(a, b):
+    """(s, e) with s = fl(a + b) and s + e = a + b."""
+    b = b if isinstance(b, Value) else a.const(b)
+    s = a.add(b)
+    t = s.sub(a)
+    return s, a.sub(s.sub(t)).add(b.sub(t))
+
+
+def fast_two_sum(a, b):
+    """As `two_sum` where |a| >= |b| or a is 0."""
+    s = a.add(b)
+    return s, a.sub(s).add(b)
+
+
+def split(a):
+    """(h, l) with h + l = a and products of halves exact; |a| below 2**995 (2**115)."""
+    c = a.mul(2.0 ** (27 if a.fmt.is_double else 12) + 1.0)
+    h = c.sub(c.sub(a))
+    return h, a.sub(h)
+
+
+def two_prod(a, b):
+    """(p, e) with p = fl(a * b) and p + e = a * b, barring underflow."""
+    p = a.mul(b)
+    if a.fma:
+        return p, a.of(_intrinsic(a, "llvm.fma", [a.ir, a._lift(b), (-p).ir]))
+    b = b if isinstance(b, Value) else a.const(b)
+    ah, al = split(a)
+    bh, bl = split(b)
+    return p, ah.mul(bh).sub(p).add(ah.mul(bl)).add(al.mul(bh)).add(al.mul(bl))
+
+
+def product_residual(x, n, c):
+    """x - n * c where that is a representable number."""
+    if x.fma:
+        return x.of(_intrinsic(x, "llvm.fma", [(-n).ir, n._lift(c), x.ir]))
+    product, error = two_prod(n, c)
+    return x.sub(product).sub(error)
+
+
+def quotient(a, b, b_low):
+    """a / (b + b_low) with hardly more than one rounding; b_low is what the rounding of b lost."""
+    inverse = 1.0 / b
+    q = a * inverse
+    return q + (product_residual(a, q, b) - q * b_low) * inverse
+
+
+def horner(x, coefficients):
+    """The polynomial with these coefficients, highest degree first."""
+    result = x.const(coefficients[0])
+    for c in coefficients[1:]:
+        result = result * x + c
+    return result
+
+
+def poly(x, coefficients):
+    """The polynomial with these coefficients, highest degree first; odd and even part apart, for a shorter chain."""
+    if len(coefficients) < 6:
+        return horner(x, coefficients)
+    square = x * x
+    n = len(coefficients)
+    even = horner(square, coefficients[(n - 1) % 2::2])
+    odd = horner(square, coefficients[n % 2::2])
+    return odd * x + even
+
+
+# Registration with Numba.
+def _has_fma(context):
+    """Whether the code being compiled may use fused multiply-add instructions."""
+    triple, _, features = context.codegen().magic_tuple()
+    return "+fma" in features.split(",") or triple.startswith(("aarch64", "arm64"))
+
+
+def _result_type(argument_types):
+    """float32 if all arguments are, float64 for any mix with float64 or integers, None for anything else."""
+    kinds = [types.unliteral(t) for t in argument_types]
+    if not all(isinstance(t, (types.Integer, types.Boolean)) or t in _FORMATS for t in kinds):
+        return None
+    return types.float32 if all(t == types.float32 for t in kinds) else types.float64
+
+
+def elementwise(body):
+    """Make a function over `Value`s callable from nopython code, from other such functions and from Python.
+
+    Arguments are float64, float32 or integers (taken as float64); the result has the type of the arguments.
+    """
+    count = body.__code__.co_argcount
+
+    @functools.wraps(body)
+    def function(*args):
+        if isinstance(args[0], Value):
+            return body(*args)
+        return _compiled(function, count)(*args)
+
+    class Template(AbstractTemplate):
+        key = function
+
+        def generic(self, args, kws):
+            result = _result_type(args) if len(args) == count and not kws else None
+            return signature(result, *[result] * count) if result else None
+
+    Template.__name__ = f"{body.__name__}_template"
+    infer_global(function, types.Function(Template))
+
+    @lower_builtin(function, *[types.Float] * count)
+    def lower(context, builder, sig, args):
+        fmt = _FORMATS[sig.return_type]
+        has_fma = _has_fma(context)
+        return body(*[Value(builder, fmt, has_fma, a) for a in args]).ir
+
+    return function
+
+
+@functools.cache
+def _compiled(function, count):
+    """The function as a dispatcher, for calls from Python."""
+    if count == 1:
+        return numba.njit(lambda x: function(x))
+    return numba.njit(lambda x, y: function(x, y))
+
+
+class _SelectTemplate(AbstractTemplate):
+    def generic(self, args, kws):
+        if len(args) != 3 or kws or not isinstance(args[0], types.Boolean):
+            return None
+        result = _result_type(args[1:])
+        return signature(result, types.boolean, result, result) if result else None
+
+
+def select_scalars(condition, if_true, if_false):
+    """`if_true` where the condition holds, else `if_false`: both are computed, and a loop stays vectorised."""
+    return if_true if condition else if_false
+
+
+_SelectTemplate.key = select_scalars
+infer_global(select_scalars, types.Function(_SelectTemplate))
+
+
+@lower_builtin(select_scalars, types.Boolean, types.Float, types.Float)
+def _lower_select(context, builder, sig, args):
+    return builder.select(*args)

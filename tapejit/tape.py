@@ -1,0 +1,167 @@
+"""The tape: the record array, its header, and the Tensors that refer to it."""
+
+import itertools
+import threading
+from sys import getrefcount
+
+import numpy as np
+
+from tapejit import engine
+from tapejit.kernels import record as R
+
+CAPACITY = 1 << 12  # records of a new tape
+MINIMUM = 1 << 22  # bytes of live values below which memory is no reason to reclaim
+_REGISTRY_ONLY = 2  # getrefcount of a Tensor that nothing but the list of handles refers to
+
+
+class Tape:
+    """Records, adjoints and handles of one thread (or of one recording).
+
+    Attributes:
+        header: the int64 words that jitted code works from; ``address`` is where they are.
+        records: structured array over the record memory, ``len(tape)`` of them in use.
+        handles: the Tensor of each record, None once it is gone.
+    """
+
+    def __init__(self, number: int):
+        self.number = number
+        self.handles = []
+        self.kept_alive = {}  # address of an external block -> the objects that own it
+        self.header = np.zeros(R.HEADER_WORDS, dtype=np.int64)
+        self.address = self.header.ctypes.data
+        self.header[R.H_TAPE] = number
+        self.header[R.H_GRAD_MODE] = R.GRAD
+        self.header[R.H_LIMIT] = MINIMUM
+        self.header[R.H_KERNELS] = engine.kernel_table.ctypes.data
+        self.header[R.H_TRAITS] = engine.traits_table.ctypes.data
+        self._grow(CAPACITY)
+
+    def _grow(self, capacity):
+        count = len(self)
+        old = (self.records, self.stamps, self.versions) if count else None
+        self.records = np.zeros(capacity, dtype=R.RECORD)
+        self.adjoints = np.zeros(capacity, dtype=np.int64)
+        self.stamps = np.zeros(capacity, dtype=np.int64)
+        self.versions = np.zeros(capacity, dtype=np.int64)
+        self.order = np.zeros(capacity + 1, dtype=np.int64)
+        self.leaves = np.zeros(capacity, dtype=np.int64)
+        self.dropped = np.zeros(capacity, dtype=np.int64)
+        self._why = np.zeros(capacity, dtype=np.uint8)
+        if old:
+            for new, previous in zip((self.records, self.stamps, self.versions), old, strict=True):
+                new[:count] = previous[:count]
+        self.flags, self.addresses, self.owners, self.ops = (
+            self.records[name] for name in ("flags", "address", "owner", "op")
+        )
+        self.header[R.H_CAPACITY] = capacity
+        for word, array in (
+            (R.H_RECORDS, self.records),
+            (R.H_ADJOINTS, self.adjoints),
+            (R.H_STAMPS, self.stamps),
+            (R.H_VERSIONS, self.versions),
+            (R.H_ORDER, self.order),
+            (R.H_LEAVES, self.leaves),
+            (R.H_DROPPED, self.dropped),
+        ):
+            self.header[word] = array.ctypes.data
+
+    def __len__(self):
+        return int(self.header[R.H_COUNT])
+
+    def __repr__(self):
+        return f"<tape {self.number}: {len(self)} records, {int(self.header[R.H_BYTES])} bytes of values>"
+
+    def reclaim(self):
+        """Drop what nothing can reach any more; grow the tape if that leaves it more than half full."""
+        count = len(self)
+        handles = self.handles
+        references = np.fromiter(map(getrefcount, handles), dtype=np.int64, count=count)
+        alive = (references > _REGISTRY_ONLY).view(np.uint8)
+        kept = engine.reclaim(self.address, alive.ctypes.data, self._why.ctypes.data, MINIMUM)
+        dead = (self.flags[:kept] & R.DEAD) != 0
+        base = self.number << R.TAPE_SHIFT
+        survivors = []
+        for new, (old, gone) in enumerate(zip(self.order[:kept].tolist(), dead.tolist(), strict=True)):
+            handle = None
+            if not gone:
+                handle = handles[old]
+                handle._r = base | new
+            survivors.append(handle)
+        handles[:] = survivors
+        self._let_go()
+        if 2 * kept > self.header[R.H_CAPACITY]:
+            self._grow(2 * int(self.header[R.H_CAPACITY]))
+
+    def _let_go(self):
+        for address in self.dropped[: self.header[R.H_DROPPED_COUNT]].tolist():
+            owners = self.kept_alive[address]
+            owners.pop()
+            if not owners:
+                del self.kept_alive[address]
+
+
+_numbers = itertools.count()
+main = Tape(next(_numbers))
+main.header[R.H_THREAD] = threading.main_thread().ident
+tapes = {main.number: main}
+_idle: list = []  # tapes whose thread has ended; their tensors stay valid
+
+
+class _Lease:
+    """A thread's hold on its tape: when the thread ends, the next one may have the tape."""
+
+    def __init__(self, tape, idle=_idle):
+        self.tape, self.idle = tape, idle
+
+    def __del__(self):
+        self.idle.append(self.tape)
+
+
+class _Thread(threading.local):
+    """``stack``: the tape that operations of this thread go to is the last one."""
+
+    def __init__(self):
+        if threading.current_thread() is threading.main_thread():
+            self.stack = [main]
+            return
+        tape = _idle.pop() if _idle else Tape(next(_numbers))
+        tapes[tape.number] = tape
+        tape.header[R.H_THREAD] = threading.get_ident()
+        self.lease = _Lease(tape)
+        self.stack = [tape]
+
+
+thread = _Thread()
+
+
+def current() -> Tape:
+    """The tape that operations of this thread go to: the innermost recording, or the thread's own."""
+    return thread.stack[-1]
+
+
+def tape_of(tensor) -> Tape:
+    """The tape that holds a tensor's record."""
+    return tapes[tensor._r >> R.TAPE_SHIFT]
+
+
+def bring(tape: Tape, tensor):
+    """A tensor of another tape made known to this one: its memory is shared, its gradient is not.
+
+    Raises:
+        RuntimeError: if the tensor was computed from inputs that require gradients, on a tape that is not this one.
+    """
+    from tapejit.dispatch import share
+
+    if tensor.requires_grad:
+        raise RuntimeError(
+            "a tensor that requires a gradient belongs to the thread that made it; use x.detach() here, or make the "
+            "leaf in this thread"
+        )
+    return share(tensor._array(), tensor._layout)
+
+
+def read_item(tensor):
+    """The first element of a tensor as a Python number."""
+    if tensor._layout.dtype.is_floating_point:
+        return engine.item(tape_of(tensor).address, tensor._r)
+    return tensor._array().item()
