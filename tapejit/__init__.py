@@ -68,6 +68,7 @@ from tapejit.reductions import (
 )
 from tapejit.layout import Size
 from tapejit.tensor import Tensor
+from tapejit.transforms import grad, hessian, hvp, jacfwd, jacobian, jacrev, jit, jvp, value_and_grad, vjp
 from tapejit.views import (
     broadcast_to,
     clone,

@@ -14,12 +14,20 @@ from tapejit.views import contiguous
 
 _address = tapes.main.address
 _main = tapes.main
+_new = object.__new__
+_COUNT = (1 << 32) - 1  # of what a sweep answers: how many gradients it made; above it: how many adjoints are retained
 
 
-def _backward_scalar(*args):
-    global _backward_scalar
-    _backward_scalar = engine.backward_scalar
-    return _backward_scalar(*args)
+def _prepare_scalar(*args):
+    global _prepare_scalar
+    _prepare_scalar = engine.prepare_scalar
+    return _prepare_scalar(*args)
+
+
+def _run(*args):
+    global _run
+    _run = engine.run
+    return _run(*args)
 
 
 def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
@@ -35,28 +43,34 @@ def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, 
         RuntimeError: without a graph, without ``gradient`` for several elements, or through a graph already freed.
     """
     if gradient is None and inputs is None and not create_graph:
-        made = _backward_scalar(_address, self._r, 1 if retain_graph else 0)
-        if made >= 0:
-            if made:
-                _attach_gradients(_main, made)
-            if _main.header[R.H_MISSING]:
+        answer = _prepare_scalar(_address, self._r)
+        while answer < R.SLOW:
+            recover(_main, answer)
+            answer = _prepare_scalar(_address, self._r)
+        if answer == 0:
+            made = _run(_address, 1 if retain_graph else 0, 1)
+            if made & _COUNT:
+                _attach_gradients(_main)
+            if made > _COUNT:
                 _collect_retained(_main)
             return
     backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
 
 
-def _attach_gradients(tape, made):
-    """Give the leaves whose first gradient a sweep has just made their Tensors."""
-    handle = (tape.number << R.TAPE_SHIFT) | (len(tape) - made)
+def _attach_gradients(tape):
+    """Give the leaves whose first gradient a sweep has just made their Tensors; the records are the newest ones."""
     handles = tape.handles
-    for k in tape.leaves[: int(tape.header[R.H_LEAF_COUNT])].tolist():
+    base = tape.number << R.TAPE_SHIFT
+    for k in tape.leaves[: tape.header[R.H_LEAF_COUNT]].tolist():
         if k >= 0:
             leaf = handles[k]
-            layout = leaf._layout.packed if leaf is not None else _packed_at(tape, handle)
-            gradient = wrap(tape, handle, layout)
+            handle = base | len(handles)
+            gradient = _new(Tensor)
+            gradient._r = handle
+            gradient._layout = _packed_at(tape, handle) if leaf is None else leaf._layout.packed
+            handles.append(gradient)
             if leaf is not None:
                 leaf._grad = gradient
-            handle += 1
 
 
 def _packed_at(tape, handle):
@@ -141,6 +155,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     outputs = _as_tuple(tensors)
     gradients = (None,) * len(outputs) if grad_tensors is None else _as_tuple(grad_tensors)
     seeds = _check_outputs(outputs, gradients, "backward()")
+    create_graph = create_graph or tapes.current().recorder is not None  # a recording takes part in the sweep
     retain = create_graph if retain_graph is None else retain_graph
     targets = None if inputs is None else _as_tuple(inputs)
     if targets is not None:
@@ -154,8 +169,9 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     _same_tape(tape, (*outputs, *(targets or ())))
     made = _sweep(tape, outputs, seeds, targets, retain, to_leaves=targets is None)
     if targets is None:
-        _attach_gradients(tape, made)
-        if tape.header[R.H_MISSING]:
+        if made & _COUNT:
+            _attach_gradients(tape)
+        if made > _COUNT:
             _collect_retained(tape)
         return
     for x in dict.fromkeys(targets):
@@ -222,6 +238,7 @@ def grad(
     if not inputs:
         raise RuntimeError("grad() needs at least one input")
     _check_inputs(inputs)
+    create_graph = create_graph or tapes.current().recorder is not None
     retain = create_graph if retain_graph is None else retain_graph
     if create_graph:
         found = _swept_as_tensors(outputs, seeds, inputs, retain)

@@ -11,6 +11,10 @@ from tapejit.tensor import Tensor
 from tapejit.views import _shape_argument
 
 
+_LEAF = R.GRAD | R.LEAF
+_SCALARS = {dtype: layout_of((), dtype) for dtype in (dtypes.float64, dtypes.float32)}
+
+
 def finish(t: Tensor, requires_grad: bool) -> Tensor:
     """Make a new tensor a leaf that requires a gradient, if asked to."""
     return t.requires_grad_() if requires_grad else t
@@ -44,8 +48,8 @@ def tensor(data, *, dtype=None, requires_grad=False) -> Tensor:
         TypeError, ValueError: if the data are not numbers, or a ragged nesting.
         RuntimeError: if ``requires_grad`` is asked of integers or bools.
     """
-    if data.__class__ is float and (dtype is None or dtype is dtypes.get_default_dtype()):
-        return constant(data, layout_of((), dtypes.get_default_dtype()), R.GRAD | R.LEAF if requires_grad else 0)
+    if data.__class__ is float and (dtype is None or dtype in _SCALARS):
+        return constant(data, _SCALARS[dtype or dtypes.get_default_dtype()], _LEAF if requires_grad else 0)
     dtype = None if dtype is None else dtypes.as_dtype(dtype)
     array = np.asarray(_plain(data))
     if array.size == 0 and not isinstance(data, (np.ndarray, Tensor)):
@@ -111,8 +115,7 @@ def full(size, fill_value, *, dtype=None, requires_grad=False) -> Tensor:
     if dtype.is_floating_point:
         t = constant(float(fill_value), layout)
     else:
-        t = _empty(layout)
-        t._array()[...] = fill_value
+        t = from_array(np.full(layout.shape, fill_value), dtype)
     return finish(t, requires_grad)
 
 

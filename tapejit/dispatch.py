@@ -14,10 +14,11 @@ from tapejit import tape as tapes
 from tapejit.kernels import record as R
 from tapejit.layout import Layout, layout_of
 from tapejit.ops.expr import Expr
-from tapejit.plans import cached, elementwise_plan
+from tapejit.ops.table import OPS
+from tapejit.plans import bounded, cached, elementwise_plan
 from tapejit.tensor import Tensor
 
-_new = Tensor.__new__
+_new = object.__new__
 _main = tapes.main
 _address = _main.address
 _register = _main.handles.append
@@ -52,7 +53,12 @@ def recover(tape, answer: int) -> None:
 def emit(op, layout, a=None, b=None, c=None, *, plan=0, imm=0.0, flags=0) -> Tensor:
     """Append a record for an op whose result has ``layout``, run its kernel, and return the result."""
     tape = tapes.thread.stack[-1]
-    a, b, c = (x if x is None or x._r >> R.TAPE_SHIFT == tape.number else tapes.bring(tape, x) for x in (a, b, c))
+    if a is not None and a._r >> R.TAPE_SHIFT != tape.number:
+        a = tapes.bring(tape, a)
+    if b is not None and b._r >> R.TAPE_SHIFT != tape.number:
+        b = tapes.bring(tape, b)
+    if c is not None and c._r >> R.TAPE_SHIFT != tape.number:
+        c = tapes.bring(tape, c)
     while True:
         answer = engine.general(
             tape.address,
@@ -68,6 +74,18 @@ def emit(op, layout, a=None, b=None, c=None, *, plan=0, imm=0.0, flags=0) -> Ten
         if answer >= 0:
             return wrap(tape, answer, layout)
         recover(tape, answer)
+
+
+def emit_reduction(op, x, plan, imm) -> Tensor:
+    """``emit`` of a structured op with one operand and a plan, by the fast path if it can."""
+    r = _general(_address, op.code, 0, x._r, -1, -1, plan.layout.address, plan.address, imm)
+    if r < 0:
+        return emit(op, plan.layout, x, plan=plan.address, imm=imm)
+    t = _new(Tensor)
+    t._r = r
+    t._layout = plan.layout
+    _register(t)
+    return t
 
 
 def emit_view(op, x, layout, offset=0, *, plan=0, start=0, flags=0) -> Tensor:
@@ -97,8 +115,10 @@ def constant(number, layout, flags=0) -> Tensor:
     """A float tensor filled with a number."""
     tape = tapes.thread.stack[-1]
     while True:
-        answer = engine.constant(tape.address, layout.address, flags, number)
+        answer = _constant(tape.address, layout.address, flags, number)
         if answer >= 0:
+            if tape.recorder is not None:
+                tape.recorder.numbers[len(tape.handles)] = number
             return wrap(tape, answer, layout)
         recover(tape, answer)
 
@@ -111,6 +131,8 @@ def share(array: np.ndarray, layout: Layout, flags=0) -> Tensor:
         answer = engine.external(tape.address, layout.address, address, flags | R.EXTERNAL)
         if answer >= 0:
             tape.kept_alive.setdefault(address, []).append(array)
+            if tape.recorder is not None:
+                tape.recorder.sources[len(tape.handles)] = array
             return wrap(tape, answer, layout)
         recover(tape, answer)
 
@@ -128,11 +150,27 @@ def from_array(array, dtype=None, *, copy=True) -> Tensor:
         strides = tuple(s // array.itemsize for s in array.strides)
         return share(array, layout_of(array.shape, dtype, strides))
     t = empty(layout_of(array.shape, dtype))
-    t._array()[...] = array
+    t._memory()[...] = array
+    recorder = tapes.thread.stack[-1].recorder
+    if recorder is not None:
+        recorder.source(t, array)
     return t
 
 
 # Elementwise ops
+
+
+def plain(operands):
+    """Operands as NumPy takes them: tensors as arrays."""
+    return [x._array() if isinstance(x, Tensor) else x for x in operands]
+
+
+def noted(name, function, *operands, parameters=()):
+    """``function(*operands)``, work that NumPy does; a recording notes it under ``name``, to be replayed."""
+    recorder = tapes.thread.stack[-1].recorder
+    if recorder is None:
+        return function(*operands)
+    return recorder.noted(name, function, operands, parameters)
 
 
 def _operand(op, x):
@@ -171,11 +209,9 @@ def apply(op, *operands) -> Tensor:
     dtype = result_dtype(values)
     if not dtype.is_floating_point:
         if op.ufunc is not None and not (dtype is dtypes.bool_ and op.ufunc in (np.subtract, np.negative)):
-            arrays = [x._array() if isinstance(x, Tensor) else x for x in operands]
-            return from_array(op.ufunc(*arrays))
+            return noted(op.name, lambda *xs: from_array(op.ufunc(*plain(xs))), *operands)
         if op.condition:
-            arrays = [x._array() if isinstance(x, Tensor) else x for x in operands]
-            return from_array(np.where(*arrays))
+            return noted(op.name, lambda *xs: from_array(np.where(*plain(xs))), *operands)
         dtype = dtypes.get_default_dtype()
     if op.condition:
         operands = [as_condition(operands[0]), *(as_float(x, dtype) for x in operands[1:])]
@@ -217,10 +253,13 @@ def apply_floats(op, dtype, operands) -> Tensor:
             tensors.append(constant(float(x), layout_of((), dtype)))
     layouts = tuple(None if t is None else t._layout for t in tensors)
     plan = cached((op.condition, dtype, *layouts), lambda: elementwise_plan(dtype, *layouts))
+    if len(layouts) == 2 and not flags:
+        _pairs[layouts] = plan
     return emit(op, plan.layout, *tensors, plan=plan.address, imm=imm, flags=flags)
 
 
-# The fast path. The stubs load the compiled entry points on the first call and put them in their own place.
+# The fast path. ``_pairs`` keeps the plan of two layouts that do not match. The stubs load the compiled entry points on
+# the first call and put them in their own place.
 
 
 def _unary(*args):
@@ -235,10 +274,46 @@ def _binary(*args):
     return _binary(*args)
 
 
+def _general(*args):
+    global _general
+    _general = engine.general
+    return _general(*args)
+
+
+def _constant(*args):
+    global _constant
+    _constant = engine.constant
+    return _constant(*args)
+
+
+def _view(*args):
+    global _view
+    _view = engine.view
+    return _view(*args)
+
+
+def view_by(record, x) -> Tensor | None:
+    """A view of a tensor of the main thread's tape by what ``engine.view`` needs; None if the fast path cannot."""
+    layout, code, plan, offset, start = record
+    if x._r >> R.TAPE_SHIFT or tapes.thread.stack[-1] is not _main:
+        return None
+    r = _view(_address, code, x._r, layout.address, plan, offset, start, 0)
+    if r < 0:
+        return None
+    t = _new(Tensor)
+    t._r = r
+    t._layout = layout
+    _register(t)
+    return t
+
+
 def _scalar(*args):
     global _scalar
     _scalar = engine.scalar
     return _scalar(*args)
+
+
+_pairs = bounded()
 
 
 def unary_function(op):
@@ -259,17 +334,34 @@ def unary_function(op):
     return function
 
 
-def binary_method(op, number_op=None):
-    """An operator method of Tensor, ``x * y``; ``number_op(x, number)`` may handle numbers by another op."""
+def binary_method(op, by_number=None):
+    """An operator method of Tensor, ``x * y``. ``by_number`` gives the unary op that a number as operand stands for."""
     code = op.code
+    unary = {number: special.code for number, special in (by_number or {}).items()}
 
     def method(self, other):
         if other.__class__ is Tensor:
             r = _binary(_address, code, self._r, other._r)
+            if r < 0:
+                plan = _pairs.get((self._layout, other._layout))
+                if plan is None:
+                    return apply(op, self, other)
+                layout = plan.layout
+                r = _general(_address, code, 0, self._r, other._r, -1, layout.address, plan.address, 0.0)
+                if r < 0:
+                    return apply(op, self, other)
+                t = _new(Tensor)
+                t._r = r
+                t._layout = layout
+                _register(t)
+                return t
         elif other.__class__ is float or other.__class__ is int:
-            if number_op is not None:
-                return number_op(self, other)
-            r = _scalar(_address, code, self._r, other, 0)
+            if other in unary:
+                r = _unary(_address, unary[other], self._r)
+                if r < 0:
+                    return apply(OPS[unary[other]], self)
+            else:
+                r = _scalar(_address, code, self._r, other, 0)
         elif isinstance(other, (Number, np.ndarray, Tensor, np.generic)) and not isinstance(other, complex):
             return apply(op, self, other)
         else:

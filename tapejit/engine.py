@@ -12,7 +12,6 @@ from tapejit.ops.table import OPS, VALUES
 _MAX_OPS = 512
 kernel_table = np.zeros(_MAX_OPS * R.KERNELS_PER_OP, dtype=np.int64)
 traits_table = np.zeros(_MAX_OPS, dtype=np.int64)
-_compiled = {}  # slot -> cfunc object, which owns the machine code
 
 
 def compile_slot(slot: int) -> None:
@@ -29,8 +28,7 @@ def compile_slot(slot: int) -> None:
         return
     dtype, which = divmod(slot % R.KERNELS_PER_OP, 4)
     build = elementwise_kernel if op.elementwise else structured_kernel
-    _compiled[slot] = build(op, which, dtype)
-    kernel_table[slot] = _compiled[slot].address
+    kernel_table[slot] = build(op, which, dtype)
 
 
 def set_traits(op) -> None:
@@ -54,8 +52,9 @@ def _compile(function, *arguments):
 
 
 _NAMES = {
-    "append": "unary binary scalar general value constant external view item changed overwrite settle set_flags",
-    "sweep": "prepare give_seed run take_adjoint backward_scalar forget",
+    "append": """unary binary scalar general view value constant external item link_gradient changed
+        overwrite settle""",
+    "sweep": "prepare give_seed run take_adjoint prepare_scalar forget",
     "reclaim": "reclaim",
 }
 _FLOATS = {"scalar": (3,), "general": (8,), "constant": (3,)}  # the positions of float64 arguments

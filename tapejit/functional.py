@@ -12,12 +12,14 @@ from tapejit.dispatch import (
     emit,
     from_array,
     is_number,
+    noted,
+    plain,
     reflected_method,
     result_dtype,
     unary_function,
 )
 from tapejit.ops import elementwise, structured
-from tapejit.ops.table import OPS
+from tapejit.ops.table import BY_NAME, OPS
 from tapejit.tensor import Tensor
 from tapejit.views import clone, contiguous
 
@@ -127,12 +129,10 @@ def comparison(name, doc):
     def function(x, other):
         if not isinstance(x, Tensor):
             x = from_array(np.asarray(x))
-        if isinstance(other, Tensor):
-            other = other._array()
-        elif not isinstance(other, (int, float, bool, np.ndarray, np.generic)):
+        if not isinstance(other, (Tensor, int, float, bool, np.ndarray, np.generic)):
             return NotImplemented
         try:
-            return from_array(compare(x._array(), other))
+            return noted(name, lambda *xs: from_array(compare(*plain(xs))), x, other)
         except ValueError:
             raise ValueError(f"shapes {x.shape} and {np.shape(other)} cannot be broadcast together") from None
 
@@ -150,7 +150,7 @@ COMPARISONS = {
 def _logical(ufunc, doc):
     def function(x, other=None):
         operands = (x,) if other is None else (x, other)
-        return from_array(ufunc(*(o._array() if isinstance(o, Tensor) else o for o in operands)))
+        return noted(ufunc.__name__, lambda *xs: from_array(ufunc(*plain(xs))), *operands)
 
     function.__doc__ = doc
     return function
@@ -195,10 +195,20 @@ def to(x: Tensor, dtype) -> Tensor:
         from tapejit.layout import layout_of
 
         return emit(structured.cast, layout_of(layout.shape, dtype), contiguous(x))
-    return from_array(x._array(), dtype)
+    return noted("to", lambda x: from_array(x._array(), dtype), x)
 
 
 # Operators
+
+
+_power_by = {number: BY_NAME[name] for number, name in _POWERS.items()}
+_power_of_floats = binary_method(elementwise.pow, _power_by)
+
+
+def _power_method(x, exponent):
+    if exponent.__class__ is Tensor or x._layout.dtype.is_floating_point:
+        return _power_of_floats(x, exponent)
+    return _power_by_number(x, exponent) if is_number(exponent) else apply(elementwise.pow, x, exponent)
 
 
 def _operators():
@@ -208,7 +218,7 @@ def _operators():
         methods[f"__r{name}__"] = reflected_method(op)
     methods["__truediv__"] = binary_method(elementwise.div)
     methods["__rtruediv__"] = reflected_method(elementwise.div)
-    methods["__pow__"] = binary_method(elementwise.pow, _power_by_number)
+    methods["__pow__"] = _power_method
     methods["__rpow__"] = reflected_method(elementwise.pow)
     methods["__mod__"] = binary_method(elementwise.remainder)
     methods["__rmod__"] = reflected_method(elementwise.remainder)
@@ -221,13 +231,13 @@ def _operators():
         methods[f"__{name}__"] = function
     for name in ("and", "or", "xor"):
         methods[f"__{name}__"] = methods[f"__r{name}__"] = _bitwise(getattr(operator, f"__{name}__"))
-    methods["__invert__"] = lambda self: from_array(np.invert(self._array()))
+    methods["__invert__"] = lambda self: noted("invert", lambda x: from_array(np.invert(x._array())), self)
     return methods
 
 
 def _bitwise(function):
     def method(self, other):
-        return from_array(function(self._array(), other._array() if isinstance(other, Tensor) else other))
+        return noted(function.__name__.strip("_"), lambda *xs: from_array(function(*plain(xs))), self, other)
 
     return method
 

@@ -9,14 +9,14 @@ import itertools
 import numpy as np
 
 from tapejit import dtypes
-from tapejit.dispatch import as_float, emit, empty, from_array, result_dtype
+from tapejit import tape as tapes
+from tapejit.dispatch import as_float, emit, emit_view, empty, from_array, result_dtype, view_by
 from tapejit.inplace import assign
-from tapejit.layout import layout_of, packed_strides
+from tapejit.layout import Layout, layout_of, packed_strides
 from tapejit.ops import structured as ops
-from tapejit.plans import cached, strided_plan
+from tapejit.plans import bounded, cached, strided_plan
 from tapejit.tensor import Tensor
-from tapejit.views import _dim, contiguous, reshape, view_of
-
+from tapejit.views import _dim, _view_plan, contiguous, reshape, view_of
 
 _SELECT, _SLICE = ops.VIEWS["Select"], ops.VIEWS["Slice"]
 
@@ -55,14 +55,11 @@ def _basic(x: Tensor, key) -> Tensor:
     """The view that a basic key selects."""
     layout = x._layout
     if len(key) == 1 and layout.ndim:
-        fast = _leading(layout, key[0])
+        fast = _leading_view(layout, key[0])
         if fast is not None:
-            shape, rest, begin = fast
-            memory = layout.strides[-len(rest) :] if rest else ()
-            logical = rest
-            first = begin * (packed_strides(layout.shape)[0])
-            op = _SELECT if key[0].__class__ is int else _SLICE
-            return view_of(x, shape, memory, logical, begin * layout.strides[0], first, op)
+            out, op, plan, offset, start = fast
+            seen = view_by((out, op.code, plan, offset * layout.dtype.itemsize, start), x)
+            return emit_view(op, x, out, offset, plan=plan, start=start) if seen is None else seen
     _check_steps(key)
     try:
         shape, memory, offset = _probe(layout, layout.strides, key)
@@ -74,6 +71,31 @@ def _basic(x: Tensor, key) -> Tensor:
     return view_of(x, shape, memory, logical, offset, start, _SLICE)
 
 
+_leading_views = bounded()
+
+
+def _leading_view(layout, part):
+    """Result layout, op, plan, offset and start of ``x[part]`` for the commonest keys, None for others."""
+    if part.__class__ is slice and part.step is None:
+        key = (layout, part.start, part.stop)
+    elif part.__class__ is int:
+        key = (layout, part)
+    else:
+        return None
+    try:
+        return _leading_views[key]
+    except (KeyError, TypeError):
+        pass
+    shape, rest, begin = _leading(layout, part)
+    memory = layout.strides[layout.ndim - len(rest) :]
+    out, plan = _view_plan(layout.dtype, shape, memory, rest)
+    op = _SELECT if part.__class__ is int else _SLICE
+    found = out, op, plan, begin * layout.strides[0], begin * packed_strides(layout.shape)[0]
+    if all(p.__class__ in (Layout, int, type(None)) for p in key):
+        _leading_views[key] = found
+    return found
+
+
 def _leading(layout, part):
     """The commonest keys without NumPy's help: one integer or a slice of step 1 over the first dimension."""
     size = layout.shape[0]
@@ -81,11 +103,9 @@ def _leading(layout, part):
         if not -size <= part < size:
             raise IndexError(f"index {part} is out of range for dimension 0 of size {size} (tensor of shape {layout.shape})")
         return layout.shape[1:], packed_strides(layout.shape)[1:], part % size
-    if part.__class__ is slice and part.step is None:
-        start, stop, _ = part.indices(size)
-        length = max(0, stop - start)
-        return (length, *layout.shape[1:]), packed_strides(layout.shape), start if length else 0
-    return None
+    start, stop, _ = part.indices(size)
+    length = max(0, stop - start)
+    return (length, *layout.shape[1:]), packed_strides(layout.shape), start if length else 0
 
 
 def flat_indices(layout, key) -> np.ndarray:
@@ -132,7 +152,7 @@ def getitem(x: Tensor, key) -> Tensor:
     if all(map(_is_basic, key)):
         return _basic(x, key)
     _check_steps(key)
-    if not x.requires_grad:
+    if not x.requires_grad and tapes.current().recorder is None:
         return from_array(select(x._array(), key))
     return take_flat(x, from_array(flat_indices(x._layout, key)), None)
 

@@ -9,6 +9,7 @@ from sys import getrefcount
 import numpy as np
 
 from tapejit import engine
+from tapejit import tape as tapes
 from tapejit.dispatch import emit_view, from_array
 from tapejit.grad_mode import is_grad_enabled, no_grad
 from tapejit.kernels import record as R
@@ -22,6 +23,9 @@ def check_inplace(x: Tensor, *operands) -> bool:
     Raises:
         RuntimeError: for a leaf that requires a gradient, or a view of one, while gradients are recorded.
     """
+    recorder = tapes.current().recorder
+    if recorder is not None:
+        return recorder.check_inplace(x)
     if not is_grad_enabled():
         return False
     tape = x._tape()
@@ -47,7 +51,7 @@ def replace(x: Tensor, result: Tensor) -> Tensor:
     if not layout.contiguous or _shares(x):
         return _replace_view(x, result)
     tape = x._tape()
-    if not result.requires_grad:
+    if not result.requires_grad and tape.recorder is None:
         engine.overwrite(tape.address, x._r, result._r)
         return x
     engine.settle(tape.address, x._r, result._r)
@@ -79,7 +83,7 @@ def _shares(x) -> bool:
 
 def _replace_view(x, result):
     """In-place on a view: the base changes too, and so does its history."""
-    if not (result.requires_grad or _base_requires_grad(x)):
+    if not (result.requires_grad or _base_requires_grad(x) or x._tape().recorder is not None):
         x._array()[...] = result._array()
         engine.changed(x._tape().address, x._r)
         return x
@@ -180,7 +184,7 @@ def inplace_method(function, keeps_operand):
 def assign(x: Tensor, key, value, put) -> None:
     """``x[key] = value``; ``put(base, values)`` makes the changed tensor when the graph must know."""
     recorded = check_inplace(x, value)
-    selected = x._array()[key]
+    selected = x._memory()[key]
     shape = np.shape(selected)
     if not recorded:
         values = value._array() if isinstance(value, Tensor) else value

@@ -24,6 +24,9 @@ class Size(tuple):
 
     __str__ = __repr__
 
+    def __format__(self, spec):
+        return format(str(tuple(self)), spec)  # messages read better with (2, 3)
+
 
 class Layout:
     """Shape and strides (in elements) of a tensor; made by ``layout_of`` only."""

@@ -77,7 +77,7 @@ def mm(x: Tensor, y: Tensor) -> Tensor:
     x, y = _common("mm", x, y)
     if x.ndim != 2 or y.ndim != 2:
         raise RuntimeError(f"mm() takes two matrices, got shapes {x.shape} and {y.shape}; use matmul()")
-    return matmul(x, y)
+    return _matmul("mm", x, y)
 
 
 def mv(x: Tensor, y: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def mv(x: Tensor, y: Tensor) -> Tensor:
     x, y = _common("mv", x, y)
     if x.ndim != 2 or y.ndim != 1:
         raise RuntimeError(f"mv() takes a matrix and a vector, got shapes {x.shape} and {y.shape}")
-    return matmul(x, y)
+    return _matmul("mv", x, y)
 
 
 def bmm(x: Tensor, y: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def bmm(x: Tensor, y: Tensor) -> Tensor:
     x, y = _common("bmm", x, y)
     if x.ndim != 3 or y.ndim != 3 or x.shape[0] != y.shape[0]:
         raise RuntimeError(f"bmm() takes two batches of as many matrices, got shapes {x.shape} and {y.shape}")
-    return matmul(x, y)
+    return _matmul("bmm", x, y)
 
 
 def dot(x: Tensor, y: Tensor) -> Tensor:
@@ -119,16 +119,20 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         RuntimeError: if an operand has no dimensions, or sizes or dtypes do not fit.
     """
-    x, y = _common("matmul", x, from_array(y) if isinstance(y, np.ndarray) else y)
+    return _matmul("matmul", *_common("matmul", x, from_array(y) if isinstance(y, np.ndarray) else y))
+
+
+def _matmul(name, x, y):
+    """``matmul`` of two tensors of one dtype, under the name that errors shall bear."""
     a, b = x._layout, y._layout
     if a.ndim == 2 and b.ndim == 2 and a.dtype.is_floating_point:
         if a.shape[1] != b.shape[0]:
-            raise _mismatch("matmul", x, y)
+            raise _mismatch(name, x, y)
         return product(x, y)
     if not a.ndim or not b.ndim:
         raise RuntimeError(f"matmul() needs at least 1 dimension on both sides, got shapes {x.shape} and {y.shape}; use *")
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-        raise _mismatch("matmul", x, y)
+        raise _mismatch(name, x, y)
     if not a.dtype.is_floating_point:
         return _by_numpy(np.matmul, x, y)
     if a.ndim == 1 and b.ndim == 1:
@@ -147,6 +151,7 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
 
 def outer(x: Tensor, y: Tensor) -> Tensor:
     """All products of the elements of two vectors."""
+    x, y = _common("outer", x, y)
     if x.ndim != 1 or y.ndim != 1:
         raise RuntimeError(f"outer() takes two vectors, got shapes {x.shape} and {y.shape}")
     return x.unsqueeze(1) * y.unsqueeze(0)

@@ -11,6 +11,17 @@ _plans: dict = {}
 _by_address: dict = {}
 
 
+class bounded(dict):
+    """A dict that forgets everything when it has grown too large: for what can be worked out again."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key, value):
+        if len(self) >= 4096:
+            self.clear()
+        super().__setitem__(key, value)
+
+
 class Plan:
     """Words for a kernel, the layout of the result, and what rules on Tensors want to know: ``shape``, ``strides``, ``dim``."""
 

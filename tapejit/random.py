@@ -3,6 +3,7 @@
 import numpy as np
 
 from tapejit import dtypes
+from tapejit import tape as tapes
 from tapejit.creation import _sizes, finish
 from tapejit.dispatch import from_array
 from tapejit.tensor import Tensor
@@ -16,6 +17,18 @@ def manual_seed(seed: int) -> None:
     _generator = np.random.default_rng(seed)
 
 
+def _drawing():
+    """The generator.
+
+    Raises:
+        RuntimeError: inside a function that is being recorded: it would replay the same numbers for ever.
+    """
+    recorder = tapes.current().recorder
+    if recorder is not None:
+        recorder.no_random()
+    return _generator
+
+
 def _make(array, dtype, requires_grad):
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
     return finish(from_array(array, dtype), requires_grad)
@@ -23,12 +36,12 @@ def _make(array, dtype, requires_grad):
 
 def rand(*args, size=None, dtype=None, requires_grad=False) -> Tensor:
     """Numbers drawn evenly from [0, 1)."""
-    return _make(_generator.random(_sizes(args, size)), dtype, requires_grad)
+    return _make(_drawing().random(_sizes(args, size)), dtype, requires_grad)
 
 
 def randn(*args, size=None, dtype=None, requires_grad=False) -> Tensor:
     """Numbers drawn from the standard normal distribution."""
-    return _make(_generator.standard_normal(_sizes(args, size)), dtype, requires_grad)
+    return _make(_drawing().standard_normal(_sizes(args, size)), dtype, requires_grad)
 
 
 def randint(low=0, high=None, size=None, *, dtype=None) -> Tensor:
@@ -38,12 +51,12 @@ def randint(low=0, high=None, size=None, *, dtype=None) -> Tensor:
     elif high is None:
         low, high = 0, low
     dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
-    return from_array(_generator.integers(low, high, size), dtype)
+    return from_array(_drawing().integers(low, high, size), dtype)
 
 
 def randperm(n: int) -> Tensor:
     """The integers from 0 to n - 1 in random order."""
-    return from_array(_generator.permutation(n))
+    return from_array(_drawing().permutation(n))
 
 
 def rand_like(x: Tensor, *, dtype=None, requires_grad=False) -> Tensor:

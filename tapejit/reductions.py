@@ -6,11 +6,11 @@ import math
 import numpy as np
 
 from tapejit import dtypes
-from tapejit.dispatch import constant, emit, from_array
+from tapejit.dispatch import constant, emit, emit_reduction, from_array, noted
+from tapejit.functional import where
 from tapejit.layout import layout_of, packed_strides
 from tapejit.ops import structured as ops
-from tapejit.plans import Plan, cached, strided_plan
-from tapejit.functional import where
+from tapejit.plans import Plan, cached, known, strided_plan
 from tapejit.tensor import Tensor
 from tapejit.views import _dim, contiguous, reshape
 
@@ -58,15 +58,16 @@ def _reduction_plan(layout, dim, keepdim) -> Plan:
 
 
 def _reduce(op, x, dim, keepdim, scaled=False):
-    x = _floats(x)
+    if isinstance(dim, list):
+        dim = tuple(dim)
     layout = x._layout
-    key = ("reduce", layout, tuple(dim) if isinstance(dim, list) else dim, keepdim)
-    plan = cached(key, lambda: _reduction_plan(layout, dim, keepdim))
-    imm = 1.0
-    if scaled:
-        n, out = layout.n, plan.layout.n
-        imm = out / n if n else math.nan
-    return emit(op, plan.layout, x, plan=plan.address, imm=imm)
+    plan = known(("reduce", layout, dim, keepdim))
+    if plan is None:
+        x = _floats(x)
+        layout = x._layout
+        plan = cached(("reduce", layout, dim, keepdim), lambda: _reduction_plan(layout, dim, keepdim))
+    imm = (plan.layout.n / layout.n if layout.n else math.nan) if scaled else 1.0
+    return emit_reduction(op, x, plan, imm)
 
 
 @with_axis
@@ -337,10 +338,10 @@ def argmin(x: Tensor, dim=None, keepdim=False) -> Tensor:
 @with_axis
 def any(x: Tensor, dim=None, keepdim=False) -> Tensor:
     """Whether some element is not zero."""
-    return from_array(np.any(x._array(), axis=dim, keepdims=keepdim))
+    return noted("any", lambda x: from_array(np.any(x._array(), axis=dim, keepdims=keepdim)), x, parameters=(dim, keepdim))
 
 
 @with_axis
 def all(x: Tensor, dim=None, keepdim=False) -> Tensor:
     """Whether no element is zero."""
-    return from_array(np.all(x._array(), axis=dim, keepdims=keepdim))
+    return noted("all", lambda x: from_array(np.all(x._array(), axis=dim, keepdims=keepdim)), x, parameters=(dim, keepdim))

@@ -21,7 +21,10 @@ class Tape:
         header: the int64 words that jitted code works from; ``address`` is where they are.
         records: structured array over the record memory, ``len(tape)`` of them in use.
         handles: the Tensor of each record, None once it is gone.
+        recorder: what a recording notes beside the records; None on a thread's own tape.
     """
+
+    recorder = None
 
     def __init__(self, number: int):
         self.number = number
@@ -38,7 +41,7 @@ class Tape:
 
     def _grow(self, capacity):
         count = len(self)
-        old = (self.records, self.stamps, self.versions) if count else None
+        old = (self.records, self.stamps, self.versions, self.adjoints) if count else None
         self.records = np.zeros(capacity, dtype=R.RECORD)
         self.adjoints = np.zeros(capacity, dtype=np.int64)
         self.stamps = np.zeros(capacity, dtype=np.int64)
@@ -48,7 +51,7 @@ class Tape:
         self.dropped = np.zeros(capacity, dtype=np.int64)
         self._why = np.zeros(capacity, dtype=np.uint8)
         if old:
-            for new, previous in zip((self.records, self.stamps, self.versions), old, strict=True):
+            for new, previous in zip((self.records, self.stamps, self.versions, self.adjoints), old, strict=True):
                 new[:count] = previous[:count]
         self.flags, self.addresses, self.owners, self.ops = (
             self.records[name] for name in ("flags", "address", "owner", "op")
@@ -152,6 +155,8 @@ def bring(tape: Tape, tensor):
     """
     from tapejit.dispatch import share
 
+    if tape.recorder is not None:
+        return tape.recorder.bring(tensor)
     if tensor.requires_grad:
         raise RuntimeError(
             "a tensor that requires a gradient belongs to the thread that made it; use x.detach() here, or make the "
@@ -162,6 +167,10 @@ def bring(tape: Tape, tensor):
 
 def read_item(tensor):
     """The first element of a tensor as a Python number."""
+    recorder = thread.stack[-1].recorder
+    if recorder is not None:
+        recorder.observe(tensor)
+        return tensor._memory().item()
     if tensor._layout.dtype.is_floating_point:
         return engine.item(tape_of(tensor).address, tensor._r)
     return tensor._array().item()

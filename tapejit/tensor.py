@@ -6,7 +6,7 @@ named methods are attached by ``methods``.
 
 import numpy as np
 
-from tapejit import dtypes, printing
+from tapejit import dtypes, engine, printing
 from tapejit import tape as tapes
 from tapejit.kernels import record as R
 from tapejit.ops.table import OPS
@@ -44,10 +44,8 @@ class Tensor:
     __slots__ = ("__weakref__", "_grad", "_layout", "_r")
     __array_ufunc__ = None  # NumPy arrays leave arithmetic with tensors to the tensor
 
-    def __new__(cls, *args, **kwargs):
-        if args or kwargs:
-            raise TypeError("Tensor(...) is not how tensors are made; use tapejit.tensor(data)")
-        return object.__new__(cls)
+    def __init__(self, *args, **kwargs):
+        raise TypeError("Tensor(...) is not how tensors are made; use tapejit.tensor(data)")
 
     # Where it is
 
@@ -62,6 +60,13 @@ class Tensor:
         tape.flags[self._r & _MASK] = (self._flags() & keep) | add
 
     def _array(self) -> np.ndarray:
+        """The tensor's memory as a NumPy array, for Python to look at: a recording notes that it did."""
+        recorder = tapes.thread.stack[-1].recorder
+        if recorder is not None:
+            recorder.observe(self)
+        return self._memory()
+
+    def _memory(self) -> np.ndarray:
         """The tensor's memory as a NumPy array."""
         layout = self._layout
         memory = _Memory()
@@ -174,12 +179,10 @@ class Tensor:
 
     def _link_gradient(self):
         """Tell a leaf's record where its gradient is, so that a sweep can add to it directly."""
-        tape = self._tape()
-        k = self._r & _MASK
-        if tape.flags[k] & R.LEAF:
-            value = self.grad
-            direct = value is not None and value._layout.contiguous and value._tape() is tape and not value.requires_grad
-            tape.records["a"][k] = value._r & _MASK if direct else -1
+        tape = tapes.tapes[self._r >> R.TAPE_SHIFT]
+        value = self.grad
+        direct = value is not None and value._layout.contiguous and value._tape() is tape and not value.requires_grad
+        engine.link_gradient(tape.address, self._r, value._r if direct else -1)
 
     @property
     def data(self):
@@ -239,13 +242,15 @@ class Tensor:
             raise RuntimeError(
                 f"the truth of a tensor with {self._layout.n} elements is ambiguous; use .any(), .all() or a reduction"
             )
-        return bool(tapes.read_item(self))
+        recorder = tapes.thread.stack[-1].recorder
+        return bool(tapes.read_item(self)) if recorder is None else recorder.truth(self)
 
     def __float__(self):
         return float(self.item())
 
     def __int__(self):
-        return int(self.item())
+        recorder = tapes.thread.stack[-1].recorder
+        return int(self.item()) if recorder is None or self._layout.n != 1 else recorder.whole(self)
 
     def __index__(self):
         if self._layout.dtype.is_floating_point:

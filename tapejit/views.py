@@ -18,10 +18,15 @@ def view_of(x: Tensor, shape: tuple, memory: tuple, logical: tuple, offset=0, st
 
     ``offset`` and ``start`` are where the view begins, in elements of the one and the other.
     """
-    layout = layout_of(shape, x._layout.dtype, memory)
-    whole = logical == packed_strides(shape)
-    plan = 0 if whole else cached(("view", shape, logical), lambda: strided_plan(shape, logical, None)).address
+    layout, plan = _view_plan(x._layout.dtype, shape, memory, logical)
     return emit_view(op or ops.view, x, layout, offset, plan=plan, start=start)
+
+
+def _view_plan(dtype, shape, memory, logical):
+    """The layout of a view and the address of its plan, 0 for a stretch of the packed tensor."""
+    layout = layout_of(shape, dtype, memory)
+    whole = logical == packed_strides(shape)
+    return layout, 0 if whole else cached(("view", shape, logical), lambda: strided_plan(shape, logical, None)).address
 
 
 def strided_view(x: Tensor, shape: tuple, strides: tuple, start: int) -> Tensor:

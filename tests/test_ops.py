@@ -18,7 +18,7 @@ from oracle import check_grad
 import tapejit as tj
 from tapejit.ops.table import OPS
 
-ELEMENTWISE = [op for op in OPS if op.elementwise and op.code]
+ELEMENTWISE = [op for op in OPS if op.elementwise and op.code and op.alias_of is None]
 SEVERAL = [op for op in ELEMENTWISE if op.arity > 1]
 INF, NAN = math.inf, math.nan
 SHAPES = [(), (1,), (5,), (2, 3), (0,)]
@@ -181,10 +181,7 @@ def test_special_values(op, dtype):
             x = x[x != -INF]
             reference = REFERENCE[op.name]
         expected = np.asarray(reference(x.astype(np.float64))).astype(dtype)
-        if dtype == np.float32:  # subnormal results may be off by an ulp, or more where float64 still has digits
-            tolerance = {"rtol": 3e-6, "atol": 1e-44}
-        else:
-            tolerance = {"rtol": 1e-14, "atol": 1e-323}
+    tolerance = {"rtol": 3e-6, "atol": 1e-44} if dtype == np.float32 else {"rtol": 1e-14, "atol": 1e-323}
     np.testing.assert_allclose(function(op)(tj.tensor(x)).numpy(), expected, **tolerance)
 
 

@@ -97,7 +97,10 @@ def _any_bits(rng, n, dtype):
 def _samples(name, dtype):
     rng = np.random.default_rng(len(name))
     mantissa, least, greatest = _format(dtype)
-    signs = lambda n: rng.choice([-1.0, 1.0], n)
+
+    def signs(n):
+        return rng.choice([-1.0, 1.0], n)
+
     parts = [_any_bits(rng, 400, dtype).astype(np.float64)]
     parts += [rng.uniform(-scale, scale, 200) for scale in (0.5, 1, 3, 10, 40, 100, 750)]
     parts += [signs(100) + rng.uniform(-1, 1, 100) * 2.0**-e for e in (2, 6, 12, mantissa - 4)]

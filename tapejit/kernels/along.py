@@ -1,9 +1,8 @@
 """Kernels along one dimension: cumulative sums, extrema, softmax (see ``structured``); the plan is (outer, length, inner)."""
 
 import numpy as np
-from numba import njit
-
 from tapejit.kernels import vecmath
+from tapejit.kernels.jit import inner
 from tapejit.kernels.raw import as_f64 as P
 from tapejit.kernels.raw import as_i64
 from tapejit.kernels.record import PLAN
@@ -11,7 +10,7 @@ from tapejit.kernels.record import PLAN
 SIZE = 8  # bytes of an element; rebound with P
 
 
-@njit
+@inner
 def three(record):
     plan = as_i64(as_i64(record)[PLAN >> 3])
     return plan[0], plan[1], plan[2]
@@ -47,7 +46,7 @@ def amin_forward(record, out, x, y, z):
     extreme(record, out, x, -1)
 
 
-@njit
+@inner
 def extreme(record, out, x, sign):
     outer, length, inner = three(record)
     for o in range(outer):
@@ -82,7 +81,7 @@ def extreme_reverse(record, g, x, y, z, out, target, accumulate):
 # Softmax and its kin; rows of a softmax are long or many, so exp runs over whole rows and vectorises when inner is 1
 
 
-@njit(error_model="numpy")
+@inner
 def row_max(x, start, length, inner):
     best = P(x)[start]
     for k in range(1, length):
@@ -92,7 +91,7 @@ def row_max(x, start, length, inner):
     return best
 
 
-@njit(error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
+@inner(fastmath={"reassoc", "nsz", "contract"})
 def row_exp_sum(x, start, length, inner, shift):
     total = 0.0
     for k in range(length):
@@ -100,7 +99,7 @@ def row_exp_sum(x, start, length, inner, shift):
     return total
 
 
-@njit(error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
+@inner(fastmath={"reassoc", "nsz", "contract"})
 def row_dot(x, y, start, length, inner):
     total = 0.0
     for k in range(length):
@@ -108,7 +107,7 @@ def row_dot(x, y, start, length, inner):
     return total
 
 
-@njit(error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
+@inner(fastmath={"reassoc", "nsz", "contract"})
 def row_total(x, start, length, inner):
     total = 0.0
     for k in range(length):

@@ -5,9 +5,8 @@ the handle of the new record, or one of the negative answers of ``record``. The 
 ``scalar``) refuse everything unusual; ``general`` takes what Python has worked out.
 """
 
-from numba import njit
-
 from tapejit.kernels.heap import alloc, release
+from tapejit.kernels.jit import entry, inner
 from tapejit.kernels.raw import as_f32, as_f64, as_i32, as_i64, call5, call8, copy_bytes, thread_id
 from tapejit.kernels.record import (
     ADDRESS,
@@ -39,6 +38,7 @@ from tapejit.kernels.record import (
     L_ITEMSIZE,
     L_N,
     LAYOUT,
+    LEAF,
     NO_MEMORY,
     OWNER,
     PUT,
@@ -52,6 +52,7 @@ from tapejit.kernels.record import (
     T_ELEMENTWISE,
     TAPE_SHIFT,
     VIEW,
+    A,
 )
 from tapejit.kernels.rows import run_forward
 
@@ -59,7 +60,7 @@ SCALARS = SCALAR_A | SCALAR_B | SCALAR_C
 MASK = (1 << TAPE_SHIFT) - 1
 
 
-@njit
+@inner
 def write_record(header, op, flags, a, b, c, owner, address, layout, plan, imm):
     """Fill the next record. An owner of -1 stands for the record itself."""
     h = as_i64(header)
@@ -87,13 +88,13 @@ def write_record(header, op, flags, a, b, c, owner, address, layout, plan, imm):
     return (h[H_TAPE] << TAPE_SHIFT) | k
 
 
-@njit
+@inner
 def full(header):
     h = as_i64(header)
     return h[H_COUNT] >= h[H_CAPACITY] or h[H_BYTES] > h[H_LIMIT]
 
 
-@njit
+@entry
 def unary(header, op, a):
     """An elementwise op of one contiguous float tensor of this tape."""
     h = as_i64(header)
@@ -117,7 +118,7 @@ def unary(header, op, a):
     return write_record(header, op, flags, a if keep else -1, -1, -1, -1, out, x[LAYOUT >> 3], 0, 0.0)
 
 
-@njit
+@entry
 def binary(header, op, a, b):
     """An elementwise op of two contiguous float tensors of one layout, both of this tape."""
     h = as_i64(header)
@@ -146,7 +147,7 @@ def binary(header, op, a, b):
     return write_record(header, op, flags, a, b, -1, -1, out, x[LAYOUT >> 3], 0, 0.0)
 
 
-@njit
+@entry
 def scalar(header, op, a, number, reflected):
     """An elementwise op of a contiguous float tensor and a number, the number first when ``reflected`` is 1."""
     h = as_i64(header)
@@ -176,13 +177,13 @@ def scalar(header, op, a, number, reflected):
     return k
 
 
-@njit
+@inner
 def operand(header, k):
     """The record number in a handle, -1 for none."""
     return k & MASK if k >= 0 else -1
 
 
-@njit
+@inner
 def address_of(header, record, k, flag):
     """Where an operand's value is: in its record's block, or the immediate of the record that uses it."""
     if as_i32(record)[FLAGS >> 2] & flag:
@@ -192,17 +193,25 @@ def address_of(header, record, k, flag):
     return as_i64(as_i64(header)[H_RECORDS] + k * SIZE)[ADDRESS >> 3]
 
 
-@njit
+@inner
 def grad_flag(header, k):
     if k < 0:
         return 0
     return as_i32(as_i64(header)[H_RECORDS] + k * SIZE)[FLAGS >> 2] & GRAD
 
 
-@njit
+@entry
 def general(header, op, flags, a, b, c, layout, plan, imm):
-    """Any op: ``layout`` is the result's, ``plan`` its parameters, ``flags`` tells immediates and in-place results."""
+    """Any op: ``layout`` is the result's, ``plan`` its parameters, ``flags`` tells immediates and in-place results.
+
+    A tape without a thread (a recording) takes calls from any.
+    """
     h = as_i64(header)
+    if h[H_THREAD] != 0 and h[H_THREAD] != thread_id():
+        return SLOW
+    tape = h[H_TAPE]
+    if (a >= 0 and a >> TAPE_SHIFT != tape) or (b >= 0 and b >> TAPE_SHIFT != tape) or (c >= 0 and c >> TAPE_SHIFT != tape):
+        return SLOW
     if full(header):
         return RECLAIM
     a = operand(header, a)
@@ -247,7 +256,15 @@ def general(header, op, flags, a, b, c, layout, plan, imm):
     return k
 
 
-@njit
+@entry
+def link_gradient(header, a, gradient):
+    """Tell a leaf's record the record of its gradient, -1 for none; nothing for other records."""
+    words = as_i32(as_i64(header)[H_RECORDS] + (a & MASK) * SIZE)
+    if words[FLAGS >> 2] & LEAF:
+        words[A >> 2] = gradient & MASK if gradient >= 0 else -1
+
+
+@entry
 def value(header, layout, flags):
     """A block without a history, its contents undefined."""
     if full(header):
@@ -259,7 +276,7 @@ def value(header, layout, flags):
     return write_record(header, 0, flags, -1, -1, -1, -1, out, layout, 0, 0.0)
 
 
-@njit
+@entry
 def constant(header, layout, flags, number):
     """A float tensor filled with one number."""
     k = value(header, layout, flags)
@@ -270,16 +287,7 @@ def constant(header, layout, flags, number):
     return k
 
 
-@njit
-def set_flags(header, a, keep, add):
-    """Change a record's flags to ``flags & keep | add``; returns what they were."""
-    words = as_i32(as_i64(header)[H_RECORDS] + (a & MASK) * SIZE)
-    flags = words[FLAGS >> 2]
-    words[FLAGS >> 2] = (flags & keep) | add
-    return flags
-
-
-@njit
+@inner
 def fill(address, n, dtype, number):
     if dtype == F64:
         p = as_f64(address)
@@ -291,7 +299,7 @@ def fill(address, n, dtype, number):
             q[i] = number
 
 
-@njit
+@entry
 def external(header, layout, address, flags):
     """A value in somebody else's memory, or (flags 0) in a block that this record takes over."""
     if full(header):
@@ -299,10 +307,12 @@ def external(header, layout, address, flags):
     return write_record(header, 0, flags, -1, -1, -1, -1, address, layout, 0, 0.0)
 
 
-@njit
+@entry
 def view(header, op, a, layout, plan, offset, start, flags):
     """A record that shares the block of ``a``, ``offset`` bytes further on; ``start`` counts elements of ``a``."""
     h = as_i64(header)
+    if a >> TAPE_SHIFT != h[H_TAPE]:
+        return SLOW
     if h[H_COUNT] >= h[H_CAPACITY]:
         return RECLAIM
     a &= MASK
@@ -314,7 +324,7 @@ def view(header, op, a, layout, plan, offset, start, flags):
     return write_record(header, op, flags | grad | VIEW, here, -1, -1, owner, address, layout, plan, float(start))
 
 
-@njit
+@entry
 def item(header, a):
     """The first element of a float, int64 or bool tensor, as a float."""
     x = as_i64(as_i64(header)[H_RECORDS] + (a & MASK) * SIZE)
@@ -325,7 +335,7 @@ def item(header, a):
     return float(as_f32(address)[0])
 
 
-@njit
+@inner
 def touch(header, k, time):
     """Note that the block of record ``k`` was changed in place at ``time``, counted in half records."""
     h = as_i64(header)
@@ -335,13 +345,13 @@ def touch(header, k, time):
     h[H_LAST_STAMP] = max(h[H_LAST_STAMP], time)
 
 
-@njit
+@entry
 def changed(header, a):
     """Note that the value of ``a`` was just changed in place outside of the tape."""
     touch(header, a & MASK, 2 * as_i64(header)[H_COUNT])
 
 
-@njit
+@entry
 def overwrite(header, a, b):
     """Copy the value of contiguous ``b`` over contiguous ``a`` of the same size, without a history."""
     h = as_i64(header)
@@ -352,7 +362,7 @@ def overwrite(header, a, b):
     touch(header, a & MASK, 2 * h[H_COUNT])
 
 
-@njit
+@entry
 def settle(header, a, b):
     """Let record ``b``, the newest, live in the memory of contiguous ``a``: ``b`` is what an in-place op made of ``a``."""
     h = as_i64(header)

@@ -1,6 +1,6 @@
 """Kernels of the elementwise ops, generated from the rules of the op table.
 
-A kernel is the loop over one row; broadcasting, rows and reductions are the caller's business (``kernels.broadcast``),
+A kernel is the loop over one row; broadcasting, rows and reductions are the caller's business (``kernels.rows``),
 so that an op compiles little and a new one never recompiles anything else. Steps are in elements: 1 along an
 array, 0 for a scalar, anything else for a strided view.
 
@@ -10,98 +10,25 @@ array, 0 for a scalar, anything else for a strided view.
 ``g``, ``out`` and ``target`` are contiguous; ``reverse`` adds to ``target`` when ``accumulate`` is 1, else overwrites.
 """
 
-import hashlib
 import itertools
-import linecache
 
-import numpy as np
-from numba import cfunc
-from numba.core import types
+from llvmlite import ir
+from numba.core import cgutils
 
-from tapejit.kernels import raw
-from tapejit.kernels.cache import GENERATED
-from tapejit.kernels.scalar import FUNCTIONS
-from tapejit.ops.expr import Emitter
+from tapejit.kernels.lowering import lower_expr
+from tapejit.kernels.objects import compiled_address, has_fma
+from tapejit.kernels.vecmath.emit import DOUBLE, SINGLE, Value
 from tapejit.ops.table import OPERANDS
 
-_FLOATS = (
-    (types.CPointer(types.float64), np.float64),
-    (types.CPointer(types.float32), np.float32),
-)
-_OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "cache": True}
+_FORMATS = (DOUBLE, SINGLE)
+_WORD = ir.IntType(64)
+_BYTE = ir.IntType(8)
+_NAMES = ("forward", "reverse_x", "reverse_y", "reverse_z")
+_FORWARD = ("n", "out", "x", "sx", "y", "sy", "z", "sz")
+_REVERSE = ("n", "g", "x", "sx", "y", "sy", "z", "sz", "out", "target", "accumulate")
 
 
-def generated_function(name, source, namespace):
-    """Define a function from source text under a file name that the kernel cache knows."""
-    digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
-    filename = f"{GENERATED}{name} {digest}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-    exec(compile(source, filename, "exec"), namespace)
-    function = namespace[name]
-    function.__module__ = "tapejit.kernels.elementwise"
-    return function
-
-
-def _loop(emitter, result, used, steps, store, condition):
-    """One ``for`` loop: ``steps`` gives each used operand's step (1, 0 or None for any)."""
-    before, inside = [], []
-    for name in used:
-        loads = {1: f"{name}p[i]", 0: f"{name}p[0]", None: f"{name}p[i * s{name}]"}[steps[name]]
-        text = f"{name} = {loads}" + (" != 0" if condition and name == "x" else "")
-        (before if steps[name] == 0 else inside).append(text)
-    lines = [*before, "for i in range(n):", *("    " + line for line in inside + emitter.lines)]
-    return [*lines, "    " + store.format(result)]
-
-
-def _variants(names):
-    """The combinations of steps that get a loop of their own, and last the general one."""
-    for steps in itertools.product((1, 0), repeat=len(names)):
-        if any(steps) or not names:
-            yield dict(zip(names, steps, strict=True))
-    if names:
-        yield dict.fromkeys(names)
-
-
-def _source(op, which, name):
-    emitter = Emitter()
-    free = (*OPERANDS, "g", "out")
-    result = emitter.write(op.trace(which), {symbol: symbol for symbol in free})
-    used = OPERANDS[: op.arity] if which == 0 else tuple(n for n in op.needs[which - 1] if n != "out")
-    if which == 0:
-        head = f"def {name}(n, outp, xp, sx, yp, sy, zp, sz):"
-        store = "outp[i] = {}"
-    else:
-        head = f"def {name}(n, gp, xp, sx, yp, sy, zp, sz, outp, target, accumulate):"
-        store = "target[i] = {} + target[i]"
-    lines = [head]
-    for accumulate in (False, True) if which else (False,):
-        body = []
-        keyword = "if"
-        for steps in _variants(used):
-            test = " and ".join(f"s{n} == {s}" for n, s in steps.items() if s is not None)
-            final = "target[i] = {}" if which and not accumulate else store
-            loop = _loop(emitter, result, used, steps, final, op.condition)
-            if which:
-                loop = _with_adjoint(loop, "out" in op.needs[which - 1])
-            if not used:
-                body += loop
-            else:
-                body.append(f"{keyword} {test}:" if test else "else:")
-                body += ["    " + line for line in loop]
-                keyword = "elif"
-        if which:
-            body = ["if accumulate:" if accumulate else "if not accumulate:", *("    " + line for line in body)]
-        lines += ["    " + line for line in body]
-    return "\n".join(lines) + "\n", emitter
-
-
-def _with_adjoint(loop, reads_result):
-    at = next(i for i, line in enumerate(loop) if line.startswith("for "))
-    loads = ["    g = gp[i]"] + (["    out = outp[i]"] if reads_result else [])
-    return loop[: at + 1] + loads + loop[at + 1 :]
-
-
-def elementwise_kernel(op, which, dtype):
+def elementwise_kernel(op, which, dtype) -> int:
     """Compile, or load from the cache, one kernel of an elementwise op.
 
     Args:
@@ -110,20 +37,97 @@ def elementwise_kernel(op, which, dtype):
         dtype: dtype code, ``record.F64`` or ``record.F32``.
 
     Returns:
-        Numba's cfunc object; its ``address`` goes into the kernel table.
+        The kernel's address, for the kernel table.
     """
-    pointer, scalar = _FLOATS[dtype]
-    name = f"{op.name}_{('forward', 'reverse_x', 'reverse_y', 'reverse_z')[which]}_{('f64', 'f32')[dtype]}"
-    source, emitter = _source(op, which, name)
-    source = f"# constants: {emitter.constants}\n" + source
-    namespace = {n: FUNCTIONS[n] for n in emitter.functions}
-    namespace.update({n: scalar(value) for n, value in emitter.constants.items()})
-    function = generated_function(name, source, namespace)
-    word = types.intp
-    first = raw.u8p if op.condition else pointer
-    operands = (first, word, pointer, word, pointer, word)
-    if which == 0:
-        signature = types.void(word, pointer, *operands)
-    else:
-        signature = types.void(word, pointer, *operands, pointer, pointer, word)
-    return cfunc(signature, **_OPTIONS)(function)
+    name = f"{op.name}_{_NAMES[which]}_{('f64', 'f32')[dtype]}"
+    key = repr((op.trace(which), op.condition))
+    return compiled_address(name, key, lambda module, symbol: _Kernel(module, symbol, op, which, dtype).write())
+
+
+class _Kernel:
+    """One kernel being written."""
+
+    def __init__(self, module, symbol, op, which, dtype):
+        self.op, self.which = op, which
+        self.format = _FORMATS[dtype]
+        names = _REVERSE if which else _FORWARD
+        kinds = [self._kind(name) for name in names]
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), symbol)
+        self.arguments = dict(zip(names, function.args, strict=True))
+        self.target = self.arguments["target" if which else "out"]
+        self.target.add_attribute("noalias")  # results and adjoints have blocks of their own
+        self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+        self.used = OPERANDS[: op.arity] if which == 0 else tuple(n for n in op.needs[which - 1] if n != "out")
+
+    def _kind(self, name):
+        if name in ("n", "sx", "sy", "sz", "accumulate"):
+            return _WORD
+        return (_BYTE if self.op.condition and name == "x" else self.format.float).as_pointer()
+
+    def write(self):
+        builder = self.builder
+        with builder.if_then(builder.icmp_signed(">", self.arguments["n"], _WORD(0))):
+            if self.which:
+                adds = builder.icmp_signed("!=", self.arguments["accumulate"], _WORD(0))
+                with builder.if_else(adds) as (then, otherwise):
+                    with then:
+                        self._by_steps(self._variants(), True)
+                    with otherwise:
+                        self._by_steps(self._variants(), False)
+            else:
+                self._by_steps(self._variants(), False)
+        builder.ret_void()
+
+    def _variants(self):
+        """The combinations of steps that get a loop of their own; last the general one, of any steps."""
+        specific = [steps for steps in itertools.product((1, 0), repeat=len(self.used)) if any(steps)]
+        general = [(None,) * len(self.used)]
+        return (specific if self.used else []) + general
+
+    def _by_steps(self, variants, accumulate):
+        """A chain of tests for the variants, each with its loop."""
+        builder = self.builder
+        steps, rest = dict(zip(self.used, variants[0], strict=True)), variants[1:]
+        if not rest:
+            self._loop(steps, accumulate)
+            return
+        tests = [builder.icmp_signed("==", self.arguments[f"s{n}"], _WORD(s)) for n, s in steps.items()]
+        matches = tests[0]
+        for test in tests[1:]:
+            matches = builder.and_(matches, test)
+        with builder.if_else(matches) as (then, otherwise):
+            with then:
+                self._loop(steps, accumulate)
+            with otherwise:
+                self._by_steps(rest, accumulate)
+
+    def _loop(self, steps, accumulate):
+        builder = self.builder
+        fixed = {name: self._load(name, _WORD(0)) for name, step in steps.items() if step == 0}
+        with cgutils.for_range(builder, self.arguments["n"]) as loop:
+            i = loop.index
+            values = dict(fixed)
+            for name, step in steps.items():
+                if step == 1:
+                    values[name] = self._load(name, i)
+                elif step is None:
+                    values[name] = self._load(name, builder.mul(i, self.arguments[f"s{name}"]))
+            if self.which:
+                values["g"] = self._load("g", i)
+                if "out" in self.op.needs[self.which - 1]:
+                    values["out"] = self._load("out", i)
+            like = self._value(ir.Constant(self.format.float, 0.0))
+            result = lower_expr(self.op.trace(self.which), values, like)
+            place = builder.gep(self.target, [i])
+            if accumulate:
+                result = result + self._value(builder.load(place))
+            builder.store(result.ir, place)
+
+    def _load(self, name, index):
+        loaded = self.builder.load(self.builder.gep(self.arguments[name], [index]))
+        if loaded.type == _BYTE:
+            loaded = self.builder.icmp_unsigned("!=", loaded, _BYTE(0))
+        return self._value(loaded)
+
+    def _value(self, loaded):
+        return Value(self.builder, self.format, has_fma(), loaded)

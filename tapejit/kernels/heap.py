@@ -5,8 +5,7 @@ power of two; a small block is cut from a chunk, a large one is allocated by its
 memory lies idle. Every block is aligned to 16 bytes, those of 64 bytes and more to 64.
 """
 
-from numba import njit
-
+from tapejit.kernels.jit import inner
 from tapejit.kernels.raw import as_i64, leading_zeros, native_alloc, native_free
 from tapejit.kernels.record import H_BYTES, H_CACHED, H_CHUNK, H_CHUNK_END, H_FREE_LISTS
 
@@ -15,7 +14,7 @@ LARGE = 1 << 17  # blocks from here on are allocated one by one
 IDLE = 1 << 28  # idle bytes in large blocks above which they go back to the system
 
 
-@njit
+@inner
 def size_class(nbytes):
     """The number of the free list for blocks of at least ``nbytes``."""
     if nbytes <= 64:
@@ -24,7 +23,7 @@ def size_class(nbytes):
     return (power << 2) + ((nbytes - 1) >> (power - 2)) - 23
 
 
-@njit
+@inner
 def class_size(number):
     """The bytes in a block of a class, the inverse of ``size_class``."""
     if number <= 4:
@@ -34,7 +33,7 @@ def class_size(number):
     return (5 + quarter) << (power - 2)
 
 
-@njit
+@inner
 def alloc(header, nbytes):
     """The address of a block of at least ``nbytes`` bytes, uninitialised; 0 when memory is exhausted."""
     h = as_i64(header)
@@ -69,7 +68,7 @@ def alloc(header, nbytes):
     return block
 
 
-@njit
+@inner
 def release(header, block, nbytes):
     """Give a block back; ``nbytes`` as it was asked for."""
     h = as_i64(header)

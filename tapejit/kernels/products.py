@@ -8,9 +8,8 @@ for row-major ``out[m, n] = x[m, k] @ y[k, n]``; ``transposed`` says that the me
 column-major, so it is asked for the transposed product.
 """
 
-from numba import njit
-
 from tapejit.kernels import blas
+from tapejit.kernels.jit import inner
 from tapejit.kernels.raw import as_f64 as P
 from tapejit.kernels.raw import as_i64, zero_bytes
 from tapejit.kernels.record import PLAN
@@ -19,7 +18,7 @@ SIZE = 8  # bytes of an element; rebound with P
 GEMM, GEMV, DOT = blas.DOUBLE
 
 
-@njit
+@inner
 def product(m, n, k, a, ta, lda, b, tb, ldb, c, accumulate):
     """Row-major ``c[m, n] (+)= a[m, k] @ b[k, n]``."""
     beta = 1.0 if accumulate else 0.0
@@ -76,7 +75,7 @@ def dot_forward(record, out, x, y, z):
     P(out)[0] = DOT(as_i64(as_i64(record)[PLAN >> 3])[0], x, y)
 
 
-@njit
+@inner
 def add_scaled(n, scale, source, target, accumulate):
     t = P(target)
     s = P(source)

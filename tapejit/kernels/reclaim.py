@@ -4,9 +4,8 @@ A record stays while a Tensor refers to it, while a kept record's gradient still
 value that one of those needs. Values never move, only records do.
 """
 
-from numba import njit
-
 from tapejit.kernels.heap import release
+from tapejit.kernels.jit import entry, inner
 from tapejit.kernels.raw import as_i32, as_i64, as_u8, copy_bytes
 from tapejit.kernels.record import (
     ADDRESS,
@@ -41,7 +40,7 @@ from tapejit.kernels.record import (
 EDGE, VALUE, BLOCK = 1, 2, 4  # why a record is kept
 
 
-@njit
+@inner
 def mark(header, alive, why):
     """Fill ``why``, a byte per record, from ``alive``, a byte per record that says whether a Tensor refers to it."""
     h = as_i64(header)
@@ -73,7 +72,7 @@ def mark(header, alive, why):
             why[words[OWNER >> 2]] |= BLOCK
 
 
-@njit
+@inner
 def drop_block(header, record):
     """Let go of the block a record owns."""
     h = as_i64(header)
@@ -86,7 +85,7 @@ def drop_block(header, record):
         release(header, address, layout[L_N] * layout[L_ITEMSIZE])
 
 
-@njit
+@entry
 def reclaim(header, alive_address, why_address, minimum):
     """Compact the tape. Old record numbers of those kept are left in the order list; returns how many."""
     h = as_i64(header)
@@ -118,7 +117,11 @@ def reclaim(header, alive_address, why_address, minimum):
             o = words[(A >> 2) + j]
             if o >= 0 and not words[FLAGS >> 2] & LEAF:
                 words[(A >> 2) + j] = moved[o]
-        words[OWNER >> 2] = moved[words[OWNER >> 2]] if words[OWNER >> 2] != k else kept
+        if why[words[OWNER >> 2]] & BLOCK:
+            words[OWNER >> 2] = moved[words[OWNER >> 2]] if words[OWNER >> 2] != k else kept
+        else:
+            words[OWNER >> 2] = kept
+            words[FLAGS >> 2] |= NO_VALUE
         stamps[kept] = stamps[k]
         as_i64(h[H_VERSIONS])[kept] = as_i64(h[H_VERSIONS])[k]
         if kept != k:

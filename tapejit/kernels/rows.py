@@ -8,13 +8,12 @@ Bit j of ``reduced`` says that operand j was broadcast, so that its adjoint is a
 for operands that all look like the result.
 """
 
-from numba import njit
-
 from tapejit.kernels.heap import alloc, release
+from tapejit.kernels.jit import inner
 from tapejit.kernels.raw import as_i64, call5, call8, call11, zero_bytes
 
 
-@njit(error_model="numpy")
+@inner
 def offsets(plan, row, group):
     """Where row number ``row`` begins, in elements, for the steps of ``group`` (0-2 memory, 3-5 adjoint)."""
     p = as_i64(plan)
@@ -28,7 +27,7 @@ def offsets(plan, row, group):
     return position
 
 
-@njit(error_model="numpy")
+@inner
 def run_forward(kernel, plan, n, size, size_x, out, x, sx, y, sy, z, sz):
     """Run a forward row kernel; ``size`` is the bytes of an element, ``size_x`` that of the first operand."""
     if plan == 0:
@@ -54,7 +53,7 @@ def run_forward(kernel, plan, n, size, size_x, out, x, sx, y, sy, z, sz):
         )
 
 
-@njit(error_model="numpy")
+@inner
 def run_reverse(header, kernel, reduce, plan, j, n, size, size_x, g, x, sx, y, sy, z, sz, out, target, accumulate):
     """Run the reverse row kernel of operand ``j``; ``reduce`` is the kernel that sums a broadcast adjoint.
 
@@ -92,7 +91,7 @@ def run_reverse(header, kernel, reduce, plan, j, n, size, size_x, g, x, sx, y, s
         release(header, place, n * size)
 
 
-@njit(error_model="numpy")
+@inner
 def fill_zero(address, n, size):
     if n > 0:
         zero_bytes(address, n * size)

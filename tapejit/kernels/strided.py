@@ -1,8 +1,7 @@
 """Views, copies, casts, sums and norms: kernels that walk one contiguous and one strided side (see ``structured``)."""
 
 import numpy as np
-from numba import njit
-
+from tapejit.kernels.jit import inner
 from tapejit.kernels.raw import as_f64, as_i64, copy_bytes, zero_bytes
 from tapejit.kernels.raw import as_f64 as P
 from tapejit.kernels.record import IMM, PLAN, N
@@ -12,7 +11,7 @@ _REASSOCIATE = {"reassoc", "nsz", "contract"}  # lets a sum run in several lanes
 _BLOCK = 1024
 
 
-@njit(fastmath=_REASSOCIATE, error_model="numpy")
+@inner(fastmath=_REASSOCIATE)
 def block_sum(p, start, n):
     total = 0.0
     for i in range(start, start + n):
@@ -20,7 +19,7 @@ def block_sum(p, start, n):
     return total
 
 
-@njit(error_model="numpy")
+@inner
 def row_sum(p, n):
     """A sum of blocks, the block sums compensated (Neumaier 1974): accurate for long rows, fast for all."""
     if n == 0:
@@ -38,7 +37,7 @@ def row_sum(p, n):
     return total + lost
 
 
-@njit(error_model="numpy")
+@inner
 def offset(ndim, sizes, steps, row):
     """Where row number ``row`` of the strided side begins, in elements."""
     position = 0
@@ -48,7 +47,7 @@ def offset(ndim, sizes, steps, row):
     return position
 
 
-@njit(error_model="numpy")
+@inner
 def count(ndim, sizes):
     n = 1
     for d in range(ndim):
@@ -56,7 +55,7 @@ def count(ndim, sizes):
     return n
 
 
-@njit(error_model="numpy")
+@inner
 def add_strided(ndim, sizes, steps, source, target, scale):
     """target[strided] += scale * source, over a contiguous source; a step of 0 sums."""
     length = sizes[ndim - 1]
@@ -77,7 +76,7 @@ def add_strided(ndim, sizes, steps, source, target, scale):
                 t[i * step] += s[i] * scale
 
 
-@njit(error_model="numpy")
+@inner
 def take_strided(ndim, sizes, steps, source, target, scale, accumulate):
     """target (+)= scale * source[strided], over a contiguous target; a step of 0 repeats."""
     length = sizes[ndim - 1]
@@ -107,7 +106,7 @@ def take_strided(ndim, sizes, steps, source, target, scale, accumulate):
                 t[i] = s[i * step] * scale
 
 
-@njit(error_model="numpy")
+@inner
 def put_strided(ndim, sizes, steps, source, target):
     """target[strided] = source, or 0 where ``source`` is 0 (the address)."""
     length = sizes[ndim - 1]
@@ -126,7 +125,7 @@ def put_strided(ndim, sizes, steps, source, target):
                 t[i * step] = s[i]
 
 
-@njit(error_model="numpy")
+@inner
 def add_or_copy(source, target, n, accumulate):
     if accumulate:
         t = P(target)
@@ -137,7 +136,7 @@ def add_or_copy(source, target, n, accumulate):
         copy_bytes(target, source, n * SIZE)
 
 
-@njit(error_model="numpy")
+@inner
 def strided_plan(record):
     """(ndim, sizes, steps) of a plan that maps a contiguous side to a strided one."""
     plan = as_i64(record)[PLAN >> 3]
@@ -241,7 +240,7 @@ def norm_forward(record, out, x, y, z):
         P(out)[i] = np.sqrt(P(out)[i])
 
 
-@njit(fastmath=_REASSOCIATE, error_model="numpy")
+@inner(fastmath=_REASSOCIATE)
 def block_square_sum(p, n):
     total = 0.0
     for i in range(n):

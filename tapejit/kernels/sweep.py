@@ -7,10 +7,9 @@ instead of adding, and goes back to the heap as soon as its record is done, so t
 The word that will hold a record's adjoint address says before that: 0 not reached, 1 reached, 2 reached and wanted.
 """
 
-from numba import njit
-
-from tapejit.kernels.append import MASK, address_of, fill, write_record
+from tapejit.kernels.append import MASK, address_of, fill, touch, write_record
 from tapejit.kernels.heap import alloc, release
+from tapejit.kernels.jit import entry, inner
 from tapejit.kernels.raw import as_f32, as_f64, as_i32, as_i64, call8, copy_bytes, thread_id, zero_bytes
 from tapejit.kernels.record import (
     ADDRESS,
@@ -67,17 +66,17 @@ from tapejit.kernels.rows import run_reverse
 WANTED = 2
 
 
-@njit
+@inner
 def operand_of(record, j):
     return as_i32(record)[(A >> 2) + j]
 
 
-@njit
+@inner
 def flags_of(header, k):
     return as_i32(as_i64(header)[H_RECORDS] + k * SIZE)[FLAGS >> 2]
 
 
-@njit
+@inner
 def reach(header, k, pending):
     """Mark a record as reached; the number of records still to visit."""
     h = as_i64(header)
@@ -92,7 +91,7 @@ def reach(header, k, pending):
     return pending
 
 
-@njit
+@entry
 def forget(header):
     """Take back the marks of ``prepare``."""
     h = as_i64(header)
@@ -104,7 +103,7 @@ def forget(header):
     h[H_LEAF_COUNT] = 0
 
 
-@njit
+@inner
 def stale(header, record, k, needs):
     """Whether one of the values that a reverse kernel of record ``k`` reads was changed in place since."""
     h = as_i64(header)
@@ -116,7 +115,7 @@ def stale(header, record, k, needs):
     return (needs >> 3) & 1 and stamps[as_i32(record)[OWNER >> 2]] > 2 * k + 1
 
 
-@njit
+@entry
 def prepare(header, roots, root_count, inputs, input_count):
     """Find the records to visit.
 
@@ -158,7 +157,7 @@ def prepare(header, roots, root_count, inputs, input_count):
     return status
 
 
-@njit
+@inner
 def restrict(header, inputs, input_count):
     """Want only what lies on a way to the inputs, and capture their adjoints."""
     h = as_i64(header)
@@ -181,12 +180,12 @@ def restrict(header, inputs, input_count):
                 adjoints[k] = WANTED
 
 
-@njit
+@inner
 def is_wanted(header, o):
     return o >= 0 and as_i64(as_i64(header)[H_ADJOINTS])[o] >= WANTED and flags_of(header, o) & GRAD != 0
 
 
-@njit
+@inner
 def check(header):
     """0 if every wanted record can be swept, else what stands in the way."""
     h = as_i64(header)
@@ -221,7 +220,7 @@ def check(header):
     return 0
 
 
-@njit
+@entry
 def give_seed(header, k, seed):
     """Make ``seed``, the address of a contiguous array or 0 for ones, the adjoint of a root, or add it to one."""
     h = as_i64(header)
@@ -244,7 +243,7 @@ def give_seed(header, k, seed):
         release(header, one, n * size)
 
 
-@njit
+@inner
 def add_arrays(source, target, n, dtype):
     """target += source"""
     if dtype == F64:
@@ -255,7 +254,7 @@ def add_arrays(source, target, n, dtype):
             as_f32(target)[i] += as_f32(source)[i]
 
 
-@njit
+@inner
 def propagate(header, k):
     """Add the contributions of record ``k`` to its operands' adjoints. The last identity takes over the block."""
     h = as_i64(header)
@@ -341,13 +340,13 @@ def propagate(header, k):
             )
 
 
-@njit
+@entry
 def run(header, retain, to_leaves):
     """Sweep what ``prepare`` found and ``give_seed`` seeded.
 
     With ``to_leaves``, adjoints of leaves are added to their gradients; a leaf without one gets a new record, in the
-    order of the list of leaves, whose unneeded entries become -1. Returns the number of new records. H_MISSING counts
-    the adjoints that retain_grad() asked to keep.
+    order of the list of leaves, whose unneeded entries become -1. Returns the number of new records, plus 2**32 for
+    each adjoint that retain_grad() asked to keep.
     """
     h = as_i64(header)
     adjoints = as_i64(h[H_ADJOINTS])
@@ -360,7 +359,7 @@ def run(header, retain, to_leaves):
             leaves[i] = -1
         elif to_leaves:
             open_gradient(header, k)
-    h[H_MISSING] = 0
+    retained = 0
     for i in range(h[H_VISITED]):
         k = order[i]
         flags = flags_of(header, k)
@@ -379,7 +378,7 @@ def run(header, retain, to_leaves):
         elif flags & CAPTURE == 0 and adjoints[k] <= WANTED:
             adjoints[k] = 0
         if adjoints[k] > WANTED and flags & RETAIN:
-            h[H_MISSING] += 1
+            retained += 1
     if not retain:
         consume(header)
     made = 0
@@ -389,10 +388,10 @@ def run(header, retain, to_leaves):
                 made += 1
             else:
                 leaves[i] = -1
-    return made
+    return made + (retained << 32)
 
 
-@njit
+@inner
 def open_gradient(header, k):
     """Let a leaf's existing gradient take the contributions directly."""
     h = as_i64(header)
@@ -407,9 +406,10 @@ def open_gradient(header, k):
         add_arrays(seed, address, layout[L_N], layout[L_DTYPE])
         release(header, seed, layout[L_N] * layout[L_ITEMSIZE])
     adjoints[k] = address
+    touch(header, gradient, 2 * h[H_COUNT])
 
 
-@njit
+@inner
 def close_gradient(header, k):
     """Turn a leaf's adjoint into a record of its own, if it has no gradient yet; whether it did."""
     h = as_i64(header)
@@ -425,7 +425,7 @@ def close_gradient(header, k):
     return True
 
 
-@njit
+@inner
 def consume(header):
     """Mark the swept records whose saved values are let go, and those above them."""
     h = as_i64(header)
@@ -443,7 +443,7 @@ def consume(header):
             as_i32(record)[FLAGS >> 2] |= FREED
 
 
-@njit
+@entry
 def take_adjoint(header, k):
     """Make the captured adjoint of record ``k`` a record of its own; -1 if nothing arrived there."""
     h = as_i64(header)
@@ -459,19 +459,18 @@ def take_adjoint(header, k):
     return write_record(header, 0, 0, -1, -1, -1, -1, block, as_i64(as_i64(record)[LAYOUT >> 3])[L_PACKED], 0, 0.0)
 
 
-@njit
-def backward_scalar(header, handle, retain):
-    """The whole of ``backward()`` of a one-element tensor of this tape: see ``run``, or a negative answer."""
+@entry
+def prepare_scalar(header, handle):
+    """``prepare`` and ``give_seed`` for one root, a one-element tensor of this tape that is not a leaf."""
     h = as_i64(header)
     if handle >> TAPE_SHIFT != h[H_TAPE] or h[H_THREAD] != thread_id():
         return SLOW
     k = handle & MASK
-    scratch = h[H_ORDER]  # prepare reads its root before it writes there
-    as_i64(scratch)[0] = k
     if as_i64(as_i64(h[H_RECORDS] + k * SIZE)[LAYOUT >> 3])[L_N] != 1 or flags_of(header, k) & (GRAD | LEAF) != GRAD:
         return SLOW
-    status = prepare(header, scratch, 1, 0, 0)
-    if status < 0:
-        return status
-    give_seed(header, k, 0)
-    return run(header, retain, 1)
+    root = h[H_ORDER]  # prepare reads its root before it writes there
+    as_i64(root)[0] = k
+    status = prepare(header, root, 1, 0, 0)
+    if status == 0:
+        give_seed(header, k, 0)
+    return status

@@ -1,7 +1,8 @@
 """The elementwise ops: a value rule and a derivative rule per operand, written once as functions of scalars.
 
 Derivative rules read the values PyTorch's do, so that the same in-place changes are allowed and refused. Kinks:
-abs'(0) = 0, sign' = 0, relu'(0) = 0; maximum and minimum split a tie in halves; clamp passes the gradient at its bounds.
+abs'(0) = 0, sign' = 0, relu'(0) = 0; maximum and minimum split a tie in halves; NaN lets
+gradients through; clamp passes the gradient at its bounds.
 """
 
 import math
@@ -81,10 +82,17 @@ def reciprocal(x):
     return 1.0 / x
 
 
-@elementwise(dx=lambda g, y: g, dy=lambda g, x, y: -g * floor(x / y), domain=((0.3, 0.9), (1.1, 1.9)), ufunc=np.remainder)
+@elementwise(
+    dx=lambda g: g,
+    dy=lambda g, x, y: -g * floor(x / y),
+    domain=((0.3, 0.9), (1.1, 1.9)),
+    ufunc=np.remainder,
+)
 def remainder(x, y):
-    """x - floor(x / y) * y, with the sign of y"""
-    return x - m.floor(x / y) * y
+    """The remainder of x / y with the sign of y"""
+    r = m.fmod(x, y)
+    other_sign = ((r < 0.0) & (y > 0.0)) | ((r > 0.0) & (y < 0.0))
+    return m.select(other_sign, r + y, r)
 
 
 # Signs, rounding, order
@@ -127,8 +135,8 @@ def round(x):
 
 
 @elementwise(
-    dx=lambda g, x, y: where(x > y, g, where(x == y, 0.5 * g, 0.0)),
-    dy=lambda g, x, y: where(y > x, g, where(x == y, 0.5 * g, 0.0)),
+    dx=lambda g, x, y: where(x < y, 0.0, where(x == y, 0.5 * g, g)),
+    dy=lambda g, x, y: where(y < x, 0.0, where(x == y, 0.5 * g, g)),
     ufunc=np.maximum,
 )
 def maximum(x, y):
@@ -137,8 +145,8 @@ def maximum(x, y):
 
 
 @elementwise(
-    dx=lambda g, x, y: where(x < y, g, where(x == y, 0.5 * g, 0.0)),
-    dy=lambda g, x, y: where(y < x, g, where(x == y, 0.5 * g, 0.0)),
+    dx=lambda g, x, y: where(x > y, 0.0, where(x == y, 0.5 * g, g)),
+    dy=lambda g, x, y: where(y > x, 0.0, where(x == y, 0.5 * g, g)),
     ufunc=np.minimum,
 )
 def minimum(x, y):
@@ -234,6 +242,11 @@ def rsqrt(x):
 # Trigonometry
 
 
+def _inverse(x):
+    """1 / x, and 0 at 0."""
+    return where(x == 0.0, 0.0, 1.0 / where(x == 0.0, 1.0, x))
+
+
 @elementwise(dx=lambda g, x: g * cos(x))
 def sin(x):
     """The sine of x radians"""
@@ -271,12 +284,12 @@ def atan(x):
 
 
 @elementwise(
-    dx=lambda g, x, y: g * (y / (x * x + y * y)),
-    dy=lambda g, x, y: -g * (x / (x * x + y * y)),
+    dx=lambda g, x, y: g * (y * _inverse(x * x + y * y)),
+    dy=lambda g, x, y: -g * (x * _inverse(x * x + y * y)),
     domain=(_POSITIVE, (-2.0, 2.0)),
 )
 def atan2(x, y):
-    """The angle in radians of the point with ordinate x and abscissa y"""
+    """The angle in radians of the point with ordinate x and abscissa y; derivative 0 at the origin"""
     return m.atan2(x, y)
 
 
@@ -328,7 +341,7 @@ def sigmoid(x):
     return m.sigmoid(x)
 
 
-@elementwise(dx=lambda g, out: where(out > 0.0, g, 0.0), domain=_POSITIVE)
+@elementwise(dx=lambda g, out: where(out <= 0.0, 0.0, g), domain=_POSITIVE)
 def relu(x):
     """max(x, 0), with derivative 0 at 0"""
     return m.select((x > 0.0) | (x != x), x, 0.0)

@@ -4,22 +4,6 @@ The same rule then becomes kernel code for float64 and float32 (its constants ta
 stays float32), inlined code of a replayed program, or, called with Tensors, records on the tape.
 """
 
-_INFIX = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "div": "/",
-    "lt": "<",
-    "le": "<=",
-    "gt": ">",
-    "ge": ">=",
-    "eq": "==",
-    "ne": "!=",
-    "and": "&",
-    "or": "|",
-}
-
-
 class Expr:
     """A node of a scalar expression: an op's name and its operands, a named symbol, or a constant."""
 
@@ -69,55 +53,10 @@ _install_operators()
 
 
 class Primitives:
-    """``m.tanh(x)`` in a value rule: a call of the scalar function of that name in ``kernels.scalar``."""
+    """``m.tanh(x)`` in a value rule: the scalar function of that name, see ``kernels.lowering``."""
 
     def __getattr__(self, name):
         return lambda *args: Expr(name, *map(as_expr, args))
 
 
 m = Primitives()
-
-
-class Emitter:
-    """Writes expressions as lines of Python, one assignment per distinct subexpression.
-
-    Args:
-        prefix: how the names of intermediate values begin.
-    """
-
-    def __init__(self, prefix="t"):
-        self.lines = []
-        self.constants = {}  # name -> Python float, to be bound in the kernel's type
-        self.functions = set()
-        self._prefix = prefix
-        self._names = {}
-
-    def write(self, expr, bindings):
-        """Append the lines for ``expr``; ``bindings`` maps symbols to names. Returns the name of the value."""
-        expr = as_expr(expr)
-        if expr.op == "symbol":
-            return bindings[expr.args[0]]
-        if expr.op == "const":
-            return self._constant(expr.args[0])
-        operands = tuple(self.write(arg, bindings) for arg in expr.args)
-        key = (expr.op, operands)
-        if key not in self._names:
-            name = self._names[key] = f"{self._prefix}{len(self._names)}"
-            self.lines.append(f"{name} = {self._text(expr.op, operands)}")
-        return self._names[key]
-
-    def _constant(self, value):
-        for name, known in self.constants.items():
-            if repr(known) == repr(value):
-                return name
-        name = f"c{len(self.constants)}"
-        self.constants[name] = value
-        return name
-
-    def _text(self, op, operands):
-        if op in _INFIX:
-            return f"{operands[0]} {_INFIX[op]} {operands[1]}"
-        if op == "neg":
-            return f"-{operands[0]}"
-        self.functions.add(op)
-        return f"{op}({', '.join(operands)})"

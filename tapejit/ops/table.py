@@ -84,7 +84,7 @@ class Op:
         if which not in self.traced:
             rule = self.value if which == 0 else self.rules[which - 1]
             names = OPERANDS[: self.arity] if which == 0 else tuple(inspect.signature(rule).parameters)
-            self.traced[which] = rule(*map(symbol, names))
+            self.traced[which] = as_expr(rule(*map(symbol, names)))
         return self.traced[which]
 
     def __call__(self, *args):

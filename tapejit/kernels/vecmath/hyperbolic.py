@@ -1,7 +1,7 @@
 """sinh, cosh, tanh and their inverses."""
-from .emit import clamp, elementwise, horner, quotient, select
-from .exponential import power_of_two, reduce_exp, scaled_expm1
-from .logarithm import LN2, log_parts, split_exponent
+from .emit import clamp, elementwise, fast_two_sum, horner, quotient, select
+from .exponential import LN2, power_of_two, reduce_exp, scaled_expm1
+from .logarithm import log_parts, split_exponent
 
 # (sinh(r) - r) / r**3 and (cosh(r) - 1) / r**2 as polynomials in r**2, |r| <= 0.34667; least squares with Lawson weights,
 # coefficients rounded one by one; relative error 2**-61.7 and 2**-58.0, in single precision 2**-26.2 and 2**-33.2.
@@ -15,7 +15,7 @@ _COSH = {
             0.5000000000000013),
     "f32": (0.0013935764, 0.041666456, 0.5),
 }
-# (atanh(s) - s) / s**3 as a polynomial in s**2, s**2 <= 0.0755, same method; relative error 2**-54.2 (degree 7), 2**-30.5 (degree 3).
+# (atanh(s) - s) / s**3 as a polynomial in s**2 <= 0.0755, same method; relative error 2**-54.2 and 2**-30.5.
 _ATANH = {
     "f64": (0.08027310925008932, 0.0634711295638203, 0.07717151860216069, 0.09089801645286148, 0.1111113971497356,
             0.14285713878234066, 0.20000000002802745, 0.3333333333332675),
@@ -27,25 +27,26 @@ _TANH_LIMIT = {"f64": 44.0, "f32": 20.0}
 
 
 def _sinh_parts(x):
-    """(sum, difference, s, c) with sinh = 2 (difference (1 + c) + sum s) and cosh = 2 (sum (1 + c) + difference s).
+    """(up, down, s, c) = (2**(n-2), 2**(-n-2), sinh(r), cosh(r) - 1), where x = n ln 2 + r.
 
-    From x = n ln 2 + r: sum and difference are 2**(n-2) +- 2**(-n-2), s = sinh(r), c = cosh(r) - 1. There is no division
-    and no cancellation, and the factor 2 keeps 2**n in range up to the very overflow.
+    So e**x / 4 = up (1 + c + s) and e**-x / 4 = down (1 + c - s): no division, and the factor 2 that both functions put
+    last keeps 2**n in range up to the very overflow.
     """
     n, r, tail = reduce_exp(clamp(x, -_SINH_LIMIT[x.fmt.name], _SINH_LIMIT[x.fmt.name]))
     up = power_of_two(n - 2.0)
     down = power_of_two(-2.0 - select(n > 100.0, 100.0, n))
     z = r * r
     s = r + (r * z * horner(z, _SINH[x.fmt.name]) + tail)
-    return up + down, up - down, s, z * horner(z, _COSH[x.fmt.name])
+    return up, down, s, z * horner(z, _COSH[x.fmt.name])
 
 
 @elementwise
 def sinh(x):
     """The hyperbolic sine. At most 2 ulp."""
     size = x.abs()
-    total, difference, s, c = _sinh_parts(size)
-    result = (difference + (difference * c + total * s)) * 2.0
+    up, down, s, c = _sinh_parts(size)
+    difference = up - down
+    result = (difference + (difference * c + (up + down) * s)) * 2.0
     # Halving a subnormal number would lose its last bit.
     return select(size < 2.0**-28 if x.fmt.is_double else size < 2.0**-13, x, result.with_sign(x.sign()))
 
@@ -53,8 +54,8 @@ def sinh(x):
 @elementwise
 def cosh(x):
     """The hyperbolic cosine. At most 2 ulp."""
-    total, difference, s, c = _sinh_parts(x.abs())
-    return (total + (total * c + difference * s)) * 2.0
+    up, down, s, c = _sinh_parts(x.abs())
+    return (up + (up * (s + c) + down * (1.0 + c - s))) * 2.0
 
 
 @elementwise
@@ -69,14 +70,14 @@ def tanh(x):
     return quotient(t, divisor, lost).with_sign(x.sign())
 
 
-def _log_one_plus(f, x, large):
-    """log(1 + f) for f >= 0, and log(2x) where x is large: there sqrt(x**2 +- 1) is x to the last bit."""
+def _log_one_plus(f, f_low, x, large):
+    """log(1 + f + f_low) for f >= 0, and log(2x) where x is large: there sqrt(x**2 +- 1) is x to the last bit."""
     u = 1.0 + f
-    lost = select(u > 2.0, 1.0 - (u - f), f - (u - 1.0))
+    lost = select(u > 2.0, 1.0 - (u - f), f - (u - 1.0)) + f_low
     u = select(large, x, u)
     k, m = split_exponent(u, select(large, x.const(-1.0), 0.0))
     shift = (m.bits() - u.bits() + u.fmt.bits(1.0)).to_float()
-    return log_parts(k, (m - 1.0) + select(large, 0.0, lost * shift))
+    return log_parts(k, m - 1.0, select(large, 0.0, lost * shift))
 
 
 @elementwise
@@ -85,8 +86,8 @@ def asinh(x):
     size = x.abs()
     large = size > 2.0 ** (28 if x.fmt.is_double else 13)
     square = size * size
-    f = size + square / (1.0 + (square + 1.0).sqrt())
-    result = _log_one_plus(f, size, large)
+    f, f_low = fast_two_sum(size, square / (1.0 + (square + 1.0).sqrt()))
+    result = _log_one_plus(f, f_low, size, large)
     return select(size < float("inf"), result, size).with_sign(x.sign())
 
 
@@ -95,8 +96,8 @@ def acosh(x):
     """The inverse hyperbolic cosine, log1p(t + sqrt(2t + t**2)) with t = x - 1; NaN below 1. At most 2 ulp."""
     large = x > 2.0 ** (28 if x.fmt.is_double else 13)
     t = x - 1.0
-    f = t + (t * t + (t + t)).sqrt()
-    result = select(x >= 1.0, _log_one_plus(f, x, large), float("nan"))
+    f, f_low = fast_two_sum((t * t + (t + t)).sqrt(), t)
+    result = select(x >= 1.0, _log_one_plus(f, f_low, x, large), float("nan"))
     return select(x < float("inf"), result, x)
 
 

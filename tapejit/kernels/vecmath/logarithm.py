@@ -5,7 +5,7 @@ log(1 + f) = f - s (f - R(s**2)), where R(z) = (log((1 + s)/(1 - s)) - 2 s) / s;
 Ng's fdlibm (1993). log2 and log10 multiply by the conversion factor in two parts so that nothing is lost.
 """
 from .emit import elementwise, horner, select, two_sum
-from .exponential import exp_nonpositive
+from .exponential import LN2, exp_nonpositive
 
 # R(z) / z on 0 <= z <= 0.02944, least squares with Lawson weights, coefficients rounded one by one; error relative to the
 # logarithm: 2**-59.5 (degree 6), 2**-30.2 (degree 2).
@@ -15,8 +15,6 @@ _R = {
     "f32": (0.2987093, 0.3997758, 0.66666776),
 }
 SQRT_HALF = 0.7071067811865476
-# Constants in two parts: `high` is short, so that its product with k or with a truncated logarithm is exact.
-LN2 = {"f64": (0.6931471805598903, 5.497923018708371e-14), "f32": (0.693145751953125, 1.4286068203094173e-06)}
 # 1 / ln 2 and 1 / ln 10, and what double precision leaves of them.
 _FACTOR = {"2": (1.4426950408889634, 2.0355273740931033e-17), "10": (0.4342944819032518, 1.098319650216765e-17)}
 # log(1 + f) / f to these bases for single precision, without a division, on -0.2929 <= f <= 0.4142; same method,
@@ -26,6 +24,7 @@ _DIRECT = {
     "10": (-0.039012372, 0.05949643, -0.05657017, 0.060871378, -0.072174646, 0.08691849, -0.10858013, 0.14476342,
            -0.21714719, 0.4342945),
 }
+# log10(2) = high + low, as LN2.
 _LOG10_2 = {"f64": (0.30102999566383914, 1.42050232272661e-13), "f32": (0.301025390625, 4.605039e-06)}
 
 
@@ -53,10 +52,13 @@ def _series(f):
     return s * (f - z * horner(z, _R[f.fmt.name]))
 
 
-def log_parts(k, f):
-    """k ln 2 + log(1 + f)."""
+def log_parts(k, f, rest=None):
+    """k ln 2 + log(1 + f + rest), for a rest of about an ulp."""
     high, low = LN2[f.fmt.name]
-    return k * high + (f - (_series(f) - k * low))
+    small = k * low
+    if rest is not None:
+        small = small + rest * (1.0 - f)  # for rest / (1 + f)
+    return k * high + (f - (_series(f) - small))
 
 
 def guard(x, result):
@@ -103,12 +105,12 @@ def log_of_sum(u, rest):
     k, m = split_exponent(u)
     # m and u differ in the exponent, by k: so this is 2**-k. Where it would leave the range, the rest does not matter.
     shift = (m.bits() - u.bits() + u.fmt.bits(1.0)).to_float()
-    return log_parts(k, (m - 1.0) + select(u < 2.0**100, rest * shift, 0.0))
+    return log_parts(k, m - 1.0, select(u < 2.0**100, rest * shift, 0.0))
 
 
 @elementwise
 def log1p(x):
-    """log(1 + x) without cancellation near 0; log1p(-0) is -0. At most 1 ulp or little more."""
+    """log(1 + x) without cancellation near 0; log1p(-0) is -0. At most 1.1 ulp."""
     u, rest = two_sum(x, 1.0)
     result = log_of_sum(u, rest)
     pole_or_nan = select(x == -1.0, x.const(float("-inf")), float("nan"))

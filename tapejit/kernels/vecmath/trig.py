@@ -5,6 +5,7 @@ Beyond: the method of Payne and Hanek (1983), in integers, on the slow path of `
 cos(r) or tan(r) on |r| <= pi/4, and the quadrant n mod 4 chooses between them.
 """
 import functools
+import itertools
 
 from llvmlite import ir
 
@@ -151,7 +152,7 @@ def _reduce_large(x):
     words = [_load_word(b, b.add(b.lshr(position, i64(6)), i64(i))) for i in range(4)]
     shift = b.and_(position, i64(63))
     window = [b.or_(b.shl(high, shift), b.lshr(b.lshr(low, i64(1)), b.sub(i64(63), shift)))
-              for high, low in zip(words, words[1:], strict=False)]
+              for high, low in itertools.pairwise(words)]
     # mantissa * window mod 2**192, without its lowest word: x * 2/pi / 4 modulo 1, as a 128-bit fraction.
     wide = b.zext(mantissa, i128)
     middle = b.mul(wide, b.zext(window[1], i128))
