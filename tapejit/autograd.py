@@ -361,6 +361,7 @@ def _contributions(tape, k, g, wanted):
     op = OPS[int(tape.ops[k])]
     operands = _operands(tape, k)
     out = handle_of(tape, k)
+    record = RecordView(tape, k, out._layout)  # now, since a rule may move records
     for j, rule in enumerate(op.rules):
         x = operands[j]
         if rule is None or not isinstance(x, Tensor) or not x.requires_grad or x not in wanted:
@@ -372,7 +373,7 @@ def _contributions(tape, k, g, wanted):
                 continue
             part = sum_to(part, x.shape)
         else:
-            part = rule(RecordView(tape, k, out._layout), g, *operands, out)
+            part = rule(record, g, *operands, out)
         yield x, part
 
 

@@ -10,7 +10,6 @@ from tapejit.layout import layout_of
 from tapejit.tensor import Tensor
 from tapejit.views import _shape_argument
 
-
 _LEAF = R.GRAD | R.LEAF
 _SCALARS = {dtype: layout_of((), dtype) for dtype in (dtypes.float64, dtypes.float32)}
 

@@ -4,8 +4,6 @@ Memory is really changed, so views and arrays over it see the change. A record n
 and a sweep refuses to read a saved value that has changed since.
 """
 
-from sys import getrefcount
-
 import numpy as np
 
 from tapejit import engine
@@ -13,8 +11,11 @@ from tapejit import tape as tapes
 from tapejit.dispatch import emit_view, from_array
 from tapejit.grad_mode import is_grad_enabled, no_grad
 from tapejit.kernels import record as R
+from tapejit.ops import structured as ops
+from tapejit.ops.table import VALUE
+from tapejit.plans import cached, strided_plan
 from tapejit.tensor import _MASK, Tensor
-from tapejit.views import clone
+from tapejit.views import _view_plan, clone
 
 
 def check_inplace(x: Tensor, *operands) -> bool:
@@ -44,18 +45,23 @@ def check_inplace(x: Tensor, *operands) -> bool:
     return bool(flags & R.GRAD) or any(isinstance(o, Tensor) and o.requires_grad for o in operands)
 
 
-def replace(x: Tensor, result: Tensor) -> Tensor:
-    """Let ``x`` be ``result``, which an in-place op computed from it, keeping its memory."""
+def replace(x: Tensor, result: Tensor, recorded: bool) -> Tensor:
+    """Let ``x`` be ``result``, which an in-place op computed from it, keeping its memory.
+
+    With ``recorded`` the history changes too: that of ``x``, and of every tensor that shares its memory.
+    """
     _check_result(x, result)
-    layout = x._layout
-    if not layout.contiguous or _shares(x):
-        return _replace_view(x, result)
     tape = x._tape()
-    if not result.requires_grad and tape.recorder is None:
-        engine.overwrite(tape.address, x._r, result._r)
-        return x
-    engine.settle(tape.address, x._r, result._r)
-    _take_over(tape, x, result)
+    if not recorded:
+        if x._layout.contiguous:
+            engine.overwrite(tape.address, x._r, result._r)
+        else:
+            x._array()[...] = result._array()
+            engine.changed(tape.address, x._r)
+    elif _is_whole(x):
+        _rebase(x, result)
+    else:
+        _replace_in_base(x, result)
     return x
 
 
@@ -76,93 +82,54 @@ def _take_over(tape, x, result):
     result._r = -1
 
 
-def _shares(x) -> bool:
-    """Whether the block belongs to another record, of which there may be other views."""
-    return bool(x._flags() & R.VIEW)
-
-
-def _replace_view(x, result):
-    """In-place on a view: the base changes too, and so does its history."""
-    if not (result.requires_grad or _base_requires_grad(x) or x._tape().recorder is not None):
-        x._array()[...] = result._array()
-        engine.changed(x._tape().address, x._r)
-        return x
-    if x._layout.contiguous and _alone(x):
-        tape = x._tape()
-        engine.settle(tape.address, x._r, result._r)
-        _take_over(tape, x, result)
-        return x
-    base, key = _base_of(x)
-    from tapejit.indexing import place
-    from tapejit.plans import cached, strided_plan
-
-    shape, strides, start = key
-    plan = cached(("view", shape, strides), lambda: strided_plan(shape, strides, None))
-    _rebase(base, place(base, result, plan, start))
-    return x
-
-
-def _base_requires_grad(x) -> bool:
+def _is_whole(x) -> bool:
+    """Whether a tensor covers its block from the beginning to the end."""
     tape = x._tape()
-    owner = tape.owners[x._r & _MASK]
-    return any(
-        tape.owners[k] == owner and tape.flags[k] & R.GRAD and not tape.flags[k] & R.DEAD for k in range(len(tape))
-    )
+    owner = int(tape.owners[x._r & _MASK])
+    same = owner == x._r & _MASK or x.data_ptr() == int(tape.addresses[owner])
+    return same and x._layout.contiguous and x._layout.n == int(tape.records["n"][owner])
 
 
 def _relatives(x):
-    """The live tensors over the same block."""
+    """The other live tensors over the same block."""
     tape = x._tape()
     owner = tape.owners[x._r & _MASK]
     ks = np.flatnonzero(tape.owners[: len(tape)] == owner).tolist()
-    return [tape.handles[k] for k in ks if tape.handles[k] is not None and tape.handles[k]._r & _MASK == k]
+    return [t for t in map(tape.handles.__getitem__, ks) if t is not None and t is not x]
 
 
-def _alone(x) -> bool:
-    """Whether no other tensor that the user can still hold sees the block."""
-    others = [t for t in _relatives(x) if t is not x]
-    held_here = 4  # the list of handles, `others`, the loop variable and the argument of getrefcount
-    return all(getrefcount(t) <= held_here for t in others)
+def _replace_in_base(x, result):
+    """In-place on a view: the tensor that owns the block changes, and so does its history."""
+    from tapejit.indexing import place
 
-
-def _base_of(x):
-    """The tensor that owns the block of a view, and where in it the view is: (shape, strides, start)."""
     tape = x._tape()
-    address = x.data_ptr()
-    size = x._layout.dtype.itemsize
-    for t in _relatives(x):
-        span = t._layout.n * size
-        begin = t.data_ptr()
-        whole = t._layout.contiguous and begin == int(tape.addresses[tape.owners[x._r & _MASK]])
-        if t is not x and whole and begin <= address < begin + max(span, 1):
-            return t, (x._layout.shape, x._layout.strides, (address - begin) // size)
-    raise RuntimeError(
-        "this view's base tensor is gone, so its history cannot follow an in-place change; use the out-of-place form"
-    )
+    base = next(filter(_is_whole, _relatives(x)), None)
+    if base is None:
+        tape.reclaim()  # leaves only relatives that somebody still holds
+        if _relatives(x) or not x._layout.contiguous:
+            raise RuntimeError(
+                "the base of this view is gone, so its history cannot follow an in-place change; use the out-of-place form"
+            )
+        engine.settle(tape.address, x._r, result._r)
+        _take_over(tape, x, result)
+        return
+    shape, strides = x._layout.shape, x._layout.strides
+    start = (x.data_ptr() - base.data_ptr()) // x._layout.dtype.itemsize
+    plan = cached(("view", shape, strides), lambda: strided_plan(shape, strides, None))
+    _rebase(base, place(base, result, plan, start))
 
 
 def _rebase(base, result):
     """Give ``base`` the history of ``result``, and its views the history of the changed base."""
-    from tapejit.layout import packed_strides
-    from tapejit.ops import structured as ops
-    from tapejit.plans import cached, strided_plan
-
-    views = [t for t in _relatives(base) if t is not base]
     tape = base._tape()
-    size = base._layout.dtype.itemsize
+    views = [t for t in _relatives(base) if tape.ops[t._r & _MASK] != VALUE.code]  # not what detach() made
     engine.settle(tape.address, base._r, result._r)
     _take_over(tape, base, result)
     for t in views:
         shape, strides = t._layout.shape, t._layout.strides
-        start = (t.data_ptr() - base.data_ptr()) // size
-        detached = not t.requires_grad and tape.ops[t._r & _MASK] == 0
-        if detached:
-            continue
-        plan = 0 if strides == packed_strides(shape) else cached(
-            ("view", shape, strides), lambda s=shape, p=strides: strided_plan(s, p, None)
-        ).address
-        fresh = emit_view(ops.view, base, t._layout, start, plan=plan, start=start)
-        _take_over(tape, t, fresh)
+        start = (t.data_ptr() - base.data_ptr()) // base._layout.dtype.itemsize
+        _, plan = _view_plan(base.dtype, shape, strides, strides)
+        _take_over(tape, t, emit_view(ops.view, base, t._layout, start, plan=plan, start=start))
 
 
 def inplace_method(function, keeps_operand):
@@ -174,9 +141,9 @@ def inplace_method(function, keeps_operand):
     def method(self, *args, **kwargs):
         recorded = check_inplace(self, *args)
         if recorded:
-            return replace(self, function(clone(self) if keeps_operand else self, *args, **kwargs))
+            return replace(self, function(clone(self) if keeps_operand else self, *args, **kwargs), True)
         with no_grad():
-            return replace(self, function(self, *args, **kwargs))
+            return replace(self, function(self, *args, **kwargs), False)
 
     return method
 
@@ -203,7 +170,7 @@ def assign(x: Tensor, key, value, put) -> None:
         value = value.expand(shape)
     except RuntimeError:
         raise _does_not_fit(value, shape) from None
-    replace(x, put(x, value))
+    replace(x, put(x, value), True)
 
 
 def _does_not_fit(value, shape):

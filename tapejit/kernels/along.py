@@ -1,6 +1,7 @@
 """Kernels along one dimension: cumulative sums, extrema, softmax (see ``structured``); the plan is (outer, length, inner)."""
 
 import numpy as np
+
 from tapejit.kernels import vecmath
 from tapejit.kernels.jit import inner
 from tapejit.kernels.raw import as_f64 as P

@@ -1,6 +1,7 @@
 """Views, copies, casts, sums and norms: kernels that walk one contiguous and one strided side (see ``structured``)."""
 
 import numpy as np
+
 from tapejit.kernels.jit import inner
 from tapejit.kernels.raw import as_f64, as_i64, copy_bytes, zero_bytes
 from tapejit.kernels.raw import as_f64 as P

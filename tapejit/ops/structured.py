@@ -1,7 +1,8 @@
 """The ops that are not elementwise: their kernels, and their derivatives in terms of other ops.
 
 A rule ``rule(r, g, x, y, z, out)`` gives an operand's adjoint as Tensors: it runs when a gradient is to be
-differentiated again. ``r`` is the record: its ``plan``, its immediate ``imm`` and the ``shape`` of its result.
+differentiated again. ``r`` is the record: its ``plan``, its immediate ``imm`` and the ``shape`` of its result. A rule may
+only use the operands that ``needs`` names, and the shape of the one it is for: the others may be gone.
 """
 
 import tapejit as tj
@@ -102,7 +103,7 @@ put = structured(
     kernels=(indexed.put_forward, indexed.put_reverse_x, indexed.put_reverse_y, None),
     needs=(("z",), ("z",), ()),
     rules=(
-        lambda r, g, x, y, z, out: tj.indexing.put_flat(g, tj.zeros_like(y), z),
+        lambda r, g, x, y, z, out: tj.indexing.put_flat(g, tj.zeros(z.shape, dtype=g.dtype), z),
         lambda r, g, x, y, z, out: tj.indexing.take_flat(g, z, y.shape),
         None,
     ),
@@ -115,7 +116,7 @@ place = structured(
     kernels=(strided.place_forward, strided.place_reverse_x, strided.place_reverse_y),
     needs=((), ()),
     rules=(
-        lambda r, g, x, y, z, out: tj.indexing.place(g, tj.zeros_like(y), r.plan, r.imm),
+        lambda r, g, x, y, z, out: tj.indexing.place(g, tj.zeros(r.plan.shape, dtype=g.dtype), r.plan, r.imm),
         lambda r, g, x, y, z, out: tj.views.strided_view(g, r.plan.shape, r.plan.strides, int(r.imm)),
     ),
     label="CopySlices",
