@@ -26,7 +26,18 @@ from tapejit.creation import (
     zeros,
     zeros_like,
 )
-from tapejit.dtypes import bool_, float32, float64, get_default_dtype, int8, int16, int32, int64, set_default_dtype, uint8
+from tapejit.dtypes import (
+    bool_,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    set_default_dtype,
+    uint8,
+)
 from tapejit.functional import (
     COMPARISONS,
     FUNCTIONS,
@@ -41,7 +52,21 @@ from tapejit.functional import (
     where,
 )
 from tapejit.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from tapejit.indexing import cat, chunk, gather, index_select, narrow, roll, split, stack, take_along_dim, tril, triu, unbind
+from tapejit.indexing import (
+    cat,
+    chunk,
+    gather,
+    index_select,
+    narrow,
+    roll,
+    split,
+    stack,
+    take_along_dim,
+    tril,
+    triu,
+    unbind,
+)
+from tapejit.layout import Size
 from tapejit.linalg import bmm, dot, matmul, mm, mv, outer
 from tapejit.methods import attach as _attach
 from tapejit.printing import set_printoptions
@@ -66,7 +91,6 @@ from tapejit.reductions import (
     sum,
     var,
 )
-from tapejit.layout import Size
 from tapejit.tensor import Tensor
 from tapejit.transforms import grad, hessian, hvp, jacfwd, jacobian, jacrev, jit, jvp, value_and_grad, vjp
 from tapejit.views import (
@@ -93,5 +117,17 @@ for _group in (FUNCTIONS, COMPARISONS, LOGICAL):
     for _name, _function in _group.items():
         globals().setdefault(_name, _function)
 del _group, _name, _function, _attach
+
+
+
+def __getattr__(name):
+    """The nopython mode is loaded when it is first asked for: its compiler machinery takes a while to import."""
+    if name in ("nopython", "stop_gradient"):
+        import importlib
+
+        module = importlib.import_module("tapejit.nopython")
+        return module if name == "nopython" else module.stop_gradient
+    raise AttributeError(f"module 'tapejit' has no attribute {name!r}")
+
 
 __all__ = sorted(name for name in globals() if not name.startswith("_"))

@@ -45,7 +45,7 @@ def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, 
     if gradient is None and inputs is None and not create_graph:
         answer = _prepare_scalar(_address, self._r)
         while answer < R.SLOW:
-            recover(_main, answer)
+            _unblock(_main, answer)
             answer = _prepare_scalar(_address, self._r)
         if answer == 0:
             made = _run(_address, 1 if retain_graph else 0, 1)
@@ -98,12 +98,13 @@ def _take(tape, k):
             return None
         if answer >= 0:
             return wrap(tape, answer, _packed_at(tape, answer))
-        recover_space(tape, answer)
+        tape._grow(2 * int(tape.header[R.H_CAPACITY]))  # not reclaim: other captured adjoints wait to be taken
 
 
-def recover_space(tape, answer):
+def _unblock(tape, answer):
+    """``recover`` for a sweep that is not yet under way."""
     if answer == R.RECLAIM:
-        tape._grow(2 * int(tape.header[R.H_CAPACITY]))
+        tape.reclaim()
     else:
         recover(tape, answer)
 
@@ -208,7 +209,7 @@ def _sweep(tape, outputs, seeds, inputs, retain, to_leaves):
         )
         if answer == 0:
             break
-        recover(tape, answer)
+        _unblock(tape, answer)
     for k, seed in zip(roots.tolist(), seeds, strict=True):
         if tape.adjoints[k] >= 2:
             engine.give_seed(tape.address, k, 0 if seed is None else seed.data_ptr())
@@ -286,7 +287,7 @@ def _plan_sweep(tape, outputs, inputs=()):
         )
         if answer == 0:
             break
-        recover(tape, answer)
+        _unblock(tape, answer)
     order = tape.order[: int(tape.header[R.H_VISITED])].copy()
     leaves = tape.leaves[: int(tape.header[R.H_LEAF_COUNT])].copy()
     order, leaves = order[tape.adjoints[order] >= 2].tolist(), leaves[tape.adjoints[leaves] >= 2].tolist()

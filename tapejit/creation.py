@@ -111,11 +111,9 @@ def full(size, fill_value, *, dtype=None, requires_grad=False) -> Tensor:
     dtype = dtypes.as_dtype(type(fill_value)) if dtype is None else dtypes.as_dtype(dtype)
     _check_grad(dtype, requires_grad)
     layout = layout_of(_shape_argument((size,)) if not isinstance(size, int) else (size,), dtype)
-    if dtype.is_floating_point:
-        t = constant(float(fill_value), layout)
-    else:
-        t = from_array(np.full(layout.shape, fill_value), dtype)
-    return finish(t, requires_grad)
+    if not dtype.is_floating_point:
+        return from_array(np.full(layout.shape, fill_value), dtype)
+    return finish(constant(float(fill_value), layout), requires_grad)
 
 
 def zeros(*sizes, size=None, dtype=None, requires_grad=False) -> Tensor:

@@ -41,7 +41,7 @@ def recover(tape, answer: int) -> None:
         MemoryError: when the heap is exhausted.
     """
     if answer == R.RECLAIM:
-        tape.reclaim()
+        tape.make_room()
     elif answer == R.COMPILE:
         engine.compile_slot(int(tape.header[R.H_MISSING]))
     elif answer == R.NO_MEMORY:
@@ -92,7 +92,7 @@ def emit_view(op, x, layout, offset=0, *, plan=0, start=0, flags=0) -> Tensor:
     """A tensor that shares the memory of ``x``, ``offset`` elements further on; op 0 cuts it from the graph."""
     tape = tapes.thread.stack[-1]
     if x._r >> R.TAPE_SHIFT != tape.number:
-        x = tapes.bring(tape, x)
+        x = tapes.bring(tape, x, constant=op.code == 0)
     offset *= layout.dtype.itemsize
     while True:
         answer = engine.view(tape.address, op.code, x._r, layout.address, plan, offset, start, flags)

@@ -17,6 +17,8 @@ from tapejit.plans import cached, strided_plan
 from tapejit.tensor import _MASK, Tensor
 from tapejit.views import _view_plan, clone
 
+_address = tapes.main.address
+
 
 def check_inplace(x: Tensor, *operands) -> bool:
     """Whether an in-place change of ``x`` is part of the graph.
@@ -130,6 +132,22 @@ def _rebase(base, result):
         start = (t.data_ptr() - base.data_ptr()) // base._layout.dtype.itemsize
         _, plan = _view_plan(base.dtype, shape, strides, strides)
         _take_over(tape, t, emit_view(ops.view, base, t._layout, start, plan=plan, start=start))
+
+
+def operator_method(function, op):
+    """The in-place form of an operator, ``w -= lr * g``, with a direct path for what is not recorded."""
+    code = op.code
+
+    def method(self, other):
+        kind = other.__class__
+        if kind is Tensor:
+            if engine.inplace(_address, code, self._r, other._r, 0.0) == 0:
+                return self
+        elif (kind is float or kind is int) and engine.inplace(_address, code, self._r, -1, other) == 0:
+            return self
+        return function(self, other)
+
+    return method
 
 
 def inplace_method(function, keeps_operand):

@@ -53,6 +53,7 @@ class Layout:
 
 _layouts: dict = {}
 _by_address: dict = {}
+_unlisted: list = []
 
 
 def packed_strides(shape) -> tuple:
@@ -72,6 +73,23 @@ def layout_of(shape: tuple, dtype: DType, strides: tuple | None = None) -> Layou
         _layouts[shape, dtype, strides] = found
         _by_address[found.address] = found
     return found
+
+
+def count() -> int:
+    """How many layouts are kept."""
+    return len(_layouts)
+
+
+def forget_unused(used: set) -> None:
+    """Unlist the layouts whose addresses are not in ``used``, and drop those that were unlisted before."""
+    used |= {_by_address[address].packed.address for address in used if address in _by_address}
+    for layout in _unlisted[:]:
+        if layout.address not in used:
+            _unlisted.remove(layout)
+            _by_address.pop(layout.address, None)  # a layout may be listed under two keys
+    for key, layout in list(_layouts.items()):
+        if layout.address not in used:
+            _unlisted.append(_layouts.pop(key))
 
 
 def layout_at(address: int) -> Layout:

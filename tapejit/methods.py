@@ -32,8 +32,10 @@ def attach() -> None:
     for name in _INPLACE.split():
         keeps_operand = name in ("clamp", "pow") or bool(BY_NAME[name].saved & 1)
         setattr(Tensor, f"{name}_", inplace.inplace_method(getattr(Tensor, name), keeps_operand))
-    for operator, name in (("add", "add"), ("sub", "sub"), ("mul", "mul"), ("truediv", "div"), ("pow", "pow")):
-        setattr(Tensor, f"__i{operator}__", getattr(Tensor, f"{name}_"))
+    for operator, name in (("add", "add"), ("sub", "sub"), ("mul", "mul"), ("truediv", "div")):
+        direct = inplace.operator_method(getattr(Tensor, f"{name}_"), BY_NAME[name])
+        setattr(Tensor, f"__i{operator}__", direct)
+    Tensor.__ipow__ = Tensor.pow_
     Tensor.where = lambda self, condition, other: functional.where(condition, self, other)
     Tensor.backward = autograd.tensor_backward
     Tensor.__getitem__ = indexing.getitem

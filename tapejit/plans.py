@@ -3,18 +3,29 @@
 A plan is an int64 array that kernels read through its address; what the words mean is said beside each kernel.
 """
 
+import weakref
+
 import numpy as np
 
+from tapejit import layout as layouts
 from tapejit.layout import Layout, layout_of, packed_strides
 
 _plans: dict = {}
 _by_address: dict = {}
+_unlisted: list = []
+_bounded = weakref.WeakSet()
+LIMIT = 1 << 15  # plans and layouts above which a reclaim looks for those that no record uses
 
 
 class bounded(dict):
     """A dict that forgets everything when it has grown too large: for what can be worked out again."""
 
-    __slots__ = ()
+    __slots__ = ("__weakref__",)
+    __hash__ = object.__hash__
+
+    def __init__(self):
+        super().__init__()
+        _bounded.add(self)
 
     def __setitem__(self, key, value):
         if len(self) >= 4096:
@@ -46,13 +57,38 @@ def cached(key, make):
     plan = _plans.get(key)
     if plan is None:
         plan = _plans[key] = make()
-        _by_address[plan.address] = plan
+        if plan.address:
+            _by_address[plan.address] = plan
     return plan
 
 
 def plan_at(address: int) -> Plan:
     """The plan whose words are at an address."""
     return _by_address[address]
+
+
+def count() -> int:
+    """How many plans and layouts are kept."""
+    return len(_plans) + layouts.count()
+
+
+def forget_unused(records) -> None:
+    """Drop the plans and layouts that none of these record arrays refers to (a loop may meet a new shape each time).
+
+    What is not used now is only unlisted: an operation under way may be about to use it. It is dropped the next time.
+    """
+    used = {int(address) for rows in records for name in ("plan", "layout") for address in np.unique(rows[name])}
+    for cache in _bounded:
+        cache.clear()
+    for plan in _unlisted[:]:
+        if plan.address not in used:
+            _unlisted.remove(plan)
+            _by_address.pop(plan.address, None)
+    for key, plan in list(_plans.items()):
+        if plan.address not in used:
+            _unlisted.append(_plans.pop(key))
+    used.update(plan.layout.address for plan in (*_plans.values(), *_unlisted) if plan.layout is not None)
+    layouts.forget_unused(used)
 
 
 def broadcast_shapes(*shapes) -> tuple:

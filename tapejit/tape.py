@@ -1,16 +1,20 @@
 """The tape: the record array, its header, and the Tensors that refer to it."""
 
+import contextlib
 import itertools
 import threading
+import weakref
 from sys import getrefcount
+from typing import ClassVar
 
 import numpy as np
 
-from tapejit import engine
+from tapejit import engine, plans
 from tapejit.kernels import record as R
 
 CAPACITY = 1 << 12  # records of a new tape
 MINIMUM = 1 << 22  # bytes of live values below which memory is no reason to reclaim
+NURSERY = 512  # records after which the newest handles are looked through
 _REGISTRY_ONLY = 2  # getrefcount of a Tensor that nothing but the list of handles refers to
 
 
@@ -21,14 +25,20 @@ class Tape:
         header: the int64 words that jitted code works from; ``address`` is where they are.
         records: structured array over the record memory, ``len(tape)`` of them in use.
         handles: the Tensor of each record, None once it is gone.
+        everyone: all tapes there are.
         recorder: what a recording notes beside the records; None on a thread's own tape.
     """
 
     recorder = None
+    nursery = NURSERY
+    everyone: ClassVar = weakref.WeakSet()
 
     def __init__(self, number: int):
+        Tape.everyone.add(self)
         self.number = number
         self.handles = []
+        self.lock = threading.Lock()  # held while record numbers change; other threads read under it
+        self._looked_through = 0
         self.kept_alive = {}  # address of an external block -> the objects that own it
         self.header = np.zeros(R.HEADER_WORDS, dtype=np.int64)
         self.address = self.header.ctypes.data
@@ -56,7 +66,10 @@ class Tape:
         self.flags, self.addresses, self.owners, self.ops = (
             self.records[name] for name in ("flags", "address", "owner", "op")
         )
+        # One element of a memoryview costs a tenth of one of an array.
+        self.flag_at, self.address_at = memoryview(self.flags), memoryview(self.addresses)
         self.header[R.H_CAPACITY] = capacity
+        self.header[R.H_ROOM] = min(capacity, count + self.nursery)
         for word, array in (
             (R.H_RECORDS, self.records),
             (R.H_ADJOINTS, self.adjoints),
@@ -74,26 +87,58 @@ class Tape:
     def __repr__(self):
         return f"<tape {self.number}: {len(self)} records, {int(self.header[R.H_BYTES])} bytes of values>"
 
+    def make_room(self):
+        """Let appending go on: look through the newest handles if that is all it takes, else reclaim."""
+        if len(self) >= self.header[R.H_CAPACITY] or self.header[R.H_BYTES] > self.header[R.H_LIMIT]:
+            self.reclaim()
+        else:
+            self._look_through()
+
+    def _look_through(self):
+        """Let go of the newest Tensors that nobody else holds.
+
+        Python's cyclic garbage collector walks all Tensors that live; most die young, and should do so before it comes.
+        """
+        handles, begin = self.handles, self._looked_through
+        part = handles[begin:]
+        references = np.fromiter(map(getrefcount, part), dtype=np.int64, count=len(part))
+        dead = np.flatnonzero(references == _REGISTRY_ONLY + 1)  # the slice refers to them too
+        for k in dead.tolist():
+            handles[begin + k] = None
+        self.flags[begin + dead] |= R.DEAD
+        self._stay(len(handles))
+
+    def _stay(self, count):
+        self._looked_through = count
+        self.header[R.H_ROOM] = min(int(self.header[R.H_CAPACITY]), count + self.nursery)
+
     def reclaim(self):
         """Drop what nothing can reach any more; grow the tape if that leaves it more than half full."""
+        with self.lock:
+            self._compact()
+        self._let_go()
+        if plans.count() > plans.LIMIT:
+            plans.forget_unused([tape.records[: len(tape)] for tape in list(Tape.everyone)])
+        if 2 * len(self) > self.header[R.H_CAPACITY]:
+            self._grow(2 * int(self.header[R.H_CAPACITY]))
+
+    def _compact(self):
         count = len(self)
         handles = self.handles
         references = np.fromiter(map(getrefcount, handles), dtype=np.int64, count=count)
         alive = (references > _REGISTRY_ONLY).view(np.uint8)
         kept = engine.reclaim(self.address, alive.ctypes.data, self._why.ctypes.data, MINIMUM)
-        dead = (self.flags[:kept] & R.DEAD) != 0
+        gone = (self.flags[:kept] & R.DEAD) != 0
         base = self.number << R.TAPE_SHIFT
         survivors = []
-        for new, (old, gone) in enumerate(zip(self.order[:kept].tolist(), dead.tolist(), strict=True)):
+        for new, (old, dead) in enumerate(zip(self.order[:kept].tolist(), gone.tolist(), strict=True)):
             handle = None
-            if not gone:
+            if not dead:
                 handle = handles[old]
                 handle._r = base | new
             survivors.append(handle)
         handles[:] = survivors
-        self._let_go()
-        if 2 * kept > self.header[R.H_CAPACITY]:
-            self._grow(2 * int(self.header[R.H_CAPACITY]))
+        self._stay(kept)
 
     def _let_go(self):
         for address in self.dropped[: self.header[R.H_DROPPED_COUNT]].tolist():
@@ -130,6 +175,7 @@ class _Thread(threading.local):
         tape = _idle.pop() if _idle else Tape(next(_numbers))
         tapes[tape.number] = tape
         tape.header[R.H_THREAD] = threading.get_ident()
+        tape.header[R.H_GRAD_MODE] = R.GRAD
         self.lease = _Lease(tape)
         self.stack = [tape]
 
@@ -147,8 +193,10 @@ def tape_of(tensor) -> Tape:
     return tapes[tensor._r >> R.TAPE_SHIFT]
 
 
-def bring(tape: Tape, tensor):
+def bring(tape: Tape, tensor, constant=False):
     """A tensor of another tape made known to this one: its memory is shared, its gradient is not.
+
+    ``constant`` says that no gradient is wanted anyway.
 
     Raises:
         RuntimeError: if the tensor was computed from inputs that require gradients, on a tape that is not this one.
@@ -157,12 +205,21 @@ def bring(tape: Tape, tensor):
 
     if tape.recorder is not None:
         return tape.recorder.bring(tensor)
-    if tensor.requires_grad:
+    if not constant and tensor.requires_grad and tape.header[R.H_GRAD_MODE]:
         raise RuntimeError(
             "a tensor that requires a gradient belongs to the thread that made it; use x.detach() here, or make the "
             "leaf in this thread"
         )
-    return share(tensor._array(), tensor._layout)
+    return share(tensor._memory(), tensor._layout)
+
+
+def steady(tensor):
+    """A context in which a tensor's record number stays what it is, also while its own thread reclaims."""
+    tape = tape_of(tensor)
+    return _OPEN if tape is thread.stack[0] else tape.lock
+
+
+_OPEN = contextlib.nullcontext()
 
 
 def read_item(tensor):
@@ -172,5 +229,6 @@ def read_item(tensor):
         recorder.observe(tensor)
         return tensor._memory().item()
     if tensor._layout.dtype.is_floating_point:
-        return engine.item(tape_of(tensor).address, tensor._r)
+        with steady(tensor):
+            return engine.item(tape_of(tensor).address, tensor._r)
     return tensor._array().item()

@@ -53,11 +53,12 @@ class Tensor:
         return tapes.tapes[self._r >> R.TAPE_SHIFT]
 
     def _flags(self) -> int:
-        return int(tapes.tapes[self._r >> R.TAPE_SHIFT].flags[self._r & _MASK])
+        with tapes.steady(self):
+            return tapes.tapes[self._r >> R.TAPE_SHIFT].flag_at[self._r & _MASK]
 
     def _set_flags(self, keep, add):
         tape = self._tape()
-        tape.flags[self._r & _MASK] = (self._flags() & keep) | add
+        tape.flag_at[self._r & _MASK] = (self._flags() & keep) | add
 
     def _array(self) -> np.ndarray:
         """The tensor's memory as a NumPy array, for Python to look at: a recording notes that it did."""
@@ -71,7 +72,7 @@ class Tensor:
         layout = self._layout
         memory = _Memory()
         memory.owner = self
-        address = int(tapes.tapes[self._r >> R.TAPE_SHIFT].addresses[self._r & _MASK])
+        address = self.data_ptr()
         size = layout.dtype.itemsize
         memory.__array_interface__ = {
             "version": 3,
@@ -127,7 +128,8 @@ class Tensor:
 
     def data_ptr(self) -> int:
         """The address of the first element."""
-        return int(self._tape().addresses[self._r & _MASK])
+        with tapes.steady(self):
+            return tapes.tapes[self._r >> R.TAPE_SHIFT].address_at[self._r & _MASK]
 
     # Its history
 

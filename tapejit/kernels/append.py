@@ -17,7 +17,6 @@ from tapejit.kernels.record import (
     FLOAT_CODES,
     GRAD,
     H_BYTES,
-    H_CAPACITY,
     H_COUNT,
     H_GRAD_MODE,
     H_KERNELS,
@@ -26,6 +25,7 @@ from tapejit.kernels.record import (
     H_MISSING,
     H_RECORDING,
     H_RECORDS,
+    H_ROOM,
     H_STAMPS,
     H_TAPE,
     H_THREAD,
@@ -91,7 +91,7 @@ def write_record(header, op, flags, a, b, c, owner, address, layout, plan, imm):
 @inner
 def full(header):
     h = as_i64(header)
-    return h[H_COUNT] >= h[H_CAPACITY] or h[H_BYTES] > h[H_LIMIT]
+    return h[H_COUNT] >= h[H_ROOM] or h[H_BYTES] > h[H_LIMIT]
 
 
 @entry
@@ -313,7 +313,7 @@ def view(header, op, a, layout, plan, offset, start, flags):
     h = as_i64(header)
     if a >> TAPE_SHIFT != h[H_TAPE]:
         return SLOW
-    if h[H_COUNT] >= h[H_CAPACITY]:
+    if h[H_COUNT] >= h[H_ROOM]:
         return RECLAIM
     a &= MASK
     x = h[H_RECORDS] + a * SIZE
@@ -360,6 +360,43 @@ def overwrite(header, a, b):
     layout = as_i64(x[LAYOUT >> 3])
     copy_bytes(x[ADDRESS >> 3], y[ADDRESS >> 3], layout[L_N] * layout[L_ITEMSIZE])
     touch(header, a & MASK, 2 * h[H_COUNT])
+
+
+@entry
+def inplace(header, op, a, b, number):
+    """``a = op(a, b)``, or ``op(a, number)`` for b of -1, in the memory of ``a``, without a history.
+
+    For contiguous float tensors of one layout on this tape; a leaf is changed as any other.
+    """
+    h = as_i64(header)
+    if h[H_THREAD] != thread_id() or a >> TAPE_SHIFT != h[H_TAPE] or (b >= 0 and b >> TAPE_SHIFT != h[H_TAPE]):
+        return SLOW
+    x = as_i64(h[H_RECORDS] + (a & MASK) * SIZE)
+    y = as_i64(h[H_RECORDS] + (b & MASK) * SIZE) if b >= 0 else x
+    layout = as_i64(x[LAYOUT >> 3])
+    dtype = layout[L_DTYPE]
+    if x[LAYOUT >> 3] != y[LAYOUT >> 3] or dtype >= FLOAT_CODES or layout[L_CONTIGUOUS] == 0:
+        return SLOW
+    kernel = as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + dtype * 4]
+    if kernel == 0 or h[H_GRAD_MODE] or h[H_COUNT] >= h[H_ROOM]:
+        return SLOW
+    nbytes = layout[L_N] * layout[L_ITEMSIZE]
+    out = alloc(header, nbytes)
+    if out == 0:
+        return NO_MEMORY
+    if b >= 0:
+        call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, y[ADDRESS >> 3], 1, 0, 0)
+    else:
+        imm = h[H_RECORDS] + h[H_COUNT] * SIZE + IMM  # of the next record, which is not in use
+        if dtype == F32:
+            as_f32(imm)[0] = number
+        else:
+            as_f64(imm)[0] = number
+        call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, imm, 0, 0, 0)
+    copy_bytes(x[ADDRESS >> 3], out, nbytes)
+    release(header, out, nbytes)
+    touch(header, a & MASK, 2 * h[H_COUNT])
+    return 0
 
 
 @entry

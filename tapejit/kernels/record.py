@@ -62,6 +62,7 @@ T_ERASE = 1 << 18  # reverse a clears a part of the result's adjoint, which then
 (
     H_COUNT,  # records in use
     H_CAPACITY,
+    H_ROOM,  # records up to which appending goes on without a look at the handles; at most the capacity
     H_RECORDS,  # address of the records
     H_ADJOINTS,  # address of one int64 per record: where its adjoint is, 0 for none
     H_STAMPS,  # address of one int64 per record: when its block was last changed in place
@@ -87,7 +88,7 @@ T_ERASE = 1 << 18  # reverse a clears a part of the result's adjoint, which then
     H_DROPPED,  # address of the list of external blocks let go by a reclaim
     H_DROPPED_COUNT,
     H_FREE_LISTS,  # from here on: heads of the free lists
-) = range(27)
+) = range(28)
 FREE_LISTS = 256
 HEADER_WORDS = H_FREE_LISTS + FREE_LISTS
 

@@ -1,0 +1,101 @@
+"""Which variables are running sums, whose additions can share one adjoint.
+
+In ``for ...: s += e`` a statement per pass would make a chain: each pass has its own adjoint, which the sweep copies to
+the pass before. A running sum keeps one statement instead, and each pass is recorded as an addition to it. That is
+sound when no derivative of ``s`` taken before an addition is used after it; so a variable qualifies only if, in the
+innermost loop around each addition, it is not read but by further additions and by comparisons.
+"""
+
+import operator
+
+from numba.core import ir
+from numba.core.analysis import compute_cfg_from_blocks
+
+from tapejit.nopython.scalars import PREDICATES
+from tapejit.nopython.types import Tape
+
+_SUMS = (operator.add, operator.iadd)
+_DIFFERENCES = (operator.sub, operator.isub)
+
+
+def running_sums(blocks, typeof):
+    """The names (all SSA versions) of variables that may be kept as running sums."""
+    return _Analysis(blocks, typeof).run()
+
+
+class _Analysis:
+    def __init__(self, blocks, typeof):
+        self.blocks = blocks
+        self.typeof = typeof
+        self.uses = {}  # name -> [(block label, instruction)]
+        self.groups = {}  # a variable's own name -> its versions of tape type
+        for label, block in blocks.items():
+            for inst in block.body:
+                self._enter(label, inst)
+
+    def _enter(self, label, inst):
+        if isinstance(inst, ir.Del):
+            return
+        if isinstance(inst, ir.Assign):
+            target = inst.target
+            if not target.name.startswith("$") and isinstance(self.typeof(target.name), Tape):
+                self.groups.setdefault(target.unversioned_name, set()).add(target.name)
+            used = (
+                [inst.value] if isinstance(inst.value, ir.Var) else getattr(inst.value, "list_vars", list)()
+            )
+        else:
+            used = inst.list_vars()
+        for variable in {v.name for v in used}:
+            self.uses.setdefault(variable, []).append((label, inst))
+
+    def run(self):
+        found = set()
+        loops = None
+        for group in self.groups.values():
+            additions, reads = set(), set()
+            for name in group:
+                for label, inst in self.uses.get(name, ()):
+                    kind = self._kind(label, inst, name, group)
+                    if kind == "read":
+                        reads.add(label)
+                    elif kind == "addition":
+                        additions.add(label)
+            if not additions:
+                continue
+            if loops is None:
+                loops = [set(loop.body) for loop in compute_cfg_from_blocks(self.blocks).loops().values()]
+            around = [min((loop for loop in loops if b in loop), key=len, default=None) for b in additions]
+            if None not in around and all(not reads & loop for loop in around):
+                found |= group
+        return found
+
+    def _kind(self, label, inst, name, group):
+        """What becomes of a variable in one instruction: "copy", "compared", "addition" or "read"."""
+        if not isinstance(inst, ir.Assign):
+            return "read"
+        value = inst.value
+        if isinstance(value, ir.Var):
+            return self._result(label, inst.target.name, group, "copy")
+        if not isinstance(value, ir.Expr) or value.op not in ("binop", "inplace_binop"):
+            return "read"
+        fn = value.fn if value.op == "binop" else value.immutable_fn
+        if fn in PREDICATES:
+            return "compared"
+        left, right = value.lhs.name == name, value.rhs.name == name
+        if left and right:
+            return "read"
+        if fn in _SUMS or (fn in _DIFFERENCES and left):
+            return self._result(label, inst.target.name, group, "addition")
+        return "read"
+
+    def _result(self, label, target, group, kind):
+        if target in group:
+            return kind
+        # a temporary of the same block on its way into the variable
+        following = self.uses.get(target, ())
+        if not following or any(where != label for where, _ in following):
+            return "read"
+        kinds = {self._kind(label, inst, target, group) for _, inst in following}
+        if "read" in kinds:
+            return "read"
+        return "addition" if "addition" in kinds else kind

@@ -1,0 +1,519 @@
+"""Arithmetic on active scalars, written straight into the LLVM function being compiled.
+
+An algebra computes with the values of one scalar type: ``Real`` with LLVM floats, ``DualAlgebra`` with a value and
+tangents, ``TapeAlgebra`` with a value and *pending* terms. The last two work over the algebra of their scalar, so any
+nesting is the same code: an op's value rule is evaluated one level down, its partials too, and the chain rule joins them.
+
+Pending terms are what keeps the tape short. An expression is not recorded operation by operation: the coefficients of
+the statements it depends on are multiplied out in registers (terms with the same statement merge), and one statement is
+recorded when the value leaves the basic block: is stored, passed to a function, or carried around a loop.
+"""
+
+import operator
+
+from llvmlite import ir
+from numba.core import cgutils, types
+
+from tapejit.nopython import rules, tape
+from tapejit.nopython.types import Active, Dual, Tape, coefficient_type, is_number, level
+from tapejit.nopython.types import pack as pack_struct
+
+MOST_TERMS = 8  # beyond this many statements in one expression, a part of it is recorded first
+_CONTRACT = ("contract",)
+_COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+_INTRINSICS = {
+    "sqrt": "sqrt", "abs": "fabs", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "rint": "rint",
+    "exp": "exp", "exp2": "exp2", "log": "log", "log2": "log2", "log10": "log10", "sin": "sin", "cos": "cos",
+    "pow": "pow",
+}  # fmt: skip
+_LIBM = set("expm1 log1p tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh erf erfc hypot".split())
+
+
+def algebra(context, builder, ty, coefficients=False):
+    """The algebra of a scalar type in the function ``builder`` writes to."""
+    if isinstance(ty, Tape):
+        return TapeAlgebra(context, builder, ty)
+    if isinstance(ty, Dual):
+        return DualAlgebra(context, builder, ty)
+    return Real(context, builder, types.unliteral(ty), coefficients)
+
+
+class Algebra:
+    """Expressions of the op table over the operations that each algebra defines."""
+
+    def __init__(self, context, builder, ty):
+        self.context = context
+        self.builder = builder
+        self.ty = ty
+
+    def evaluate(self, expr, symbols, memo=None):
+        memo = {} if memo is None else memo
+        if expr.op == "symbol":
+            return symbols[expr.args[0]]
+        if expr.op == "const":
+            return self.constant(expr.args[0])
+        if expr not in memo:
+            args = [self.evaluate(arg, symbols, memo) for arg in expr.args]
+            memo[expr] = self._operation(expr.op, args)
+        return memo[expr]
+
+    def _operation(self, op, args):
+        if op in _COMPARE:
+            return self.compare(_COMPARE[op], *args)
+        if op in ("and", "or"):
+            return (self.builder.and_ if op == "and" else self.builder.or_)(*args)
+        if op == "select":
+            return self.select(*args)
+        return self.apply(op, *args)
+
+    def compare(self, predicate, x, y):
+        x, y = self.primal(x), self.primal(y)
+        unordered = predicate == "!="
+        return (self.builder.fcmp_unordered if unordered else self.builder.fcmp_ordered)(predicate, x, y)
+
+
+class Real(Algebra):
+    """Plain floats. Coefficients may contract a product and a sum into a fused multiply-add; values never do."""
+
+    def __init__(self, context, builder, ty, coefficients=False):
+        super().__init__(context, builder, ty)
+        self.flags = _CONTRACT if coefficients else ()
+        self.ir = context.get_value_type(ty)
+        self.one = self.constant(1.0)
+
+    def constant(self, value):
+        return ir.Constant(self.ir, float(value))
+
+    def unpack(self, value):
+        return value
+
+    pack = unpack
+    constant_of = unpack
+
+    def primal(self, value):
+        return value
+
+    def lift(self, ty, value):
+        return (
+            value if ty == self.ty else self.context.cast(self.builder, value, types.unliteral(ty), self.ty)
+        )
+
+    def _is(self, value, number):
+        return isinstance(value, ir.Constant) and value.constant == number
+
+    def add(self, x, y):
+        return self.builder.fadd(x, y, flags=self.flags)
+
+    def mul(self, x, y):
+        if self._is(x, 1.0):
+            return y
+        return x if self._is(y, 1.0) else self.builder.fmul(x, y, flags=self.flags)
+
+    def select(self, condition, x, y):
+        return self.builder.select(condition, x, y)
+
+    def apply(self, name, *args):
+        builder = self.builder
+        if name == "add":
+            return self.add(*args)
+        if name == "sub":
+            return builder.fsub(*args, flags=self.flags)
+        if name == "mul":
+            return self.mul(*args)
+        if name == "div":
+            return builder.fdiv(*args, flags=self.flags)
+        if name == "neg":
+            return builder.fneg(*args)
+        if name in _INTRINSICS:
+            # The same functions as Numba's, so that values agree to the last bit with the undifferentiated function.
+            fn = builder.module.declare_intrinsic(f"llvm.{_INTRINSICS[name]}", [self.ir])
+            return builder.call(fn, args)
+        if name in _LIBM:
+            suffix = "f" if self.ty == types.float32 else ""
+            fn_type = ir.FunctionType(self.ir, [self.ir] * len(args))
+            fn = cgutils.get_or_insert_function(builder.module, fn_type, name + suffix)
+            fn.attributes.add("nounwind")
+            fn.attributes.add("readnone")
+            return builder.call(fn, args)
+        if name == "remainder":
+            return self.numba_operator(operator.mod, args, (self.ty, self.ty))
+        return self.evaluate(rules.value_rule(name), dict(zip("xyz", args, strict=False)))
+
+    def numba_operator(self, function, args, argtypes):
+        """Numba's own implementation of an operator, for values that must agree with it."""
+        fnty = self.context.typing_context.resolve_value_type(function)
+        sig = fnty.get_call_type(self.context.typing_context, argtypes, {})
+        value = self.context.get_function(fnty, sig)(self.builder, args)
+        return self.context.cast(self.builder, value, sig.return_type, self.ty)
+
+    def check_divisor(self, value):
+        """Numba's division by zero: an exception, or nothing under the ``numpy`` error model."""
+        zero = self.builder.fcmp_ordered("==", value, self.constant(0.0))
+        with cgutils.if_unlikely(self.builder, zero):
+            self.context.error_model.fp_zero_division(self.builder, ("division by zero",))
+
+    def power(self, x, y, exponent):
+        """x ** y as Numba computes it; ``exponent`` is the exponent's own type and value, or a Python int."""
+        if isinstance(exponent, int):
+            return _repeated_product(self, x, exponent)
+        ty, value = exponent
+        if isinstance(ty, types.Integer):
+            return self.numba_operator(operator.pow, (x, value), (self.ty, types.unliteral(ty)))
+        return self.apply("pow", x, y)
+
+
+class Differential(Algebra):
+    """What DualAlgebra and TapeAlgebra share: values from the level below, and the chain rule."""
+
+    def __init__(self, context, builder, ty):
+        super().__init__(context, builder, ty)
+        self.base = algebra(context, builder, ty.scalar)
+        self.coef = algebra(context, builder, coefficient_type(ty.scalar), coefficients=True)
+
+    def constant(self, value):
+        return self.passive(self.base.constant(value))
+
+    def constant_of(self, value):
+        """The value without its derivatives, at every level."""
+        return self.passive(self.base.constant_of(value.v))
+
+    def primal(self, value):
+        return self.base.primal(value.v)
+
+    def lift(self, ty, value):
+        """A value of another scalar type as one of this; a shallower type is a constant here."""
+        if ty == self.ty:
+            return self.unpack(value)
+        if level(ty) < level(self.ty):
+            return self.passive(self.base.lift(ty, value))
+        other = algebra(self.context, self.builder, ty)
+        value = other.unpack(value)
+        return self.with_value(self.base.lift(ty.scalar, other.base.pack(value.v)), value)
+
+    def check_divisor(self, value):
+        self.base.check_divisor(value.v)
+
+    def _coefficient(self, value):
+        return self.coef.unpack(self.coef.lift(self.ty.scalar, self.base.pack(value)))
+
+    def chain(self, name, out, args, first=0):
+        """The result ``out`` with the op's partials; operands that carry no derivative cost nothing."""
+        symbols = dict(zip("xyz", [arg.v for arg in args], strict=False), out=out)
+        memo = {}
+        parts = []
+        for k, arg in enumerate(args):
+            if self.is_passive(arg):
+                continue
+            rule = rules.partial_rule(name, k)
+            if rules.is_constant(rule, 0.0):
+                continue
+            parts.append((self._partial(name, k, rule, symbols, memo), arg))
+        return self.combine(out, parts)
+
+    def _partial(self, name, k, rule, symbols, memo):
+        if rules.is_constant(rule, 1.0):
+            return None
+        if name == "div":  # a reciprocal serves both partials, and every term is then a product
+            base = self.base
+            key = "reciprocal"
+            if key not in memo:
+                memo[key] = base.apply("div", base.constant(1.0), symbols["y"])
+            r = memo[key]
+            return self._coefficient(r if k == 0 else base.apply("neg", base.apply("mul", symbols["out"], r)))
+        return self._coefficient(self.base.evaluate(rule, symbols, memo))
+
+    def apply(self, name, *args):
+        out = self.base.apply(name, *(arg.v for arg in args))
+        return self.chain(name, out, args)
+
+    def power(self, x, y, exponent):
+        out = self.base.power(x.v, y.v, exponent)
+        if not isinstance(exponent, int):
+            return self.chain("pow", out, (x, y))
+        if exponent == 0 or self.is_passive(x):
+            return self.passive(out)
+        partial = self.base.power(x.v, y.v, exponent - 1)
+        partial = self.base.apply("mul", self.base.constant(float(exponent)), partial)
+        return self.combine(out, [(self._coefficient(partial), x)])
+
+    def add(self, x, y):
+        return self.apply("add", x, y)
+
+    def mul(self, x, y):
+        return self.apply("mul", x, y)
+
+
+class DualValue:
+    """A value and its tangents: an LLVM vector, or a list over an active scalar; None when all are zero."""
+
+    __slots__ = ("t", "v")
+
+    def __init__(self, v, t=None):
+        self.v = v
+        self.t = t
+
+
+class DualAlgebra(Differential):
+    def __init__(self, context, builder, ty):
+        super().__init__(context, builder, ty)
+        self.vector = not isinstance(ty.scalar, Active)
+        self.vector_type = ir.VectorType(ir.DoubleType(), ty.width)
+
+    def passive(self, v):
+        return DualValue(v)
+
+    def is_passive(self, value):
+        return value.t is None
+
+    def with_value(self, v, value):
+        return DualValue(v, value.t)
+
+    def unpack(self, value):
+        if isinstance(value, DualValue):
+            return value
+        extract = self.builder.extract_value
+        if self.vector:
+            return DualValue(self.base.unpack(extract(value, 0)), extract(value, 1))
+        tangents = [self.coef.unpack(extract(value, 1 + k)) for k in range(self.ty.width)]
+        return DualValue(self.base.unpack(extract(value, 0)), tangents)
+
+    def pack(self, value):
+        if not isinstance(value, DualValue):
+            return value
+        struct_type = self.context.get_value_type(self.ty)
+        v = self.base.pack(value.v)
+        if self.vector:
+            tangents = [ir.Constant(self.vector_type, [0.0] * self.ty.width) if value.t is None else value.t]
+        elif value.t is None:
+            tangents = [self.coef.pack(self.coef.constant(0.0))] * self.ty.width
+        else:
+            tangents = [self.coef.pack(t) for t in value.t]
+        return pack_struct(self.builder, struct_type, [v, *tangents])
+
+    def tangents(self, items):
+        """Tangents from one coefficient per lane."""
+        if not self.vector:
+            return items
+        vector = ir.Constant(self.vector_type, ir.Undefined)
+        for k, item in enumerate(items):
+            vector = self.builder.insert_element(vector, item, ir.Constant(ir.IntType(32), k))
+        return vector
+
+    def splat(self, x):
+        zero = ir.Constant(ir.IntType(32), 0)
+        start = self.builder.insert_element(ir.Constant(self.vector_type, ir.Undefined), x, zero)
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.ty.width), [0] * self.ty.width)
+        return self.builder.shuffle_vector(start, ir.Constant(self.vector_type, ir.Undefined), mask)
+
+    def combine(self, v, parts):
+        tangents = None
+        for partial, arg in parts:
+            if self.vector:
+                term = (
+                    arg.t
+                    if partial is None
+                    else self.builder.fmul(self.splat(partial), arg.t, flags=_CONTRACT)
+                )
+                tangents = term if tangents is None else self.builder.fadd(tangents, term, flags=_CONTRACT)
+                continue
+            term = arg.t if partial is None else [self.coef.mul(partial, t) for t in arg.t]
+            tangents = (
+                term
+                if tangents is None
+                else [self.coef.add(*pair) for pair in zip(tangents, term, strict=True)]
+            )
+        return DualValue(v, tangents)
+
+    def select(self, condition, x, y):
+        v = self.base.select(condition, x.v, y.v)
+        if x.t is None and y.t is None:
+            return DualValue(v)
+        both = [self.unpack(self.pack(value)).t for value in (x, y)]
+        if self.vector:
+            return DualValue(v, self.builder.select(condition, *both))
+        return DualValue(v, [self.coef.select(condition, *pair) for pair in zip(*both, strict=True)])
+
+
+class Pending:
+    """A value and its terms, pairs of a coefficient and a statement's index; none: a constant."""
+
+    __slots__ = ("struct", "terms", "v")
+
+    def __init__(self, v, terms=(), struct=None):
+        self.v = v
+        self.terms = list(terms)
+        self.struct = struct  # the packed form, once it exists
+
+
+class TapeAlgebra(Differential):
+    def passive(self, v):
+        return Pending(v)
+
+    def is_passive(self, value):
+        return not value.terms
+
+    def with_value(self, v, value):
+        return Pending(v, value.terms)
+
+    def unpack(self, value):
+        if isinstance(value, Pending):
+            return value
+        known = getattr(value, "tapejit_pending", None)
+        if known is None:
+            v = self.base.unpack(self.builder.extract_value(value, 0))
+            coefficient = self.coef.unpack(self.builder.extract_value(value, 1))
+            known = Pending(v, [(coefficient, self.builder.extract_value(value, 2))], value)
+            value.tapejit_pending = (
+                known  # one Python object per LLVM value: equal statements are found by identity
+            )
+        return known
+
+    def pack(self, value):
+        if not isinstance(value, Pending):
+            return value
+        if value.struct is None:
+            self.record(value)
+            coefficient, index = (
+                value.terms[0] if value.terms else (self.coef.constant(0.0), ir.Constant(tape.I64, 0))
+            )
+            fields = [self.base.pack(value.v), self.coef.pack(coefficient), index]
+            value.struct = pack_struct(self.builder, self.context.get_value_type(self.ty), fields)
+            value.struct.tapejit_pending = value
+        return value.struct
+
+    def record(self, value):
+        """Make a value of several terms, or one that refers to a running sum, a statement of its own."""
+        if len(value.terms) > 1 or any(id(index) in self._sums() for _, index in value.terms):
+            index = tape.push(self.context, self.builder, self.coef, value.terms)
+            value.terms = [(self.coef.constant(1.0), index)]
+
+    def _sums(self):
+        """The statements, as LLVM values, that are running sums in this function: later additions change them."""
+        function = self.builder.function
+        if not hasattr(function, "tapejit_sums"):
+            function.tapejit_sums = {}
+        return function.tapejit_sums
+
+    def shared(self, struct):
+        """A running sum's value: its coefficient is one, and what depends on it is to be recorded at once."""
+        index = self.builder.extract_value(struct, 2)
+        self._sums()[id(index)] = index
+        v = self.base.unpack(self.builder.extract_value(struct, 0))
+        return Pending(v, [(self.coef.constant(1.0), index)])
+
+    def sum_of(self, value):
+        """The packed value to store in a running sum: an addition to it, or a new beginning."""
+        value = self.unpack(value)
+        own = [term for term in value.terms if id(term[1]) in self._sums()]
+        if len(own) == 1 and _is_one(own[0][0]):
+            index = own[0][1]
+            others = [term for term in value.terms if term is not own[0]]
+            if others:
+                index = tape.push(self.context, self.builder, self.coef, others, index)
+        elif value.terms:
+            index = tape.push(self.context, self.builder, self.coef, value.terms)
+        else:
+            index = ir.Constant(tape.I64, 0)
+        fields = [self.base.pack(value.v), self.coef.pack(self.coef.constant(1.0)), index]
+        return pack_struct(self.builder, self.context.get_value_type(self.ty), fields)
+
+    def combine(self, v, parts):
+        parts = [(partial, arg, arg.terms) for partial, arg in parts]
+        while len({id(index) for _, _, terms in parts for _, index in terms}) > MOST_TERMS:
+            largest = max((arg for _, arg, _ in parts), key=lambda arg: len(arg.terms))
+            self.record(largest)
+            parts = [(partial, arg, arg.terms) for partial, arg, _ in parts]
+        merged = {}
+        for partial, _, terms in parts:
+            for coefficient, index in terms:
+                term = coefficient if partial is None else self.coef.mul(partial, coefficient)
+                known = merged.get(id(index))
+                merged[id(index)] = (term if known is None else self.coef.add(known[0], term), index)
+        return Pending(v, merged.values())
+
+    def select(self, condition, x, y):
+        zero = self.coef.constant(0.0)
+        terms = {}
+        for value, first in ((x, True), (y, False)):
+            for coefficient, index in value.terms:
+                pair = terms.setdefault(id(index), [zero, zero, index])
+                pair[0 if first else 1] = coefficient
+        v = self.base.select(condition, x.v, y.v)
+        return Pending(v, [(self.coef.select(condition, a, b), index) for a, b, index in terms.values()])
+
+
+def _repeated_product(alg, x, n):
+    """x ** n with the products in Numba's order (``static_power``)."""
+    if n == 0:
+        return alg.constant(1.0)
+    result = None
+    power, k = x, abs(n)
+    while k:
+        if k & 1:
+            result = power if result is None else alg.mul(result, power)
+        k >>= 1
+        if k:
+            power = alg.mul(power, power)
+    return alg.apply("div", alg.constant(1.0), result) if n < 0 else result
+
+
+def with_unit_coefficient(ty, builder, v, index):
+    """The value {v, 1, index}, as it comes out of an array."""
+    alg = TapeAlgebra(_target(), builder, ty)
+    value = Pending(alg.base.unpack(v), [(alg.coef.constant(1.0), index)])
+    return alg.pack(value)
+
+
+def index_with_unit_coefficient(ty, builder, struct):
+    """The statement whose derivative is the value's own: recorded here if the coefficient is not one."""
+    alg = TapeAlgebra(_target(), builder, ty)
+    value = alg.unpack(struct)
+    coefficient, index = value.terms[0] if value.terms else (None, ir.Constant(tape.I64, 0))
+    if coefficient is None or _is_one(coefficient):
+        return index
+    tape.state(builder, alg.coef)  # in the entry block, before there is a branch
+    needed = builder.icmp_unsigned("!=", index, ir.Constant(tape.I64, 0))
+    if isinstance(alg.coef, Real):
+        needed = builder.and_(needed, builder.fcmp_unordered("!=", coefficient, alg.coef.one))
+    start = builder.basic_block
+    with builder.if_then(needed):
+        recorded = tape.push(alg.context, builder, alg.coef, value.terms)
+        end = builder.basic_block
+    phi = builder.phi(tape.I64)
+    phi.add_incoming(index, start)
+    phi.add_incoming(recorded, end)
+    return phi
+
+
+def _is_one(value):
+    if isinstance(value, Pending):
+        return not value.terms and _is_one(value.v)
+    if isinstance(value, DualValue):
+        return value.t is None and _is_one(value.v)
+    return isinstance(value, ir.Constant) and value.constant == 1.0
+
+
+def _target():
+    from numba.core.registry import cpu_target
+
+    return cpu_target.target_context
+
+
+def scalar_operation(context, builder, ty, name, argtypes, args, exponent=None):
+    """One op on scalars; the result is a value of ``ty``'s algebra, not packed."""
+    alg = algebra(context, builder, ty)
+    values = [alg.lift(argty, arg) for argty, arg in zip(argtypes, args, strict=True)]
+    if name in ("div", "remainder"):
+        alg.check_divisor(values[1])
+    if name == "pow":
+        return alg.power(*values, exponent)
+    return alg.apply(name, *values)
+
+
+def primal_value(context, builder, ty, value):
+    """The float at the bottom of an active scalar, or the number itself, with its type."""
+    if isinstance(ty, Active):
+        alg = algebra(context, builder, ty)
+        return ty.leaf, alg.primal(alg.unpack(value))
+    assert is_number(ty)
+    return types.unliteral(ty), value

@@ -1,0 +1,240 @@
+"""Compiling a differentiated function: Numba's pipeline with two changes.
+
+1. A pass over the untyped code (``passes``) exchanges array allocation, calls and in-place operators for active forms.
+2. Lowering keeps arithmetic on active scalars *pending* inside a basic block (see ``algebra``): a variable that lives in
+   one block is a Python object here, and only what leaves the block becomes an LLVM value and a statement on the tape.
+   The same array element read twice in a block is read once, so that its terms merge.
+"""
+
+from llvmlite import ir as llvm_ir
+from llvmlite.ir import instructions
+from numba.core import ir, lowering, types
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
+from numba.core.ir_utils import find_const, guard
+from numba.core.typed_passes import BaseNativeLowering, NativeLowering, NopythonTypeInference
+from numba.core.untyped_passes import MakeFunctionToJitFunction
+
+from tapejit.nopython import scalars
+from tapejit.nopython.accumulate import running_sums
+from tapejit.nopython.algebra import DualValue, Pending, algebra
+from tapejit.nopython.tape import counter_scope
+from tapejit.nopython.types import Active, is_active, is_active_array
+
+_KEPT = (Active, types.Integer, types.Array, types.Float)
+_WRITES = (ir.SetItem, ir.StaticSetItem, ir.DelItem, ir.SetAttr, ir.StoreMap, ir.Print)
+
+
+class ActiveLower(lowering.Lower):
+    """Lowers one function, with pending expressions for block-local active variables."""
+
+    def pre_lower(self):
+        super().pre_lower()
+        self._sums = running_sums(self.blocks, self.typeof)
+
+    def pre_block(self, block):
+        super().pre_block(block)
+        self._shared = {}  # running sum -> its value, read in this block
+        self._pending = {}
+        self._loaded = {}  # variable -> the LLVM value read from its stack slot in this block
+        self._elements = {}  # (array, index) -> the element read in this block, until something is written
+
+    def lower_inst(self, inst):
+        super().lower_inst(inst)
+        if isinstance(inst, _WRITES):
+            self._elements.clear()
+
+    def lower_normal_function(self, fndesc):
+        super().lower_normal_function(fndesc)
+        _mark_user_memory(self.function)
+
+    # variables
+
+    def loadvar(self, name):
+        value = self._pending.get(name)
+        if value is not None:
+            return algebra(self.context, self.builder, self.typeof(name)).pack(value)
+        if self._is_sum(name):
+            return self._algebra(name).pack(self._read_sum(name))
+        if name in self._blk_local_varmap or not isinstance(self.typeof(name), _KEPT):
+            return super().loadvar(name)
+        if name not in self._loaded:
+            self._loaded[name] = super().loadvar(name)
+        return self._loaded[name]
+
+    def storevar(self, value, name, argidx=None):
+        if self._is_sum(name):
+            value = self._algebra(name).sum_of(value)
+            self._shared.clear()
+            self._alloca_var(name, self.typeof(name))
+            self.builder.store(
+                value, self.getvar(name)
+            )  # Numba's own storevar would read the old value first
+            return
+        if isinstance(value, (Pending, DualValue)):
+            if name in self._singly_assigned_vars:
+                self._pending[name] = value
+                return
+            value = algebra(self.context, self.builder, self.typeof(name)).pack(value)
+        super().storevar(value, name, argidx)
+        self._loaded.pop(name, None)
+        if isinstance(self.typeof(name), Active) and name not in self._blk_local_varmap:
+            self._loaded[name] = value
+
+    def delvar(self, name):
+        if self._pending.pop(name, None) is None:
+            self._loaded.pop(name, None)
+            self._shared.pop(name, None)
+            super().delvar(name)
+
+    def operand(self, name):
+        """A variable for arithmetic: a pending value stays pending."""
+        value = self._pending.get(name)
+        if value is None and self._is_sum(name):
+            return self._read_sum(name)
+        return self.loadvar(name) if value is None else value
+
+    def _algebra(self, name):
+        return algebra(self.context, self.builder, self.typeof(name))
+
+    def _is_sum(self, name):
+        """Whether a variable is a running sum kept in a stack slot (see ``accumulate``)."""
+        return name in self._sums and name not in self._singly_assigned_vars
+
+    def _read_sum(self, name):
+        if name not in self._shared:
+            self._shared[name] = self._algebra(name).shared(super().loadvar(name))
+        return self._shared[name]
+
+    # expressions
+
+    def lower_assign(self, ty, inst):
+        value = inst.value
+        if isinstance(value, ir.Var) and value.name in self._pending and self.typeof(value.name) == ty:
+            return self._pending[value.name]
+        if isinstance(value, ir.Var) and self._is_sum(value.name) and self.typeof(value.name) == ty:
+            return self._read_sum(value.name)
+        return super().lower_assign(ty, inst)
+
+    def lower_expr(self, resty, expr):
+        names = self._scalar_arguments(expr)
+        if names is not None:
+            return self._lower_scalar(resty, expr, *names)
+        by_constant = expr.op == "static_getitem" and isinstance(expr.index, int) and is_active(resty)
+        if by_constant and is_active_array(self.typeof(expr.value.name)):
+            key = (id(self.loadvar(expr.value.name)), expr.index)
+            return self._element(key, lambda: super(ActiveLower, self).lower_expr(resty, expr))
+        result = super().lower_expr(resty, expr)
+        if expr.op in ("call", "inplace_binop", "getiter", "iternext"):
+            self._elements.clear()
+        return result
+
+    def lower_getitem(self, resty, expr, value, index, signature):
+        def lower():
+            return super(ActiveLower, self).lower_getitem(resty, expr, value, index, signature)
+
+        if not (is_active_array(self.typeof(value.name)) and is_active(resty)):
+            return lower()
+        indices = self.loadvar(index.name)
+        return self._element((id(self.loadvar(value.name)), _number(indices)), lower)
+
+    def _element(self, key, lower):
+        # The key holds the identity of LLVM objects, so the entry keeps them alive with the function they belong to.
+        if key not in self._elements:
+            self._elements[key] = lower()
+        return self._elements[key]
+
+    def _scalar_arguments(self, expr):
+        """(function, argument variables) when an expression is arithmetic or a comparison of active scalars."""
+        if expr.op in ("binop", "inplace_binop"):
+            fn = expr.fn if expr.op == "binop" else expr.immutable_fn
+            variables = [expr.lhs, expr.rhs]
+        elif expr.op == "unary":
+            fn, variables = expr.fn, [expr.value]
+        elif expr.op == "call" and not expr.kws and expr.vararg is None:
+            fnty = self.typeof(expr.func.name)
+            if not isinstance(fnty, types.Function):
+                return None
+            fn, variables = fnty.typing_key, expr.args
+        else:
+            return None
+        try:
+            known = fn in scalars.ARITHMETIC or fn in scalars.PREDICATES
+        except TypeError:
+            return None
+        tys = [self.typeof(v.name) for v in variables]
+        if not known or scalars.result_type(fn, tys) is None:
+            return None
+        return fn, variables
+
+    def _lower_scalar(self, resty, expr, fn, variables):
+        tys = [self.typeof(v.name) for v in variables]
+        result = scalars.result_type(fn, tys)
+        exponent = None
+        if scalars.ARITHMETIC.get(fn) == "pow" and isinstance(tys[1], types.Integer):
+            constant = guard(find_const, self.func_ir, variables[1])
+            static = expr._kws.get("static_rhs", ir.UNDEFINED)
+            known = static if isinstance(static, int) else constant
+            exponent = known if isinstance(known, int) and abs(known) < 64 else None
+        value = scalars.compute(
+            self.context, self.builder, fn, result, tys, [self.operand(v.name) for v in variables], exponent
+        )
+        if not is_active(result) or result == resty:
+            return value
+        packed = algebra(self.context, self.builder, result).pack(value)
+        return self.context.cast(self.builder, packed, result, resty)
+
+
+def _number(value):
+    """A key that equal integer computations share."""
+    if isinstance(value, llvm_ir.Constant):
+        return str(value)
+    if isinstance(value, instructions.Instruction) and value.opname in (
+        "add",
+        "sub",
+        "mul",
+        "sext",
+        "zext",
+        "trunc",
+    ):
+        return (value.opname, str(value.type), *map(_number, value.operands))
+    if isinstance(value, instructions.InsertValue):
+        return ("insert", *map(_number, value.operands), *value.indices)
+    if isinstance(value, instructions.ExtractValue):
+        return ("extract", *map(_number, value.operands), *value.indices)
+    return id(value)
+
+
+def _mark_user_memory(function):
+    """Tell LLVM that the function's own loads and stores never touch the tape's counters."""
+    if not hasattr(function, "tapejit_states"):
+        return
+    scope = counter_scope(function.module)
+    for block in function.blocks:
+        for inst in block.instructions:
+            memory = isinstance(inst, (instructions.LoadInstr, instructions.StoreInstr))
+            if memory and "alias.scope" not in inst.metadata and "noalias" not in inst.metadata:
+                inst.set_metadata("noalias", scope)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class ActiveNativeLowering(BaseNativeLowering):
+    _name = "tapejit_native_lowering"
+
+    @property
+    def lowering_class(self):
+        return ActiveLower
+
+
+class ActiveCompiler(CompilerBase):
+    """Numba's nopython pipeline with the passes of this package."""
+
+    def define_pipelines(self):
+        from tapejit.nopython.passes import ActivePass, ActiveTypeInference
+
+        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        exchange = {NativeLowering: ActiveNativeLowering, NopythonTypeInference: ActiveTypeInference}
+        manager.passes = [(exchange.get(cls, cls), text) for cls, text in manager.passes]
+        manager.add_pass_after(ActivePass, MakeFunctionToJitFunction)
+        manager.finalize()
+        return [manager]

@@ -1,0 +1,150 @@
+"""What is exchanged in a function before it is typed for active arguments.
+
+np.zeros and its like get active elements, calls to jitted functions go to their twins, in-place operators on arrays
+go to ours. Everything is exchanged for a function that, called without active values, does what the original does.
+"""
+
+import types as pytypes
+
+import numpy as np
+from numba.core import ir
+from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.errors import NumbaError
+from numba.core.ir_utils import build_definitions, get_definition, guard
+from numba.core.registry import CPUDispatcher
+from numba.core.typed_passes import NopythonTypeInference
+
+from tapejit.nopython import arrays
+from tapejit.nopython.alloc import allocators, structure_of
+from tapejit.nopython.errors import DifferentiationError, explain, located
+from tapejit.nopython.twins import ActiveDispatcher, is_own, twin
+from tapejit.nopython.types import has_active
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class ActivePass(FunctionPass):
+    _name = "tapejit_active_pass"
+
+    def __init__(self):
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state):
+        structure = structure_of(state.args)
+        if structure is None or is_own_module(state.func_id.func):
+            return False
+        func_ir = state.func_ir
+        rewrite = Rewrite(func_ir, allocators(structure))
+        state.typingctx.refresh()  # a structure seen for the first time has just registered its allocators
+        for block in func_ir.blocks.values():
+            block.body = [new for inst in block.body for new in rewrite.instruction(block, inst)]
+        func_ir._definitions = build_definitions(func_ir.blocks)
+        return True
+
+
+def is_own_module(function):
+    return (function.__module__ or "").startswith("tapejit.nopython")
+
+
+class Rewrite:
+    def __init__(self, func_ir, replaced):
+        self.func_ir = func_ir
+        self.replaced = replaced
+        self.count = 0
+
+    def instruction(self, block, inst):
+        """The instructions that stand for ``inst``."""
+        if not isinstance(inst, ir.Assign):
+            return [inst]
+        value = inst.value
+        if isinstance(value, (ir.Global, ir.FreeVar)):
+            other = self._replacement(value.value)
+            if other is not None:
+                inst.value = ir.Global(value.name, other, value.loc)
+        elif isinstance(value, ir.Expr) and value.op == "inplace_binop" and value.fn in arrays.INPLACE:
+            value.fn = arrays.INPLACE[value.fn]
+        elif isinstance(value, ir.Expr) and value.op == "getattr":
+            owner = self._definition(value.value)
+            if isinstance(owner, (ir.Global, ir.FreeVar)) and isinstance(owner.value, pytypes.ModuleType):
+                other = self._replacement(getattr(owner.value, value.attr, None))
+                if other is not None:
+                    inst.value = ir.Global(value.attr, other, value.loc)
+        elif isinstance(value, ir.Expr) and value.op == "call":
+            return self._method_call(block, inst, value)
+        return [inst]
+
+    def _method_call(self, block, inst, call):
+        """x.copy() and x.astype() allocate: they become functions of x."""
+        method = self._definition(call.func)
+        if not (isinstance(method, ir.Expr) and method.op == "getattr" and method.attr in ("copy", "astype")):
+            return [inst]
+        owner = self._definition(method.value)
+        if isinstance(owner, (ir.Global, ir.FreeVar)) and isinstance(owner.value, pytypes.ModuleType):
+            return [inst]
+        self.count += 1
+        function = ir.Var(block.scope, f"$tapejit_method.{self.count}", inst.loc)
+        inst.value = ir.Expr.call(function, [method.value, *call.args], call.kws, call.loc)
+        return [
+            ir.Assign(ir.Global(method.attr, self.replaced[method.attr], inst.loc), function, inst.loc),
+            inst,
+        ]
+
+    def _definition(self, variable):
+        return guard(get_definition, self.func_ir, variable)
+
+    def _replacement(self, value):
+        if isinstance(value, ActiveDispatcher):
+            return None
+        if isinstance(value, CPUDispatcher):
+            return None if is_own(value) else twin(value)
+        try:
+            return self.replaced.get(value) if not isinstance(value, str) else None
+        except TypeError:
+            return None
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class ActiveTypeInference(NopythonTypeInference):
+    _name = "tapejit_type_inference"
+
+    def run_pass(self, state):
+        try:
+            result = super().run_pass(state)
+        except DifferentiationError:
+            raise
+        except NumbaError as error:
+            raise explain(error, state.func_ir) from None
+        for expr, sig in state.calltypes.items():
+            refuse_inspection(state, expr, sig)
+        return result
+
+
+# These would see the active type instead of a float, and quietly give another answer than the plain function.
+_INSPECTING = (
+    str,
+    repr,
+    isinstance,
+    hash,
+    type,
+    hasattr,
+    getattr,
+    issubclass,
+    np.isscalar,
+    np.isreal,
+    np.iscomplex,
+)
+
+
+def refuse_inspection(state, expr, sig):
+    if sig is None or not any(map(has_active, sig.args)):
+        return
+    if isinstance(expr, ir.Print):
+        name, remedy = "print", "print outside the function, or print int(1000 * x)"
+    elif isinstance(expr, ir.Expr) and expr.op == "call":
+        key = getattr(state.typemap[expr.func.name], "typing_key", None)
+        if not any(key is fn for fn in _INSPECTING):
+            return
+        name, remedy = key.__name__, "take the decision outside of the differentiated function"
+    else:
+        return
+    if not is_own_module(state.func_id.func):
+        raise DifferentiationError(located(name, remedy, expr.loc, state.func_id.func_name))

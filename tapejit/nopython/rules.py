@@ -1,0 +1,45 @@
+"""The op table as partial derivatives: each derivative rule with an adjoint of one, simplified."""
+
+import functools
+
+from tapejit.ops import elementwise as _table  # noqa: F401  (fills BY_NAME)
+from tapejit.ops.expr import Expr, as_expr
+from tapejit.ops.table import BY_NAME
+
+_ALIASES = {"rint": "round"}  # a primitive of the rules -> the op that differentiates it
+
+
+def op_named(name):
+    return BY_NAME[_ALIASES.get(name, name)]
+
+
+@functools.cache
+def value_rule(name):
+    return as_expr(op_named(name).trace(0))
+
+
+@functools.cache
+def partial_rule(name, operand):
+    """d out / d operand as an expression of x, y, z and out; a constant where it is one."""
+    return _simplify(as_expr(op_named(name).trace(operand + 1)))
+
+
+def is_constant(expr, value):
+    return expr.op == "const" and expr.args[0] == value
+
+
+def _simplify(expr):
+    if expr.op == "const":
+        return expr
+    if expr.op == "symbol":
+        return as_expr(1.0) if expr.args[0] == "g" else expr
+    args = [_simplify(arg) for arg in expr.args]
+    if expr.op == "mul" and is_constant(args[0], 1.0):
+        return args[1]
+    if expr.op in ("mul", "div") and is_constant(args[1], 1.0):
+        return args[0]
+    if expr.op == "mul" and all(arg.op == "const" for arg in args):
+        return as_expr(args[0].args[0] * args[1].args[0])
+    if expr.op == "neg" and args[0].op == "const":
+        return as_expr(-args[0].args[0])
+    return Expr(expr.op, *args)

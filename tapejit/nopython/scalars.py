@@ -1,0 +1,256 @@
+"""Python's operators, ``math`` and scalar NumPy functions on active scalars: their typing and their code.
+
+The table below says which op of the op table each function means. Typing and the plain lowering are made from it; code
+compiled by ``lowering`` uses the same table to keep expressions pending.
+"""
+
+import math
+import operator
+
+import numpy as np
+from numba.core import types
+from numba.core.extending import lower_builtin, overload
+from numba.core.imputils import lower_cast
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic
+
+from tapejit.nopython.algebra import algebra, primal_value, scalar_operation
+from tapejit.nopython.types import Active, Dual, Tape, is_active, is_number, promote
+
+_BINARY = {
+    "add": [operator.add, operator.iadd, np.add],
+    "sub": [operator.sub, operator.isub, np.subtract],
+    "mul": [operator.mul, operator.imul, np.multiply],
+    "div": [operator.truediv, operator.itruediv, np.divide],
+    "pow": [operator.pow, operator.ipow, math.pow, np.power, pow],
+    "remainder": [operator.mod, operator.imod, np.remainder],
+    "atan2": [math.atan2, np.arctan2],
+    "hypot": [math.hypot, np.hypot],
+    "maximum": [max, np.maximum],
+    "minimum": [min, np.minimum],
+}
+_UNARY = {
+    "neg": [operator.neg, np.negative],
+    "abs": [abs, math.fabs, np.abs, np.fabs],
+    "square": [np.square],
+    "reciprocal": [np.reciprocal],
+    "sign": [np.sign],
+    "exp": [math.exp, np.exp],
+    "exp2": [getattr(math, "exp2", None), np.exp2],
+    "expm1": [math.expm1, np.expm1],
+    "log": [math.log, np.log],
+    "log1p": [math.log1p, np.log1p],
+    "log2": [math.log2, np.log2],
+    "log10": [math.log10, np.log10],
+    "sqrt": [math.sqrt, np.sqrt],
+    "sin": [math.sin, np.sin],
+    "cos": [math.cos, np.cos],
+    "tan": [math.tan, np.tan],
+    "asin": [math.asin, np.arcsin],
+    "acos": [math.acos, np.arccos],
+    "atan": [math.atan, np.arctan],
+    "sinh": [math.sinh, np.sinh],
+    "cosh": [math.cosh, np.cosh],
+    "tanh": [math.tanh, np.tanh],
+    "asinh": [math.asinh, np.arcsinh],
+    "acosh": [math.acosh, np.arccosh],
+    "atanh": [math.atanh, np.arctanh],
+    "erf": [math.erf],
+    "erfc": [math.erfc],
+    "identity": [operator.pos, float, np.positive],
+}
+_COMPARISONS = {
+    operator.lt: "<",
+    operator.le: "<=",
+    operator.gt: ">",
+    operator.ge: ">=",
+    operator.eq: "==",
+    operator.ne: "!=",
+}
+ARITHMETIC = {
+    fn: name for table in (_BINARY, _UNARY) for name, fns in table.items() for fn in fns if fn is not None
+}
+PREDICATES = _COMPARISONS
+_KINDS = (Tape, Dual)
+_NUMBERS = (types.Float, types.Integer, types.Boolean)
+
+
+def result_type(fn, args):
+    """The type of ``fn(*args)`` for scalars with an active one among them, or None where it has no meaning."""
+    if not any(map(is_active, args)) or not all(is_active(a) or is_number(a) for a in args):
+        return None
+    if fn in PREDICATES:
+        return types.boolean if len(args) == 2 else None
+    name = ARITHMETIC[fn]
+    if len(args) != (2 if name in _BINARY else 1):
+        return None
+    return promote(*args, strict=False) if len(args) == 2 else args[0]
+
+
+def compute(context, builder, fn, ty, argtypes, args, exponent=None):
+    """Code for ``fn(*args)``; an arithmetic result is a value of the algebra of ``ty``, not packed."""
+    if fn in PREDICATES:
+        (a, x), (b, y) = (primal_value(context, builder, *pair) for pair in zip(argtypes, args, strict=True))
+        fnty = context.typing_context.resolve_value_type(fn)
+        sig = fnty.get_call_type(context.typing_context, (a, b), {})
+        casts = [context.cast(builder, v, t, s) for v, t, s in zip((x, y), (a, b), sig.args, strict=True)]
+        return context.get_function(fnty, sig)(builder, casts)
+    name = ARITHMETIC[fn]
+    if name == "identity":
+        alg = algebra(context, builder, ty)
+        return alg.lift(argtypes[0], args[0])
+    if name == "pow" and exponent is None:
+        exponent = (types.unliteral(argtypes[1]), args[1])
+    return scalar_operation(context, builder, ty, name, argtypes, args, exponent)
+
+
+def _lowering(fn):
+    def lower(context, builder, sig, args):
+        result = compute(context, builder, fn, sig.return_type, sig.args, args)
+        return (
+            algebra(context, builder, sig.return_type).pack(result) if is_active(sig.return_type) else result
+        )
+
+    return lower
+
+
+def _register(fn):
+    @infer_global(fn)
+    class ActiveTemplate(AbstractTemplate):
+        def generic(self, args, kws):
+            ty = None if kws else result_type(fn, args)
+            return None if ty is None else signature(ty, *args)
+
+    lower = _lowering(fn)
+    two = fn in PREDICATES or ARITHMETIC[fn] in _BINARY
+    for kind in _KINDS:
+        if not two:
+            lower_builtin(fn, kind)(lower)
+            continue
+        for other in (*_KINDS, *_NUMBERS):
+            lower_builtin(fn, kind, other)(lower)
+            if other not in _KINDS:
+                lower_builtin(fn, other, kind)(lower)
+
+
+for _fn in (*ARITHMETIC, *PREDICATES):
+    _register(_fn)
+
+
+def _cast(context, builder, fromty, toty, value):
+    alg = algebra(context, builder, toty)
+    return alg.pack(alg.lift(fromty, value))
+
+
+for _kind in _KINDS:
+    for _source in (*_NUMBERS, *_KINDS):
+        lower_cast(_source, _kind)(_cast)
+
+
+@intrinsic
+def primal(typingctx, x):
+    """The plain float inside an active scalar; a number is itself."""
+    if is_active(x):
+        return x.leaf(x), lambda context, builder, sig, args: primal_value(context, builder, x, args[0])[1]
+    if is_number(x):
+        ty = types.unliteral(x)
+        return ty(ty), lambda context, builder, sig, args: args[0]
+    return None
+
+
+def _of_primal(*functions):
+    """Functions whose derivative is zero wherever they have one: they see the value alone."""
+    for fn in functions:
+        scope = {"fn": fn, "primal": primal}
+
+        def typer(x, scope=scope):
+            if is_active(x):
+                return eval("lambda x: fn(primal(x))", scope)  # fn must be a global of the implementation
+            return None
+
+        overload(fn)(eval("lambda x: typer(x)", {"typer": typer}))
+
+
+_of_primal(bool, int, math.floor, math.ceil, math.trunc, math.isnan, math.isinf, math.isfinite)
+_of_primal(np.floor, np.ceil, np.trunc, np.rint, np.isnan, np.isinf, np.isfinite, operator.truth)
+
+
+@overload(round)
+def _round(x, ndigits=None):
+    if is_active(x) and (ndigits is None or isinstance(ndigits, (types.Omitted, types.NoneType))):
+        return lambda x, ndigits=None: round(primal(x))
+    return None
+
+
+@overload(operator.floordiv)
+def _floordiv(x, y):
+    if result_type(operator.add, (x, y)) is not None:
+        return lambda x, y: primal(x) // primal(y)
+    return None
+
+
+@overload(operator.not_)
+def _not(x):
+    if is_active(x):
+        return lambda x: primal(x) == 0.0
+    return None
+
+
+@overload(math.degrees)
+@overload(np.degrees)
+@overload(np.rad2deg)
+def _degrees(x):
+    if is_active(x):
+        return lambda x: x * (180.0 / math.pi)
+    return None
+
+
+@overload(math.radians)
+@overload(np.radians)
+@overload(np.deg2rad)
+def _radians(x):
+    if is_active(x):
+        return lambda x: x * (math.pi / 180.0)
+    return None
+
+
+def _extremes():
+    for fn in (max, min):
+        scope = {"fn": fn}
+
+        def typer(a, b, c, scope=scope):
+            if any(map(is_active, (a, b, c))) and all(is_active(t) or is_number(t) for t in (a, b, c)):
+                return eval("lambda a, b, c: fn(fn(a, b), c)", scope)
+            return None
+
+        overload(fn)(eval("lambda a, b, c: typer(a, b, c)", {"typer": typer}))
+
+
+_extremes()
+
+
+@overload(np.clip)
+def _clip(x, low, high):
+    if is_active(x):
+        return lambda x, low, high: min(max(x, low), high)
+    return None
+
+
+@overload(np.where)
+def _where(condition, x, y):
+    if isinstance(condition, types.Boolean) and (is_active(x) or is_active(y)):
+        return lambda condition, x, y: x if condition else y
+    return None
+
+
+@intrinsic
+def stop_gradient_scalar(typingctx, x):
+    """The same value with zero derivative, still of the active type."""
+    if not isinstance(x, Active):
+        return None
+
+    def codegen(context, builder, sig, args):
+        alg = algebra(context, builder, x)
+        return alg.pack(alg.constant_of(alg.unpack(args[0])))
+
+    return x(x), codegen

@@ -1,0 +1,62 @@
+"""Active twins: the second life of a user's function, compiled for active arguments."""
+
+from numba.core.dispatcher import Dispatcher
+from numba.core.registry import CPUDispatcher
+
+from tapejit.nopython.lowering import ActiveCompiler
+from tapejit.nopython.types import has_active
+
+_INHERITED = ("fastmath", "error_model", "boundscheck")
+_OPTIONS = {
+    "nopython": True,
+    "nogil": True,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+
+
+class ActiveDispatcher(CPUDispatcher):
+    """Compiles a function with the active pipeline; calls without active arguments go to the original."""
+
+    original = None
+
+    def _is_plain(self, args):
+        return self.original is not None and not any(map(has_active, args))
+
+    def get_call_template(self, args, kws):
+        if self._is_plain([*args, *kws.values()]):
+            return self.original.get_call_template(args, kws)
+        return super().get_call_template(args, kws)
+
+    def get_overload(self, sig):
+        args = sig if isinstance(sig, tuple) else sig.args
+        return self.original.get_overload(sig) if self._is_plain(args) else super().get_overload(sig)
+
+
+def is_own(dispatcher):
+    """Whether a jitted function belongs to Numba or to this engine, and is to be compiled as it stands."""
+    module = getattr(dispatcher.py_func, "__module__", None) or ""
+    return module.split(".")[0] == "numba" or module.startswith(("tapejit.nopython", "tapejit.kernels"))
+
+
+def twin(f, **options):
+    """The twin of a function or dispatcher; always the same one for the same function."""
+    if isinstance(f, ActiveDispatcher):
+        return f
+    original = f if isinstance(f, Dispatcher) else None
+    owner = original or f
+    known = getattr(owner, "_tapejit_twin", None)
+    if known is None:
+        target = dict(_OPTIONS, **options)
+        if original is not None:
+            target.update({k: original.targetoptions[k] for k in _INHERITED if k in original.targetoptions})
+        function = original.py_func if original is not None else f
+        known = ActiveDispatcher(function, targetoptions=target, pipeline_class=ActiveCompiler)
+        known.original = original
+        owner._tapejit_twin = known
+    return known
+
+
+def active_function(f):
+    """Decorator for this engine's own functions that compute with active scalars."""
+    return ActiveDispatcher(f, targetoptions=dict(_OPTIONS), pipeline_class=ActiveCompiler)

@@ -1,0 +1,125 @@
+"""What a function reads beside its arguments, so that rebinding it leads to a new recording.
+
+Seen: closure cells, globals, defaults, attributes of captured objects and of ``self``, and the same of plain functions
+that the function refers to by name. Compared by identity; small lists, tuples and dicts also by their elements. Not
+seen: what is reached through calls of methods and classes, subscripts of large containers, files, time and the like.
+"""
+
+import types
+
+import numpy as np
+
+_DEPTH = 4
+_SMALL = 64
+_PLAIN = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)
+
+
+class Captures:
+    """The watched places of a function and what they held when it was recorded."""
+
+    def __init__(self, function, statics=()):
+        self.places = []  # (read, argument, value, snapshot)
+        self.arrays = []
+        self._seen = set()
+        self._function(function, _DEPTH)
+        code = getattr(function, "__code__", None)
+        for value in statics:
+            if code is not None and hasattr(value, "__dict__") and not isinstance(value, (*_PLAIN, types.FunctionType)):
+                self._attributes(value, _names(code), _DEPTH)
+
+    def _function(self, function, depth):
+        function = getattr(function, "__wrapped__", function) if not isinstance(function, types.MethodType) else function
+        if isinstance(function, types.MethodType):
+            self._attributes(function.__self__, _names(function.__func__.__code__), depth)
+            function = function.__func__
+        code = getattr(function, "__code__", None)
+        if code is None or id(function) in self._seen or depth == 0:
+            return
+        self._seen.add(id(function))
+        names = _names(code)
+        for cell in function.__closure__ or ():
+            try:
+                self._watch(_cell, cell, cell.cell_contents, names, depth)
+            except ValueError:
+                continue
+        for default in function.__defaults__ or ():
+            self._value(default, names, depth)
+        space = function.__globals__
+        for name in names:
+            if name in space:
+                self._watch(space.get, name, space[name], names, depth)
+
+    def _watch(self, read, argument, value, names, depth):
+        package = getattr(value, "__module__", "") or ""
+        if isinstance(value, _PLAIN) or (isinstance(value, types.FunctionType) and package.split(".")[0] == "tapejit"):
+            if isinstance(value, types.ModuleType) and value.__name__.split(".")[0] not in ("tapejit", "numpy", "math"):
+                self._attributes(value, names, 1)
+            return
+        self.places.append((read, argument, value, _snapshot(value)))
+        self._value(value, names, depth)
+
+    def _value(self, value, names, depth):
+        if isinstance(value, np.ndarray):
+            self.arrays.append(value)
+        elif isinstance(value, (types.FunctionType, types.MethodType)) or hasattr(value, "__wrapped__"):
+            self._function(value, depth - 1)
+        elif isinstance(value, (list, tuple, dict)):
+            for item in list(value.values() if isinstance(value, dict) else value)[:_SMALL]:
+                if isinstance(item, (np.ndarray, types.FunctionType)):
+                    self._value(item, names, depth - 1)
+        elif hasattr(value, "__dict__") and not isinstance(value, _PLAIN):
+            self._attributes(value, names, depth - 1)
+
+    def _attributes(self, owner, names, depth):
+        if depth == 0 or id(owner) in self._seen:
+            return
+        self._seen.add(id(owner))
+        try:
+            space = vars(owner)
+        except TypeError:
+            return
+        for name in names:
+            if name in space:
+                self._watch(space.get, name, space[name], names, depth)
+
+    def hold(self) -> bool:
+        """Whether every place still holds what it did."""
+        for read, argument, value, snapshot in self.places:
+            now = read(argument)
+            if now is not value and not _same_number(now, value):
+                return False
+            if snapshot is not None and not self.matches(now, snapshot):
+                return False
+        return True
+
+    @staticmethod
+    def matches(now, snapshot):
+        if len(now) != len(snapshot):
+            return False
+        if isinstance(snapshot, dict):
+            return all(k in now and (now[k] is v or _same_number(now[k], v)) for k, v in snapshot.items())
+        return all(a is b or _same_number(a, b) for a, b in zip(now, snapshot, strict=True))
+
+
+def _cell(cell):
+    return cell.cell_contents
+
+
+def _names(code):
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _names(constant)
+    return names
+
+
+def _same_number(a, b):
+    return a.__class__ is b.__class__ and isinstance(a, (int, float, str)) and a == b
+
+
+def _snapshot(value):
+    if isinstance(value, dict):
+        return dict(value) if len(value) <= _SMALL else None
+    if isinstance(value, list):
+        return list(value) if len(value) <= _SMALL else None
+    return None

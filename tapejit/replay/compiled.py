@@ -1,0 +1,89 @@
+"""The forms of a program for other callers: ``nopython`` for jitted code, ``into`` for calls that allocate nothing."""
+
+import numpy as np
+from numba import njit
+from numba.core import types
+from numba.extending import intrinsic
+
+from tapejit.replay import entry
+from tapejit.replay.fast import expression
+from tapejit.replay.trees import LEAF
+
+
+def _address(value):
+    """An intrinsic that gives an address of this process; Numba does not cache code that holds one."""
+
+    @intrinsic
+    def address(typingctx):
+        def codegen(context, builder, signature, args):
+            pointer = context.add_dynamic_addr(builder, value, info="tapejit program")
+            return builder.ptrtoint(pointer, context.get_value_type(types.intp))
+
+        return types.intp(), codegen
+
+    return address
+
+
+def nopython_function(programs, parts, into):
+    """A jitted function of the recorded arguments that runs the first of the programs whose guards hold.
+
+    Args:
+        programs: compiled programs of one signature.
+        parts: the structure of each argument; numbers and arrays only.
+        into: whether the arrays for the results are arguments, after the others.
+
+    Raises:
+        TypeError: for arguments or results that are not numbers, arrays or tuples of them.
+    """
+    if any(p != LEAF for p in parts):
+        raise TypeError("nopython needs a function whose arguments are floats and arrays")
+    first = programs[0]
+    inputs = first.frozen.inputs
+    names = [f"a{j}" for j in range(len(parts))]
+    arrays = [f"o{i}" for i in range(len(first.specs))]
+    scope = {"empty": np.empty, "run": getattr(entry, f"run{len(first.scalars)}")}
+    lines = [f"def replay({', '.join([*names, *(arrays if into else ())])}):"]
+    specs = [(n, s) for n, s in zip(names, inputs, strict=True) if s is not None]
+    specs += [(o, s) for o, s in zip(arrays, first.specs, strict=True)] if into else []
+    for name, (shape, _) in specs:
+        contiguous = f"not {name}.flags.c_contiguous"
+        lines += [f"    if {name}.shape != {tuple(shape)} or {contiguous}:"]
+        lines += [f"        raise ValueError('recorded for contiguous arrays of shape {tuple(shape)} in place {name}')"]
+    if not into:
+        for o, (shape, dtype) in zip(arrays, first.specs, strict=True):
+            scope[f"t{o}"] = dtype.type
+            lines.append(f"    {o} = empty({tuple(shape)}, t{o})")
+    leaves = "".join(f"{n}, " for n in [*names, *arrays])
+    for k, program in enumerate(programs):
+        scope[f"code{k}"], scope[f"space{k}"] = _address(program.machine.address), _address(program.machine.workspace)
+        results = [None] * len(program.order)
+        for o, j in zip(arrays, program.arrays, strict=True):
+            results[j] = o
+        for i, j in enumerate(program.scalars):
+            results[j] = f"r[{i + 1}]"
+        lines += [f"    r = run(code{k}(), space{k}(), ({leaves}))", "    if r[0] == 0:"]
+        lines += [f"        return {expression(program.structure, iter(results), scope)}"]
+    lines += ["    raise RuntimeError('no recorded path fits these arguments; call the function from Python first')"]
+    exec(compile("\n".join(lines), "<tapejit replay>", "exec"), scope)
+    return njit(nogil=True)(scope["replay"])
+
+
+def safe_outputs(program, leaves, out):
+    """Arrays to write to, and those to copy to afterwards because they share memory with an argument.
+
+    Raises:
+        ValueError: for arrays of the wrong number, shape, dtype or order.
+    """
+    out = list(out) if isinstance(out, (tuple, list)) else [out]
+    if len(out) != len(program.specs):
+        raise ValueError(f"the result has {len(program.specs)} arrays, out= has {len(out)}")
+    copies = []
+    for i, (o, (shape, dtype)) in enumerate(zip(out, program.specs, strict=True)):
+        if not isinstance(o, np.ndarray) or o.shape != tuple(shape) or o.dtype != dtype or not o.flags.c_contiguous:
+            raise ValueError(f"out[{i}] must be a contiguous array of shape {tuple(shape)} and dtype {dtype}")
+        for x in leaves:
+            if isinstance(x, np.ndarray) and (x is o or not (x.base is None and o.base is None)) and np.may_share_memory(x, o):
+                copies.append((o, np.empty(shape, dtype)))
+                out[i] = copies[-1][1]
+                break
+    return out, copies

@@ -1,0 +1,276 @@
+"""The graph of a recorded function: nodes with values of one shape and dtype, equal nodes being one object.
+
+Simplification happens as nodes are made. Elementwise ops appear as their primitives (``add``, ``exp``, ``select``, ...),
+operands broadcast as in NumPy; shapes are moved by ``view`` and ``spread``, whose strides count elements of the packed
+operand (result). Whatever is not elementwise, a view or a sum is a ``call`` of the op table's kernel.
+"""
+
+import math
+
+import numpy as np
+
+from tapejit.layout import packed_strides
+
+FLOATS = ("f8", "f4")
+COMPARISONS = {"lt", "le", "gt", "ge", "eq", "ne"}
+_SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
+# Rough costs in cycles per vector, for the choice between computing again and keeping.
+COSTS = {"div": 6, "sqrt": 8, "exp": 14, "exp2": 14, "select": 1, "floor": 1, "abs": 1, "neg": 0.5, "cast": 0.5, "copy": 0}
+_DEAR = 25
+
+
+class Node:
+    """One value. ``args`` are nodes; ``attr`` holds the parameters that ``op`` needs."""
+
+    __slots__ = ("args", "attr", "cost", "dtype", "id", "n", "op", "shape")
+
+    def __init__(self, number, op, args, attr, shape, dtype):
+        self.id = number
+        self.op = op
+        self.args = args
+        self.attr = attr
+        self.shape = shape
+        self.dtype = dtype
+        self.n = math.prod(shape)
+        own = COSTS.get(op, 1 if op in _CHEAP else _DEAR) if op in ELEMENTWISE or op in _CHEAP else 0
+        self.cost = own + (sum(a.cost for a in args) if op in LAZY else 0)
+
+    @property
+    def is_float(self):
+        return self.dtype in FLOATS
+
+    def __repr__(self):
+        return f"%{self.id}"
+
+
+_CHEAP = {"add", "sub", "mul", "and", "or", "xor", "not", *COMPARISONS}
+ELEMENTWISE = {
+    *_CHEAP,
+    *COSTS,
+    *"""expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh sigmoid softplus pow
+    erf erfc hypot fmod ceil trunc rint isnan isinf isfinite""".split(),
+}
+LAZY = {*ELEMENTWISE, "view", "spread"}  # computed where they are read, unless they are kept
+
+
+class Graph:
+    """Makes nodes; equal ones are shared."""
+
+    def __init__(self):
+        self.nodes = []
+        self.known = {}
+        self.arrays = []  # what ``extern`` nodes read
+
+    def node(self, op, args, attr, shape, dtype) -> Node:
+        key = (op, tuple(a.id for a in args), attr, shape, dtype)
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = Node(len(self.nodes), op, tuple(args), attr, tuple(shape), dtype)
+            self.nodes.append(found)
+        return found
+
+    # Leaves
+
+    def input(self, number, shape, dtype):
+        return self.node("input", (), number, tuple(shape), dtype)
+
+    def const(self, value, shape, dtype):
+        value = float(value) if dtype in FLOATS else int(value)
+        if dtype == "f4":
+            value = float(np.float32(value))
+        return self.node("const", (), Number(value), tuple(shape), dtype)
+
+    def extern(self, array):
+        """An array outside, read where it is at every run."""
+        for i, known in enumerate(self.arrays):
+            if known is array:
+                break
+        else:
+            i = len(self.arrays)
+            self.arrays.append(array)
+        return self.node("extern", (), i, array.shape, array.dtype.str[1:])
+
+    # Elementwise
+
+    def elementwise(self, op, *args) -> Node:
+        shape = _broadcast([a.shape for a in args])
+        dtype = "b1" if op in COMPARISONS or op in ("isnan", "isinf", "isfinite") else args[-1].dtype
+        simple = self._simplified(op, args, shape, dtype)
+        return self.node(op, args, None, shape, dtype) if simple is None else simple
+
+    def _simplified(self, op, args, shape, dtype):
+        if all(a.op == "const" for a in args):
+            value = _fold(op, [a.attr.value for a in args])
+            if value is not None:
+                return self.const(value, shape, dtype)
+        x = args[0]
+        y = args[1] if len(args) > 1 else None
+        if op == "neg" and x.op == "neg":
+            return x.args[0]
+        if op == "add":
+            return self._same(x, shape) if _is(y, 0) else self._same(y, shape) if _is(x, 0) else None
+        if op == "sub":
+            return self._same(x, shape) if _is(y, 0) else None
+        if op == "mul":
+            return self._same(x, shape) if _is(y, 1) else self._same(y, shape) if _is(x, 1) else self._factors(x, y, shape)
+        if op == "div":
+            return self._same(x, shape) if _is(y, 1) else None
+        if op == "select" and x.op == "const":
+            return self._same(args[1 if x.attr.value else 2], shape)
+        return None
+
+    def _factors(self, x, y, shape):
+        """Gather constant factors, and move signs out of products."""
+        if x.op == "const" and y.op == "mul" and y.args[0].op == "const" and y.shape == shape:
+            return self.elementwise("mul", self.elementwise("mul", x, y.args[0]), y.args[1])
+        if y.op == "const" and x.op != "const":
+            return self.elementwise("mul", y, x)
+        return None
+
+    def _same(self, x, shape):
+        """``x`` with a broadcast shape."""
+        return x if x.shape == tuple(shape) else self.expand(x, shape)
+
+    def expand(self, x, shape):
+        lead = len(shape) - len(x.shape)
+        packed = packed_strides(x.shape)
+        strides = tuple(
+            0 if d < lead or (x.shape[d - lead] == 1 and shape[d] != 1) else packed[d - lead] for d in range(len(shape))
+        )
+        return self.view(x, shape, strides, 0)
+
+    def cast(self, x, dtype):
+        if x.dtype == dtype:
+            return x
+        if x.op == "const":
+            return self.const(x.attr.value, x.shape, dtype)
+        return self.node("cast", (x,), None, x.shape, dtype)
+
+    # Shapes
+
+    def view(self, x, shape, strides, start):
+        shape, strides = tuple(shape), tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
+        if x.op == "const":
+            return self.const(x.attr.value, shape, x.dtype)
+        if shape == x.shape and start == 0 and strides == unit_free(packed_strides(shape), shape):
+            return x
+        if x.op == "view":
+            maps = decompose(x.shape, start, strides, shape)
+            if maps is not None:
+                inner, base = x.attr
+                begin = base + sum(s * const for s, (const, _) in zip(inner, maps, strict=True))
+                steps = tuple(
+                    sum(s * coefs[d] for s, (_, coefs) in zip(inner, maps, strict=True)) for d in range(len(shape))
+                )
+                return self.view(x.args[0], shape, steps, begin)
+        return self.node("view", (x,), (strides, start), shape, x.dtype)
+
+    def spread(self, x, strides, start, target):
+        summed = [d for d, (n, s) in enumerate(zip(x.shape, strides, strict=True)) if n != 1 and s == 0]
+        if summed:  # what goes to one place is added up first
+            kept = tuple(n for d, n in enumerate(x.shape) if d not in summed)
+            steps = iter(packed_strides(kept))
+            x = self.sum(x, tuple(0 if d in summed else next(steps) for d in range(len(x.shape))), 1.0, kept)
+            strides = tuple(s for d, s in enumerate(strides) if d not in summed)
+        strides = tuple(0 if n == 1 else s for n, s in zip(x.shape, strides, strict=True))
+        if tuple(target) == x.shape and start == 0 and strides == unit_free(packed_strides(target), target):
+            return x
+        if x.n == math.prod(target) and start == 0 and strides == unit_free(packed_strides(x.shape), x.shape):
+            return self.view(x, target, packed_strides(target), 0)
+        return self.node("spread", (x,), (strides, start), tuple(target), x.dtype)
+
+    def sum(self, x, steps, scale, shape):
+        """The sum into a packed result of ``shape``: element I of x goes to position I . steps."""
+        steps = tuple(0 if n == 1 else s for n, s in zip(x.shape, steps, strict=True))
+        if x.n == math.prod(shape) and steps == unit_free(packed_strides(x.shape), x.shape):
+            return self.scaled(self.view(x, shape, packed_strides(shape), 0), scale)
+        total = self.node("sum", (x,), steps, shape, x.dtype)
+        return self.scaled(total, scale)
+
+    def scaled(self, x, scale):
+        return x if scale == 1.0 else self.elementwise("mul", self.const(scale, (), x.dtype), x)
+
+
+class Number:
+    """A constant that tells 0.0 from -0.0 and NaN from NaN by their bits."""
+
+    __slots__ = ("bits", "value")
+
+    def __init__(self, value):
+        self.value = value
+        self.bits = np.float64(value).tobytes() if isinstance(value, float) else value
+
+    def __eq__(self, other):
+        return self.bits == other.bits and type(self.value) is type(other.value)
+
+    def __hash__(self):
+        return hash(self.bits)
+
+    def __repr__(self):
+        return repr(self.value)
+
+
+def unit_free(strides, shape):
+    """Strides with 0 along dimensions of size 1, the normal form here."""
+    return tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
+
+
+def _is(x, number):
+    return x.op == "const" and x.attr.value == number
+
+
+def _broadcast(shapes):
+    first = shapes[0]
+    if all(s == first for s in shapes):
+        return first
+    return tuple(int(n) for n in np.broadcast_shapes(*shapes))
+
+
+def _fold(op, values):
+    with np.errstate(all="ignore"):
+        if op in _SYMBOLS:
+            x, y = map(np.float64, values)
+            return float({"add": x + y, "sub": x - y, "mul": x * y, "div": np.divide(x, y)}[op])
+    if op == "neg":
+        return -values[0]
+    if op in COMPARISONS:
+        x, y = values
+        return {"lt": x < y, "le": x <= y, "gt": x > y, "ge": x >= y, "eq": x == y, "ne": x != y}[op]
+    return None
+
+
+def decompose(source, start, strides, shape):
+    """A strided view over a packed array as one affine function per dimension of the array.
+
+    Returns:
+        per dimension of ``source`` a constant and one coefficient per dimension of ``shape``, or None if the view is not
+        of that kind (it merges or splits dimensions).
+    """
+    packed = packed_strides(source)
+    dims = [d for d in range(len(source)) if source[d] != 1]
+    coefs = [[0] * len(shape) for _ in source]
+    low, high = [0] * len(source), [0] * len(source)
+    for d, (size, stride) in enumerate(zip(shape, strides, strict=True)):
+        if size <= 1 or stride == 0:
+            continue
+        remaining = stride
+        for k in dims:
+            step = abs(remaining) // packed[k]
+            if step and step < source[k]:
+                step = step if remaining > 0 else -step
+                coefs[k][d] += step
+                remaining -= step * packed[k]
+                extent = step * (size - 1)
+                low[k] += min(extent, 0)
+                high[k] += max(extent, 0)
+        if remaining:
+            return None
+    maps = []
+    for k in range(len(source)):
+        const = (start // packed[k]) % source[k] if source[k] > 1 else 0
+        if const + low[k] < 0 or const + high[k] >= max(source[k], 1):
+            return None
+        maps.append((const, tuple(coefs[k])))
+    if math.prod(source) and start // max(packed[0] * source[0], 1) if source else start:
+        return None
+    return maps

@@ -1,0 +1,243 @@
+"""From the tape of a recording to a graph: one node, or a few primitives, per record that matters."""
+
+import sys
+
+import numpy as np
+
+from tapejit.dtypes import as_dtype
+from tapejit.kernels import record as R
+from tapejit.layout import layout_at, packed_strides
+from tapejit.ops.table import OPERANDS, OPS
+from tapejit.plans import plan_at
+from tapejit.replay.graph import Graph, Node
+from tapejit.replay.recorder import Refused
+from tapejit.tensor import _MASK, Tensor
+
+
+class Lowering:
+    """The graph of one recording; ``node(k)`` is the value of record k."""
+
+    def __init__(self, recorder):
+        self.recorder = recorder
+        self.graph = Graph()
+        self.values = {}
+        self.checks = []  # conditions that must hold for the program to be right: indices in range
+        tape = recorder.tape
+        rows = tape.records[: len(tape)]
+        self.columns = {name: rows[name].tolist() for name in rows.dtype.names}
+        self.imm32 = rows["imm"].copy().view(np.float32)[::2].tolist() if len(rows) else []
+
+    def operands(self, k):
+        """The records that record k reads."""
+        columns = self.columns
+        note = self.recorder.notes.get(k)
+        if note is not None:
+            return [x._r & _MASK for x in note.operands if isinstance(x, Tensor)]
+        return [o for o in (columns["a"][k], columns["b"][k], columns["c"][k]) if o >= 0]
+
+    def node(self, k) -> Node:
+        stack = [k]
+        while stack:
+            top = stack[-1]
+            if top in self.values:
+                stack.pop()
+                continue
+            missing = [o for o in self.operands(top) if o not in self.values]
+            if missing:
+                stack += missing
+            else:
+                self.values[top] = self._lower(top)
+                stack.pop()
+        return self.values[k]
+
+    def _layout(self, k):
+        return layout_at(self.columns["layout"][k])
+
+    def _lower(self, k) -> Node:
+        layout = self._layout(k)
+        dtype = layout.dtype.numpy.str[1:]
+        op = OPS[self.columns["op"][k]]
+        if op.code == 0:
+            return self._leaf(k, layout, dtype)
+        flags = self.columns["flags"][k]
+        imm = self.columns["imm"][k]
+        args = []
+        for name, scalar in (("a", R.SCALAR_A), ("b", R.SCALAR_B), ("c", R.SCALAR_C)):
+            o = self.columns[name][k]
+            if flags & scalar:
+                value = self.imm32[k] if dtype == "f4" else imm
+                args.append(self.graph.const(value, (), dtype))
+            elif o >= 0:
+                args.append(self.values[o])
+            else:
+                args.append(None)
+        if op.elementwise:
+            value = trace(self.graph, op.trace(0), dict(zip(OPERANDS, args, strict=True)), dtype)
+            return self.graph._same(value, tuple(layout.shape))
+        base = op.alias_of or op
+        plan_address = self.columns["plan"][k]
+        plan = plan_at(plan_address) if plan_address else None
+        structured = getattr(self, f"_{base.name}", None)
+        if structured is not None:
+            return structured(args, plan, imm, layout)
+        attr = (base.name, base.code, plan_address, imm)
+        args = [self._in_memory(a) for a in args if a is not None]
+        return self.graph.node("call", args, attr, tuple(layout.shape), dtype)
+
+    def _in_memory(self, x):
+        """An operand for a kernel, which reads contiguous memory."""
+        packed = x.op != "extern" or self.graph.arrays[x.attr].flags.c_contiguous
+        return x if packed and x.op != "const" else self.graph.node("copy", (x,), None, x.shape, x.dtype)
+
+    # Values without a history
+
+    def _leaf(self, k, layout, dtype):
+        recorder, shape = self.recorder, tuple(layout.shape)
+        if k in recorder.inputs:
+            return self.graph.input(recorder.inputs[k], shape, dtype)
+        if k in recorder.notes:
+            return self._noted(recorder.notes[k], shape, dtype)
+        if k in recorder.numbers:
+            return self.graph.const(recorder.numbers[k], shape, dtype)
+        if k in recorder.sources:
+            array = recorder.sources[k]
+            if not array.dtype.isnative or array.dtype.kind not in "fiub" or array.dtype.str[1:] == "f2":
+                raise Refused(f"an array of dtype {array.dtype} is captured")
+            if array.ndim == 0 and array.base is None and sys.getrefcount(array) <= 4:
+                return self.graph.const(array.item(), shape, dtype)
+            if any(s % array.itemsize for s in array.strides):
+                raise Refused("a captured array is not aligned to its elements")
+            return self.graph.cast(self.graph._same(self.graph.extern(array), shape), dtype)
+        if self.columns["a"][k] >= 0:
+            return self.values[self.columns["a"][k]]
+        if not self.columns["flags"][k] & R.EXTERNAL:
+            return self.graph.const(0, shape, dtype)  # memory yet to be written, as cat() makes it
+        raise Refused(f"a value of unknown origin ({recorder.tape.handles.lines[k]})")
+
+    def _noted(self, note, shape, dtype):
+        graph, name = self.graph, note.name
+        args = [self._noted_operand(x, note.operands) for x in note.operands]
+        if name in ("lt", "le", "gt", "ge", "eq", "ne", "add", "sub", "mul", "minimum", "maximum"):
+            args = self._promoted(args)
+            if name in ("minimum", "maximum"):
+                args = [graph.elementwise("gt" if name == "maximum" else "lt", *args), *args]
+                name = "select"
+            return graph._same(graph.elementwise(name, *args), shape)
+        if name in ("isnan", "isinf", "isfinite") and args[0].is_float:
+            return graph.elementwise(name, *args)
+        if name == "to":
+            if dtype == "b1":
+                return graph.elementwise("ne", args[0], graph.const(0, (), args[0].dtype))
+            return graph.cast(args[0], dtype)
+        if name in ("and", "or", "xor", "logical_and", "logical_or", "logical_xor"):
+            if name.startswith("logical"):
+                args = [self._truth(a) for a in args]
+                name = name[8:]
+            return graph._same(graph.elementwise(name, *self._promoted(args)), shape)
+        if name in ("invert", "logical_not"):
+            x = self._truth(args[0]) if name == "logical_not" else args[0]
+            if x.dtype == "b1":
+                return graph.elementwise("not", x)
+        if name == "where":
+            return graph._same(graph.elementwise("select", args[0], *self._promoted(args[1:])), shape)
+        if name in ("any", "all"):
+            return self._some(name, self._truth(args[0]), *note.parameters)
+        if name == "flat":
+            return self._flat(args, note.parameters, shape)
+        raise Refused(f"{name} of {args[0].dtype}")
+
+    def _noted_operand(self, x, operands):
+        if isinstance(x, Tensor):
+            return self.values[x._r & _MASK]
+        kind = "b1" if isinstance(x, (bool, np.bool_)) else "f8" if isinstance(x, (float, np.floating)) else "i8"
+        tensors = [self.values[t._r & _MASK] for t in operands if isinstance(t, Tensor)]
+        if kind == "i8" or (kind == "f8" and any(t.dtype == "f4" for t in tensors)):
+            kind = next((t.dtype for t in tensors if t.dtype != "b1"), kind)
+        return self.graph.const(x, (), kind)
+
+    def _promoted(self, args):
+        dtype = np.result_type(*(np.dtype(a.dtype) for a in args)).str[1:]
+        return [self.graph.cast(a, dtype) for a in args]
+
+    def _truth(self, x):
+        return x if x.dtype == "b1" else self.graph.elementwise("ne", x, self.graph.const(0, (), x.dtype))
+
+    def _some(self, name, x, dim, keepdim):
+        """any() is a count of the true ones above 0, all() one of the false ones that is 0."""
+        graph = self.graph
+        dims = range(len(x.shape)) if dim is None else [d % max(len(x.shape), 1) for d in np.atleast_1d(dim).tolist()]
+        kept = tuple(1 if d in dims else s for d, s in enumerate(x.shape))
+        shape = kept if keepdim else tuple(s for d, s in enumerate(x.shape) if d not in dims)
+        steps = tuple(0 if d in dims else s for d, s in enumerate(packed_strides(kept)))
+        count = graph.cast(graph.elementwise("not", x) if name == "all" else x, "f8")
+        total = graph.sum(count, steps, 1.0, shape)
+        return graph.elementwise("eq" if name == "all" else "gt", total, graph.const(0.0, (), "f8"))
+
+    def _flat(self, args, parameters, shape):
+        """Flat indices: a constant part and, per integer tensor, its (wrapped, checked) values times a stride."""
+        constant, strides, sizes, places = parameters
+        graph = self.graph
+        total = graph.extern(constant)
+        for x, stride, size, place in zip(args, strides, sizes, places, strict=True):
+            x = graph.view(graph.cast(x, "i8"), shape, place, 0)
+            checked = self._wrapped(x, size)
+            total = graph.elementwise("add", total, graph.elementwise("mul", checked, graph.const(stride, (), "i8")))
+        return graph._same(total, shape)
+
+    def _wrapped(self, x, size):
+        """Indices counted from the front; a guard sees to it that they are in range."""
+        graph = self.graph
+        zero, end = graph.const(0, (), "i8"), graph.const(size, (), "i8")
+        x = graph.elementwise("select", graph.elementwise("lt", x, zero), graph.elementwise("add", x, end), x)
+        outside = graph.elementwise("or", graph.elementwise("lt", x, zero), graph.elementwise("ge", x, end))
+        count = graph.sum(graph.cast(outside, "f8"), (0,) * len(x.shape), 1.0, ())
+        self.checks.append(graph.elementwise("eq", count, graph.const(0.0, (), "f8")))
+        return x
+
+    # Structured ops that are not calls
+
+    def _view(self, args, plan, imm, layout):
+        strides = plan.strides if plan else packed_strides(layout.shape)
+        return self.graph.view(args[0], tuple(layout.shape), strides, int(imm))
+
+    def _spread(self, args, plan, imm, layout):
+        return self.graph.spread(args[0], plan.strides, int(imm), tuple(layout.shape))
+
+    def _copy(self, args, plan, imm, layout):
+        return args[0]
+
+    def _cast(self, args, plan, imm, layout):
+        return self.graph.cast(args[0], layout.dtype.numpy.str[1:])
+
+    def _sum(self, args, plan, imm, layout):
+        return self.graph.sum(args[0], plan.strides, imm, tuple(layout.shape))
+
+    _mean = _sum
+
+    def _norm(self, args, plan, imm, layout):
+        square = self.graph.elementwise("mul", args[0], args[0])
+        return self.graph.elementwise("sqrt", self.graph.sum(square, plan.strides, 1.0, tuple(layout.shape)))
+
+    def _dot(self, args, plan, imm, layout):
+        product = self.graph.elementwise("mul", args[0], args[1])
+        return self.graph.sum(product, (0,), 1.0, ())
+
+    def _matmul(self, args, plan, imm, layout):
+        x, y = map(self._in_memory, args[:2])
+        return self.graph.node("matmul", (x, y), None, tuple(layout.shape), x.dtype)
+
+
+def trace(graph, expr, bindings, dtype):
+    """The nodes of a scalar expression of the op table."""
+    if expr.op == "symbol":
+        return bindings[expr.args[0]]
+    if expr.op == "const":
+        return graph.const(expr.args[0], (), dtype)
+    args = [trace(graph, a, bindings, dtype) for a in expr.args]
+    if expr.op in ("lt", "le", "gt", "ge", "eq", "ne") and args[0].dtype != args[1].dtype:
+        args = [graph.cast(a, dtype) for a in args]
+    return graph.elementwise(expr.op, *args)
+
+
+def as_code(dtype: str) -> int:
+    return as_dtype(dtype).code

@@ -1,0 +1,116 @@
+"""From LLVM code to an address: one small module per program, optimised for this processor and linked into the process."""
+
+import functools
+import itertools
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+
+from tapejit import dtypes, engine
+from tapejit.kernels import blas
+from tapejit.kernels import record as R
+from tapejit.layout import layout_of
+from tapejit.linalg import _matrix_words
+from tapejit.ops.table import BY_NAME
+from tapejit.replay.codegen import Code
+from tapejit.replay.schedule import blas_view
+
+_numbers = itertools.count()
+
+
+@functools.cache
+def target_machine():
+    """The machine for this processor, and whether it has fused multiply-add."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    triple = llvm.get_process_triple()
+    features = llvm.get_host_cpu_features().flatten()
+    machine = llvm.Target.from_triple(triple).create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features, opt=2, jit=True
+    )
+    return machine, "+fma" in features.split(",") or triple.startswith(("aarch64", "arm64"))
+
+
+class KernelCalls:
+    """What calls of the op table's kernels refer to: a record each, and arrays that must stay."""
+
+    def __init__(self):
+        self.kept = []
+
+    def keep(self, array) -> int:
+        """The address of an array that lives as long as the program."""
+        array = np.ascontiguousarray(array)
+        self.kept.append(array)
+        return array.__array_interface__["data"][0]
+
+    def prepare(self, planner, node):
+        """The addresses of a node's kernel and of its record."""
+        if node.op == "matmul":
+            code, plan, imm = BY_NAME["matmul"].code, self.keep(self._product(planner, node)), 0.0
+        else:
+            _, code, plan, imm = node.attr
+        slot = code * R.KERNELS_PER_OP + dtypes.as_dtype(node.dtype).code * 4
+        if not engine.kernel_table[slot]:
+            blas.link()
+            engine.compile_slot(slot)
+        record = np.zeros(1, dtype=R.RECORD)
+        record["op"], record["n"], record["plan"], record["imm"] = code, node.n, plan, imm
+        record["layout"] = layout_of(node.shape, dtypes.as_dtype(node.dtype)).address
+        return int(engine.kernel_table[slot]), self.keep(record)
+
+    def _product(self, planner, node):
+        x, y = node.args
+        a, b = (
+            blas_view(v) if base is not v else _matrix_words(layout_of(v.shape, dtypes.as_dtype(v.dtype)))
+            for v, base in zip(node.args, planner._operands(node), strict=True)
+        )
+        m, k = x.shape[-2:]
+        n = 1 if len(y.shape) == 1 else y.shape[-1]
+        batches = int(np.prod(x.shape[:-2], dtype=np.int64))
+        return np.array([m, n, k, batches, *a, *b], dtype=np.int64)
+
+
+class Machine:
+    """The machine code of a program.
+
+    Attributes:
+        address: of ``i64 program(i8** arrays, i8* workspace)``.
+        workspace: the address of its workspace.
+    """
+
+    def __init__(self, planner, steps):
+        machine, has_fma = target_machine()
+        name = f"tapejit_program_{next(_numbers)}"
+        module = ir.Module(name)
+        module.triple = machine.triple
+        module.data_layout = str(machine.target_data)
+        self.calls = KernelCalls()
+        self.code = Code(module, planner, steps, has_fma, self.calls)
+        self.code.write(name)
+        self.text = str(module)
+        parsed = llvm.parse_assembly(self.text)
+        large = len(self.text) > 1_000_000
+        options = llvm.create_pipeline_tuning_options(speed_level=1 if large else 2)
+        options.loop_vectorization = True
+        options.slp_vectorization = not large
+        options.loop_unrolling = True
+        passes = llvm.create_pass_builder(machine, options)
+        passes.getModulePassManager().run(parsed, passes)
+        self.optimised = parsed
+        self.engine = llvm.create_mcjit_compiler(parsed, fresh_machine())
+        self.engine.finalize_object()
+        self.address = self.engine.get_function_address(name)
+        memory = np.zeros(self.code.memory.size + 192, dtype=np.uint8)
+        base = memory.__array_interface__["data"][0]
+        self._memory = memory
+        self.workspace = (base + 63) & ~63
+
+
+def fresh_machine():
+    """A machine of its own for an execution engine, which takes possession of it."""
+    machine, _ = target_machine()
+    features = llvm.get_host_cpu_features().flatten()
+    return llvm.Target.from_triple(machine.triple).create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features, opt=2, jit=True
+    )

@@ -1,0 +1,80 @@
+"""Which program answers a call: the paths a function has taken, told apart by the outcomes of its guards."""
+
+import warnings
+
+MOST_PATHS = 128
+MOST_VALUES = 16  # different values at one place that Python reads, before the function stays eager
+
+
+class Branch:
+    """A point on the way: the next guard, and where each of its outcomes leads."""
+
+    __slots__ = ("children", "line", "program")
+
+    def __init__(self):
+        self.children = {}
+        self.program = None  # the last program that came by here
+        self.line = None
+
+
+class Paths:
+    """The programs of one signature.
+
+    Attributes:
+        eager: the reason why the function is not replayed, or None.
+    """
+
+    def __init__(self, name):
+        self.name = name
+        self.root = Branch()
+        self.programs = []
+        self.last = None
+        self.eager = None
+
+    def add(self, program):
+        """Enter a program under the outcomes of its guards."""
+        frozen = program.frozen
+        branch = self.root
+        way = [branch]
+        for (kind, outcome), line in zip(frozen.outcomes, frozen.lines, strict=True):
+            branch.program, branch.line = program, line
+            if kind != "truth" and len(branch.children) >= MOST_VALUES:
+                self.stay_eager(f"the value read at {line} is different at nearly every call")
+            branch = branch.children.setdefault(outcome, Branch())
+            way.append(branch)
+        branch.program = program
+        program.way = way
+        for known in self.programs:
+            known.turns.clear()
+        self.programs.append(program)
+        self.last = program
+        if len(self.programs) >= MOST_PATHS:
+            line = max(self._branches(), key=lambda b: len(b.children)).line
+            self.stay_eager(f"it has taken {MOST_PATHS} different paths, most of them decided at {line}")
+
+    def _branches(self):
+        stack = [self.root]
+        while stack:
+            branch = stack.pop()
+            yield branch
+            stack += branch.children.values()
+
+    def stay_eager(self, why):
+        """Give up replaying, and say so once."""
+        if self.eager is None:
+            self.eager = why
+            warnings.warn(f"tapejit: {self.name} runs eagerly from now on: {why}", stacklevel=6)
+
+    def after(self, program, status):
+        """The program to try when guard ``status - 1`` of another did not hold, None if no known path can be right.
+
+        Outcomes of one guard are tried in turn; each program knows the one after it.
+        """
+        branch, expected = program.way[status - 1 : status + 1]
+        children = list(branch.children.values())
+        at = next(i for i, child in enumerate(children) if child is expected)
+        for child in (*children[at + 1 :], *children[:at]):
+            if child.program is not None:
+                program.turns[status] = child.program
+                return child.program
+        return None

@@ -1,0 +1,102 @@
+"""A program: the machine code of one path of a recorded function, and how its results are put together."""
+
+import time
+
+import numpy as np
+
+from tapejit.replay import entry
+from tapejit.replay.lowering import Lowering
+from tapejit.replay.machine import Machine
+from tapejit.replay.rewrite import pack_scalars
+from tapejit.replay.schedule import Planner
+from tapejit.replay.show import listing
+
+
+class Frozen:
+    """What is left of a recording once its tape is gone: the graph, what is wanted of it, and its guards.
+
+    Attributes:
+        outputs: the nodes of the results.
+        guards: triples (node, kind, expected) in the order in which they were met; ``lines`` says where.
+        outcomes: one per guard, what tells paths apart.
+    """
+
+    def __init__(self, recorder, inputs, outputs):
+        lowering = Lowering(recorder)
+        self.inputs = inputs
+        self.outputs = [lowering.node(k) for k in outputs]
+        self.guards, self.lines, self.outcomes = [], [], []
+        for array, snapshot in recorder.extra:
+            self.guards.append((lowering.graph.extern(array), "bytes", snapshot))
+            self.lines.append("a captured array")
+            self.outcomes.append(("bytes", snapshot.tobytes()))
+        for guard in recorder.guards:
+            node = lowering.node(guard.record)
+            if node.op != "const":
+                self.guards.append((node, guard.kind, guard.expected))
+                self.lines.append(guard.line)
+                self.outcomes.append((guard.kind, guard.outcome))
+        for node in lowering.checks:
+            if node.op != "const":
+                self.guards.append((node, "truth", True))
+                self.lines.append("an index")
+                self.outcomes.append(("truth", True))
+        roots = [*self.outputs, *(node for node, _, _ in self.guards)]
+        roots = pack_scalars(lowering.graph, roots)
+        self.outputs = roots[: len(outputs)]
+        self.guards = [(node, *rest) for node, (_, *rest) in zip(roots[len(outputs) :], self.guards, strict=True)]
+        self.graph = lowering.graph
+        self.records = len(recorder.tape)
+        self.listing = listing(recorder, lowering)
+
+
+class Program:
+    """Machine code for one path; made from a ``Frozen`` recording when it is first needed."""
+
+    def __init__(self, frozen):
+        self.frozen = frozen
+        self.machine = None
+        self.seconds = 0.0
+        self.quick = self.assemble = None
+        self.turns = {}  # status -> the program to try next
+        outputs = frozen.outputs
+        scalars = [j for j, n in enumerate(outputs) if n.shape == () and n.dtype == "f8"][: entry.MOST_SCALARS]
+        self.arrays = [j for j in range(len(outputs)) if j not in scalars]
+        self.scalars = scalars
+        self.order = [*self.arrays, *scalars]  # output of each place
+        self.specs = [(outputs[j].shape, np.dtype(outputs[j].dtype)) for j in self.arrays]
+
+    def compile(self):
+        """Plan, generate code and compile, once."""
+        if self.machine is not None:
+            return
+        start = time.perf_counter()
+        frozen = self.frozen
+        self.planner = Planner(frozen.graph, [frozen.outputs[j] for j in self.order], frozen.guards)
+        self.planner.inputs = len(frozen.inputs)
+        steps = self.planner.plan()
+        self.machine = Machine(self.planner, steps)
+        self.steps = steps
+        kinds = tuple("f" if s is None else (s[1], len(s[0])) for s in frozen.inputs)
+        kinds += tuple((dtype.str[1:], len(shape)) for shape, dtype in self.specs)
+        specs = [s for s in frozen.inputs if s is not None] + [(shape, dtype) for shape, dtype in self.specs]
+        self.enter = entry.entry(kinds, len(self.scalars))
+        self.words = entry.words_for(self.machine.address, self.machine.workspace, specs)
+        self.code = self.words.__array_interface__["data"][0]
+        self.seconds = time.perf_counter() - start
+
+    def run(self, leaves, out=None):
+        """The status (0, or 1 + the guard that failed) and the outputs in order.
+
+        Args:
+            leaves: arrays, contiguous and of the recorded dtypes and shapes, and floats.
+            out: arrays for the outputs that are arrays, None to make them.
+        """
+        arrays = [np.empty(shape, dtype) for shape, dtype in self.specs] if out is None else out
+        answer = self.enter(self.code, *leaves, *arrays)
+        results = [None] * len(self.order)
+        for j, array in zip(self.arrays, arrays, strict=True):
+            results[j] = array
+        for j, number in zip(self.scalars, answer[1:], strict=True):
+            results[j] = number
+        return answer[0], results

@@ -1,0 +1,248 @@
+"""Recording: the tape on which a function runs once, and what it must remember beside the records.
+
+A record says how its value was computed. Three things it does not say are noted here: where the values without a
+history come from (arrays are read by reference at every replay), which results NumPy worked out (comparisons, logic,
+indices), and which values Python looked at. The last become guards: a replay is right only while they come out the same.
+"""
+
+import os
+import sys
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from tapejit import tape as tapes
+from tapejit.kernels import record as R
+from tapejit.tensor import _MASK, Tensor
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+LARGEST_ESCAPE = 1 << 12  # elements of an array that may become a guard on its exact values
+LARGEST_RECORDING = 1 << 19  # records, above which a function stays eager
+
+active: list = []  # the recordings that run now, of all threads: a quick test for replayed functions
+
+
+class NeedsHistory(Exception):  # noqa: N818 - control flow
+    """The function reads a tensor that requires a gradient: its result is to have a history."""
+
+
+class Refused(Exception):
+    """The function cannot be replayed; the message says why, and where."""
+
+
+def user_line() -> str:
+    """``file:line`` of the innermost frame outside of this package."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "?"
+
+
+@dataclass
+class Guard:
+    """A value that Python saw: ``kind`` is 'truth', 'whole' (its integer part) or 'bytes'."""
+
+    record: int
+    kind: str
+    expected: object
+    line: str
+
+    @property
+    def outcome(self):
+        """What tells one path from another."""
+        return self.expected.tobytes() if self.kind == "bytes" else self.expected
+
+
+@dataclass
+class Note:
+    """A result that NumPy worked out: the name of what was done, to which tensors or numbers."""
+
+    name: str
+    operands: tuple
+    parameters: tuple
+
+
+class _Lines(list):
+    """The handles of a recording tape, and the user's line of each record."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def append(self, handle):
+        super().append(handle)
+        self.lines.append(user_line())
+
+
+class RecordingTape(tapes.Tape):
+    """A tape that keeps every operand and never reclaims."""
+
+    nursery = 1 << 60
+
+    def __init__(self, number, recorder):
+        super().__init__(number)
+        self.recorder = recorder
+        self.handles = _Lines()
+        self.header[R.H_RECORDING] = R.GRAD
+        self.header[R.H_THREAD] = 0
+        self.header[R.H_LIMIT] = 1 << 62
+
+    def reclaim(self):
+        if len(self) > LARGEST_RECORDING:
+            raise Refused(f"more than {LARGEST_RECORDING} records")
+        self._grow(2 * int(self.header[R.H_CAPACITY]))
+
+    def free(self):
+        """Give the memory of all values back, once nothing refers to the tensors."""
+        self.recorder = None
+        self.handles[:] = [None] * len(self)
+        self.flags[: len(self)] |= R.DEAD
+        alive = np.zeros(len(self) + 1, np.uint8)
+        from tapejit import engine
+
+        engine.reclaim(self.address, alive.ctypes.data, self._why.ctypes.data, 0)
+        self.kept_alive.clear()
+
+
+class Recorder:
+    """One recording, as a context manager: inside, operations of this thread go to its tape."""
+
+    def __init__(self):
+        self.inputs = {}  # record -> number of the input
+        self.sources = {}  # record -> the NumPy array whose memory holds the value
+        self.numbers = {}  # record -> the number it is filled with
+        self.notes = {}  # record -> Note
+        self.guards = []
+        self.extra = []  # (array, its bytes): captured arrays that only NumPy may have read
+        self.brought = {}  # id of a tensor of another tape -> (that tensor, its stand-in here)
+        self._quiet = 0
+        self._seen = set()
+
+    def __enter__(self):
+        number = next(tapes._numbers)
+        self.tape = tapes.tapes[number] = RecordingTape(number, self)
+        stack = tapes.thread.stack
+        if stack[-1].recorder is not None:
+            raise RuntimeError("a recording inside a recording: the inner function runs on the outer tape")
+        stack.append(self.tape)
+        active.append(self)
+        main = tapes.main.header
+        self._main_thread = int(main[R.H_THREAD])
+        if threading.current_thread() is threading.main_thread():
+            main[R.H_THREAD] = -1  # even operations on captured tensors alone are to be recorded
+        return self
+
+    def __exit__(self, *exc):
+        tapes.main.header[R.H_THREAD] = self._main_thread
+        active.remove(self)
+        tapes.thread.stack.pop()
+        return False
+
+    # What the hooks in tensors and functions call
+
+    def check_inplace(self, x) -> bool:
+        """Whether an in-place change may be recorded; it may for a float tensor that the function made itself."""
+        k = x._r & _MASK
+        tape = self.tape
+        if x._r >> R.TAPE_SHIFT != tape.number or int(tape.flags[tape.owners[k]]) & R.EXTERNAL:
+            self.refuse("a captured tensor or array is changed in place")
+        if int(tape.owners[k]) in self.inputs:
+            self.refuse("an argument is changed in place")
+        if not x._layout.dtype.is_floating_point:
+            self.refuse(f"a tensor of {x.dtype} is changed in place")
+        if not tape.header[R.H_GRAD_MODE]:
+            self.refuse("a tensor is changed in place under no_grad()")
+        return True
+
+    def no_random(self):
+        raise RuntimeError(
+            "a random number inside a function that is recorded would be the same at every replay; draw it outside and "
+            f"pass it as an argument ({user_line()})"
+        )
+
+    def refuse(self, why):
+        raise Refused(f"{why} ({user_line()})")
+
+    def index(self, tensor) -> int:
+        """The record here of a tensor, brought in from its own tape if need be."""
+        if tensor._r >> R.TAPE_SHIFT != self.tape.number:
+            tensor = self.bring(tensor)
+        return tensor._r & _MASK
+
+    def bring(self, tensor):
+        """The stand-in of a tensor of another tape: its memory, read at every replay."""
+        if tensor.requires_grad and not self._quiet:
+            raise NeedsHistory
+        known = self.brought.get(id(tensor))
+        if known is None or known[1]._r < 0:
+            from tapejit.dispatch import share
+
+            known = self.brought[id(tensor)] = (tensor, share(tensor._memory(), tensor._layout))
+        return known[1]
+
+    def noted(self, name, function, operands, parameters=()):
+        """A result that ``function(*operands)`` works out with NumPy, entered as a computation of its own."""
+        operands = tuple(
+            self.bring(x) if isinstance(x, Tensor) and x._r >> R.TAPE_SHIFT != self.tape.number else x for x in operands
+        )
+        self._quiet += 1
+        try:
+            result = function(*operands)
+        finally:
+            self._quiet -= 1
+        if isinstance(result, Tensor):
+            operands = tuple(
+                x if isinstance(x, Tensor) or np.ndim(x) == 0 else self._array_operand(x) for x in operands
+            )
+            self.notes[result._r & _MASK] = Note(name, operands, tuple(parameters))
+        return result
+
+    def _array_operand(self, array):
+        from tapejit.dispatch import from_array
+
+        return from_array(np.asarray(array), copy=False)
+
+    def source(self, tensor, array):
+        """Note that a tensor holds what is in an array."""
+        self.sources[tensor._r & _MASK] = array
+
+    def number(self, tensor, value):
+        self.numbers[tensor._r & _MASK] = value
+
+    def observe(self, tensor):
+        """Python or NumPy looks at all values of a tensor."""
+        if self._quiet:
+            return
+        k = self.index(tensor)
+        if (k, "bytes") in self._seen:
+            return
+        if tensor._layout.n > LARGEST_ESCAPE and k not in self.numbers:
+            self.refuse(f"{tensor._layout.n} values were read by Python or NumPy")
+        self._seen.add((k, "bytes"))
+        self.guards.append(Guard(k, "bytes", np.array(tensor._memory()), user_line()))
+
+    def read_by_numpy(self, array):
+        """A captured array that is not an operand of any op: NumPy may have computed with it, so its bytes are guarded."""
+        if array.dtype.kind not in "fiub" or not array.flags.c_contiguous or array.dtype.str[1:] == "f2":
+            return
+        self.extra.append((array, np.array(array)))
+
+    def truth(self, tensor) -> bool:
+        """A decision: ``if``, ``while``, ``bool()``."""
+        outcome = bool(tensor._memory())
+        k = self.index(tensor)
+        if (k, "truth") not in self._seen:
+            self._seen.add((k, "truth"))
+            self.guards.append(Guard(k, "truth", outcome, user_line()))
+        return outcome
+
+    def whole(self, tensor) -> int:
+        """``int()``: only the integer part decides."""
+        value = int(tensor._memory().item())
+        k = self.index(tensor)
+        if (k, "whole") not in self._seen:
+            self._seen.add((k, "whole"))
+            self.guards.append(Guard(k, "whole", value, user_line()))
+        return value
+

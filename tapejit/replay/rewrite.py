@@ -1,0 +1,69 @@
+"""Passes over a whole graph, before it is planned."""
+
+from tapejit.replay.graph import Node
+
+
+def reachable(nodes, roots) -> list:
+    """The nodes that roots depend on, operands before users."""
+    found, stack = set(), [r.id for r in roots]
+    while stack:
+        k = stack.pop()
+        if k not in found:
+            found.add(k)
+            stack += [a.id for a in nodes[k].args]
+    return [nodes[k] for k in sorted(found)]
+
+
+def pack_scalars(graph, roots) -> list:
+    """Sums of single elements, each put into zeros of its own, become one array filled element by element.
+
+    That is what the gradient of code on single elements ``x[i]`` looks like. Returns the new roots.
+    """
+    order = reachable(graph.nodes, roots)
+    uses = dict.fromkeys((r.id for r in roots), 1)
+    for node in order:
+        for a in node.args:
+            uses[a.id] = uses.get(a.id, 0) + 1
+    wanted = {r.id for r in roots}
+    absorbed = set()
+    sums = {}
+    for node in reversed(order):
+        if node.op != "add" or node.n <= 1 or node.id in absorbed:
+            continue
+        leaves, stack, inner = [], [node], []
+        while stack:
+            x = stack.pop()
+            if x.op == "add" and x.shape == node.shape and (x is node or (uses[x.id] == 1 and x.id not in wanted)):
+                inner.append(x.id)
+                stack += x.args
+            else:
+                leaves.append(x)
+        elements = [x for x in leaves if x.op == "spread" and x.args[0].n == 1]
+        if len(elements) > 1:
+            absorbed.update(inner)
+            sums[node.id] = elements, [x for x in leaves if x not in elements]
+    if not sums:
+        return roots
+    new = {}
+    for node in order:
+        if node.id in sums:
+            new[node.id] = _packed(graph, node, *sums[node.id], new)
+        elif node.id not in absorbed:
+            args = [new.get(a.id, a) for a in node.args]
+            changed = any(a is not b for a, b in zip(args, node.args, strict=True))
+            new[node.id] = graph.node(node.op, args, node.attr, node.shape, node.dtype) if changed else node
+    return [new[r.id] for r in roots]
+
+
+def _packed(graph, node, elements, others, new) -> Node:
+    places = {}
+    for x in elements:
+        scalar = new.get(x.args[0].id, x.args[0])
+        scalar = graph.view(scalar, (), (), 0)
+        start = x.attr[1]
+        places[start] = graph.elementwise("add", places[start], scalar) if start in places else scalar
+    keys = tuple(sorted(places))
+    total = graph.node("pack", [places[k] for k in keys], keys, node.shape, node.dtype)
+    for x in others:
+        total = graph.elementwise("add", new.get(x.id, x), total)
+    return total

@@ -1,0 +1,267 @@
+"""Functions of functions, with JAX's conventions: ``grad``, ``value_and_grad``, ``jit`` and their relatives.
+
+Each takes a function of tensors, arrays and numbers, in nested tuples, lists and dicts, and gives a function of the same
+arguments that is recorded once and then replayed as machine code. They compose: ``grad(grad(f))``, ``jvp(grad(f))``.
+"""
+
+import numpy as np
+
+import tapejit as tj
+from tapejit import autograd
+from tapejit.dispatch import emit_view, from_array
+from tapejit.grad_mode import enable_grad
+from tapejit.kernels import record as R
+from tapejit.ops.structured import VIEWS
+from tapejit.replay.function import Replayed
+from tapejit.replay.trees import flatten, is_result, unflatten
+from tapejit.tensor import Tensor
+
+
+def _as_tensor(x):
+    """A tensor of a leaf: arrays and numbers become tensors of their own."""
+    return x if isinstance(x, Tensor) else from_array(np.asarray(x))
+
+
+def _fresh(x):
+    """A tensor with the values of ``x`` in which alone derivatives are taken; the history of ``x`` stays attached."""
+    fresh = emit_view(VIEWS["Alias"], x, x._layout)
+    fresh._set_flags(-1, R.GRAD)
+    return fresh
+
+
+def _is_number(x):
+    return is_result(x) or (isinstance(x, (float, int, np.number)) and not isinstance(x, bool))
+
+
+class Differentiated:
+    """Arguments with those of ``argnums`` replaced by fresh leaves."""
+
+    def __init__(self, args, argnums, what):
+        self.leaves, self.structures = [], []
+        self.numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        self.single = isinstance(argnums, int)
+        args = list(args)
+        for k in self.numbers:
+            if not -len(args) <= k < len(args):
+                raise TypeError(f"{what}: argnums={argnums} but the call has {len(args)} positional arguments")
+            found = []
+            structure = flatten(args[k], _is_number, found)
+            for x in found:
+                if isinstance(x, Tensor) and not x.dtype.is_floating_point:
+                    raise TypeError(f"{what} differentiates floating-point arguments, argument {k} has dtype {x.dtype}")
+            tensors = [_fresh(_floating(x)) for x in found]
+            self.leaves += tensors
+            self.structures.append((structure, len(tensors)))
+            args[k] = unflatten(structure, iter(tensors))
+        self.args = args
+
+    def rebuild(self, values):
+        """Values, one per leaf, in the shape of the arguments."""
+        values = iter(values)
+        trees = [unflatten(structure, values) for structure, _ in self.structures]
+        return trees[0] if self.single else tuple(trees)
+
+
+def _floating(x):
+    if isinstance(x, Tensor):
+        return x
+    x = np.asarray(x)
+    return from_array(x if x.dtype.kind == "f" else x.astype(np.float64))
+
+
+def _scalar(y, what):
+    if not is_result(y):
+        if isinstance(y, (int, float, np.number)):
+            return tj.tensor(float(y))
+        raise TypeError(f"{what} needs a function with a scalar result, it gave {type(y).__name__}; is has_aux=True missing?")
+    y = _as_tensor(y)
+    if y.numel() != 1:
+        raise TypeError(f"{what} needs a function with a scalar result, this one has shape {tuple(y.shape)}; use jacobian()")
+    return y
+
+
+def _pull(outputs, seeds, leaves):
+    """The vector-Jacobian product; zeros for leaves that do not matter."""
+    pairs = [(y, s) for y, s in zip(outputs, seeds, strict=True) if y.requires_grad]
+    if not pairs:
+        return [tj.zeros_like(x) for x in leaves]
+    outputs, seeds = zip(*pairs, strict=True)
+    found = autograd.grad(outputs, leaves, seeds, create_graph=True, allow_unused=True)
+    return [tj.zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
+
+
+def value_and_grad(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+    """A function that gives ``(fun(*args), gradient)``.
+
+    Args:
+        fun: a function with a scalar result; with ``has_aux`` it gives ``(result, aux)``.
+        argnums: the positional argument, or arguments as a tuple, to differentiate in.
+        has_aux: then the function gives ``((result, aux), gradient)``.
+        static_argnums: arguments taken as constants; a new value leads to a new recording.
+        compile: "now", "auto" (when a path is taken a second time) or "never" (always eager).
+    """
+
+    def transformed(*args, **kwargs):
+        with enable_grad():
+            wanted = Differentiated(args, argnums, "value_and_grad()")
+            result = fun(*wanted.args, **kwargs)
+            value, aux = result if has_aux else (result, None)
+            y = _scalar(value, "value_and_grad()")
+            gradient = wanted.rebuild(_pull([y], [None], wanted.leaves))
+        return ((y, aux) if has_aux else y), gradient
+
+    return Replayed(transformed, fun, "value_and_grad", argnums, static_argnums, compile, (fun, argnums, has_aux))
+
+
+def grad(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+    """A function that gives the gradient of ``fun``; with ``has_aux`` ``(gradient, aux)``. Arguments as ``value_and_grad``."""
+
+    def transformed(*args, **kwargs):
+        with enable_grad():
+            wanted = Differentiated(args, argnums, "grad()")
+            result = fun(*wanted.args, **kwargs)
+            value, aux = result if has_aux else (result, None)
+            gradient = wanted.rebuild(_pull([_scalar(value, "grad()")], [None], wanted.leaves))
+        return (gradient, aux) if has_aux else gradient
+
+    return Replayed(transformed, fun, "grad", argnums, static_argnums, compile, (fun, argnums, has_aux))
+
+
+def jit(fun, *, static_argnums=(), compile="auto"):
+    """The function itself, recorded and replayed."""
+    return Replayed(fun, fun, "jit", (), static_argnums, compile, (fun,))
+
+
+def _tangents(outputs, leaves, tangents):
+    """The Jacobian-vector product, as the derivative of the vector-Jacobian product in its vector, which is linear."""
+    vectors = [tj.zeros_like(y).requires_grad_() for y in outputs]
+    pulled = _pull(outputs, vectors, leaves)
+    used = [(g, t) for g, t in zip(pulled, tangents, strict=True) if g.requires_grad]
+    if not used:
+        return [tj.zeros_like(y) for y in outputs]
+    gs, ts = zip(*used, strict=True)
+    found = autograd.grad(gs, vectors, ts, create_graph=True, allow_unused=True)
+    return [tj.zeros_like(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
+
+
+def _results(tree, what):
+    """The leaves of a function's result as tensors, and its structure."""
+    leaves = []
+    structure = flatten(tree, _is_number, leaves)
+    return [_floating(x) for x in leaves], structure
+
+
+def jvp(fun, primals=None, tangents=None, *, compile="auto"):
+    """``jvp(fun, primals, tangents)`` gives ``(fun(*primals), its derivative along the tangents)``.
+
+    With the function alone: a function of ``(primals, tangents)`` that is replayed.
+    """
+
+    def transformed(primals, tangents):
+        with enable_grad():
+            wanted = Differentiated(primals, tuple(range(len(primals))), "jvp()")
+            directions = []
+            for t in tangents:
+                flatten(t, _is_number, directions)
+            outputs, structure = _results(fun(*wanted.args), "jvp()")
+            found = _tangents(outputs, wanted.leaves, [_floating(t) for t in directions])
+        return unflatten(structure, iter(outputs)), unflatten(structure, iter(found))
+
+    function = Replayed(transformed, fun, "jvp", (0, 1), (), compile, (fun,))
+    return function if primals is None else function(tuple(primals), tuple(tangents))
+
+
+def vjp(fun, *primals, compile="auto"):
+    """``(fun(*primals), pull)``: ``pull(cotangent)`` gives a tuple with the product for each argument."""
+
+    def transformed(primals, cotangent):
+        with enable_grad():
+            wanted = Differentiated(primals, tuple(range(len(primals))), "vjp()")
+            outputs, _ = _results(fun(*wanted.args), "vjp()")
+            seeds, _ = _results(cotangent, "vjp()")
+            return wanted.rebuild(_pull(outputs, seeds, wanted.leaves))
+
+    product = Replayed(transformed, fun, "vjp", (0, 1), (), compile, (fun,))
+    return jit(fun)(*primals), lambda cotangent: product(primals, cotangent)
+
+
+def hvp(fun, *, compile="auto"):
+    """A function of ``(x, v)``: the Hessian of a scalar function at x times v."""
+
+    def transformed(x, v):
+        with enable_grad():
+            wanted = Differentiated((x,), 0, "hvp()")
+            directions = []
+            flatten(v, _is_number, directions)
+            first = _pull([_scalar(fun(*wanted.args), "hvp()")], [None], wanted.leaves)
+            return wanted.rebuild(_pull(first, [_floating(d) for d in directions], wanted.leaves))
+
+    return Replayed(transformed, fun, "hvp", (0, 1), (), compile, (fun,))
+
+
+def jacrev(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+    """The Jacobian, row by row: shape of the result followed by the shape of the argument."""
+
+    def transformed(*args, **kwargs):
+        with enable_grad():
+            wanted = Differentiated(args, argnums, "jacobian()")
+            result = fun(*wanted.args, **kwargs)
+            value, aux = result if has_aux else (result, None)
+            outputs, structure = _results(value, "jacobian()")
+            rows = [_rows(y, wanted) for y in outputs]
+            jacobian = unflatten(structure, iter(rows))
+        return (jacobian, aux) if has_aux else jacobian
+
+    return Replayed(transformed, fun, "jacrev", argnums, static_argnums, compile, (fun, argnums, has_aux))
+
+
+def _rows(y, wanted):
+    flat = y.reshape(-1)
+    rows = [_pull([flat[i]], [None], wanted.leaves) for i in range(flat.numel())]
+    blocks = []
+    for j, x in enumerate(wanted.leaves):
+        shape = (*y.shape, *x.shape)
+        blocks.append(tj.stack([row[j] for row in rows]).reshape(shape) if rows else tj.zeros(shape, dtype=x.dtype))
+    return wanted.rebuild(blocks)
+
+
+def jacfwd(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+    """The Jacobian, column by column; as ``jacrev``, better for few inputs and many results."""
+
+    def transformed(*args, **kwargs):
+        with enable_grad():
+            wanted = Differentiated(args, argnums, "jacobian()")
+            result = fun(*wanted.args, **kwargs)
+            value, aux = result if has_aux else (result, None)
+            outputs, structure = _results(value, "jacobian()")
+            blocks = [_columns(outputs, wanted.leaves, j) for j in range(len(wanted.leaves))]
+            rows = [wanted.rebuild([block[i] for block in blocks]) for i in range(len(outputs))]
+            jacobian = unflatten(structure, iter(rows))
+        return (jacobian, aux) if has_aux else jacobian
+
+    return Replayed(transformed, fun, "jacfwd", argnums, static_argnums, compile, (fun, argnums, has_aux))
+
+
+def _columns(outputs, leaves, j):
+    x = leaves[j]
+    columns = []
+    for i in range(x.numel()):
+        unit = np.zeros(x.numel(), x.dtype.numpy)
+        unit[i] = 1.0
+        tangents = [tj.zeros_like(v) for v in leaves]
+        tangents[j] = from_array(unit.reshape(x.shape))
+        columns.append(_tangents(outputs, leaves, tangents))
+    blocks = []
+    for k, y in enumerate(outputs):
+        shape = (*y.shape, *x.shape)
+        stacked = tj.stack([c[k].reshape(-1) for c in columns], 1).reshape(shape) if columns else tj.zeros(shape)
+        blocks.append(stacked)
+    return blocks
+
+
+jacobian = jacrev
+
+
+def hessian(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+    """The Hessian of a scalar function: shape of the argument twice."""
+    return jacrev(grad(fun, argnums, has_aux), argnums, has_aux, static_argnums=static_argnums, compile=compile)

@@ -1,0 +1,217 @@
+"""Random programs, and an exact oracle for them: the same source run in plain Python on dual numbers.
+
+A program takes a vector of five numbers and uses scalars, a work array, loops, branches, calls and in-place operators.
+Every assignment is squashed by a bounded function, so values stay near one and nothing overflows.
+"""
+
+import math
+import random
+
+import numpy as np
+
+SIZE = 5
+
+
+class Number:
+    """A float and its gradient, with the operators that programs use."""
+
+    def __init__(self, v, g=None):
+        self.v = float(v)
+        self.g = np.zeros(SIZE) if g is None else g
+
+    @staticmethod
+    def of(x):
+        return x if isinstance(x, Number) else Number(x)
+
+    def __add__(self, other):
+        other = Number.of(other)
+        return Number(self.v + other.v, self.g + other.g)
+
+    __radd__ = __add__
+
+    def __neg__(self):
+        return Number(-self.v, -self.g)
+
+    def __sub__(self, other):
+        return self + -Number.of(other)
+
+    def __rsub__(self, other):
+        return Number.of(other) - self
+
+    def __mul__(self, other):
+        other = Number.of(other)
+        return Number(self.v * other.v, self.g * other.v + self.v * other.g)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other):
+        other = Number.of(other)
+        return Number(self.v / other.v, (self.g - self.v / other.v * other.g) / other.v)
+
+    def __rtruediv__(self, other):
+        return Number.of(other) / self
+
+    def __pow__(self, n):
+        return Number(self.v**n, n * self.v ** (n - 1) * self.g)
+
+    def __abs__(self):
+        return Number(abs(self.v), math.copysign(1.0, self.v) * self.g)
+
+    def __lt__(self, other):
+        return self.v < Number.of(other).v
+
+    def __gt__(self, other):
+        return self.v > Number.of(other).v
+
+
+def _lifted(f, derivative):
+    return lambda x: Number(f(x.v), derivative(x.v) * x.g) if isinstance(x, Number) else f(x)
+
+
+PYTHON = {
+    "sin": _lifted(math.sin, math.cos),
+    "cos": _lifted(math.cos, lambda x: -math.sin(x)),
+    "tanh": _lifted(math.tanh, lambda x: 1 - math.tanh(x) ** 2),
+    "atan": _lifted(math.atan, lambda x: 1 / (1 + x * x)),
+    "exp": _lifted(math.exp, math.exp),
+    "sqrt": _lifted(math.sqrt, lambda x: 0.5 / math.sqrt(x)),
+    "zeros": lambda n: [Number(0.0) for _ in range(n)],
+}
+COMPILED = {"sin": math.sin, "cos": math.cos, "tanh": math.tanh, "atan": math.atan, "exp": math.exp, "sqrt": math.sqrt,
+            "zeros": np.zeros}  # fmt: skip
+
+
+class Writer:
+    """Writes one program from a seed."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.lines = []
+        self.scalars = ["a"]
+        self.indices = []
+        self.fresh = 0
+
+    def index(self):
+        options = [str(self.random.randrange(SIZE))]
+        for name in self.indices:
+            options += [name, f"({name} + {self.random.randrange(1, 4)}) % {SIZE}", f"{name} - 1"]
+        return self.random.choice(options)
+
+    def atom(self):
+        kind = self.random.randrange(7)
+        if kind < 2:
+            return f"x[{self.index()}]"
+        if kind < 4:
+            return self.random.choice(self.scalars)
+        if kind == 4:
+            return f"w[{self.index()}]"
+        if kind == 5 and self.indices:
+            return self.random.choice(self.indices)
+        return f"{self.random.uniform(-2, 2):.3f}"
+
+    def expression(self, depth):
+        if depth == 0:
+            return self.atom()
+        kind = self.random.randrange(12)
+        left, right = self.expression(depth - 1), self.expression(depth - 1)
+        if kind < 3:
+            return f"({left} + {right})"
+        if kind < 5:
+            return f"({left} - {right})"
+        if kind < 8:
+            return f"({left} * {right})"
+        if kind == 8:
+            return f"({left} / (1.5 + sin({right})))"
+        if kind == 9:
+            return f"{self.random.choice(['sin', 'cos', 'tanh', 'atan'])}({left})"
+        if kind == 10:
+            return f"sqrt(1.0 + ({left}) * ({left}))"
+        return f"tanh({left}) ** {self.random.choice([2, 3])}"
+
+    def squashed(self):
+        e = self.expression(self.random.randrange(1, 4))
+        return self.random.choice([f"sin({e})", f"tanh({e})", f"atan({e})", f"0.3 * cos({e})"])
+
+    def put(self, indent, text):
+        self.lines.append("    " * indent + text)
+
+    def statement(self, indent, depth):
+        kind = self.random.randrange(13 if depth else 8)
+        if kind < 2:
+            if self.random.random() < 0.5 or indent > 1:
+                self.put(indent, f"{self.random.choice(self.scalars)} = {self.squashed()}")
+            else:
+                name = f"s{len(self.scalars)}"
+                self.put(indent, f"{name} = {self.squashed()}")
+                self.scalars.append(name)
+        elif kind == 2:
+            self.put(indent, f"w[{self.index()}] = {self.squashed()}")
+        elif kind == 3:
+            self.put(indent, f"w[{self.index()}] {self.random.choice(['+=', '-='])} {self.squashed()}")
+        elif kind < 6:
+            self.put(
+                indent,
+                f"{self.random.choice(self.scalars)} {self.random.choice(['+=', '-='])} {self.squashed()}",
+            )
+        elif kind == 6:
+            target = self.random.choice(self.scalars)
+            self.put(indent, f"{target} = 0.5 * helper({self.atom()} * {self.atom()}, w)")
+        elif kind == 7:
+            target = self.random.choice(self.scalars)
+            self.put(
+                indent, f"{target} = {target} if {self.atom()} > {self.atom()} * 0.7 else {self.squashed()}"
+            )
+        elif kind < 10:
+            name = f"i{self.fresh}"
+            self.fresh += 1
+            self.put(indent, f"for {name} in range({self.random.randrange(1, 5)}):")
+            self.indices.append(name)
+            self.block(indent + 1, depth - 1)
+            if self.random.random() < 0.2:
+                self.put(indent + 1, f"if {self.atom()} > 0.9 + {self.atom()}:")
+                self.put(indent + 2, self.random.choice(["break", "continue"]))
+            self.indices.remove(name)
+        elif kind < 12:
+            self.put(indent, f"if {self.expression(1)} < {self.expression(1)}:")
+            self.block(indent + 1, depth - 1)
+            if self.random.random() < 0.6:
+                self.put(indent, "else:")
+                self.block(indent + 1, depth - 1)
+        else:
+            name = f"n{self.fresh}"
+            self.fresh += 1
+            self.put(indent, f"{name} = 0")
+            self.put(indent, f"while {name} < 3 and abs({self.random.choice(self.scalars)}) < 0.8:")
+            self.put(indent + 1, f"{name} += 1")
+            self.block(indent + 1, depth - 1)
+
+    def block(self, indent, depth):
+        known = list(self.scalars)
+        for _ in range(self.random.randrange(1, 4)):
+            self.statement(indent, depth)
+        self.scalars = known
+
+    def program(self):
+        self.put(0, "def helper(y, w):")
+        self.put(1, "if y > 0.1:")
+        self.put(2, "w[1] = w[1] * 0.5 + y")
+        self.put(2, "return sin(y) + w[0]")
+        self.put(1, "return y * y - w[2] * y")
+        self.put(0, "def program(x):")
+        self.put(1, f"w = zeros({SIZE})")
+        self.put(1, "a = 0.0" if self.random.random() < 0.5 else "a = x[0] * x[1]")
+        for _ in range(self.random.randrange(3, 8)):
+            self.statement(1, 2)
+        total = " + ".join([*self.scalars, "w[0]", "w[1]", "w[2]", "w[3]", "w[4]"])
+        self.put(1, f"return {total}")
+        return "\n".join(self.lines) + "\n"
+
+
+def make(seed):
+    """(source, (exact value, exact gradient), the point)."""
+    source = Writer(seed).program()
+    point = np.random.default_rng(seed).normal(size=SIZE) * 0.7
+    plain = dict(PYTHON)
+    exec(compile(source, f"<program {seed}>", "exec"), plain)
+    result = Number.of(plain["program"]([Number(v, np.eye(SIZE)[k]) for k, v in enumerate(point)]))
+    return source, (result.v, result.g), point

@@ -1,0 +1,291 @@
+"""Interfaces: arguments of every kind, every transform, nesting, calls from compiled code."""
+
+import math
+
+import numpy as np
+import pytest
+from finite_differences import differences
+from numba import njit
+
+from tapejit import nopython
+
+
+def product(a, b):
+    return a * math.sin(b) + b**2
+
+
+def rosenbrock(x):
+    s = 0.0
+    for i in range(len(x) - 1):
+        s += 100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2
+    return s
+
+
+def rosenbrock_hessian(x):
+    from scipy.optimize import rosen_hess
+
+    return rosen_hess(x)
+
+
+@pytest.mark.parametrize("mode", ["auto", "tape", "dual"])
+def test_scalar_arguments(mode):
+    g = nopython.value_and_grad(product, argnums=(0, 1), mode=mode)
+    value, (da, db) = g(1.5, 2.0)
+    assert isinstance(da, float)
+    assert isinstance(value, float)
+    assert value == pytest.approx(1.5 * math.sin(2.0) + 4.0)
+    assert (da, db) == pytest.approx((math.sin(2.0), 1.5 * math.cos(2.0) + 4.0))
+    assert nopython.grad(product, argnums=1, mode=mode)(1.5, 2.0) == pytest.approx(db)
+
+
+@pytest.mark.parametrize("mode", ["tape", "dual"])
+def test_arrays_tuples_and_passive_arguments(mode):
+    def f(state, data, n, flag=True):
+        a, (b, c) = state
+        s = 0.0
+        for i in range(n):
+            s += a[i, 0] * b[i] * data[i] * c
+        return s if flag else -s
+
+    a, b, c, data = np.arange(6.0).reshape(3, 2), np.array([1.0, 2.0, 3.0]), 0.5, np.array([2.0, 1.0, 4.0])
+    value, (ga, (gb, gc)) = nopython.value_and_grad(f, mode=mode)((a, (b, c)), data, 3)
+    assert value == pytest.approx(c * np.sum(a[:, 0] * b * data))
+    assert ga == pytest.approx(np.stack([b * data * c, np.zeros(3)], axis=1))
+    assert gb == pytest.approx(a[:, 0] * data * c)
+    assert gc == pytest.approx(np.sum(a[:, 0] * b * data))
+
+
+@pytest.mark.parametrize("mode", ["tape", "dual"])
+def test_float32_stays_float32(mode):
+    def f(x):
+        s = x[0]
+        for v in x:
+            s = s + v * v
+        return s
+
+    x = np.array([1.0, 2.0, 3.0], dtype=np.float32)
+    value, gradient = nopython.value_and_grad(f, mode=mode)(x)
+    assert gradient.dtype == np.float32
+    assert gradient == pytest.approx(np.array([3.0, 4.0, 6.0]))
+    assert value == pytest.approx(15.0)
+
+
+def test_strided_and_two_dimensional_arguments():
+    def f(x):
+        return np.sum(x * x * x)
+
+    x = np.arange(12.0).reshape(3, 4)[:, ::2]
+    assert nopython.grad(f)(x) == pytest.approx(3 * x**2)
+
+
+def test_jvp_of_numbers_arrays_and_tuples():
+    x, v = np.array([0.3, 0.5, -0.2]), np.array([1.0, -2.0, 0.5])
+    _, tangent = nopython.jvp(rosenbrock)(x, v)
+    assert tangent == pytest.approx(differences(njit(rosenbrock), x) @ v)
+
+    def several(x, y):
+        return x * y, x[0] + y
+
+    (p, q), (dp, dq) = nopython.jvp(several, argnums=(0, 1))(x, 2.0, (v, 1.0))
+    assert dp == pytest.approx(v * 2.0 + x)
+    assert dq == pytest.approx(v[0] + 1.0)
+    assert p == pytest.approx(x * 2.0)
+    assert q == pytest.approx(x[0] + 2.0)
+
+
+def test_jacobian():
+    def f(x, a):
+        y = np.zeros((2, 2))
+        for i in range(2):
+            for j in range(2):
+                y[i, j] = x[i] * x[j + 1] * a
+        return y
+
+    x = np.array([2.0, 3.0, 5.0])
+    value, (jx, ja) = nopython.jacobian(f, argnums=(0, 1))(x, 0.5)
+    assert (value.shape, jx.shape, ja.shape) == ((2, 2), (2, 2, 3), (2, 2))
+    expected = np.zeros((2, 2, 3))
+    for i in range(2):
+        for j in range(2):
+            expected[i, j, i] += x[j + 1] * 0.5
+            expected[i, j, j + 1] += x[i] * 0.5
+    assert jx == pytest.approx(expected)
+    assert ja == pytest.approx(value / 0.5)
+
+
+def test_hessian_and_product():
+    x = np.linspace(-1, 1, 7)
+    v = np.cos(np.arange(7.0))
+    value, gradient, hessian = nopython.hessian(rosenbrock)(x)
+    assert hessian == pytest.approx(rosenbrock_hessian(x), rel=1e-12)
+    assert gradient == pytest.approx(differences(njit(rosenbrock), x), rel=1e-6)
+    assert value == pytest.approx(rosenbrock(x))
+    assert nopython.hvp(rosenbrock)(x, v) == pytest.approx(rosenbrock_hessian(x) @ v, rel=1e-12)
+    assert nopython.hvp(product, argnums=(0, 1))(1.5, 2.0, (1.0, 0.0)) == pytest.approx((0.0, math.cos(2.0)))
+
+
+def cube_sine(a):
+    return a * a * a * math.sin(a)
+
+
+def third_derivative(a):
+    return 6 * math.sin(a) + 18 * a * math.cos(a) - 9 * a * a * math.sin(a) - a**3 * math.cos(a)
+
+
+@pytest.mark.parametrize("modes", [("tape",) * 3, ("dual",) * 3, ("tape", "dual", "tape")])
+def test_nested_gradients(modes):
+    g = cube_sine
+    for mode in modes:
+        g = nopython.grad(g, mode=mode)
+    assert g(0.7) == pytest.approx(third_derivative(0.7), rel=1e-12)
+
+
+def test_a_gradient_inside_a_differentiated_function():
+    inner = nopython.grad(lambda y, x: y * y * x, mode="tape")
+
+    def f(x):  # 2 (x + 1) x^2: the inner derivative must not see the outer one
+        return inner(x + 1.0, x) * x
+
+    assert nopython.grad(f, mode="tape")(3.0) == pytest.approx(6 * 9 + 4 * 3.0)
+
+    def passive_inner(x):
+        return inner(2.0, x) + inner(1.0, 5.0) * x
+
+    assert nopython.grad(passive_inner, mode="tape")(3.0) == pytest.approx(4.0 + 10.0)
+
+
+def test_gradient_of_a_gradient_norm():
+    g = nopython.grad(rosenbrock)
+
+    def norm(x):
+        return np.sum(g(x) ** 2)
+
+    x = np.array([0.1, 0.4, -0.3])
+    exact = 2 * rosenbrock_hessian(x) @ differences(njit(rosenbrock), x)
+    assert nopython.grad(norm)(x) == pytest.approx(exact, rel=1e-6)
+
+
+def test_called_from_compiled_code_as_global_and_closure():
+    g = nopython.value_and_grad(rosenbrock)
+
+    @njit
+    def descend(x, steps):
+        x = x.copy()
+        out = np.empty_like(x)
+        for _ in range(steps):
+            g.into(x, out)
+            x -= 1e-3 * out
+        return g(x)
+
+    value, gradient = descend(np.array([0.0, 0.0, 0.0]), 50)
+    assert value < rosenbrock(np.zeros(3))
+    assert gradient.shape == (3,)
+
+
+def test_keywords_and_defaults():
+    g = nopython.grad(lambda x, scale=3.0: x * x * scale)
+    assert g(2.0) == pytest.approx(12.0)
+    assert g(2.0, scale=1.0) == pytest.approx(4.0)
+    assert g(x=2.0, scale=2.0) == pytest.approx(8.0)
+
+
+def test_into_with_several_arguments():
+    g = nopython.value_and_grad(product, argnums=(0, 1)).into
+    da, db = np.zeros(1), np.zeros(1)
+    g(1.5, 2.0, (da, db))
+    assert (da[0], db[0]) == pytest.approx((math.sin(2.0), 1.5 * math.cos(2.0) + 4.0))
+
+
+def test_names_of_parameters_do_not_matter():
+    def f(inner, out, tape, np, v):
+        return inner * out + tape * np * v
+
+    assert nopython.grad(f, argnums=(0, 4))(2.0, 3.0, 4.0, 5.0, 6.0) == (3.0, 20.0)
+    assert nopython.hvp(f, argnums=(0, 1))(2.0, 3.0, 4.0, 5.0, 6.0, (1.0, 0.0)) == (0.0, 1.0)
+
+
+@njit
+def root(a):
+    y = 1.0
+    for _ in range(60):
+        y = 0.5 * (y + a / y)
+    return y
+
+
+@nopython.rule(root)
+def _root_partial(a):
+    return 0.5 / root(a)
+
+
+@pytest.mark.parametrize("mode", ["tape", "dual"])
+def test_rule(mode):
+    def f(x):
+        return root(x * x + 1.0) * x
+
+    x = 0.7
+    assert nopython.grad(f, mode=mode)(x) == pytest.approx(math.hypot(x, 1) + x * x / math.hypot(x, 1))
+    second = nopython.grad(nopython.grad(f, mode=mode), mode=mode)(x)
+    assert second == pytest.approx(x * (2 * x * x + 3) / (x * x + 1) ** 1.5)
+
+
+@njit
+def scaled_square(x, k):
+    return k * np.sum(x * x)
+
+
+@nopython.rule(scaled_square)
+def _scaled_square_partials(x, k):
+    return 2.0 * k * x, np.sum(x * x)
+
+
+def test_rule_with_arrays():
+    def f(x):
+        return scaled_square(x, x[1]) * x[0]
+
+    x = np.array([1.0, 2.0, 3.0])
+    assert nopython.grad(f)(x) == pytest.approx(differences(njit(f), x), rel=1e-7)
+
+
+def test_rules_are_checked():
+    with pytest.raises(TypeError, match="@njit"):
+        nopython.rule(math.sin)
+    h = njit(lambda x: x * x)
+    nopython.grad(h)
+    with pytest.raises(TypeError, match="before this rule"):
+        nopython.rule(h)
+
+
+def test_stop_gradient():
+    def f(x):
+        return x[0] * nopython.stop_gradient(x[0]) + np.sum(nopython.stop_gradient(x) * x)
+
+    assert nopython.grad(f)(np.array([2.0, 3.0])) == pytest.approx(np.array([4.0, 3.0]))
+    assert nopython.stop_gradient(3.0) == 3.0
+
+
+def step(u, p):
+    w = u.copy()
+    for i in range(1, len(u) - 1):
+        w[i] = u[i] + p * (u[i - 1] - 2 * u[i] + u[i + 1]) * math.sin(u[i])
+    return w
+
+
+def test_checkpoint():
+    short = nopython.checkpoint(step)
+    plain = njit(step)
+
+    def loss(u, p):
+        for _ in range(5):
+            u = plain(u, p)
+        return np.sum(u * u)
+
+    def bounded(u, p):
+        for _ in range(5):
+            u = short(u, p)
+        return np.sum(u * u)
+
+    u = np.linspace(0, 1, 5) ** 2
+    expected = nopython.grad(loss, (0, 1))(u, 0.3)
+    found = nopython.grad(bounded, (0, 1))(u, 0.3)
+    assert found[0] == pytest.approx(expected[0])
+    assert found[1] == pytest.approx(expected[1])
