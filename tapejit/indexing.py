@@ -114,7 +114,13 @@ def flat_indices(layout, key) -> np.ndarray:
     Raises:
         IndexError: if the key does not fit the shape.
     """
-    return select(np.arange(layout.n).reshape(layout.shape), key)
+    if not layout.ndim:
+        return select(np.zeros((), np.int64), key)
+    total = 0
+    for d, (size, step) in enumerate(zip(layout.shape, packed_strides(layout.shape), strict=True)):
+        line = np.arange(size).reshape([-1 if k == d else 1 for k in range(layout.ndim)])
+        total = total + select(np.broadcast_to(line, layout.shape), key) * step  # no array of the whole shape is made
+    return total
 
 
 def select(array: np.ndarray, key) -> np.ndarray:

@@ -126,6 +126,9 @@ class Body:
             return self._spread(node, index)
         if node.op in ELEMENTWISE:
             return self._elementwise(node, [self._seen(node, a, index) for a in node.args])
+        if node.op == "pack" and not any(any(affine[1:]) for affine in index):
+            at = sum(i[0] * s for i, s in zip(index, packed_strides(node.shape), strict=True))
+            return self.at(node.args[node.attr.index(at)], ()) if at in node.attr else self.const(0.0, node.dtype)
         raise NotYet
 
     def _seen(self, node, x, index):

@@ -81,6 +81,8 @@ class Captures:
         for name in names:
             if name in space:
                 self._watch(space.get, name, space[name], names, depth)
+            elif not isinstance(owner, types.ModuleType) and _is_data(getattr(type(owner), name, None)):
+                self._watch(lambda n, owner=owner: getattr(owner, n, None), name, getattr(owner, name), names, depth)
 
     def hold(self) -> bool:
         """Whether every place still holds what it did."""
@@ -99,6 +101,11 @@ class Captures:
         if isinstance(snapshot, dict):
             return all(k in now and (now[k] is v or _same_number(now[k], v)) for k, v in snapshot.items())
         return all(a is b or _same_number(a, b) for a, b in zip(now, snapshot, strict=True))
+
+
+def _is_data(value):
+    """Whether a class attribute is a plain value rather than a method or a descriptor."""
+    return value is not None and not callable(value) and not hasattr(value, "__get__")
 
 
 def _cell(cell):

@@ -127,7 +127,7 @@ def _watch(captures, tests, scope):
     """Tests that what the function reads outside is still the same."""
     for j, (read, argument, value, snapshot) in enumerate(captures.places if captures else ()):
         scope[f"W{j}"] = value
-        if isinstance(getattr(read, "__self__", None), dict):
+        if argument.__class__ is str:
             scope[f"R{j}"] = read
             now = f"R{j}({argument!r})"
         else:
