@@ -53,11 +53,17 @@ def _compile(function, *arguments):
 
 _NAMES = {
     "append": """unary binary scalar general view value constant external item link_gradient changed
-        overwrite inplace settle""",
+        overwrite inplace fill_inplace settle""",
     "sweep": "prepare give_seed run take_adjoint prepare_scalar forget",
     "reclaim": "reclaim",
 }
-_FLOATS = {"scalar": (3,), "inplace": (4,), "general": (8,), "constant": (3,)}  # the positions of float64 arguments
+_FLOATS = {  # the positions of float64 arguments
+    "scalar": (3,),
+    "inplace": (4,),
+    "fill_inplace": (2,),
+    "general": (8,),
+    "constant": (3,),
+}
 
 
 def load(name):

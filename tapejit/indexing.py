@@ -205,6 +205,14 @@ def setitem(x: Tensor, key, value) -> None:
     assign(x, key, value, put)
 
 
+def _rows(array, chosen):
+    """``array[chosen]`` by NumPy's quicker way for whole rows."""
+    try:
+        return array.take(chosen, axis=0)
+    except IndexError as error:
+        raise IndexError(f"{error} (tensor of shape {array.shape})") from None
+
+
 # Gathering along a dimension
 
 

@@ -204,7 +204,8 @@ def fill_(x: Tensor, value) -> Tensor:
     """Fill with a number, in place."""
     from tapejit.indexing import setitem
 
-    setitem(x, Ellipsis, value)
+    if value.__class__ not in (int, float) or engine.fill_inplace(_address, x._r, value) != 0:
+        setitem(x, Ellipsis, value)
     return x
 
 

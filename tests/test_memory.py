@@ -385,6 +385,31 @@ def test_reclaim_with_retained_graphs_and_several_alive():
         second.backward()
 
 
+WAYS = {
+    "grad": lambda y, x: tj.autograd.grad(y, x),
+    "allow_unused": lambda y, x: tj.autograd.grad(y, x, allow_unused=True),
+    "create_graph": lambda y, x: tj.autograd.grad(y, x, create_graph=True),
+    "backward": lambda y, x: [y.backward(inputs=[x]), x.grad][1:],
+}
+
+
+@pytest.mark.parametrize("reclaims", [0, 1, 3])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_freed_part_counts_where_it_leads_to_an_input(way, reclaims):
+    x = tj.tensor([0.3, 0.7], requires_grad=True)
+    w = tj.tensor([1.0, 1.0], requires_grad=True)
+    h = tj.tanh(x)
+    h.sum().backward()
+    only, both, other = (h * h).sum(), (h * h).sum() + (x * 2).sum(), (h * w).sum()
+    for _ in range(reclaims):
+        tape.main.reclaim()
+    for y in (only, both):
+        with pytest.raises(RuntimeError, match="retain_graph"):
+            WAYS[way](y, x)
+    with pytest.raises(RuntimeError, match="retain_graph"):  # a limit: PyTorch knows that it does not lead to w
+        WAYS[way](other, w)
+
+
 def test_reclaim_keeps_what_backward_did_not_reach():
     x = tj.tensor([1.0, 2.0, 3.0], requires_grad=True)
     y = x * x

@@ -400,6 +400,22 @@ def inplace(header, op, a, b, number):
 
 
 @entry
+def fill_inplace(header, a, number):
+    """Fill a contiguous float tensor of this tape that has no history and is not a view."""
+    h = as_i64(header)
+    if h[H_THREAD] != thread_id() or a >> TAPE_SHIFT != h[H_TAPE]:
+        return SLOW
+    record = h[H_RECORDS] + (a & MASK) * SIZE
+    x = as_i64(record)
+    layout = as_i64(x[LAYOUT >> 3])
+    if layout[L_DTYPE] >= FLOAT_CODES or layout[L_CONTIGUOUS] == 0 or as_i32(record)[FLAGS >> 2] & (GRAD | VIEW):
+        return SLOW
+    fill(x[ADDRESS >> 3], layout[L_N], layout[L_DTYPE], number)
+    touch(header, a & MASK, 2 * h[H_COUNT])
+    return 0
+
+
+@entry
 def settle(header, a, b):
     """Let record ``b``, the newest, live in the memory of contiguous ``a``: ``b`` is what an in-place op made of ``a``."""
     h = as_i64(header)

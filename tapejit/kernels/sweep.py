@@ -164,7 +164,8 @@ def restrict(header, inputs, input_count):
     adjoints = as_i64(h[H_ADJOINTS])
     order = as_i64(h[H_ORDER])
     for i in range(h[H_VISITED]):
-        adjoints[order[i]] = 1
+        freed = flags_of(header, order[i]) & FREED  # what lies below is no longer known: an input might
+        adjoints[order[i]] = WANTED if freed else 1
     for i in range(h[H_LEAF_COUNT]):
         adjoints[as_i64(h[H_LEAVES])[i]] = 1
     for i in range(input_count):

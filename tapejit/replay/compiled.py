@@ -66,24 +66,3 @@ def nopython_function(programs, parts, into):
     lines += ["    raise RuntimeError('no recorded path fits these arguments; call the function from Python first')"]
     exec(compile("\n".join(lines), "<tapejit replay>", "exec"), scope)
     return njit(nogil=True)(scope["replay"])
-
-
-def safe_outputs(program, leaves, out):
-    """Arrays to write to, and those to copy to afterwards because they share memory with an argument.
-
-    Raises:
-        ValueError: for arrays of the wrong number, shape, dtype or order.
-    """
-    out = list(out) if isinstance(out, (tuple, list)) else [out]
-    if len(out) != len(program.specs):
-        raise ValueError(f"the result has {len(program.specs)} arrays, out= has {len(out)}")
-    copies = []
-    for i, (o, (shape, dtype)) in enumerate(zip(out, program.specs, strict=True)):
-        if not isinstance(o, np.ndarray) or o.shape != tuple(shape) or o.dtype != dtype or not o.flags.c_contiguous:
-            raise ValueError(f"out[{i}] must be a contiguous array of shape {tuple(shape)} and dtype {dtype}")
-        for x in leaves:
-            if isinstance(x, np.ndarray) and (x is o or not (x.base is None and o.base is None)) and np.may_share_memory(x, o):
-                copies.append((o, np.empty(shape, dtype)))
-                out[i] = copies[-1][1]
-                break
-    return out, copies

@@ -6,9 +6,15 @@ met; anything else is told to take the general way by ``MISS``.
 
 import numpy as np
 
+from tapejit.replay.recorder import active
 from tapejit.replay.trees import LEAF
 
 MISS = object()
+
+
+def miss(*args):
+    """The quick function of a replayed function that has none."""
+    return MISS
 
 
 def quick_into(replayed, signature, program):
@@ -26,7 +32,8 @@ def quick_function(replayed, signature, program, into=False):
         "switch": replayed._switch, "program": program, "signature": signature,
     }  # fmt: skip
     arguments = Arguments(scope, iter(signature.key[1]))
-    tests = []
+    scope["active"] = active
+    tests = ["not active"]
     for j, part in enumerate(parts):
         if not arguments.take(part, f"a{j}", tests):
             return None
@@ -45,21 +52,14 @@ def quick_function(replayed, signature, program, into=False):
             lines.append(f"    o{i} = empty(shape{i}{'' if dtype == np.float64 else f', dtype{i}'})")
         places.append(f"o{i}")
     if into:
-        from tapejit.replay.compiled import safe_outputs
-
-        scope["safe_outputs"] = safe_outputs
-        lines.append(f"    out, copies = safe_outputs(program, ({''.join(n + ', ' for n in leaves)}), out)")
-        lines += [f"    o{i} = out[{i}]" for i in range(len(places))]
+        lines += _given(len(places), [n for n in leaves if n not in arguments.numbers], program, scope)
     status = ["status"]
     for i, j in enumerate(program.scalars):
         names[j] = f"v{i}"
         status.append(f"v{i}")
     lines.append(f"    {', '.join(status)}{',' if len(status) == 1 else ''} = enter({', '.join(['code', *leaves, *places])})")
     if into:
-        lines += ["    if status:", "        return MISS", "    for target, made in copies:", "        target[...] = made"]
-        for i, j in enumerate(program.arrays):
-            lines.append(f"    o{i} = next((t for t, m in copies if m is o{i}), o{i}) if copies else o{i}")
-            names[j] = f"o{i}"
+        lines += ["    if status:", "        return MISS"]
     lines += ["    if status:", f"        return switch(signature, program, status, ({''.join(n + ', ' for n in leaves)}))"]
     text = expression(program.structure, iter(names), scope)
     lines.append(f"    return {text}")
@@ -67,12 +67,27 @@ def quick_function(replayed, signature, program, into=False):
     return scope["quick"]
 
 
+def _given(count, arrays, program, scope):
+    """Lines that take arrays for the results; what could overlap with an argument takes the general way."""
+    lines = ["    o0 = out"] if count == 1 else [f"    if len(out) != {count}:", "        return MISS"]
+    if count > 1:
+        lines.append(f"    {', '.join(f'o{i}' for i in range(count))} = out")
+    tests = [f"{a}.base is None" for a in arrays]
+    for i, (_, dtype) in enumerate(program.specs):
+        scope[f"dtype{i}"] = dtype
+        tests.append(f"o{i}.__class__ is ndarray and o{i}.dtype is dtype{i} and o{i}.base is None")
+        tests += [f"o{i} is not {a}" for a in arrays] + [f"o{i} is not o{j}" for j in range(i)]
+    if tests:
+        lines += [f"    if not ({' and '.join(tests)}):", "        return MISS"]
+    return lines
+
+
 class Arguments:
     """Lines that take the arguments apart and leave with MISS where they are not of the recorded kind."""
 
     def __init__(self, scope, kinds):
         self.scope, self.kinds = scope, kinds
-        self.leaves, self.lines = [], []
+        self.leaves, self.lines, self.numbers = [], [], set()
 
     def flush(self, tests):
         if tests:
@@ -86,6 +101,7 @@ class Arguments:
             kind = next(self.kinds)
             if kind == "f":
                 tests.append(f"{name}.__class__ is float")
+                self.numbers.add(name)
             elif len(kind) == 2 and isinstance(kind[0], np.dtype):
                 scope[f"D{len(scope)}"] = kind[0]
                 tests.append(f"{name}.__class__ is ndarray and {name}.dtype is D{len(scope) - 1}")

@@ -9,7 +9,7 @@ import numpy as np
 from tapejit import tape as tapes
 from tapejit.dispatch import from_array
 from tapejit.replay.captures import Captures
-from tapejit.replay.fast import MISS, assembler, quick_function
+from tapejit.replay.fast import MISS, assembler, miss, quick_function
 from tapejit.replay.paths import Paths
 from tapejit.replay.program import Frozen, Program
 from tapejit.replay.recorder import NeedsHistory, Recorder, Refused, active
@@ -61,7 +61,7 @@ class Replayed:
         self.policy = policy
         self._build = build
         self._signatures = {}
-        self._fast = self._quick_into = self._last = None
+        self._fast, self._quick_into, self._last = miss, miss, None
         self.calls = {"eager": 0, "recorded": 0, "replayed": 0}
 
     def __repr__(self):
@@ -71,12 +71,11 @@ class Replayed:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args, **kwargs):
-        fast = self._fast
-        if fast is not None and not kwargs and not active and not _depth.inside:
+        if not kwargs:
             try:
-                result = fast(*args)
+                result = self._fast(*args)
             except TypeError:  # another number of arguments
-                return self._call(args, kwargs)
+                result = MISS
             if result is not MISS:
                 return result
         return self._call(args, kwargs)
@@ -146,9 +145,9 @@ class Replayed:
         old = signature.paths
         signature.paths = Paths(old.name)
         signature.captures = None
-        self._quick_into = None
+        self._quick_into = miss
         signature.rebound = getattr(signature, "rebound", 0) + 1
-        self._fast = None
+        self._fast = miss
         if signature.rebound > 64:
             signature.paths.stay_eager("a variable that it reads is rebound at nearly every call")
 
@@ -160,10 +159,12 @@ class Replayed:
         history = history or any(x.__class__ is Tensor for x in leaves)
         args, kwargs = self._rebuilt(key, [_tensor(x) for x in leaves])
         _depth.inside += 1
+        active.append(self)
         try:
             result = self.function(*args, **kwargs)
         finally:
             _depth.inside -= 1
+            active.remove(self)
         return result if history else map_tree(_as_numpy, result)
 
     # Recorded
@@ -200,8 +201,10 @@ class Replayed:
             signature.paths.stay_eager(str(why))
             return None
         finally:
-            inputs = args = kwargs = result = outputs = t = None
-            recorder.tape.free()
+            inputs = args = kwargs = result = outputs = t = None  # noqa: F841 - the tape is to have no tensors left
+            recorder.brought.clear()
+            recorder.notes.clear()
+            recorder.tape.end()
         signature.eager_seconds += time.perf_counter() - start
         signature.structure = structure
         if signature.captures is None:
@@ -239,7 +242,7 @@ class Replayed:
         if program.quick is None:
             program.quick = quick_function(self, signature, program) or MISS
             program.assemble = assembler(program)
-        self._fast = None if program.quick is MISS else program.quick
+        self._fast = miss if program.quick is MISS else program.quick
 
     def _switch(self, signature, program, status, leaves):
         """Another path of the same signature, after guard ``status - 1`` of a program did not hold."""
@@ -267,11 +270,12 @@ class Replayed:
             ValueError: if the arrays of ``out`` do not fit the result.
         """
         *args, out = args
-        quick = self._quick_into
-        if quick is not None and not active:
-            result = quick(out, *args)
-            if result is not MISS:
-                return result
+        try:
+            result = self._quick_into(out, *args)
+        except TypeError:
+            result = MISS
+        if result is not MISS:
+            return result
         result = self._call(tuple(args), {})
         leaves = []
         flatten(result, is_result, leaves)
@@ -291,7 +295,7 @@ class Replayed:
         signature = self._last
         program = signature.paths.last if signature else None
         ready = program is not None and program.machine is not None and program.quick is not MISS
-        self._quick_into = quick_into(self, signature, program) if ready else None
+        self._quick_into = (quick_into(self, signature, program) if ready else None) or miss
 
     def _compiled_paths(self):
         """The programs of the signature last used, compiled, the last path first.

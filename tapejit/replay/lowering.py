@@ -21,6 +21,7 @@ class Lowering:
         self.recorder = recorder
         self.graph = Graph()
         self.values = {}
+        self.kept = []  # plans, which must live as long as programs that refer to their words
         self.checks = []  # conditions that must hold for the program to be right: indices in range
         tape = recorder.tape
         rows = tape.records[: len(tape)]
@@ -82,6 +83,7 @@ class Lowering:
             return structured(args, plan, imm, layout)
         attr = (base.name, base.code, plan_address, imm)
         args = [self._in_memory(a) for a in args if a is not None]
+        self.kept.append(plan)
         return self.graph.node("call", args, attr, tuple(layout.shape), dtype)
 
     def _in_memory(self, x):

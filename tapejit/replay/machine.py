@@ -56,7 +56,9 @@ class KernelCalls:
             engine.compile_slot(slot)
         record = np.zeros(1, dtype=R.RECORD)
         record["op"], record["n"], record["plan"], record["imm"] = code, node.n, plan, imm
-        record["layout"] = layout_of(node.shape, dtypes.as_dtype(node.dtype)).address
+        layout = layout_of(node.shape, dtypes.as_dtype(node.dtype))
+        record["layout"] = layout.address
+        self.kept.append(layout)
         return int(engine.kernel_table[slot]), self.keep(record)
 
     def _product(self, planner, node):

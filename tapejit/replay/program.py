@@ -45,7 +45,7 @@ class Frozen:
         roots = pack_scalars(lowering.graph, roots)
         self.outputs = roots[: len(outputs)]
         self.guards = [(node, *rest) for node, (_, *rest) in zip(roots[len(outputs) :], self.guards, strict=True)]
-        self.graph = lowering.graph
+        self.graph, self.kept = lowering.graph, lowering.kept
         self.records = len(recorder.tape)
         self.listing = listing(recorder, lowering)
 

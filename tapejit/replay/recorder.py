@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from dataclasses import dataclass
+from sys import getrefcount
 
 import numpy as np
 
@@ -78,31 +79,39 @@ class _Lines(list):
 class RecordingTape(tapes.Tape):
     """A tape that keeps every operand and never reclaims."""
 
-    nursery = 1 << 60
-
-    def __init__(self, number, recorder):
+    def __init__(self, number):
         super().__init__(number)
-        self.recorder = recorder
-        self.handles = _Lines()
         self.header[R.H_RECORDING] = R.GRAD
         self.header[R.H_THREAD] = 0
         self.header[R.H_LIMIT] = 1 << 62
+
+    def begin(self, recorder):
+        self.recorder = recorder
+        self.handles = _Lines()
+        self.header[R.H_GRAD_MODE] = R.GRAD
 
     def reclaim(self):
         if len(self) > LARGEST_RECORDING:
             raise Refused(f"more than {LARGEST_RECORDING} records")
         self._grow(2 * int(self.header[R.H_CAPACITY]))
 
-    def free(self):
-        """Give the memory of all values back, once nothing refers to the tensors."""
-        self.recorder = None
-        self.handles[:] = [None] * len(self)
-        self.flags[: len(self)] |= R.DEAD
-        alive = np.zeros(len(self) + 1, np.uint8)
+    def end(self):
+        """Give the memory of all values back and let the tape be used again, unless the user kept a tensor of it."""
         from tapejit import engine
 
+        self.recorder = None
+        if any(t is not None and getrefcount(t) > 3 for t in self.handles):
+            return
+        self.handles = []
+        self.flags[: len(self)] |= R.DEAD
+        alive = np.zeros(len(self) + 1, np.uint8)
         engine.reclaim(self.address, alive.ctypes.data, self._why.ctypes.data, 0)
+        self.header[R.H_LIMIT] = 1 << 62
         self.kept_alive.clear()
+        _idle.append(self)
+
+
+_idle: list = []  # recording tapes that wait for their next recording
 
 
 class Recorder:
@@ -120,11 +129,13 @@ class Recorder:
         self._seen = set()
 
     def __enter__(self):
-        number = next(tapes._numbers)
-        self.tape = tapes.tapes[number] = RecordingTape(number, self)
         stack = tapes.thread.stack
-        if stack[-1].recorder is not None:
-            raise RuntimeError("a recording inside a recording: the inner function runs on the outer tape")
+        try:
+            self.tape = _idle.pop()
+        except IndexError:
+            number = next(tapes._numbers)
+            self.tape = tapes.tapes[number] = RecordingTape(number)
+        self.tape.begin(self)
         stack.append(self.tape)
         active.append(self)
         main = tapes.main.header
