@@ -17,6 +17,8 @@ import warnings
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 
+import itertools
+
 import numpy as np
 import pytest
 from numba import njit
@@ -149,7 +151,7 @@ def ddx_call(n, x):
     def build():
         variables = [ddx.var(f"x{i}") for i in range(n)]
         total = 100 * (variables[1] - variables[0] * variables[0]) ** 2 + (1 - variables[0]) ** 2
-        for a, b in zip(variables[1:], variables[2:], strict=False):
+        for a, b in itertools.pairwise(variables):
             total = total + 100 * (b - a * a) ** 2 + (1 - a) ** 2
         return total
 

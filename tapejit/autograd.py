@@ -15,19 +15,8 @@ from tapejit.views import contiguous
 _address = tapes.main.address
 _main = tapes.main
 _new = object.__new__
+_prepare_scalar, _run = (engine.late(globals(), f"_{entry}", entry) for entry in ("prepare_scalar", "run"))
 _COUNT = (1 << 32) - 1  # of what a sweep answers: how many gradients it made; above it: how many adjoints are retained
-
-
-def _prepare_scalar(*args):
-    global _prepare_scalar
-    _prepare_scalar = engine.prepare_scalar
-    return _prepare_scalar(*args)
-
-
-def _run(*args):
-    global _run
-    _run = engine.run
-    return _run(*args)
 
 
 def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:

@@ -22,6 +22,9 @@ _new = object.__new__
 _main = tapes.main
 _address = _main.address
 _register = _main.handles.append
+_unary, _binary, _scalar, _general, _view, _constant = (
+    engine.late(globals(), f"_{entry}", entry) for entry in ("unary", "binary", "scalar", "general", "view", "constant")
+)
 
 
 def wrap(tape, handle: int, layout: Layout) -> Tensor:
@@ -258,38 +261,7 @@ def apply_floats(op, dtype, operands) -> Tensor:
     return emit(op, plan.layout, *tensors, plan=plan.address, imm=imm, flags=flags)
 
 
-# The fast path. ``_pairs`` keeps the plan of two layouts that do not match. The stubs load the compiled entry points on
-# the first call and put them in their own place.
-
-
-def _unary(*args):
-    global _unary
-    _unary = engine.unary
-    return _unary(*args)
-
-
-def _binary(*args):
-    global _binary
-    _binary = engine.binary
-    return _binary(*args)
-
-
-def _general(*args):
-    global _general
-    _general = engine.general
-    return _general(*args)
-
-
-def _constant(*args):
-    global _constant
-    _constant = engine.constant
-    return _constant(*args)
-
-
-def _view(*args):
-    global _view
-    _view = engine.view
-    return _view(*args)
+# The fast path. ``_pairs`` keeps the plan of two layouts that do not match.
 
 
 def view_by(record, x) -> Tensor | None:
@@ -305,12 +277,6 @@ def view_by(record, x) -> Tensor | None:
     t._layout = layout
     _register(t)
     return t
-
-
-def _scalar(*args):
-    global _scalar
-    _scalar = engine.scalar
-    return _scalar(*args)
 
 
 _pairs = bounded()

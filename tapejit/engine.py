@@ -79,6 +79,19 @@ def load(name):
     raise AttributeError(f"module 'tapejit.engine' has no attribute {name!r}")
 
 
+def late(namespace: dict, name: str, entry: str):
+    """A function that at its first call puts the entry point of a core function in its own place.
+
+    So ``_binary = late(globals(), "_binary", "binary")`` costs nothing at import and a plain global afterwards.
+    """
+
+    def stub(*args):
+        namespace[name] = function = globals().get(entry) or __getattr__(entry)
+        return function(*args)
+
+    return stub
+
+
 def __getattr__(name):
     """Core functions are loaded when they are first asked for, and then are plain globals of this module."""
     if name.startswith("__"):

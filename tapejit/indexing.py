@@ -154,6 +154,9 @@ def getitem(x: Tensor, key) -> Tensor:
         key = (np.asarray(key),) if isinstance(key, list) else (key,)
     if all(map(_is_basic, key)):
         return _basic(x, key)
+    recorder = tapes.current().recorder
+    if recorder is not None and recorder.takes(x, key):
+        return take_flat(x, recorder.flat_positions(x, key), None)
     key = tuple(_plain_key(np.asarray(k) if isinstance(k, list) else k) for k in key)
     if all(map(_is_basic, key)):
         return _basic(x, key)
@@ -222,7 +225,8 @@ def _along_indices(x, dim, index, name):
     d = _dim(dim, x.ndim)
     if index.ndim != x.ndim or any(i > s for k, (i, s) in enumerate(zip(index.shape, x.shape, strict=True)) if k != d):
         raise RuntimeError(f"{name}() needs an index that fits shape {x.shape} outside dimension {d}, got {index.shape}")
-    picked = index._array()
+    recorder = tapes.current().recorder
+    picked = index._array() if recorder is None else index._memory()
     size = x.shape[d] if x.ndim else 1
     if picked.size and (picked.min() < 0 or picked.max() >= size):
         raise IndexError(f"{name}() index out of range for dimension {d} of size {size}")
@@ -233,6 +237,8 @@ def _along_indices(x, dim, index, name):
     for k, size in enumerate(index.shape):
         if k != d:
             flat = flat + np.arange(size).reshape([-1 if j == k else 1 for j in range(x.ndim)]) * strides[k]
+    if recorder is not None:
+        return recorder.flat_along(flat, index, strides[d], x.shape[d])
     return from_array(np.ascontiguousarray(flat, dtype=np.int64))
 
 

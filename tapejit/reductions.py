@@ -95,31 +95,29 @@ def mean(x: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     return _reduce(ops.mean if dim is None else ops.mean_dim, x, dim, keepdim, scaled=True)
 
 
-@with_axis
-def var(x: Tensor, dim=None, keepdim=False, *, correction=1, unbiased=None) -> Tensor:
-    """The variance with ``correction`` degrees of freedom less (1, or 0 for ``unbiased=False``)."""
+def _centred(x, dim, correction, unbiased):
+    """What var and std share: the dimensions, the deviations from the mean, and the number to divide by (NaN below 1)."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     if unbiased is not None:
         correction = 1 if unbiased else 0
     x = _floats(x)
-    n = math.prod(x.shape[d] for d in _dims(dim, x.ndim))
-    centred = x - mean(x, dim, keepdim=True)
-    total = sum(centred * centred, dim, keepdim)
-    return total / (n - correction) if n > correction else total * math.nan
+    n = math.prod(x.shape[d] for d in _dims(dim, x.ndim)) - correction
+    return dim, x - mean(x, dim, keepdim=True), n if n > 0 else math.nan
+
+
+@with_axis
+def var(x: Tensor, dim=None, keepdim=False, *, correction=1, unbiased=None) -> Tensor:
+    """The variance with ``correction`` degrees of freedom less (1, or 0 for ``unbiased=False``)."""
+    dim, centred, n = _centred(x, dim, correction, unbiased)
+    return sum(centred * centred, dim, keepdim) / n
 
 
 @with_axis
 def std(x: Tensor, dim=None, keepdim=False, *, correction=1, unbiased=None) -> Tensor:
-    """The square root of ``var``."""
-    if isinstance(dim, bool):
-        dim, unbiased = None, dim
-    if unbiased is not None:
-        correction = 1 if unbiased else 0
-    x = _floats(x)
-    n = math.prod(x.shape[d] for d in _dims(dim, x.ndim))
-    length = _reduce(ops.norm, x - mean(x, dim, keepdim=True), dim, keepdim)  # its derivative at 0 is 0
-    return length / math.sqrt(n - correction) if n > correction else length * math.nan
+    """The square root of ``var``, with derivative 0 where all elements are equal."""
+    dim, centred, n = _centred(x, dim, correction, unbiased)
+    return _reduce(ops.norm, centred, dim, keepdim) / math.sqrt(n)
 
 
 @with_axis

@@ -8,11 +8,15 @@ import numpy as np
 
 import tapejit as tj
 from tapejit import autograd
+from tapejit import tape as tapes
 from tapejit.dispatch import emit_view, from_array
 from tapejit.grad_mode import enable_grad
+from tapejit.indexing import scatter_add_flat, take_flat
 from tapejit.kernels import record as R
 from tapejit.ops.structured import VIEWS
 from tapejit.replay.function import Replayed
+from tapejit.replay.lowering import Lowering
+from tapejit.replay.sparsity import colours, pattern
 from tapejit.replay.trees import flatten, is_result, unflatten
 from tapejit.tensor import Tensor
 
@@ -263,5 +267,49 @@ jacobian = jacrev
 
 
 def hessian(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
-    """The Hessian of a scalar function: shape of the argument twice."""
-    return jacrev(grad(fun, argnums, has_aux), argnums, has_aux, static_argnums=static_argnums, compile=compile)
+    """The Hessian of a scalar function: shape of the argument twice. A sparse one takes few products when recorded."""
+
+    def transformed(*args, **kwargs):
+        if has_aux or not isinstance(argnums, int):
+            return general.function(*args, **kwargs)
+        with enable_grad():
+            wanted = Differentiated(args, argnums, "hessian()")
+            y = _scalar(fun(*wanted.args, **kwargs), "hessian()")
+            if len(wanted.leaves) == 1 and wanted.single and y.requires_grad:
+                found = _compressed(y, wanted.leaves[0])
+                if found is not None:
+                    return wanted.rebuild([wanted.rebuild([found])]) if wanted.structures[0][0] != "*" else found
+        return general.function(*args, **kwargs)
+
+    general = jacrev(grad(fun, argnums, has_aux), argnums, has_aux)
+    return Replayed(transformed, fun, "hessian", argnums, static_argnums, compile, (fun, argnums, has_aux))
+
+
+def _compressed(y, x):
+    """The Hessian from products with sums of unit vectors, None where that saves nothing or nothing is recorded."""
+    recorder = tapes.current().recorder
+    n = x.numel()
+    if recorder is None or n < 8:
+        return None
+    (gradient,) = _pull([y], [None], [x])
+    lowering = Lowering(recorder, stop=(recorder.index(x),))
+    rows = pattern(lowering.graph, lowering.node(recorder.index(gradient)), lowering.node(recorder.index(x)))
+    if rows is None:
+        return tj.zeros((*x.shape, *x.shape), dtype=x.dtype) if not gradient.requires_grad else None
+    numbers = colours(rows)
+    count = int(numbers.max()) + 1
+    if count > n // 2:
+        return None
+    entries = rows.tocoo()
+    total = None
+    for colour in range(count):
+        unit = (numbers == colour).astype(x.dtype.numpy)
+        (product,) = _pull([gradient], [from_array(unit.reshape(x.shape))], [x])
+        mine = numbers[entries.col] == colour
+        i, j = entries.row[mine], entries.col[mine]
+        picked = take_flat(product, from_array(i.astype(np.int64)), None)
+        part = (picked, i.astype(np.int64) * n + j)
+        total = [part] if total is None else [*total, part]
+    values = tj.cat([p for p, _ in total])
+    places = from_array(np.concatenate([k for _, k in total]))
+    return scatter_add_flat(values, places, (*x.shape, *x.shape))

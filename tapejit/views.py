@@ -51,9 +51,9 @@ def clone(x: Tensor) -> Tensor:
     """A copy with a history: its gradient flows to ``x``."""
     layout = x._layout
     if not layout.dtype.is_floating_point:
-        from tapejit.dispatch import from_array
+        from tapejit.dispatch import from_array, noted
 
-        return from_array(x._array(), layout.dtype)
+        return noted("copy", lambda x: from_array(x._array(), layout.dtype), x)
     plan = 0
     if not layout.contiguous:
         plan = cached(("copy", layout), lambda: strided_plan(layout.shape, layout.strides, None)).address

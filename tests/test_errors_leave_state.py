@@ -27,6 +27,11 @@ class World:
         self.changed = self.x * 3
         self.needs_changed = (self.changed * self.changed).sum()
         self.changed.add_(1.0)
+        self.other_leaf = tj.tensor([1.0, 1.0], requires_grad=True)
+        self.held = tj.tensor([1.0, 2.0], requires_grad=True)
+        (self.held * self.held).sum().backward()
+        self.needs_gradient = (self.held.grad * self.other_leaf).sum()
+        (self.held * 3).sum().backward()  # adds to the gradient in place
         self.other = tj.tensor(1.0, requires_grad=True)
 
     def tensors(self):
@@ -79,6 +84,7 @@ ERRORS = {
     "a changed value, with others": (RuntimeError, lambda s: (s.scalar + s.needs_changed).backward()),
     "a changed value, create_graph": (RuntimeError, lambda s: s.needs_changed.backward(create_graph=True)),
     "a changed value, grad": (RuntimeError, lambda s: tj.autograd.grad(s.needs_changed, s.x)),
+    "a gradient that a later backward added to": (RuntimeError, lambda s: s.needs_gradient.backward()),
     "an unused input": (RuntimeError, lambda s: tj.autograd.grad(s.scalar, (s.x, s.other))),
     "an unused input, create_graph": (RuntimeError, lambda s: tj.autograd.grad(s.scalar, (s.x, s.other), create_graph=True)),
     "an input without gradient": (RuntimeError, lambda s: tj.autograd.grad(s.scalar, (s.x, s.constant))),

@@ -76,7 +76,7 @@ class TestPolicies:
         assert self.calls(f, 2.0) == 160.0
         third = tj.grad(tj.grad(tj.grad(lambda x: x**5)), compile=policy)
         assert self.calls(third, 2.0) == 240.0
-        value, tangent = tj.jvp(tj.grad(cubic), (np.ones(2),), (np.array([1.0, 2.0]),), compile=policy)
+        _value, tangent = tj.jvp(tj.grad(cubic), (np.ones(2),), (np.array([1.0, 2.0]),), compile=policy)
         np.testing.assert_allclose(tangent, [6.0, 12.0])
 
     def test_no_perturbation_confusion(self, policy):

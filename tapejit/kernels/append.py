@@ -94,25 +94,39 @@ def full(header):
     return h[H_COUNT] >= h[H_ROOM] or h[H_BYTES] > h[H_LIMIT]
 
 
+@inner
+def fast_kernel(header, op, a):
+    """The kernel that the fast path calls for a tensor of this thread's tape; 0 if this is not a case for it."""
+    h = as_i64(header)
+    if a >> TAPE_SHIFT != h[H_TAPE] or h[H_THREAD] != thread_id():
+        return 0
+    layout = as_i64(as_i64(h[H_RECORDS] + (a & MASK) * SIZE)[LAYOUT >> 3])
+    dtype = layout[L_DTYPE]
+    if dtype >= FLOAT_CODES or layout[L_CONTIGUOUS] == 0 or full(header):
+        return 0
+    return as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + dtype * 4]
+
+
+@inner
+def flags_of(header, k):
+    """The flags of record ``k``."""
+    return as_i32(as_i64(header)[H_RECORDS] + k * SIZE)[FLAGS >> 2]
+
+
 @entry
 def unary(header, op, a):
     """An elementwise op of one contiguous float tensor of this tape."""
     h = as_i64(header)
-    if a >> TAPE_SHIFT != h[H_TAPE] or h[H_THREAD] != thread_id():
+    kernel = fast_kernel(header, op, a)
+    if kernel == 0:
         return SLOW
     a &= MASK
     x = as_i64(h[H_RECORDS] + a * SIZE)
     layout = as_i64(x[LAYOUT >> 3])
-    dtype = layout[L_DTYPE]
-    if dtype >= FLOAT_CODES or layout[L_CONTIGUOUS] == 0 or full(header):
-        return SLOW
-    kernel = as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + dtype * 4]
-    if kernel == 0:
-        return SLOW
     out = alloc(header, layout[L_N] * layout[L_ITEMSIZE])
     if out == 0:
         return NO_MEMORY
-    flags = as_i32(h[H_RECORDS] + a * SIZE)[FLAGS >> 2] & h[H_GRAD_MODE]
+    flags = flags_of(header, a) & h[H_GRAD_MODE]
     call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, 0, 0, 0, 0)
     keep = flags | h[H_RECORDING]
     return write_record(header, op, flags, a if keep else -1, -1, -1, -1, out, x[LAYOUT >> 3], 0, 0.0)
@@ -122,25 +136,20 @@ def unary(header, op, a):
 def binary(header, op, a, b):
     """An elementwise op of two contiguous float tensors of one layout, both of this tape."""
     h = as_i64(header)
-    if (a | b) >> TAPE_SHIFT != h[H_TAPE] or h[H_THREAD] != thread_id():
+    kernel = fast_kernel(header, op, a)
+    if kernel == 0 or b >> TAPE_SHIFT != h[H_TAPE]:
         return SLOW
     a &= MASK
     b &= MASK
     x = as_i64(h[H_RECORDS] + a * SIZE)
     y = as_i64(h[H_RECORDS] + b * SIZE)
     layout = as_i64(x[LAYOUT >> 3])
-    dtype = layout[L_DTYPE]
-    if x[LAYOUT >> 3] != y[LAYOUT >> 3] or dtype >= FLOAT_CODES or layout[L_CONTIGUOUS] == 0 or full(header):
-        return SLOW
-    kernel = as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + dtype * 4]
-    if kernel == 0:
+    if x[LAYOUT >> 3] != y[LAYOUT >> 3]:
         return SLOW
     out = alloc(header, layout[L_N] * layout[L_ITEMSIZE])
     if out == 0:
         return NO_MEMORY
-    flags_x = as_i32(h[H_RECORDS] + a * SIZE)[FLAGS >> 2]
-    flags_y = as_i32(h[H_RECORDS] + b * SIZE)[FLAGS >> 2]
-    flags = (flags_x | flags_y) & h[H_GRAD_MODE]
+    flags = (flags_of(header, a) | flags_of(header, b)) & h[H_GRAD_MODE]
     call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, y[ADDRESS >> 3], 1, 0, 0)
     if not flags | h[H_RECORDING]:
         a = b = -1
@@ -151,21 +160,16 @@ def binary(header, op, a, b):
 def scalar(header, op, a, number, reflected):
     """An elementwise op of a contiguous float tensor and a number, the number first when ``reflected`` is 1."""
     h = as_i64(header)
-    if a >> TAPE_SHIFT != h[H_TAPE] or h[H_THREAD] != thread_id():
+    kernel = fast_kernel(header, op, a)
+    if kernel == 0:
         return SLOW
     a &= MASK
     x = as_i64(h[H_RECORDS] + a * SIZE)
     layout = as_i64(x[LAYOUT >> 3])
-    dtype = layout[L_DTYPE]
-    if dtype >= FLOAT_CODES or layout[L_CONTIGUOUS] == 0 or full(header):
-        return SLOW
-    kernel = as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + dtype * 4]
-    if kernel == 0:
-        return SLOW
     out = alloc(header, layout[L_N] * layout[L_ITEMSIZE])
     if out == 0:
         return NO_MEMORY
-    flags = as_i32(h[H_RECORDS] + a * SIZE)[FLAGS >> 2] & h[H_GRAD_MODE]
+    flags = flags_of(header, a) & h[H_GRAD_MODE]
     here = a if flags | h[H_RECORDING] else -1
     imm = h[H_RECORDS] + h[H_COUNT] * SIZE + IMM
     if reflected:
@@ -369,16 +373,13 @@ def inplace(header, op, a, b, number):
     For contiguous float tensors of one layout on this tape; a leaf is changed as any other.
     """
     h = as_i64(header)
-    if h[H_THREAD] != thread_id() or a >> TAPE_SHIFT != h[H_TAPE] or (b >= 0 and b >> TAPE_SHIFT != h[H_TAPE]):
+    kernel = fast_kernel(header, op, a)
+    if kernel == 0 or h[H_GRAD_MODE] or (b >= 0 and b >> TAPE_SHIFT != h[H_TAPE]):
         return SLOW
     x = as_i64(h[H_RECORDS] + (a & MASK) * SIZE)
     y = as_i64(h[H_RECORDS] + (b & MASK) * SIZE) if b >= 0 else x
     layout = as_i64(x[LAYOUT >> 3])
-    dtype = layout[L_DTYPE]
-    if x[LAYOUT >> 3] != y[LAYOUT >> 3] or dtype >= FLOAT_CODES or layout[L_CONTIGUOUS] == 0:
-        return SLOW
-    kernel = as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + dtype * 4]
-    if kernel == 0 or h[H_GRAD_MODE] or h[H_COUNT] >= h[H_ROOM]:
+    if x[LAYOUT >> 3] != y[LAYOUT >> 3]:
         return SLOW
     nbytes = layout[L_N] * layout[L_ITEMSIZE]
     out = alloc(header, nbytes)
@@ -388,7 +389,7 @@ def inplace(header, op, a, b, number):
         call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, y[ADDRESS >> 3], 1, 0, 0)
     else:
         imm = h[H_RECORDS] + h[H_COUNT] * SIZE + IMM  # of the next record, which is not in use
-        if dtype == F32:
+        if layout[L_DTYPE] == F32:
             as_f32(imm)[0] = number
         else:
             as_f64(imm)[0] = number

@@ -65,4 +65,6 @@ def nopython_function(programs, parts, into):
         lines += [f"        return {expression(program.structure, iter(results), scope)}"]
     lines += ["    raise RuntimeError('no recorded path fits these arguments; call the function from Python first')"]
     exec(compile("\n".join(lines), "<tapejit replay>", "exec"), scope)
-    return njit(nogil=True)(scope["replay"])
+    compiled = njit(nogil=True)(scope["replay"])
+    compiled.programs = programs  # whose machine code it runs
+    return compiled

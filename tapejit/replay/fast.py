@@ -126,7 +126,7 @@ class Arguments:
                 self.lines.append(f"    {n} = {name}.get({n}k, MISS)")
         elif names:
             self.lines.append(f"    {', '.join(names)}, = {name}")
-        return all([self.take(p, n, tests) for p, n in zip(inner, names, strict=True)])
+        return all(self.take(p, n, tests) for p, n in zip(inner, names, strict=True))
 
 
 def assembler(program):

@@ -13,7 +13,8 @@ from tapejit.replay.fast import MISS, assembler, miss, quick_function
 from tapejit.replay.paths import Paths
 from tapejit.replay.program import Frozen, Program
 from tapejit.replay.recorder import NeedsHistory, Recorder, Refused, active
-from tapejit.replay.trees import LEAF, flatten, is_dynamic, is_result, map_tree, unflatten
+from tapejit.replay.trees import flatten, is_dynamic, is_result, map_tree, unflatten
+from tapejit.replay.values import as_numpy, as_tensor, assemble, kind, memory, statics
 from tapejit.tensor import Tensor
 
 MOST_SIGNATURES = 256
@@ -90,11 +91,11 @@ class Replayed:
             return self._eagerly(key, leaves, args, kwargs, history=True)
         if self.policy == "never" or any(x.__class__ is Tensor and x.requires_grad for x in leaves):
             return self._eagerly(key, leaves, args, kwargs)
-        kinds = tuple([_kind(x) for x in leaves])
+        kinds = tuple([kind(x) for x in leaves])
         signature = self._last = self._signature((key, kinds))
         if signature.paths.eager is not None or signature.history:
             return self._eagerly(key, leaves, args, kwargs, signature.history)
-        arrays = [_memory(x) for x in leaves]
+        arrays = [memory(x) for x in leaves]
         if signature.captures is not None and not signature.captures.hold():
             self._rebound(signature)
             if signature.paths.eager is not None:
@@ -105,7 +106,7 @@ class Replayed:
             if result is None:
                 return self._eagerly(key, leaves, args, kwargs, signature.history)
         tensors = any(x.__class__ is Tensor for x in leaves)
-        return _assemble(signature.structure if result[0] is None else result[0], result[1], tensors)
+        return assemble(signature.structure if result[0] is None else result[0], result[1], tensors)
 
     def _with_floats(self, args):
         """Integers in differentiated places count as floats."""
@@ -120,7 +121,8 @@ class Replayed:
                 try:
                     hash(x)
                 except TypeError:
-                    raise TypeError(f"static argument {k} of {self.__name__} must be hashable, got {type(x).__name__}") from None
+                    message = f"static argument {k} of {self.__name__} must be hashable, got {type(x).__name__}"
+                    raise TypeError(message) from None
                 parts.append(("static", type(x), x))
             else:
                 parts.append(flatten(x, is_dynamic, leaves))
@@ -157,7 +159,7 @@ class Replayed:
         """Run on the thread's own tape; with a history, results are tensors that can be differentiated further."""
         self.calls["eager"] += 1
         history = history or any(x.__class__ is Tensor for x in leaves)
-        args, kwargs = self._rebuilt(key, [_tensor(x) for x in leaves])
+        args, kwargs = self._rebuilt(key, [as_tensor(x) for x in leaves])
         _depth.inside += 1
         active.append(self)
         try:
@@ -165,7 +167,7 @@ class Replayed:
         finally:
             _depth.inside -= 1
             active.remove(self)
-        return result if history else map_tree(_as_numpy, result)
+        return result if history else map_tree(as_numpy, result)
 
     # Recorded
 
@@ -178,7 +180,7 @@ class Replayed:
             with Recorder() as recorder:
                 inputs = []
                 for j, x in enumerate(arrays):
-                    t = _tensor(x)
+                    t = as_tensor(x)
                     recorder.inputs[recorder.index(t)] = j
                     inputs.append(t)
                 args, kwargs = self._rebuilt(key, inputs)
@@ -188,8 +190,8 @@ class Replayed:
                 outputs = [x if x.__class__ is Tensor else from_array(x, copy=False) for x in outputs]
                 records = [recorder.index(t) for t in outputs]
                 values = [np.array(t._memory()) for t in outputs]
-            captures = Captures(self.fun, _statics(key))
-            known = [s for s in recorder.sources.values()]
+            captures = Captures(self.fun, statics(key))
+            known = list(recorder.sources.values())
             for array in captures.arrays:
                 if not any(s is array for s in known):
                     recorder.read_by_numpy(array)
@@ -201,7 +203,7 @@ class Replayed:
             signature.paths.stay_eager(str(why))
             return None
         finally:
-            inputs = args = kwargs = result = outputs = t = None  # noqa: F841 - the tape is to have no tensors left
+            inputs = args = kwargs = result = outputs = t = None
             recorder.brought.clear()
             recorder.notes.clear()
             recorder.tape.end()
@@ -246,18 +248,23 @@ class Replayed:
 
     def _switch(self, signature, program, status, leaves):
         """Another path of the same signature, after guard ``status - 1`` of a program did not hold."""
-        start = program
+        start, arrays = program, ()
         while status > 0:
             program = program.turns.get(status) or signature.paths.after(program, status)
             if program is None or program is start or program.machine is None:
                 return MISS
-            arrays = [np.empty(shape, dtype) for shape, dtype in program.specs]
-            status, *numbers = program.enter(program.code, *leaves, *arrays)
+            if program.specs:
+                arrays = [np.empty(shape, dtype) for shape, dtype in program.specs]
+            answer = program.enter(program.code, *leaves, *arrays)
+            status = answer[0]
         if status < 0:
             return MISS
         signature.paths.last = program
-        self._make_quick(signature, program)
-        return program.assemble(*arrays, *numbers)
+        if program.quick is None:
+            self._make_quick(signature, program)
+        elif program.quick is not MISS:
+            self._fast = program.quick
+        return program.assemble(*arrays, *answer[1:])
 
     # Other forms of a call, and what there is to see
 
@@ -388,68 +395,5 @@ class _Text(str):
         return str(self)
 
 
-def _statics(key):
-    """The static values among the arguments."""
-    found, stack = [], [*key[0], *(s for _, s in key[1])]
-    while stack:
-        part = stack.pop()
-        if part == LEAF:
-            continue
-        if part[0] == "static":
-            found.append(part[2])
-        else:
-            stack += part[-1]
-    return found
-
-
 def _rebuild(maker, build):
     return maker(*build)
-
-
-def _kind(x):
-    if x.__class__ is float:
-        return "f"
-    if x.__class__ is Tensor:
-        return "T", x._layout.shape, x._layout.dtype
-    if isinstance(x, np.floating):
-        return ("f" if x.dtype == np.float64 else "f4",)
-    return x.dtype, x.shape
-
-
-def _memory(x):
-    """What a program reads: a contiguous array of a native dtype, or a float."""
-    if x.__class__ is Tensor:
-        x = x._memory()
-    elif isinstance(x, np.float64):
-        return float(x)
-    if x.__class__ is float:
-        return x
-    x = np.asarray(x)
-    if x.dtype.kind not in "fiub" or x.dtype.str[1:] not in ("f8", "f4", "i8", "i4", "i2", "i1", "u1", "b1"):
-        x = from_array(x)._memory()
-    return x if x.flags.c_contiguous and x.dtype.isnative else np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
-
-
-def _tensor(x):
-    from tapejit.creation import tensor
-
-    return x if x.__class__ is Tensor else tensor(x)
-
-
-def _as_numpy(x):
-    if x.__class__ is Tensor:
-        x = np.array(x.detach()._memory())
-    return x.item() if x.ndim == 0 and x.dtype == np.float64 else x
-
-
-def _assemble(structure, results, tensors):
-    if structure == LEAF:
-        return _tensor_of(results[0]) if tensors else results[0]
-    if tensors:
-        results = [_tensor_of(x) for x in results]
-    return unflatten(structure, iter(results))
-
-
-def _tensor_of(x):
-    return from_array(np.asarray(x), copy=False)
-

@@ -82,11 +82,8 @@ class Graph:
 
     def extern(self, array):
         """An array outside, read where it is at every run."""
-        for i, known in enumerate(self.arrays):
-            if known is array:
-                break
-        else:
-            i = len(self.arrays)
+        i = next((i for i, known in enumerate(self.arrays) if known is array), len(self.arrays))
+        if i == len(self.arrays):
             self.arrays.append(array)
         return self.node("extern", (), i, array.shape, array.dtype.str[1:])
 

@@ -17,7 +17,7 @@ from tapejit.tensor import _MASK, Tensor
 class Lowering:
     """The graph of one recording; ``node(k)`` is the value of record k."""
 
-    def __init__(self, recorder):
+    def __init__(self, recorder, stop=()):
         self.recorder = recorder
         self.graph = Graph()
         self.values = {}
@@ -25,12 +25,15 @@ class Lowering:
         self.checks = []  # conditions that must hold for the program to be right: indices in range
         tape = recorder.tape
         rows = tape.records[: len(tape)]
+        self.stop = {k: -1 - j for j, k in enumerate(stop)}  # records taken as inputs of their own
         self.columns = {name: rows[name].tolist() for name in rows.dtype.names}
         self.imm32 = rows["imm"].copy().view(np.float32)[::2].tolist() if len(rows) else []
 
     def operands(self, k):
         """The records that record k reads."""
         columns = self.columns
+        if k in self.stop:
+            return []
         note = self.recorder.notes.get(k)
         if note is not None:
             return [x._r & _MASK for x in note.operands if isinstance(x, Tensor)]
@@ -58,6 +61,8 @@ class Lowering:
         layout = self._layout(k)
         dtype = layout.dtype.numpy.str[1:]
         op = OPS[self.columns["op"][k]]
+        if k in self.stop:
+            return self.graph.input(self.stop[k], tuple(layout.shape), dtype)
         if op.code == 0:
             return self._leaf(k, layout, dtype)
         flags = self.columns["flags"][k]
@@ -127,6 +132,8 @@ class Lowering:
             return graph._same(graph.elementwise(name, *args), shape)
         if name in ("isnan", "isinf", "isfinite") and args[0].is_float:
             return graph.elementwise(name, *args)
+        if name == "copy":
+            return args[0]
         if name == "to":
             if dtype == "b1":
                 return graph.elementwise("ne", args[0], graph.const(0, (), args[0].dtype))
@@ -187,10 +194,11 @@ class Lowering:
         return graph._same(total, shape)
 
     def _wrapped(self, x, size):
-        """Indices counted from the front; a guard sees to it that they are in range."""
+        """Indices counted from the front; a guard sees to it that they are in range. A negative size: none is negative."""
         graph = self.graph
-        zero, end = graph.const(0, (), "i8"), graph.const(size, (), "i8")
-        x = graph.elementwise("select", graph.elementwise("lt", x, zero), graph.elementwise("add", x, end), x)
+        zero, end = graph.const(0, (), "i8"), graph.const(abs(size), (), "i8")
+        if size > 0:
+            x = graph.elementwise("select", graph.elementwise("lt", x, zero), graph.elementwise("add", x, end), x)
         outside = graph.elementwise("or", graph.elementwise("lt", x, zero), graph.elementwise("ge", x, end))
         count = graph.sum(graph.cast(outside, "f8"), (0,) * len(x.shape), 1.0, ())
         self.checks.append(graph.elementwise("eq", count, graph.const(0.0, (), "f8")))

@@ -1,7 +1,7 @@
 """Where the values of a program live: inputs, outputs, arrays outside, and one workspace with places used again."""
 
 from tapejit.replay.scalars import itemsize
-from tapejit.replay.schedule import Call, Loops, Scalars
+from tapejit.replay.steps import Call, Loops, Scalars
 
 ALIGN = 64
 

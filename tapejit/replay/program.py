@@ -1,5 +1,6 @@
 """A program: the machine code of one path of a recorded function, and how its results are put together."""
 
+import threading
 import time
 
 import numpy as np
@@ -10,6 +11,8 @@ from tapejit.replay.machine import Machine
 from tapejit.replay.rewrite import pack_scalars
 from tapejit.replay.schedule import Planner
 from tapejit.replay.show import listing
+
+_one_at_a_time = threading.RLock()
 
 
 class Frozen:
@@ -68,22 +71,26 @@ class Program:
 
     def compile(self):
         """Plan, generate code and compile, once."""
-        if self.machine is not None:
-            return
+        with _one_at_a_time:
+            if self.machine is None:
+                self._compile()
+
+    def _compile(self):
         start = time.perf_counter()
         frozen = self.frozen
         self.planner = Planner(frozen.graph, [frozen.outputs[j] for j in self.order], frozen.guards)
         self.planner.inputs = len(frozen.inputs)
         steps = self.planner.plan()
-        self.machine = Machine(self.planner, steps)
+        machine = Machine(self.planner, steps)
         self.steps = steps
         kinds = tuple("f" if s is None else (s[1], len(s[0])) for s in frozen.inputs)
         kinds += tuple((dtype.str[1:], len(shape)) for shape, dtype in self.specs)
         specs = [s for s in frozen.inputs if s is not None] + [(shape, dtype) for shape, dtype in self.specs]
         self.enter = entry.entry(kinds, len(self.scalars))
-        self.words = entry.words_for(self.machine.address, self.machine.workspace, specs)
+        self.words = entry.words_for(machine.address, machine.workspace, specs)
         self.code = self.words.__array_interface__["data"][0]
         self.seconds = time.perf_counter() - start
+        self.machine = machine
 
     def run(self, leaves, out=None):
         """The status (0, or 1 + the guard that failed) and the outputs in order.

@@ -24,11 +24,11 @@ LARGEST_RECORDING = 1 << 19  # records, above which a function stays eager
 active: list = []  # the recordings that run now, of all threads: a quick test for replayed functions
 
 
-class NeedsHistory(Exception):  # noqa: N818 - control flow
+class NeedsHistory(BaseException):
     """The function reads a tensor that requires a gradient: its result is to have a history."""
 
 
-class Refused(Exception):
+class Refused(BaseException):
     """The function cannot be replayed; the message says why, and where."""
 
 
@@ -111,6 +111,10 @@ class RecordingTape(tapes.Tape):
         _idle.append(self)
 
 
+def _is_integers(k) -> bool:
+    return isinstance(k, np.ndarray) and k.ndim > 0 and k.dtype.kind in "iu"
+
+
 _idle: list = []  # recording tapes that wait for their next recording
 
 
@@ -138,14 +142,15 @@ class Recorder:
         self.tape.begin(self)
         stack.append(self.tape)
         active.append(self)
-        main = tapes.main.header
-        self._main_thread = int(main[R.H_THREAD])
-        if threading.current_thread() is threading.main_thread():
-            main[R.H_THREAD] = -1  # even operations on captured tensors alone are to be recorded
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:  # even operations on captured tensors alone are to be recorded
+            self._main_thread = int(tapes.main.header[R.H_THREAD])
+            tapes.main.header[R.H_THREAD] = -1
         return self
 
     def __exit__(self, *exc):
-        tapes.main.header[R.H_THREAD] = self._main_thread
+        if self._main:
+            tapes.main.header[R.H_THREAD] = self._main_thread
         active.remove(self)
         tapes.thread.stack.pop()
         return False
@@ -213,6 +218,48 @@ class Recorder:
         from tapejit.dispatch import from_array
 
         return from_array(np.asarray(array), copy=False)
+
+    # Integer tensors as indices: their values may change from call to call, so positions are worked out anew
+
+    def takes(self, x, key) -> bool:
+        """Whether a key is made of integer tensors, one or more, and integers over the leading dimensions."""
+        tensors = [k for k in key if isinstance(k, Tensor) and k._layout.ndim]
+        return (
+            0 < len(key) <= x._layout.ndim
+            and bool(tensors)
+            and all(k._layout.dtype.numpy.kind in "iu" for k in tensors)
+            and all(k._layout.ndim if isinstance(k, Tensor) else k.__class__ is int or _is_integers(k) for k in key)
+        )
+
+    def flat_positions(self, x, key):
+        """The positions in the flattened ``x`` that such a key selects."""
+        from tapejit.dispatch import from_array
+        from tapejit.indexing import flat_indices
+        from tapejit.layout import packed_strides
+        from tapejit.plans import broadcast_strides
+
+        tensors = [(d, k) for d, k in enumerate(key) if isinstance(k, Tensor)]
+        flat = flat_indices(x._layout, tuple(k._memory() if isinstance(k, Tensor) else k for k in key))
+        lead = np.broadcast_shapes(*(np.shape(k._memory() if isinstance(k, Tensor) else k) for k in key))
+        rest = flat.ndim - len(lead)
+        steps = packed_strides(x.shape)
+        constant, places = flat.astype(np.int64), []
+        for d, k in tensors:
+            values = k._memory().astype(np.int64)
+            values = np.broadcast_to(np.where(values < 0, values + x.shape[d], values), lead)
+            constant = constant - steps[d] * values.reshape(lead + (1,) * rest)
+            places.append((*broadcast_strides(k.shape, packed_strides(k.shape), lead), *(0,) * rest))
+        parameters = constant, tuple(steps[d] for d, _ in tensors), tuple(x.shape[d] for d, _ in tensors), tuple(places)
+        return self.noted("flat", lambda *_: from_array(flat.astype(np.int64)), [k for _, k in tensors], parameters)
+
+    def flat_along(self, flat, index, stride, size):
+        """The positions that ``gather`` works out from an index tensor; it takes no negative ones."""
+        from tapejit.dispatch import from_array
+        from tapejit.layout import packed_strides
+
+        flat = np.ascontiguousarray(flat, dtype=np.int64)
+        parameters = flat - index._memory() * stride, (stride,), (-size,), (packed_strides(index.shape),)
+        return self.noted("flat", lambda _: from_array(flat), [index], parameters)
 
     def source(self, tensor, array):
         """Note that a tensor holds what is in an array."""

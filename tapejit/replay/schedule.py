@@ -5,62 +5,17 @@ elements too (a slice x[1:] and the whole of x), cut into regions where their bo
 """
 
 import sys
-from dataclasses import dataclass, field
 
 from tapejit import dtypes
 from tapejit.layout import layout_of, packed_strides
 from tapejit.linalg import _matrix_words
 from tapejit.replay.body import Body, NotFlat, NotYet, Split
 from tapejit.replay.graph import LAZY
+from tapejit.replay.steps import Call, Loops, Region, Scalars, Unit
 
 NEAR = 16  # loops whose lengths differ by at most this may be fused
 LONG_BODY = 600  # instructions above which a loop takes no more work
 MOST_REGIONS = 4096
-
-
-@dataclass
-class Unit:
-    """Something to be worked out: ``kind`` is scalar, pack, store, reduce, call, guard or out."""
-
-    id: int
-    kind: str
-    node: object
-    number: int = 0  # of the guard or output
-    deps: set = field(default_factory=set)
-    users: list = field(default_factory=list)
-    waiting: int = 0
-    space: tuple = ()
-
-    @property
-    def is_scalar(self):
-        """Whether it goes into a block of scalar code."""
-        return self.kind in ("scalar", "pack") or (self.kind in ("guard", "out") and self.node.n == 1)
-
-
-@dataclass
-class Region:
-    box: tuple
-    body: Body
-    roots: list  # (unit, position of its value)
-
-
-@dataclass
-class Loops:
-    units: list
-    flat: bool
-    regions: list
-
-
-@dataclass
-class Scalars:
-    units: list
-    body: Body
-    values: dict  # unit id -> position
-
-
-@dataclass
-class Call:
-    unit: Unit
 
 
 class Restart(Exception):
@@ -387,10 +342,7 @@ class Planner:
         flat = space[0] == "flat"
         if len(space) > 2:
             return self._scatter(units[0])
-        if flat:
-            whole = ((0, max(self._root(u)[0].n for u in units)),)
-        else:
-            whole = tuple((0, n) for n in space[1])
+        whole = ((0, max(self._root(u)[0].n for u in units)),) if flat else tuple((0, n) for n in space[1])
         boxes = [whole]
         if flat:
             cuts = sorted({self._root(u)[0].n for u in units})

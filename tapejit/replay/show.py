@@ -38,7 +38,7 @@ def listing(recorder, lowering) -> list:
 
 def lowered_text(program) -> str:
     """The steps of a program: fused loops with their bodies, kernel calls, scalar code."""
-    from tapejit.replay.schedule import Call, Scalars
+    from tapejit.replay.steps import Call, Scalars
 
     lines = []
     for number, step in enumerate(program.steps):

@@ -1,0 +1,74 @@
+"""Arguments and results: what a program reads of an argument, and what a caller gets."""
+
+import numpy as np
+
+from tapejit.dispatch import from_array
+from tapejit.replay.trees import LEAF, unflatten
+from tapejit.tensor import Tensor
+
+
+def statics(key):
+    """The static values among the arguments."""
+    found, stack = [], [*key[0], *(s for _, s in key[1])]
+    while stack:
+        part = stack.pop()
+        if part == LEAF:
+            continue
+        if part[0] == "static":
+            found.append(part[2])
+        else:
+            stack += part[-1]
+    return found
+
+
+def kind(x):
+    """What must be the same for a program to serve again: the kind, dtype and shape of an argument."""
+    if x.__class__ is float:
+        return "f"
+    if x.__class__ is Tensor:
+        return "T", x._layout.shape, x._layout.dtype
+    if isinstance(x, np.floating):
+        return ("f" if x.dtype == np.float64 else "f4",)
+    return x.dtype, x.shape
+
+
+def memory(x):
+    """What a program reads: a contiguous array of a native dtype, or a float."""
+    if x.__class__ is Tensor:
+        x = x._memory()
+    elif isinstance(x, np.float64):
+        return float(x)
+    if x.__class__ is float:
+        return x
+    x = np.asarray(x)
+    if x.dtype.kind not in "fiub" or x.dtype.str[1:] not in ("f8", "f4", "i8", "i4", "i2", "i1", "u1", "b1"):
+        x = from_array(x)._memory()
+    return x if x.flags.c_contiguous and x.dtype.isnative else np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+
+
+def as_tensor(x) -> Tensor:
+    """A tensor as it is, a copy of anything else."""
+    from tapejit.creation import tensor
+
+    return x if x.__class__ is Tensor else tensor(x)
+
+
+def as_numpy(x):
+    """A result for callers who passed NumPy arrays and numbers."""
+    if x.__class__ is Tensor:
+        x = np.array(x.detach()._memory())
+    return x.item() if x.ndim == 0 and x.dtype == np.float64 else x
+
+
+def assemble(structure, results, tensors):
+    """Results in their structure, as tensors or as they are."""
+    if structure == LEAF:
+        return tensor_of(results[0]) if tensors else results[0]
+    if tensors:
+        results = [tensor_of(x) for x in results]
+    return unflatten(structure, iter(results))
+
+
+def tensor_of(x) -> Tensor:
+    """A tensor over the memory of a result."""
+    return from_array(np.asarray(x), copy=False)
