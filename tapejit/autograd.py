@@ -50,7 +50,8 @@ def _attach_gradients(tape):
     """Give the leaves whose first gradient a sweep has just made their Tensors; the records are the newest ones."""
     handles = tape.handles
     base = tape.number << R.TAPE_SHIFT
-    for k in tape.leaves[: tape.header[R.H_LEAF_COUNT]].tolist():
+    for i in range(tape.words[R.H_LEAF_COUNT]):
+        k = tape.leaf_at[i]
         if k >= 0:
             leaf = handles[k]
             handle = base | len(handles)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tapejit import dtypes
-from tapejit.dispatch import constant, from_array
+from tapejit.dispatch import constant, from_array, number_tensor
 from tapejit.dispatch import empty as _empty
 from tapejit.kernels import record as R
 from tapejit.layout import layout_of
@@ -48,7 +48,7 @@ def tensor(data, *, dtype=None, requires_grad=False) -> Tensor:
         RuntimeError: if ``requires_grad`` is asked of integers or bools.
     """
     if data.__class__ is float and (dtype is None or dtype in _SCALARS):
-        return constant(data, _SCALARS[dtype or dtypes.get_default_dtype()], _LEAF if requires_grad else 0)
+        return number_tensor(data, _SCALARS[dtype or dtypes.get_default_dtype()], _LEAF if requires_grad else 0)
     dtype = None if dtype is None else dtypes.as_dtype(dtype)
     array = np.asarray(_plain(data))
     if array.size == 0 and not isinstance(data, (np.ndarray, Tensor)):

@@ -126,6 +126,18 @@ def constant(number, layout, flags=0) -> Tensor:
         recover(tape, answer)
 
 
+def number_tensor(number: float, layout: Layout, flags: int) -> Tensor:
+    """A tensor without dimensions, by the fast path if it can."""
+    r = _constant(_address, layout.address, flags, number)
+    if r < 0:
+        return constant(number, layout, flags)
+    t = _new(Tensor)
+    t._r = r
+    t._layout = layout
+    _register(t)
+    return t
+
+
 def share(array: np.ndarray, layout: Layout, flags=0) -> Tensor:
     """A tensor over the memory of a NumPy array, which is kept alive."""
     tape = tapes.thread.stack[-1]

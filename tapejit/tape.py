@@ -41,6 +41,7 @@ class Tape:
         self._looked_through = 0
         self.kept_alive = {}  # address of an external block -> the objects that own it
         self.header = np.zeros(R.HEADER_WORDS, dtype=np.int64)
+        self.words = memoryview(self.header)
         self.address = self.header.ctypes.data
         self.header[R.H_TAPE] = number
         self.header[R.H_GRAD_MODE] = R.GRAD
@@ -67,7 +68,7 @@ class Tape:
             self.records[name] for name in ("flags", "address", "owner", "op")
         )
         # One element of a memoryview costs a tenth of one of an array.
-        self.flag_at, self.address_at = memoryview(self.flags), memoryview(self.addresses)
+        self.flag_at, self.address_at, self.leaf_at = map(memoryview, (self.flags, self.addresses, self.leaves))
         self.header[R.H_CAPACITY] = capacity
         self.header[R.H_ROOM] = min(capacity, count + self.nursery)
         for word, array in (

@@ -12,6 +12,7 @@ from tapejit.kernels import record as R
 from tapejit.ops.table import OPS
 
 _MASK = (1 << R.TAPE_SHIFT) - 1
+_link_gradient = engine.late(globals(), "_link_gradient", "link_gradient")
 
 
 class _Memory:
@@ -166,16 +167,19 @@ class Tensor:
 
     @grad.setter
     def grad(self, value):
-        if value is not None:
-            if not isinstance(value, Tensor):
-                raise TypeError(f"grad must be a tensor or None, got {type(value).__name__}")
-            if value is self:
-                raise RuntimeError("a tensor cannot be its own gradient; assign a clone()")
-            if value.shape != self.shape or value.dtype is not self.dtype:
-                raise RuntimeError(
-                    f"grad must have the tensor's shape and dtype, {self.shape} {self.dtype}; "
-                    f"got shape {value.shape} {value.dtype}"
-                )
+        if value is None:
+            self._grad = None
+            _link_gradient(tapes.tapes[self._r >> R.TAPE_SHIFT].address, self._r, -1)
+            return
+        if not isinstance(value, Tensor):
+            raise TypeError(f"grad must be a tensor or None, got {type(value).__name__}")
+        if value is self:
+            raise RuntimeError("a tensor cannot be its own gradient; assign a clone()")
+        if value.shape != self.shape or value.dtype is not self.dtype:
+            raise RuntimeError(
+                f"grad must have the tensor's shape and dtype, {self.shape} {self.dtype}; "
+                f"got shape {value.shape} {value.dtype}"
+            )
         self._grad = value
         self._link_gradient()
 
@@ -184,7 +188,7 @@ class Tensor:
         tape = tapes.tapes[self._r >> R.TAPE_SHIFT]
         value = self.grad
         direct = value is not None and value._layout.contiguous and value._tape() is tape and not value.requires_grad
-        engine.link_gradient(tape.address, self._r, value._r if direct else -1)
+        _link_gradient(tape.address, self._r, value._r if direct else -1)
 
     @property
     def data(self):

@@ -4,14 +4,12 @@ It is called from Python, or from compiled code as a global or closure variable.
 are jitted with ``cache=True``) is keyed by what the function and its callees contain, and by the engine's sources.
 """
 
-import functools
 import hashlib
 import linecache
 import types as pytypes
-from pathlib import Path
 
 import numpy as np
-from numba.core import caching, types
+from numba.core import types
 from numba.core.dispatcher import Dispatcher, _FunctionCompiler
 from numba.core.errors import NumbaError
 from numba.core.extending import lower_getattr
@@ -19,13 +17,10 @@ from numba.core.registry import CPUDispatcher
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import models, register_model
 
-from tapejit.kernels import cache as kernel_cache
+from tapejit.nopython.cache import GENERATED
 from tapejit.nopython.errors import DifferentiationError, clean
 from tapejit.nopython.lowering import ActiveCompiler
 from tapejit.nopython.types import has_active
-
-GENERATED = "<nopython "  # co_filename of a generated driver: "<nopython NAME DIGEST>"
-PACKAGE = Path(__file__).resolve().parent
 
 
 class TransformType(types.Dispatcher):
@@ -120,37 +115,6 @@ def generated_function(name, source, namespace, digest):
     namespace = dict(namespace, __name__=__name__)
     exec(compile(source, filename, "exec"), namespace)
     return namespace[name]
-
-
-@functools.cache
-def engine_stamp():
-    """A digest of the sources that decide what a gradient's machine code is."""
-    digest = hashlib.blake2b(kernel_cache.engine_stamp().encode(), digest_size=16)
-    for folder in (PACKAGE, PACKAGE.parent / "ops"):
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(path.name.encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-class NopythonCacheLocator(kernel_cache.TapejitCacheLocator):
-    """Finds the cache of generated drivers and of this package's own jitted functions."""
-
-    def __init__(self, py_func, py_file):
-        super().__init__(py_func, py_file)
-        if py_file.startswith(GENERATED):
-            self._tag = py_file.rstrip(">").rsplit(" ", 1)[1]
-
-    def get_source_stamp(self):
-        return engine_stamp()
-
-    @classmethod
-    def from_function(cls, py_func, py_file):
-        ours = py_file.startswith(GENERATED) or Path(py_file).is_relative_to(PACKAGE)
-        return cls(py_func, py_file) if ours and kernel_cache.cache_folder() else None
-
-
-caching.CacheImpl._locator_classes.insert(0, NopythonCacheLocator)
 
 
 def fingerprint(function):

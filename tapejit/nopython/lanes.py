@@ -4,9 +4,9 @@
 
 import numpy as np
 from numba.core import types
-from numba.core.extending import overload
 
 from tapejit.nopython.alloc import empty_like_element
+from tapejit.nopython.cache import typed
 from tapejit.nopython.memory import read, size_of
 from tapejit.nopython.sweep import (
     _leaf,
@@ -28,7 +28,7 @@ def count_numbers(x):
     raise NotImplementedError
 
 
-@overload(count_numbers)
+@typed(count_numbers)
 def _count_numbers(x):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
@@ -42,7 +42,7 @@ def seed_lanes(like, x, lane):
     raise NotImplementedError
 
 
-@overload(seed_lanes)
+@typed(seed_lanes)
 def _seed_lanes(like, x, lane):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
@@ -71,7 +71,7 @@ def direct(like, x, v):
     raise NotImplementedError
 
 
-@overload(direct)
+@typed(direct)
 def _direct(like, x, v):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
@@ -98,7 +98,7 @@ def lift_lanes(tape, like, x, lane):
     raise NotImplementedError
 
 
-@overload(lift_lanes)
+@typed(lift_lanes)
 def _lift_lanes(tape, like, x, lane):
     slot = words(coefficient_type(like.scalar))
     if isinstance(x, types.BaseTuple):
@@ -134,7 +134,7 @@ def lift_directed(tape, like, x, v):
     raise NotImplementedError
 
 
-@overload(lift_directed)
+@typed(lift_directed)
 def _lift_directed(tape, like, x, v):
     slot = words(coefficient_type(like.scalar))
     if isinstance(x, types.BaseTuple):
@@ -168,7 +168,7 @@ def empty_gradient(zero, x):
     raise NotImplementedError
 
 
-@overload(empty_gradient)
+@typed(empty_gradient)
 def _empty_gradient(zero, x):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
@@ -184,7 +184,7 @@ def gradient_of(out, x):
     raise NotImplementedError
 
 
-@overload(gradient_of)
+@typed(gradient_of)
 def _gradient_of(out, x):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
@@ -198,7 +198,7 @@ def write_lanes(y, x, lane, out):
     raise NotImplementedError
 
 
-@overload(write_lanes)
+@typed(write_lanes)
 def _write_lanes(y, x, lane, out):
     width = y.width
     if isinstance(x, types.BaseTuple):
@@ -226,7 +226,7 @@ def tangents_of(y):
     raise NotImplementedError
 
 
-@overload(tangents_of)
+@typed(tangents_of)
 def _tangents_of(y):
     from tapejit.nopython.statements import inner
 

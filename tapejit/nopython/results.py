@@ -4,11 +4,11 @@
 
 import numpy as np
 from numba.core import types
-from numba.core.extending import overload
 from numba.extending import intrinsic
 
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element, with_leaf
+from tapejit.nopython.cache import typed
 from tapejit.nopython.errors import DifferentiationError
 from tapejit.nopython.statements import inner
 from tapejit.nopython.sweep import first_of, in_precision, take_adjoint, tangent
@@ -19,7 +19,7 @@ def check_array_result(y):
     raise NotImplementedError
 
 
-@overload(check_array_result)
+@typed(check_array_result)
 def _check_array_result(y):
     if is_active_array(y):
         return lambda y: None
@@ -57,7 +57,7 @@ def inner_values(y):
     raise NotImplementedError
 
 
-@overload(inner_values)
+@typed(inner_values)
 def _inner_values(y):
     def implementation(y):
         out = empty_like_element(y.shape, inner(first_of(y)))
@@ -72,7 +72,7 @@ def empty_jacobian(y, x, zero):
     raise NotImplementedError
 
 
-@overload(empty_jacobian)
+@typed(empty_jacobian)
 def _empty_jacobian(y, x, zero):
     if isinstance(x, types.Array):
         return lambda y, x, zero: empty_like_element(y.shape + x.shape, in_precision(zero, first_of(x)))
@@ -86,7 +86,7 @@ def collect_row(tape, first, x, zero, out, row):
     raise NotImplementedError
 
 
-@overload(collect_row)
+@typed(collect_row)
 def _collect_row(tape, first, x, zero, out, row):
     if isinstance(x, types.Array):
 
@@ -110,7 +110,7 @@ def collect_lane(tape, first, x, zero, out):
     raise NotImplementedError
 
 
-@overload(collect_lane)
+@typed(collect_lane)
 def _collect_lane(tape, first, x, zero, out):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
@@ -136,7 +136,7 @@ def empty_square(zero, x):
     raise NotImplementedError
 
 
-@overload(empty_square)
+@typed(empty_square)
 def _empty_square(zero, x):
     if isinstance(x, types.Array):
         return lambda zero, x: empty_like_element((x.size, x.size), in_precision(zero, first_of(x)))
@@ -148,7 +148,7 @@ def collect_columns(tape, first, x, zero, gradient, hessian, column):
     raise NotImplementedError
 
 
-@overload(collect_columns)
+@typed(collect_columns)
 def _collect_columns(tape, first, x, zero, gradient, hessian, column):
     width = zero.width
 
@@ -168,7 +168,7 @@ def square_of(hessian, x):
     raise NotImplementedError
 
 
-@overload(square_of)
+@typed(square_of)
 def _square_of(hessian, x):
     if isinstance(x, types.Array):
         return lambda hessian, x: hessian.reshape(x.shape + x.shape)

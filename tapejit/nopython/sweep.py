@@ -8,15 +8,14 @@ use; its coefficients choose the tape. Counters are put back on every way out, s
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
 from numba.core import cgutils, types
-from numba.core.extending import overload
 from numba.core.imputils import impl_ret_borrowed
 from numba.core.typing import signature
 from numba.extending import intrinsic
 
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element, structure_of, with_leaf
+from tapejit.nopython.cache import helper, typed
 from tapejit.nopython.errors import DifferentiationError
 from tapejit.nopython.memory import I64, clear, read, size_of, write
 from tapejit.nopython.tape import (
@@ -242,7 +241,7 @@ def array_at(typingctx, address, shape, like):
     return arrty(types.int64, shape, like), codegen
 
 
-@njit(nogil=True)
+@helper
 def take_statements(tape, n, terms):
     """Number ``n`` statements and set aside room for ``terms`` terms, which ``check_room`` has found; the first number."""
     statement = get_counter(tape, STATEMENTS)
@@ -251,7 +250,7 @@ def take_statements(tape, n, terms):
     return statement
 
 
-@njit(nogil=True)
+@helper
 def check_room(tape, n):
     """MemoryError if ``n`` input numbers do not fit on the tape; each takes at most three terms' room."""
     if get_counter(tape, TERMS) + 3 * n >= read(tape, CAPACITY, 0):
@@ -263,7 +262,7 @@ def check_place(x, out):
     raise NotImplementedError
 
 
-@overload(check_place)
+@typed(check_place)
 def _check_place(x, out):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
@@ -294,7 +293,7 @@ def check_tangent(x, v):
     raise NotImplementedError
 
 
-@overload(check_tangent)
+@typed(check_tangent)
 def _check_tangent(x, v):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
@@ -315,7 +314,7 @@ def _check_tangent(x, v):
     return lambda x, v: None
 
 
-@njit(nogil=True)
+@helper
 def rewind(tape, terms, statements):
     set_counter(tape, TERMS, terms)
     set_counter(tape, STATEMENTS, statements)
@@ -370,13 +369,9 @@ def coefficient_of(typingctx, x):
     return ty(x), codegen
 
 
+@helper
 def is_full(tape):
-    raise NotImplementedError
-
-
-@overload(is_full)
-def _is_full(tape):
-    return lambda tape: get_counter(tape, TERMS) >= read(tape, CAPACITY, 0)
+    return get_counter(tape, TERMS) >= read(tape, CAPACITY, 0)
 
 
 def back(tape, low, zero):
@@ -384,7 +379,7 @@ def back(tape, low, zero):
     raise NotImplementedError
 
 
-@overload(back)
+@typed(back)
 def _back(tape, low, zero):
     if is_active(zero):
         return lambda tape, low, zero: _sweep_any(tape, low, zero)
@@ -415,7 +410,7 @@ def _sweep_any(tape, low, zero):
     clear(adjoints, 0, zero)
 
 
-@njit(nogil=True, fastmath={"contract"})
+@helper(fastmath={"contract"})
 def sweep(tape, low):
     """The reverse sweep over float64 coefficients: no op codes, so nothing but loads, products and stores."""
     adjoints = as_f64(read(tape, ADJOINTS, 0))
@@ -464,7 +459,7 @@ def lift(tape, like, x):
     raise NotImplementedError
 
 
-@overload(lift)
+@typed(lift)
 def _lift(tape, like, x):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
@@ -478,7 +473,9 @@ def _lift(tape, like, x):
 
     def implementation(tape, like, x):
         zero = variable(like, 0, first_of(x))
-        terms = max(x.size, (x.size * size_of(zero) + 8 * slot - 1) // (8 * slot))
+        terms = (x.size * size_of(zero) + 8 * slot - 1) // (8 * slot)
+        if terms < x.size:
+            terms = x.size
         place = read(tape, COEFFICIENTS, 0) + 8 * slot * get_counter(tape, TERMS)
         index = take_statements(tape, x.size, terms)
         out = array_at(place, x.shape, zero)
@@ -507,7 +504,7 @@ def collect(tape, first, x, zero):
     raise NotImplementedError
 
 
-@overload(collect)
+@typed(collect)
 def _collect(tape, first, x, zero):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
@@ -534,7 +531,7 @@ def collect_into(tape, first, x, zero, out):
     raise NotImplementedError
 
 
-@overload(collect_into)
+@typed(collect_into)
 def _collect_into(tape, first, x, zero, out):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
@@ -568,7 +565,7 @@ def take_adjoint(tape, index, zero):
     raise NotImplementedError
 
 
-@overload(take_adjoint, inline="always")
+@typed(take_adjoint, inline="always")
 def _take_adjoint(tape, index, zero):
     def implementation(tape, index, zero):
         adjoints = read(tape, ADJOINTS, 0)

@@ -17,6 +17,7 @@ from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
+from tapejit.nopython.cache import CACHED, helper
 from tapejit.nopython.memory import (
     I32,
     I64,
@@ -121,7 +122,7 @@ def push(context, builder, coef, terms, total=None):
     return result
 
 
-@njit(nogil=True)
+@helper
 def _allocate(slot, limit):
     per_term = 16 * slot + 8
     size = limit
@@ -131,7 +132,9 @@ def _allocate(slot, limit):
         block = allocate_zeroed(size)
     if block == 0:
         raise MemoryError("no memory for a tape")
-    capacity = min((size - _HEADER) // per_term - SPARE, (1 << 31) - 1 - SPARE)
+    capacity = (size - _HEADER) // per_term - SPARE
+    if capacity > (1 << 31) - 1 - SPARE:
+        capacity = (1 << 31) - 1 - SPARE
     room = capacity + SPARE
     write(block, CAPACITY, capacity)
     write(block, COEFFICIENTS, block + _HEADER)
@@ -143,7 +146,7 @@ def _allocate(slot, limit):
     return block
 
 
-@njit(nogil=True)
+@helper
 def acquire(slot):
     """The calling thread's tape for coefficients of ``slot`` words, made on first use."""
     block = get_thread_tape(slot)
@@ -197,7 +200,7 @@ def slot_of(typingctx, like):
     return types.int64(like), codegen
 
 
-@njit(nogil=True, inline="never")
+@njit(nogil=True, cache=CACHED)
 def free_memory():
     """Give back the memory of the calling thread's tapes. Not to be called inside a differentiated function."""
     for slot in range(1, 24):

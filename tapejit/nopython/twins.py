@@ -3,6 +3,7 @@
 from numba.core.dispatcher import Dispatcher
 from numba.core.registry import CPUDispatcher
 
+from tapejit.nopython.cache import is_cacheable
 from tapejit.nopython.lowering import ActiveCompiler
 from tapejit.nopython.types import has_active
 
@@ -59,4 +60,7 @@ def twin(f, **options):
 
 def active_function(f):
     """Decorator for this engine's own functions that compute with active scalars."""
-    return ActiveDispatcher(f, targetoptions=dict(_OPTIONS), pipeline_class=ActiveCompiler)
+    result = ActiveDispatcher(f, targetoptions=dict(_OPTIONS), pipeline_class=ActiveCompiler)
+    if is_cacheable(f):
+        result.enable_caching()
+    return result

@@ -220,8 +220,14 @@ class Code:
     def _instructions(self, code, positions, values, stores, outlined):
         b = self.builder
         primitives = Primitives(self.module, b, self.fma, outlined)
+        # First all loads, at last all stores: LLVM need not find out which of them may touch the same memory.
         for p in positions:
-            values[p] = self._instruction(primitives, code, p, values)
+            if code[p][0] == "load":
+                values[p] = self._instruction(primitives, code, p, values)
+        for p in positions:
+            if p not in values:
+                values[p] = self._instruction(primitives, code, p, values)
+        for p in positions:
             for place in stores.get(p, ()):
                 dtype = code[p][1]
                 store(b, dtype, values[p], b.bitcast(self.address(*place), IN_MEMORY[dtype].as_pointer()))

@@ -51,7 +51,7 @@ def test_another_process_loads_the_gradient(tmp_path):
     assert (gradient, hits) == (8.0, 1)
     assert seconds < 1.0  # about 0.01 on an idle machine
     assert run(tmp_path, factor=5.0)[:2] == (20.0, 0), "a constant of the function has changed"
-    changed = "from tapejit.nopython import dispatch; dispatch.engine_stamp = lambda: 'another engine'"
+    changed = "from tapejit.nopython import cache; cache.engine_stamp = lambda: 'another engine'"
     gradient, hits, _ = run(tmp_path, factor=5.0, extra=changed)
     assert (gradient, hits) == (20.0, 0), "the engine has changed"
 
