@@ -26,7 +26,7 @@ from tapejit.replay.scalars import (
 from tapejit.replay.steps import Loops, Scalars
 
 ON_STACK = 1 << 14  # bytes of workspace that go on the stack
-CHUNK = 400  # instructions of scalar code per function
+CHUNK = 128  # instructions of scalar code per function
 
 
 class Code:

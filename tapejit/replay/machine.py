@@ -92,10 +92,9 @@ class Machine:
         self.code.write(name)
         self.text = str(module)
         parsed = llvm.parse_assembly(self.text)
-        large = len(self.text) > 1_000_000
-        options = llvm.create_pipeline_tuning_options(speed_level=1 if large else 2)
+        options = llvm.create_pipeline_tuning_options(speed_level=2)
         options.loop_vectorization = True
-        options.slp_vectorization = not large
+        options.slp_vectorization = True  # also for long scalar code: what it joins need not be selected one by one
         options.loop_unrolling = True
         passes = llvm.create_pass_builder(machine, options)
         passes.getModulePassManager().run(parsed, passes)
