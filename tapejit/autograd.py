@@ -14,6 +14,7 @@ from tapejit.views import contiguous
 
 _address = tapes.main.address
 _main = tapes.main
+_handles, _words = _main.handles, _main.words
 _new = object.__new__
 _prepare_scalar, _run = (engine.late(globals(), f"_{entry}", entry) for entry in ("prepare_scalar", "run"))
 _COUNT = (1 << 32) - 1  # of what a sweep answers: how many gradients it made; above it: how many adjoints are retained
@@ -32,6 +33,8 @@ def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, 
         RuntimeError: without a graph, without ``gradient`` for several elements, or through a graph already freed.
     """
     if gradient is None and inputs is None and not create_graph:
+        if len(_handles) != _words[R.H_COUNT]:
+            _main.align()
         answer = _prepare_scalar(_address, self._r)
         while answer < R.SLOW:
             _unblock(_main, answer)
@@ -180,6 +183,7 @@ def _check_inputs(inputs):
 
 
 def _same_tape(tape, tensors):
+    tape.align()
     if any(t._tape() is not tape for t in tensors):
         raise RuntimeError("outputs and inputs must have been computed in one thread")
 

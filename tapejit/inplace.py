@@ -54,6 +54,7 @@ def replace(x: Tensor, result: Tensor, recorded: bool) -> Tensor:
     """
     _check_result(x, result)
     tape = x._tape()
+    tape.align()
     if not recorded:
         if x._layout.contiguous:
             engine.overwrite(tape.address, x._r, result._r)

@@ -15,7 +15,7 @@ from tapejit.kernels import record as R
 CAPACITY = 1 << 12  # records of a new tape
 MINIMUM = 1 << 22  # bytes of live values below which memory is no reason to reclaim
 NURSERY = 512  # records after which the newest handles are looked through
-_REGISTRY_ONLY = 2  # getrefcount of a Tensor that nothing but the list of handles refers to
+_REGISTRY_ONLY = next(map(getrefcount, [object()]))  # references to a Tensor that only the list of handles knows
 
 
 class Tape:
@@ -95,11 +95,29 @@ class Tape:
         else:
             self._look_through()
 
+    def align(self):
+        """Put the handles in step with the records again, if an interrupt (Ctrl-C) came between the two."""
+        count, begin = len(self), self._looked_through
+        if len(self.handles) == count:
+            return
+        part = self.handles[begin:]
+        aligned = [None] * (count - begin)
+        for handle in part:
+            if handle is not None:
+                aligned[(handle._r & (1 << R.TAPE_SHIFT) - 1) - begin] = handle
+        self.handles[begin:] = aligned
+        gone = [begin + k for k, handle in enumerate(aligned) if handle is None]
+        self.flags[gone] |= R.DEAD
+        leaves = np.flatnonzero(self.flags[:count] & R.LEAF)
+        gradients = self.records["a"][leaves]
+        self.records["a"][leaves[(gradients >= 0) & (self.flags[gradients] & R.DEAD != 0)]] = -1
+
     def _look_through(self):
         """Let go of the newest Tensors that nobody else holds.
 
         Python's cyclic garbage collector walks all Tensors that live; most die young, and should do so before it comes.
         """
+        self.align()
         handles, begin = self.handles, self._looked_through
         part = handles[begin:]
         references = np.fromiter(map(getrefcount, part), dtype=np.int64, count=len(part))
@@ -124,6 +142,7 @@ class Tape:
             self._grow(2 * int(self.header[R.H_CAPACITY]))
 
     def _compact(self):
+        self.align()
         count = len(self)
         handles = self.handles
         references = np.fromiter(map(getrefcount, handles), dtype=np.int64, count=count)

@@ -648,3 +648,22 @@ def test_random_programs_with_and_without_reclaims(seed):
 @pytest.mark.parametrize("seed", range(1_000, 1_200))
 def test_many_random_programs(seed):
     assert Program(seed, reclaims=True).run(150) == Program(seed, reclaims=False).run(150)
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_an_interrupt_between_record_and_handle_does_no_harm(missing):
+    x = tj.tensor([1.0, 2.0], requires_grad=True)
+    kept = x * 2
+    for _ in range(missing):
+        _ = kept + 1.0
+    del tape.main.handles[-missing:]  # as if Ctrl-C had come before the handles were noted
+    y = kept * x
+    z = (y * kept).sum()
+    z.backward(retain_graph=True)
+    assert x.grad.tolist() == [12.0, 48.0]
+    tape.main.reclaim()
+    check_heap()
+    (g,) = tj.autograd.grad(z, x, create_graph=True)
+    assert g.tolist() == [12.0, 48.0]
+    kept.add_(1.0)
+    assert kept.tolist() == [3.0, 5.0]

@@ -402,6 +402,11 @@ def test_pickle_works_in_a_new_process():
     assert out.strip() == "fine", err
 
 
+def test_pickle_keeps_the_options():
+    g = pickle.loads(pickle.dumps(tj.grad(_importable(), argnums=(0,), static_argnums=1, compile="never")))
+    assert (g.transform, g.argnums, g.static, g.policy) == ("grad", (0,), {1}, "never")
+
+
 @pytest.mark.slow
 def test_eight_processes_start_on_an_empty_cache(tmp_path):
     processes = [_spawn(10 + k, _environment(tmp_path)) for k in range(8)]

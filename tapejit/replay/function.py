@@ -193,7 +193,7 @@ class Replayed:
             captures = Captures(self.fun, statics(key))
             known = list(recorder.sources.values())
             for array in captures.arrays:
-                if not any(s is array for s in known):
+                if not any(s is array or s.base is array for s in known):
                     recorder.read_by_numpy(array)
             frozen = Frozen(recorder, [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays], records)
         except NeedsHistory:
@@ -383,7 +383,10 @@ class Replayed:
         import tapejit
 
         maker = getattr(tapejit, self.transform)
-        return _rebuild, (maker, self._build)
+        options = {"compile": self.policy}
+        if self.static:
+            options["static_argnums"] = tuple(self.static)
+        return _rebuild, (maker, self._build, options)
 
 
 class _Text(str):
@@ -395,5 +398,5 @@ class _Text(str):
         return str(self)
 
 
-def _rebuild(maker, build):
-    return maker(*build)
+def _rebuild(maker, build, options):
+    return maker(*build, **options)
