@@ -6,7 +6,10 @@ Times are the best of several rounds in which the contenders take turns; ratios 
 checked against the hand-derived one before it is timed.
 """
 
+import os
+import subprocess
 import sys
+import tempfile
 import time
 
 import nopython_problems as problems
@@ -73,6 +76,12 @@ def numbers():
               f" {best['auto'] / best['hand']:.2f}x", flush=True)  # fmt: skip
 
 
+def once(runner, *args):
+    start = time.perf_counter()
+    runner(*args)
+    return time.perf_counter() - start
+
+
 def best_times(contenders, seconds=0.01):
     """{name: best time of one call} for {name: (runner, function, *arguments)}, taking turns."""
     loops = {}
@@ -80,9 +89,7 @@ def best_times(contenders, seconds=0.01):
         runner(f, 1, *args)
         n = 1
         while True:
-            start = time.perf_counter()
-            runner(f, n, *args)
-            elapsed = time.perf_counter() - start
+            elapsed = min(once(runner, f, n, *args) for _ in range(3))  # one may be interrupted
             if elapsed > seconds / 4:
                 break
             n *= 2
@@ -90,9 +97,7 @@ def best_times(contenders, seconds=0.01):
     best = dict.fromkeys(contenders, float("inf"))
     for _ in range(ROUNDS):
         for name, (runner, f, *args) in contenders.items():
-            start = time.perf_counter()
-            runner(f, loops[name], *args)
-            best[name] = min(best[name], (time.perf_counter() - start) / loops[name])
+            best[name] = min(best[name], once(runner, f, loops[name], *args) / loops[name])
     return best
 
 
@@ -140,6 +145,8 @@ def main(selected):
         numbers()
     if not selected or "prange" in selected:
         threads()
+    if not selected or "first" in selected:
+        first_calls()
 
 
 _black_scholes_gradient = nopython.value_and_grad(problems.black_scholes, mode="tape").into
@@ -165,5 +172,38 @@ def threads(n=10_000):
     print(f"prange over {n} gradients: {best[serial] / best[parallel]:.2f}x one thread")
 
 
-if __name__ == "__main__":
+@njit(cache=True)
+def trivial(x):
+    return x[0] + 1.0
+
+
+def first_call(what):
+    """Run in a process of its own: the seconds of the first calls of ``trivial`` and of Lorenz gradients."""
+    x = np.array([1.0, 2.0, 3.0, 10.0, 28.0, 8 / 3])
+    f = njit(cache=what == "loaded")(problems.lorenz.py_func)
+    gradient = nopython.value_and_grad(f, mode="tape")
+    print(once(trivial, x), once(gradient, x))
+
+
+def first_calls():
+    """The first Lorenz gradient of a process; Numba's own start, which any jitted function pays, stands beside it."""
+    rounds = (("compiled", "engine compiled too"), ("compiled", "engine cached"), ("loaded", ""),
+              ("loaded", "loaded from the cache"))  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        environment = dict(os.environ, NUMBA_CACHE_DIR=folder)
+        for what, label in rounds:
+            command = [sys.executable, __file__, "first_call", what]
+            output = [
+                subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+                for _ in range(3 if label in ("engine cached", "loaded from the cache") else 1)
+            ]
+            if label:
+                trivial_time, time_ = np.min([[float(t) for t in line.split()] for line in output], axis=0)
+                print(f"first Lorenz gradient, {label}: {time_:.3f} s after {trivial_time:.3f} s for a trivial"
+                      " jitted function", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__" and sys.argv[1:2] == ["first_call"]:
+    first_call(sys.argv[2])
+elif __name__ == "__main__":
     main(sys.argv[1:])

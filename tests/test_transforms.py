@@ -135,3 +135,22 @@ def test_jit_as_a_decorator_and_as_a_method():
         np.testing.assert_allclose(model.apply(np.ones(2)), 2.0)
     model.scale = 5.0
     np.testing.assert_allclose(model.apply(np.ones(2)), 5.0)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum(),
+        lambda x: (x**3).sum(),
+        lambda x: (x[::2] * x[1::2].exp()).sum(),
+        lambda x: tj.exp(x).sum() * x.sum(),
+        lambda x: (x[:3] * 2).sum(),
+    ],
+    ids=["Rosenbrock", "diagonal", "pairs", "dense", "linear"],
+)
+def test_sparse_and_dense_hessians_agree_with_eager(function):
+    replayed, eager = tj.hessian(function, compile="now"), tj.hessian(function, compile="never")
+    rng = np.random.default_rng(4)
+    for _ in range(3):
+        x = rng.standard_normal(12)
+        np.testing.assert_allclose(replayed(x), eager(x), rtol=1e-9, atol=1e-10)
