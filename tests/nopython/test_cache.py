@@ -27,9 +27,8 @@ SCRIPT = """
 
     g = nopython.value_and_grad(f)
     x = np.arange(3.0)
-    start = time.perf_counter()
     gradient = g(x)[1]
-    print(gradient[2], sum(g.stats.cache_hits.values()), time.perf_counter() - start)
+    print(gradient[2], sum(g.stats.cache_hits.values()))
 """
 
 
@@ -41,19 +40,16 @@ def run(folder, factor=2.0, extra=""):
         [sys.executable, script], env=environment, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    gradient, hits, seconds = result.stdout.split()
-    return float(gradient), int(hits), float(seconds)
+    gradient, hits = result.stdout.split()
+    return float(gradient), int(hits)
 
 
 def test_another_process_loads_the_gradient(tmp_path):
-    assert run(tmp_path)[:2] == (8.0, 0)
-    gradient, hits, seconds = run(tmp_path)
-    assert (gradient, hits) == (8.0, 1)
-    assert seconds < 1.0  # about 0.01 on an idle machine
-    assert run(tmp_path, factor=5.0)[:2] == (20.0, 0), "a constant of the function has changed"
+    assert run(tmp_path) == (8.0, 0)
+    assert run(tmp_path) == (8.0, 1)
+    assert run(tmp_path, factor=5.0) == (20.0, 0), "a constant of the function has changed"
     changed = "from tapejit.nopython import cache; cache.engine_stamp = lambda: 'another engine'"
-    gradient, hits, _ = run(tmp_path, factor=5.0, extra=changed)
-    assert (gradient, hits) == (20.0, 0), "the engine has changed"
+    assert run(tmp_path, factor=5.0, extra=changed) == (20.0, 0), "the engine has changed"
 
 
 def test_fingerprint_follows_callees_and_globals():
