@@ -46,18 +46,15 @@ class NopythonCacheLocator(kernel_cache.TapejitCacheLocator):
 
 
 caching.CacheImpl._locator_classes.insert(0, NopythonCacheLocator)
-CACHED = kernel_cache.cache_folder() is not None  # without a place to write, the engine is compiled in each process
-
-
+CACHED = kernel_cache.cache_folder() is not None  # else the engine is compiled in each process
 
 def helper(function=None, **options):
     """Decorator for functions of the engine that only compiled code calls.
 
     Wrappers for Python and C would double what the small ones take to compile.
     """
-    decorate = njit(
-        nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, cache=CACHED, **options
-    )
+    options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "cache": CACHED}
+    decorate = njit(nogil=True, error_model="numpy", **options)
     return decorate if function is None else decorate(function)
 
 
@@ -68,5 +65,5 @@ def typed(stub, **options):
 
 def is_cacheable(function):
     """Whether a function stands in the engine's sources: then its code and the types say all about it."""
-    filename = function.__code__.co_filename
-    return CACHED and not function.__closure__ and not filename.startswith("<") and Path(filename).is_relative_to(PACKAGE)
+    ours = Path(function.__code__.co_filename).is_relative_to(PACKAGE)
+    return CACHED and ours and not function.__closure__

@@ -10,7 +10,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
-    import time
     import numpy as np
     from numba import njit
     from tapejit import nopython
