@@ -121,10 +121,12 @@ class Tape:
         handles, begin = self.handles, self._looked_through
         part = handles[begin:]
         references = np.fromiter(map(getrefcount, part), dtype=np.int64, count=len(part))
-        dead = np.flatnonzero(references == _REGISTRY_ONLY + 1)  # the slice refers to them too
-        for k in dead.tolist():
-            handles[begin + k] = None
-        self.flags[begin + dead] |= R.DEAD
+        dead = references == _REGISTRY_ONLY + 1  # the slice refers to them too
+        left = [None] * len(part)
+        for k in np.flatnonzero(~dead).tolist():
+            left[k] = part[k]
+        handles[begin:] = left
+        self.flags[begin : len(handles)][dead] |= R.DEAD
         self._stay(len(handles))
 
     def _stay(self, count):
@@ -145,8 +147,10 @@ class Tape:
         self.align()
         count = len(self)
         handles = self.handles
-        references = np.fromiter(map(getrefcount, handles), dtype=np.int64, count=count)
-        alive = (references > _REGISTRY_ONLY).view(np.uint8)
+        known = np.flatnonzero(self.flags[:count] & R.DEAD == 0)
+        references = np.fromiter(map(getrefcount, map(handles.__getitem__, known.tolist())), np.int64, len(known))
+        alive = np.zeros(count + 1, dtype=np.uint8)
+        alive[known[references > _REGISTRY_ONLY]] = 1
         kept = engine.reclaim(self.address, alive.ctypes.data, self._why.ctypes.data, MINIMUM)
         gone = (self.flags[:kept] & R.DEAD) != 0
         base = self.number << R.TAPE_SHIFT

@@ -9,24 +9,15 @@ the statements it depends on are multiplied out in registers (terms with the sam
 recorded when the value leaves the basic block: is stored, passed to a function, or carried around a loop.
 """
 
-import operator
-
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 
 from tapejit.nopython import rules, tape
+from tapejit.nopython.real import CONTRACT, Algebra, Real
 from tapejit.nopython.types import Active, Dual, Tape, coefficient_type, is_number, level
 from tapejit.nopython.types import pack as pack_struct
 
 MOST_TERMS = 8  # beyond this many statements in one expression, a part of it is recorded first
-_CONTRACT = ("contract",)
-_COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-_INTRINSICS = {
-    "sqrt": "sqrt", "abs": "fabs", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "rint": "rint",
-    "exp": "exp", "exp2": "exp2", "log": "log", "log2": "log2", "log10": "log10", "sin": "sin", "cos": "cos",
-    "pow": "pow",
-}  # fmt: skip
-_LIBM = set("expm1 log1p tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh erf erfc hypot".split())
 
 
 def algebra(context, builder, ty, coefficients=False):
@@ -36,130 +27,6 @@ def algebra(context, builder, ty, coefficients=False):
     if isinstance(ty, Dual):
         return DualAlgebra(context, builder, ty)
     return Real(context, builder, types.unliteral(ty), coefficients)
-
-
-class Algebra:
-    """Expressions of the op table over the operations that each algebra defines."""
-
-    def __init__(self, context, builder, ty):
-        self.context = context
-        self.builder = builder
-        self.ty = ty
-
-    def evaluate(self, expr, symbols, memo=None):
-        memo = {} if memo is None else memo
-        if expr.op == "symbol":
-            return symbols[expr.args[0]]
-        if expr.op == "const":
-            return self.constant(expr.args[0])
-        if expr not in memo:
-            args = [self.evaluate(arg, symbols, memo) for arg in expr.args]
-            memo[expr] = self._operation(expr.op, args)
-        return memo[expr]
-
-    def _operation(self, op, args):
-        if op in _COMPARE:
-            return self.compare(_COMPARE[op], *args)
-        if op in ("and", "or"):
-            return (self.builder.and_ if op == "and" else self.builder.or_)(*args)
-        if op == "select":
-            return self.select(*args)
-        return self.apply(op, *args)
-
-    def compare(self, predicate, x, y):
-        x, y = self.primal(x), self.primal(y)
-        unordered = predicate == "!="
-        return (self.builder.fcmp_unordered if unordered else self.builder.fcmp_ordered)(predicate, x, y)
-
-
-class Real(Algebra):
-    """Plain floats. Coefficients may contract a product and a sum into a fused multiply-add; values never do."""
-
-    def __init__(self, context, builder, ty, coefficients=False):
-        super().__init__(context, builder, ty)
-        self.flags = _CONTRACT if coefficients else ()
-        self.ir = context.get_value_type(ty)
-        self.one = self.constant(1.0)
-
-    def constant(self, value):
-        return ir.Constant(self.ir, float(value))
-
-    def unpack(self, value):
-        return value
-
-    pack = unpack
-    constant_of = unpack
-
-    def primal(self, value):
-        return value
-
-    def lift(self, ty, value):
-        return (
-            value if ty == self.ty else self.context.cast(self.builder, value, types.unliteral(ty), self.ty)
-        )
-
-    def _is(self, value, number):
-        return isinstance(value, ir.Constant) and value.constant == number
-
-    def add(self, x, y):
-        return self.builder.fadd(x, y, flags=self.flags)
-
-    def mul(self, x, y):
-        if self._is(x, 1.0):
-            return y
-        return x if self._is(y, 1.0) else self.builder.fmul(x, y, flags=self.flags)
-
-    def select(self, condition, x, y):
-        return self.builder.select(condition, x, y)
-
-    def apply(self, name, *args):
-        builder = self.builder
-        if name == "add":
-            return self.add(*args)
-        if name == "sub":
-            return builder.fsub(*args, flags=self.flags)
-        if name == "mul":
-            return self.mul(*args)
-        if name == "div":
-            return builder.fdiv(*args, flags=self.flags)
-        if name == "neg":
-            return builder.fneg(*args)
-        if name in _INTRINSICS:
-            # The same functions as Numba's, so that values agree to the last bit with the undifferentiated function.
-            fn = builder.module.declare_intrinsic(f"llvm.{_INTRINSICS[name]}", [self.ir])
-            return builder.call(fn, args)
-        if name in _LIBM:
-            suffix = "f" if self.ty == types.float32 else ""
-            fn_type = ir.FunctionType(self.ir, [self.ir] * len(args))
-            fn = cgutils.get_or_insert_function(builder.module, fn_type, name + suffix)
-            fn.attributes.add("nounwind")
-            fn.attributes.add("readnone")
-            return builder.call(fn, args)
-        if name == "remainder":
-            return self.numba_operator(operator.mod, args, (self.ty, self.ty))
-        return self.evaluate(rules.value_rule(name), dict(zip("xyz", args, strict=False)))
-
-    def numba_operator(self, function, args, argtypes):
-        """Numba's own implementation of an operator, for values that must agree with it."""
-        fnty = self.context.typing_context.resolve_value_type(function)
-        sig = fnty.get_call_type(self.context.typing_context, argtypes, {})
-        value = self.context.get_function(fnty, sig)(self.builder, args)
-        return self.context.cast(self.builder, value, sig.return_type, self.ty)
-
-    def check_divisor(self, value):
-        """Numba's division by zero: an exception, or nothing under the ``numpy`` error model."""
-        zero = self.builder.fcmp_ordered("==", value, self.constant(0.0))
-        with cgutils.if_unlikely(self.builder, zero):
-            self.context.error_model.fp_zero_division(self.builder, ("division by zero",))
-
-    def power(self, x, y, exponent):
-        """x ** y as Numba computes it; ``exponent`` is the exponent's own type and value, or a Python int."""
-        if isinstance(exponent, int):
-            return _repeated_product(self, x, exponent)
-        ty, value = exponent
-        if isinstance(ty, types.Integer):
-            return self.numba_operator(operator.pow, (x, value), (self.ty, types.unliteral(ty)))
-        return self.apply("pow", x, y)
 
 
 class Differential(Algebra):
@@ -312,9 +179,9 @@ class DualAlgebra(Differential):
                 term = (
                     arg.t
                     if partial is None
-                    else self.builder.fmul(self.splat(partial), arg.t, flags=_CONTRACT)
+                    else self.builder.fmul(self.splat(partial), arg.t, flags=CONTRACT)
                 )
-                tangents = term if tangents is None else self.builder.fadd(tangents, term, flags=_CONTRACT)
+                tangents = term if tangents is None else self.builder.fadd(tangents, term, flags=CONTRACT)
                 continue
             term = arg.t if partial is None else [self.coef.mul(partial, t) for t in arg.t]
             tangents = (
@@ -440,21 +307,6 @@ class TapeAlgebra(Differential):
                 pair[0 if first else 1] = coefficient
         v = self.base.select(condition, x.v, y.v)
         return Pending(v, [(self.coef.select(condition, a, b), index) for a, b, index in terms.values()])
-
-
-def _repeated_product(alg, x, n):
-    """x ** n with the products in Numba's order (``static_power``)."""
-    if n == 0:
-        return alg.constant(1.0)
-    result = None
-    power, k = x, abs(n)
-    while k:
-        if k & 1:
-            result = power if result is None else alg.mul(result, power)
-        k >>= 1
-        if k:
-            power = alg.mul(power, power)
-    return alg.apply("div", alg.constant(1.0), result) if n < 0 else result
 
 
 def with_unit_coefficient(ty, builder, v, index):

@@ -48,6 +48,7 @@ class NopythonCacheLocator(kernel_cache.TapejitCacheLocator):
 caching.CacheImpl._locator_classes.insert(0, NopythonCacheLocator)
 CACHED = kernel_cache.cache_folder() is not None  # else the engine is compiled in each process
 
+
 def helper(function=None, **options):
     """Decorator for functions of the engine that only compiled code calls.
 

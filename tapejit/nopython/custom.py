@@ -12,9 +12,9 @@ from numba.extending import intrinsic
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element, structure_of
 from tapejit.nopython.dispatch import generated_function
+from tapejit.nopython.like import _zero, first_of
 from tapejit.nopython.scalars import stop_gradient_scalar
 from tapejit.nopython.statements import close, constant_like, inner, put, reserve
-from tapejit.nopython.sweep import _zero, first_of
 from tapejit.nopython.twins import ActiveDispatcher, active_function, twin
 from tapejit.nopython.types import Active, Tape, is_active, is_active_array, level
 

@@ -7,18 +7,9 @@ from numba.core import types
 
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import typed
+from tapejit.nopython.inputs import array_at, directed, seeded, take_statements, tangent, variable_of
+from tapejit.nopython.like import _leaf, first_of, in_precision
 from tapejit.nopython.memory import read, size_of
-from tapejit.nopython.sweep import (
-    _leaf,
-    array_at,
-    directed,
-    first_of,
-    in_precision,
-    seeded,
-    take_statements,
-    tangent,
-    variable_of,
-)
 from tapejit.nopython.tape import COEFFICIENTS, TERMS, get_counter
 from tapejit.nopython.types import Dual, coefficient_type, is_active_array, words
 

@@ -10,8 +10,10 @@ from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element, with_leaf
 from tapejit.nopython.cache import typed
 from tapejit.nopython.errors import DifferentiationError
+from tapejit.nopython.inputs import tangent
+from tapejit.nopython.like import first_of, in_precision
 from tapejit.nopython.statements import inner
-from tapejit.nopython.sweep import first_of, in_precision, take_adjoint, tangent
+from tapejit.nopython.sweep import take_adjoint
 from tapejit.nopython.types import Active, is_active, is_active_array
 
 

@@ -13,7 +13,7 @@ import re
 from numba.core import types
 from numba.core.dispatcher import Dispatcher
 
-from tapejit.nopython import lanes, results, statements, sweep, tape
+from tapejit.nopython import inputs, lanes, like, results, statements, sweep, tape
 from tapejit.nopython.dispatch import Transform, fingerprint, generated_function
 from tapejit.nopython.errors import DifferentiationError
 from tapejit.nopython.twins import twin
@@ -22,7 +22,7 @@ from tapejit.nopython.types import Active
 # The driver's own names end or begin with two underscores, so that any name is free for a user's parameter.
 _VOCABULARY = {
     f"tj__{name}": getattr(module, name)
-    for module in (statements, sweep, lanes, results, tape)
+    for module in (statements, like, inputs, sweep, lanes, results, tape)
     for name in dir(module)
     if not name.startswith("__") and name not in ("sweep", "ir", "types")
 }
