@@ -5,6 +5,7 @@ The common case, tensors of one layout on the main thread's tape, is one compile
 compiled yet) takes ``apply``.
 """
 
+import functools
 from numbers import Number
 
 import numpy as np
@@ -14,7 +15,6 @@ from tapejit import tape as tapes
 from tapejit.kernels import record as R
 from tapejit.layout import Layout, layout_of
 from tapejit.ops.expr import Expr
-from tapejit.ops.table import OPS
 from tapejit.plans import bounded, cached, elementwise_plan
 from tapejit.tensor import Tensor
 
@@ -312,9 +312,13 @@ def unary_function(op):
     return function
 
 
-def binary_method(op, by_number=None):
-    """An operator method of Tensor, ``x * y``. ``by_number`` gives the unary op that a number as operand stands for."""
+def binary_method(op, by_number=None, slow=None):
+    """An operator method of Tensor, ``x * y``.
+
+    ``by_number`` gives the unary op that a number as operand stands for, ``slow`` is what else to call than ``apply``.
+    """
     code = op.code
+    slow = slow or functools.partial(apply, op)
     unary = {number: special.code for number, special in (by_number or {}).items()}
 
     def method(self, other):
@@ -323,11 +327,11 @@ def binary_method(op, by_number=None):
             if r < 0:
                 plan = _pairs.get((self._layout, other._layout))
                 if plan is None:
-                    return apply(op, self, other)
+                    return slow(self, other)
                 layout = plan.layout
                 r = _general(_address, code, 0, self._r, other._r, -1, layout.address, plan.address, 0.0)
                 if r < 0:
-                    return apply(op, self, other)
+                    return slow(self, other)
                 t = _new(Tensor)
                 t._r = r
                 t._layout = layout
@@ -337,11 +341,11 @@ def binary_method(op, by_number=None):
             if other in unary:
                 r = _unary(_address, unary[other], self._r)
                 if r < 0:
-                    return apply(OPS[unary[other]], self)
+                    return slow(self, other)
             else:
                 r = _scalar(_address, code, self._r, other, 0)
         elif isinstance(other, (Number, np.ndarray, Tensor, np.generic)) and not isinstance(other, complex):
-            return apply(op, self, other)
+            return slow(self, other)
         else:
             return NotImplemented
         if r >= 0:
@@ -350,7 +354,7 @@ def binary_method(op, by_number=None):
             t._layout = self._layout
             _register(t)
             return t
-        return apply(op, self, other)
+        return slow(self, other)
 
     return method
 

@@ -202,13 +202,6 @@ def to(x: Tensor, dtype) -> Tensor:
 
 
 _power_by = {number: BY_NAME[name] for number, name in _POWERS.items()}
-_power_of_floats = binary_method(elementwise.pow, _power_by)
-
-
-def _power_method(x, exponent):
-    if exponent.__class__ is Tensor or x._layout.dtype.is_floating_point:
-        return _power_of_floats(x, exponent)
-    return _power_by_number(x, exponent) if is_number(exponent) else apply(elementwise.pow, x, exponent)
 
 
 def _operators():
@@ -218,7 +211,7 @@ def _operators():
         methods[f"__r{name}__"] = reflected_method(op)
     methods["__truediv__"] = binary_method(elementwise.div)
     methods["__rtruediv__"] = reflected_method(elementwise.div)
-    methods["__pow__"] = _power_method
+    methods["__pow__"] = binary_method(elementwise.pow, _power_by, pow)
     methods["__rpow__"] = reflected_method(elementwise.pow)
     methods["__mod__"] = binary_method(elementwise.remainder)
     methods["__rmod__"] = reflected_method(elementwise.remainder)
