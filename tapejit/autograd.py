@@ -192,18 +192,22 @@ def _numbers(tensors):
     return np.array([t._r & _MASK for t in tensors], dtype=np.int64)
 
 
-def _sweep(tape, outputs, seeds, inputs, retain, to_leaves):
-    """Run the compiled sweep; returns the number of gradient records made."""
-    seeds = [None if s is None else contiguous(s) for s in seeds]
+def _prepare(tape, outputs, inputs):
+    """Let the engine find the records to visit; the record numbers of the outputs, which hold until the next append."""
     while True:
-        roots = _numbers(outputs)
-        wanted = _numbers(inputs or ())
+        roots, wanted = _numbers(outputs), _numbers(inputs)  # anew each time: unblocking may move records
         answer = engine.prepare(
             tape.address, roots.ctypes.data, len(roots), wanted.ctypes.data if len(wanted) else 0, len(wanted)
         )
         if answer == 0:
-            break
+            return roots
         _unblock(tape, answer)
+
+
+def _sweep(tape, outputs, seeds, inputs, retain, to_leaves):
+    """Run the compiled sweep; returns the number of gradient records made."""
+    seeds = [None if s is None else contiguous(s) for s in seeds]
+    roots = _prepare(tape, outputs, inputs or ())
     for k, seed in zip(roots.tolist(), seeds, strict=True):
         if tape.adjoints[k] >= 2:
             engine.give_seed(tape.address, k, 0 if seed is None else seed.data_ptr())
@@ -274,14 +278,7 @@ def _check_reached(tape, outputs, inputs):
 
 def _plan_sweep(tape, outputs, inputs=()):
     """What a sweep would visit: (records from the outputs down, leaves); only the wanted ones when there are inputs."""
-    while True:
-        roots, wanted = _numbers(outputs), _numbers(inputs)
-        answer = engine.prepare(
-            tape.address, roots.ctypes.data, len(roots), wanted.ctypes.data if len(wanted) else 0, len(wanted)
-        )
-        if answer == 0:
-            break
-        _unblock(tape, answer)
+    _prepare(tape, outputs, inputs)
     order = tape.order[: int(tape.header[R.H_VISITED])].copy()
     leaves = tape.leaves[: int(tape.header[R.H_LEAF_COUNT])].copy()
     order, leaves = order[tape.adjoints[order] >= 2].tolist(), leaves[tape.adjoints[leaves] >= 2].tolist()

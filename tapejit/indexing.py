@@ -14,7 +14,7 @@ from tapejit.dispatch import as_float, emit, emit_view, empty, from_array, resul
 from tapejit.inplace import assign
 from tapejit.layout import Layout, layout_of, packed_strides
 from tapejit.ops import structured as ops
-from tapejit.plans import bounded, cached, strided_plan
+from tapejit.plans import bounded, region_plan
 from tapejit.tensor import Tensor
 from tapejit.views import _dim, _view_plan, contiguous, reshape, view_of
 
@@ -201,7 +201,7 @@ def setitem(x: Tensor, key, value) -> None:
         layout = base._layout
         if basic:
             shape, strides, start = _probe(layout, packed_strides(layout.shape), key)
-            plan = cached(("view", shape, strides), lambda: strided_plan(shape, strides, None))
+            plan = region_plan(shape, strides)
             return place(base, values, plan, start)
         return put_flat(base, values, from_array(flat_indices(layout, key)))
 
@@ -299,7 +299,7 @@ def _assemble(layout, pieces, d, op):
     start = 0
     for piece in pieces:
         shape = (*layout.shape[:d], piece.shape[d], *layout.shape[d + 1 :])
-        plan = cached(("view", shape, strides), lambda shape=shape: strided_plan(shape, strides, None))
+        plan = region_plan(shape, strides)
         out = emit(
             op, layout, out, contiguous(piece), plan=plan.address, imm=float(start), flags=R.PUT
         )

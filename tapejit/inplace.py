@@ -13,7 +13,7 @@ from tapejit.grad_mode import is_grad_enabled, no_grad
 from tapejit.kernels import record as R
 from tapejit.ops import structured as ops
 from tapejit.ops.table import VALUE
-from tapejit.plans import cached, strided_plan
+from tapejit.plans import region_plan
 from tapejit.tensor import _MASK, Tensor
 from tapejit.views import _view_plan, clone
 
@@ -118,7 +118,7 @@ def _replace_in_base(x, result):
         return
     shape, strides = x._layout.shape, x._layout.strides
     start = (x.data_ptr() - base.data_ptr()) // x._layout.dtype.itemsize
-    plan = cached(("view", shape, strides), lambda: strided_plan(shape, strides, None))
+    plan = region_plan(shape, strides)
     _rebase(base, place(base, result, plan, start))
 
 

@@ -157,3 +157,8 @@ def strided_plan(shape, strides, layout: Layout | None) -> Plan:
     """A plan that maps a contiguous side of a shape to a strided one (see ``kernels.strided``)."""
     sizes, steps = merge_dims(shape, strides)
     return Plan([len(sizes), *sizes, *steps], layout, tuple(shape), tuple(strides))
+
+
+def region_plan(shape, strides) -> Plan:
+    """The plan of a strided region, for views and for what is placed there; one for each shape and strides."""
+    return cached(("view", shape, strides), lambda: strided_plan(shape, strides, None))

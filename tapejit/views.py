@@ -9,7 +9,7 @@ from tapejit.dispatch import emit, emit_view
 from tapejit.layout import layout_of, packed_strides
 from tapejit.ops import structured as ops
 from tapejit.ops import table
-from tapejit.plans import cached, strided_plan
+from tapejit.plans import cached, region_plan, strided_plan
 from tapejit.tensor import Tensor
 
 
@@ -26,7 +26,7 @@ def _view_plan(dtype, shape, memory, logical):
     """The layout of a view and the address of its plan, 0 for a stretch of the packed tensor."""
     layout = layout_of(shape, dtype, memory)
     whole = logical == packed_strides(shape)
-    return layout, 0 if whole else cached(("view", shape, logical), lambda: strided_plan(shape, logical, None)).address
+    return layout, 0 if whole else region_plan(shape, logical).address
 
 
 def strided_view(x: Tensor, shape: tuple, strides: tuple, start: int) -> Tensor:
@@ -56,7 +56,7 @@ def clone(x: Tensor) -> Tensor:
         return noted("copy", lambda x: from_array(x._array(), layout.dtype), x)
     plan = 0
     if not layout.contiguous:
-        plan = cached(("copy", layout), lambda: strided_plan(layout.shape, layout.strides, None)).address
+        plan = region_plan(layout.shape, layout.strides).address
     return emit(ops.copy, layout.packed, x, plan=plan)
 
 
