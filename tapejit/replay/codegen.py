@@ -170,8 +170,8 @@ class Code:
         dtype = node.dtype
         if unit.kind == "reduce":
             if step.flat:
-                return "sum", dtype, (0,), 0, 1
-            return "sum", dtype, node.attr, 0, node.n
+                return node.op, dtype, (0,), 0, 1
+            return node.op, dtype, node.attr, 0, node.n
         if node.op == "spread" and node.id in self.planner.stored and unit.kind == "store":
             strides, start = node.attr
             return "sum", dtype, strides, start, node.n

@@ -53,6 +53,7 @@ ELEMENTWISE = {
     *"""expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh sigmoid softplus pow
     erf erfc hypot fmod ceil trunc rint isnan isinf isfinite""".split(),
 }
+REDUCTIONS = {"sum", "max", "min"}
 LAZY = {*ELEMENTWISE, "view", "spread"}  # computed where they are read, unless they are kept
 
 
@@ -220,6 +221,13 @@ class Graph:
             return self.scaled(self.view(x, shape, packed_strides(shape), 0), scale)
         total = self.node("sum", (x,), steps, shape, x.dtype)
         return self.scaled(total, scale)
+
+    def extreme(self, op, x, steps, shape):
+        """The largest ("max") or smallest ("min") of the elements that go to one place, as in ``sum``; NaN if one is NaN."""
+        steps = tuple(0 if n == 1 else s for n, s in zip(x.shape, steps, strict=True))
+        if x.n == math.prod(shape):
+            return self.view(x, shape, packed_strides(shape), 0)
+        return self.node(op, (x,), steps, shape, x.dtype)
 
     def scaled(self, x, scale):
         return x if scale == 1.0 else self.elementwise("mul", self.const(scale, (), x.dtype), x)

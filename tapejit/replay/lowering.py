@@ -260,6 +260,48 @@ class Lowering:
         square = self.graph.elementwise("mul", args[0], args[0])
         return self.graph.elementwise("sqrt", self.graph.sum(square, plan.strides, 1.0, tuple(layout.shape)))
 
+    # Along one dimension
+
+    def _extreme(self, op, x, plan):
+        """The largest or smallest along a dimension, which stays with size 1."""
+        kept = tuple(1 if d == plan.dim else n for d, n in enumerate(x.shape))
+        return self.graph.extreme(op, x, self._steps(x, plan), kept)
+
+    def _steps(self, x, plan):
+        kept = tuple(1 if d == plan.dim else n for d, n in enumerate(x.shape))
+        return tuple(0 if d == plan.dim else s for d, s in enumerate(packed_strides(kept)))
+
+    def _amax(self, args, plan, imm, layout):
+        return self.graph.view(self._extreme("max", args[0], plan), layout.shape, packed_strides(layout.shape), 0)
+
+    def _amin(self, args, plan, imm, layout):
+        return self.graph.view(self._extreme("min", args[0], plan), layout.shape, packed_strides(layout.shape), 0)
+
+    def _exponentials(self, x, plan, shift):
+        """exp(x - shift) and its sum along a dimension, which stays with size 1."""
+        graph = self.graph
+        parts = graph.elementwise("exp", graph.elementwise("sub", x, shift))
+        return parts, graph.sum(parts, self._steps(x, plan), 1.0, shift.shape)
+
+    def _logsumexp(self, args, plan, imm, layout):
+        graph, x = self.graph, args[0]
+        top = self._extreme("max", x, plan)
+        top = graph.elementwise("select", graph.elementwise("isfinite", top), top, graph.const(0.0, (), x.dtype))
+        _, total = self._exponentials(x, plan, top)
+        result = graph.elementwise("add", top, graph.elementwise("log", total))
+        return graph.view(result, layout.shape, packed_strides(layout.shape), 0)
+
+    def _softmax(self, args, plan, imm, layout):
+        graph, x = self.graph, args[0]
+        parts, total = self._exponentials(x, plan, self._extreme("max", x, plan))
+        return graph.elementwise("mul", parts, graph.elementwise("div", graph.const(1.0, (), x.dtype), total))
+
+    def _log_softmax(self, args, plan, imm, layout):
+        graph, x = self.graph, args[0]
+        top = self._extreme("max", x, plan)
+        _, total = self._exponentials(x, plan, top)
+        return graph.elementwise("sub", x, graph.elementwise("add", top, graph.elementwise("log", total)))
+
     def _dot(self, args, plan, imm, layout):
         product = self.graph.elementwise("mul", args[0], args[1])
         return self.graph.sum(product, (0,), 1.0, ())

@@ -87,11 +87,12 @@ def _optimised(text, joins):
     options.loop_unrolling = True
     passes = llvm.create_pass_builder(target_machine()[0], options)
     passes.getModulePassManager().run(parsed, passes)
-    if joins:
-        try:
-            parsed.verify()
-        except RuntimeError:
-            return _optimised(text, False)
+    try:
+        parsed.verify()
+    except RuntimeError:
+        if not joins:
+            raise
+        return _optimised(text, False)
     return parsed
 
 

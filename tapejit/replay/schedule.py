@@ -10,7 +10,7 @@ from tapejit import dtypes
 from tapejit.layout import layout_of, packed_strides
 from tapejit.linalg import _matrix_words
 from tapejit.replay.body import Body, NotFlat, NotYet, Split
-from tapejit.replay.graph import LAZY
+from tapejit.replay.graph import LAZY, REDUCTIONS
 from tapejit.replay.steps import Call, Loops, Region, Scalars, Unit
 from tapejit.replay.storage import WINDOW, far_values
 
@@ -149,7 +149,7 @@ class Planner:
     def _kind(self, node):
         if node.op in LAZY:
             return "scalar" if node.n == 1 else "store"
-        return {"sum": "reduce", "pack": "pack"}.get(node.op, "call")
+        return "reduce" if node.op in REDUCTIONS else "pack" if node.op == "pack" else "call"
 
     def _sources(self, unit):
         """The nodes that a unit waits for."""
