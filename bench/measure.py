@@ -1,0 +1,165 @@
+"""How it is measured: batches of calls that take turns, and what a first call costs in a process of its own."""
+
+import gc
+import math
+import resource
+import statistics
+import time
+from pathlib import Path
+
+BATCH = 1e-3  # seconds that a batch lasts at least: a thousand times the clock's resolution
+SLOW = 0.3  # a call that takes longer takes part in the first rounds only
+
+
+def prepared(work, names=None, quick=False):
+    """``(calls, outcomes)``: the calls that agree with the reference, and for every other library why it is not timed."""
+    from bench.harness import Unavailable, disagreement, flat
+
+    expected = None
+    calls, outcomes = {}, {}
+    for name, library in work.libraries.items():
+        if names is not None and name not in names:
+            continue
+        reason = library.missing()
+        if reason is None and quick and library.slow:
+            reason = "slow, left out of a quick run"
+        if reason is not None:
+            outcomes[name] = {"skipped": reason}
+            continue
+        try:
+            settle(library, work.threads)
+            call = library.prepare()
+            found = flat(call())
+            if expected is None:
+                expected = work.expected()
+            wrong = disagreement(found, expected, work.tolerance)
+        except Unavailable as problem:
+            outcomes[name] = {"skipped": str(problem)}
+        except Exception as problem:
+            outcomes[name] = {"failed": f"{type(problem).__name__}: {problem}".split("\n")[0][:200]}
+        else:
+            if wrong:
+                outcomes[name] = {"wrong": wrong}
+            else:
+                calls[name] = call
+    return calls, outcomes
+
+
+def settle(library, threads):
+    """Tell the libraries that have a switch how many threads they may use, and to compute in float64."""
+    if "torch" in library.needs:
+        import torch
+
+        torch.set_num_threads(threads)
+    if "jax" in library.needs:
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+    if "heyoka" in library.needs:
+        import heyoka
+
+        heyoka.set_nthreads(threads)
+
+
+def batch(call, count):
+    """Wall and processor seconds of ``count`` calls."""
+    cpu, start = time.process_time(), time.perf_counter()
+    for _ in range(count):
+        call()
+    return time.perf_counter() - start, time.process_time() - cpu
+
+
+def interleave(calls, seconds=0.5, least=5):
+    """``{name: {"seconds", "low", "high", "rounds", "cores"}}``: medians and quartiles of a call, by rounds in turn.
+
+    Every round times one batch of each call, beginning with another one each time, so that a slow moment of the
+    machine falls on all of them. About ``seconds`` for each call, at least ``least`` rounds; slow calls take three. ``cores``
+    is processor time by wall time: above one where a library used threads nobody allowed.
+    """
+    counts = {}
+    for name, call in calls.items():
+        call()
+        once = min(batch(call, 1)[0] for _ in range(3)) if batch(call, 1)[0] < SLOW else batch(call, 1)[0]
+        counts[name] = max(1, math.ceil(BATCH / once)) if once < SLOW else 0
+    gc.collect()
+    times = {name: [] for name in calls}
+    wall, cpu = dict.fromkeys(calls, 0.0), dict.fromkeys(calls, 0.0)
+    order = list(calls)
+    stop = time.perf_counter() + seconds * sum(1 for c in counts.values() if c)
+    done = 0
+    while order and (done < 3 or (any(counts.values()) and (done < least or time.perf_counter() < stop))):
+        for name in order:
+            if counts[name] == 0 and done >= 3:
+                continue
+            count = counts[name] or 1
+            spent, worked = batch(calls[name], count)
+            times[name].append(spent / count)
+            wall[name] += spent
+            cpu[name] += worked
+        order.append(order.pop(0))
+        done += 1
+    return {name: summary(times[name], cpu[name] / wall[name]) for name in calls}
+
+
+def summary(times, cores):
+    low, _, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
+    return {
+        "seconds": statistics.median(times),
+        "low": low,
+        "high": high,
+        "rounds": len(times),
+        "cores": round(cores, 2),
+    }
+
+
+def steady(work, seconds=0.5, quick=False):
+    """All libraries of a workload in this process: ``{name: outcome}``, seconds per gradient."""
+    calls, outcomes = prepared(work, quick=quick)
+    for name, found in interleave(calls, seconds, 3 if quick else 5).items():
+        outcomes[name] = {k: v / work.per if k in ("seconds", "low", "high") else v for k, v in found.items()}
+    return {name: outcomes[name] for name in work.libraries if name in outcomes}
+
+
+def first(work, library):
+    """The first call in this process: seconds to prepare and call, and by how many bytes the memory's peak rose.
+
+    The library is imported before: imports are measured apart. The peak is that of the resident memory, over the
+    preparation, the first call and three more.
+    """
+    import importlib
+
+    for module in library.needs:
+        importlib.import_module(module)
+    settle(library, work.threads)
+    gc.collect()
+    before = reset_peak()
+    start = time.perf_counter()
+    call = library.prepare()
+    call()
+    seconds = time.perf_counter() - start
+    for _ in range(3):
+        call()
+    return {"first": seconds, "memory": max(peak() - before, 0)}
+
+
+def reset_peak():
+    """Forget the peak of the resident memory; the bytes resident now."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # not Linux: the peak of the whole process so far is what can be had
+        return peak()
+    return resident("VmRSS")
+
+
+def peak():
+    try:
+        return resident("VmHWM")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def resident(what):
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(what):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"{what} is not in /proc/self/status")
