@@ -421,3 +421,11 @@ def test_no_warning_in_ordinary_use():
         g = tj.value_and_grad(rosenbrock)
         for _ in range(4):
             g(np.ones(6))
+
+
+def test_as_many_arguments_and_results_as_one_likes():
+    arrays = [np.full(3, float(k)) for k in range(40)]
+    g = tj.value_and_grad(lambda *xs: sum((k * x * x).sum() for k, x in enumerate(xs)), tuple(range(40)), compile="now")
+    for _ in range(2):
+        _, gradient = g(*arrays)
+        np.testing.assert_array_equal(gradient, [2 * k * x for k, x in enumerate(arrays)])

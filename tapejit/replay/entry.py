@@ -19,6 +19,7 @@ from tapejit.kernels.cache import GENERATED
 from tapejit.kernels.raw import as_i64
 
 MISFIT = -1  # a shape, or a stride, is not what the program was made for
+LONGEST_NAME = 80  # the name stands twice in the name of a file in the cache, which may have 255 characters
 MOST_SCALARS = 8  # scalar results that are returned; more go to arrays
 _NUMBA = {"f8": types.float64, "f4": types.float32, "i8": types.int64, "i4": types.int32, "i2": types.int16,
           "i1": types.int8, "u1": types.uint8, "b1": types.boolean}
@@ -83,6 +84,8 @@ def entry_source(name, kinds, count):
 def entry(kinds, count):
     """The compiled entry point for kinds of arguments."""
     name = "enter_" + "_".join("f" if k == "f" else f"{k[0]}x{k[1]}" for k in kinds) + f"_{count}"
+    if len(name) > LONGEST_NAME:
+        name = f"enter_{len(kinds)}_{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
     scope = {"as_i64": as_i64, f"run{count}": globals()[f"run{count}"]}
     source = entry_source(name, kinds, count)
     digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
