@@ -2,6 +2,7 @@
 
 import gc
 import math
+import os
 import resource
 import statistics
 import time
@@ -45,6 +46,12 @@ def prepared(work, names=None, quick=False):
     return calls, outcomes
 
 
+def pin(threads):
+    """Keep this process on so many cores: some libraries start threads of their own whatever they are told."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+
+
 def settle(library, threads):
     """Tell the libraries that have a switch how many threads they may use, and to compute in float64."""
     if "torch" in library.needs:
@@ -74,12 +81,13 @@ def interleave(calls, seconds=0.5, least=5):
 
     Every round times one batch of each call, beginning with another one each time, so that a slow moment of the
     machine falls on all of them. About ``seconds`` for each call, at least ``least`` rounds; slow calls take three. ``cores``
-    is processor time by wall time: above one where a library used threads nobody allowed.
+    is processor time by wall time: above the threads allowed where a library used more. The calls have been called before.
     """
     counts = {}
     for name, call in calls.items():
-        call()
-        once = min(batch(call, 1)[0] for _ in range(3)) if batch(call, 1)[0] < SLOW else batch(call, 1)[0]
+        once = batch(call, 1)[0]
+        if once < SLOW:
+            once = min(batch(call, 1)[0] for _ in range(3))
         counts[name] = max(1, math.ceil(BATCH / once)) if once < SLOW else 0
     gc.collect()
     times = {name: [] for name in calls}
@@ -124,7 +132,7 @@ def first(work, library):
     """The first call in this process: seconds to prepare and call, and by how many bytes the memory's peak rose.
 
     The library is imported before: imports are measured apart. The peak is that of the resident memory, over the
-    preparation, the first call and three more.
+    preparation, the first call and, where that is quick, three more.
     """
     import importlib
 
@@ -137,7 +145,7 @@ def first(work, library):
     call = library.prepare()
     call()
     seconds = time.perf_counter() - start
-    for _ in range(3):
+    for _ in range(3 if seconds < 1 else 0):
         call()
     return {"first": seconds, "memory": max(peak() - before, 0)}
 

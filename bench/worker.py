@@ -12,6 +12,7 @@ def main(out, what, *arguments):
 
     warnings.simplefilter("ignore")
     work = load()[arguments[0]]
+    measure.pin(work.threads)
     if what == "steady":
         result = measure.steady(work, float(arguments[1]), arguments[2] == "quick")
     else:

@@ -29,3 +29,35 @@ def gradient_into(x, g):
 def value_and_gradient(x):
     g = np.empty_like(x)
     return gradient_into(x, g), g
+
+
+@njit(**FAST)
+def hessian_product(x, v):
+    n = x.shape[0]
+    out = np.empty_like(x)
+    out[0] = (1200 * x[0] * x[0] - 400 * x[1] + 2) * v[0] - 400 * x[0] * v[1]
+    for i in range(1, n - 1):
+        diagonal = 1200 * x[i] * x[i] - 400 * x[i + 1] + 202
+        out[i] = diagonal * v[i] - 400 * (x[i] * v[i + 1] + x[i - 1] * v[i - 1])
+    out[n - 1] = 200 * v[n - 1] - 400 * x[n - 2] * v[n - 2]
+    return out
+
+
+@njit(**FAST)
+def hessian(x):
+    n = x.shape[0]
+    out = np.zeros((n, n))
+    for i in range(n - 1):
+        out[i, i] += 1200 * x[i] * x[i] - 400 * x[i + 1] + 2
+        out[i + 1, i + 1] += 200
+        out[i, i + 1] = out[i + 1, i] = -400 * x[i]
+    return out
+
+
+@njit
+def rosenbrock(x):
+    """The function itself, as a loop."""
+    s = 0.0
+    for i in range(len(x) - 1):
+        s += 100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2
+    return s
