@@ -429,3 +429,14 @@ def test_as_many_arguments_and_results_as_one_likes():
     for _ in range(2):
         _, gradient = g(*arrays)
         np.testing.assert_array_equal(gradient, [2 * k * x for k, x in enumerate(arrays)])
+
+
+def test_a_last_dimension_of_one_element_fuses_like_any_other():
+    y, v = np.random.default_rng(0).standard_normal((2, 3, 2, 1))
+    g = tj.value_and_grad(lambda y, v: ((y - v) ** 2).sum(1).exp().sum(), (0, 1), compile="now")
+    for _ in range(2):
+        value, (dy, dv) = g(y, v)
+        expected = np.exp(((y - v) ** 2).sum(1))
+        assert value == pytest.approx(expected.sum())
+        np.testing.assert_allclose(dy, 2 * (y - v) * expected[:, None], rtol=1e-12)
+        np.testing.assert_allclose(dv, -dy, rtol=1e-12)
