@@ -1,8 +1,8 @@
 """ADBench's bundle adjustment: the residuals of all observations, and their sparse Jacobian as 2 x 15 blocks.
 
-A camera is 11 numbers: rotation vector (3), centre (3), focal length, principal point (2), radial distortion (2). The Jacobian's
-data lies as in ADBench's CSR matrix: per observation two rows of 15 (camera, point, weight), then a number for each weight's own
-residual.
+A camera is 11 numbers: rotation vector (3), centre (3), focal length, principal point (2), radial distortion (2). The
+Jacobian's data lies as in ADBench's CSR matrix: per observation two rows of 15 (camera, point, weight), then a number for
+each weight's own residual.
 """
 
 import math
@@ -165,42 +165,23 @@ def buffers(count):
 BATCH = 256  # observations per call of a recorded function: their columns stay in the first-level cache
 
 
-def project_batch(params, feats):
-    """The two residuals of many observations, ``params`` (15, n) and ``feats`` (2, n), for tensors and arrays of JAX."""
-    r, centre, point, w = params[0:3], params[3:6], params[11:14], params[14]
-    x = [point[k] - centre[k] for k in range(3)]
-    square = r[0] * r[0] + r[1] * r[1] + r[2] * r[2]
-    still = square == 0
-    theta = tj.sqrt(tj.where(still, 1.0, square))
-    u = [r[k] / theta for k in range(3)]
-    c, s = tj.cos(theta), tj.sin(theta)
-    along = (u[0] * x[0] + u[1] * x[1] + u[2] * x[2]) * (1 - c)
-    y = []
-    for k in range(3):
-        i, j = (k + 1) % 3, (k + 2) % 3
-        turned = x[k] * c + (u[i] * x[j] - u[j] * x[i]) * s + u[k] * along
-        y.append(tj.where(still, x[k] + r[i] * x[j] - r[j] * x[i], turned))
-    p = y[0] / y[2], y[1] / y[2]
-    rho = p[0] * p[0] + p[1] * p[1]
-    d = 1 + params[9] * rho + params[10] * rho * rho
-    return tuple(w * (params[6] * p[i] * d + params[7 + i] - feats[i]) for i in range(2))
+def by_replay(residuals):
+    """The function with the arguments of ``by_hand``: batches go through a recorded function, called from compiled code.
 
+    ``residuals(params, feats, tj)`` gives the two residuals of a batch, ``params`` (15, n) and ``feats`` (2, n). Observations share
+    nothing there, so the gradient of a sum of residuals holds a row of each block.
+    """
 
-def rows(params, feats):
-    """Residuals and rows of the blocks: observations do not share parameters here, so a sum's gradient holds a row of each."""
+    def rows(params, feats):
+        def row(i):
+            def total(params):
+                errors = residuals(params, feats, tj)[i]
+                return errors.sum(), errors
 
-    def row(i):
-        def total(params):
-            errors = project_batch(params, feats)[i]
-            return errors.sum(), errors
+            return tj.grad(total, has_aux=True)(params)
 
-        return tj.grad(total, has_aux=True)(params)
+        return row(0), row(1)
 
-    return row(0), row(1)
-
-
-def by_replay():
-    """The function with the arguments of ``by_hand``: batches go through a recorded function, called from compiled code."""
     recorded = tj.jit(rows, compile="now")
     recorded(np.ones((15, BATCH)), np.ones((2, BATCH)))
     into = recorded.nopython_into
@@ -210,7 +191,8 @@ def by_replay():
         p = len(obs)
         blocks = data[: 30 * p].reshape((p, 2, 15))
         params, pixels = np.empty((15, BATCH)), np.empty((2, BATCH))
-        row0, row1, error0, error1 = np.empty((15, BATCH)), np.empty((15, BATCH)), np.empty(BATCH), np.empty(BATCH)
+        row0, row1 = np.empty((15, BATCH)), np.empty((15, BATCH))
+        error0, error1 = np.empty(BATCH), np.empty(BATCH)
         for start in range(0, p, BATCH):
             for b in range(BATCH):
                 k = min(start + b, p - 1)

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from scipy.special import gammaln
 
+import tapejit as tj
 from tapejit.kernels import vecmath
 
 FAST = dict(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
@@ -45,7 +46,7 @@ def reference(alphas, means, icf, x, gamma, m):
 
 @njit(**FAST)
 def _roots(means, icf, roots):
-    """Every component's (Q | -Q mean) as d rows of ``roots`` (k d, d + 1), so that its product with (x | 1) is Q (x - mean)."""
+    """Every component's (Q | -Q mean) as d rows of ``roots`` (k d, d + 1): its product with (x | 1) is Q (x - mean)."""
     k, d = means.shape
     for c in range(k):
         q = roots[c * d : (c + 1) * d]
@@ -63,7 +64,7 @@ def _roots(means, icf, roots):
 
 @njit(**FAST)
 def _shares(y, base, w, norm):
-    """From y (k, d, points) the logarithms of the points' likelihoods in ``norm`` and the components' shares in ``w`` (k, points)."""
+    """From y (k, d, points) the logarithms of the points' likelihoods, ``norm``, and the components' shares, ``w`` (k, points)."""
     k, d, points = y.shape
     top = np.empty(points)
     for c in range(k):
@@ -92,12 +93,18 @@ def _shares(y, base, w, norm):
         norm[b] = top[b] + vecmath.log(norm[b])
 
 
-@njit(**FAST)
-def hand(alphas, means, icf, x, gamma, m, fixed, block):
-    """The objective and its gradient, derived by hand, for ``block`` points at a time: products by BLAS, the rest in loops.
+def workspace(k, d, points):
+    """What ``hand`` needs for a block of so many points."""
+    return np.empty((k * d, points)), np.empty((k, points)), np.empty(points), np.ones((d + 1, points))
 
-    With y = Q (x - mean) and shares w, the likelihood's derivative in (Q | -Q mean) is -sum w y (x | 1); what belongs to the mean in it
-    is taken on through -Q mean, for both factors. ``fixed`` is ``constant``'s value.
+
+@njit(**FAST)
+def hand(alphas, means, icf, x, gamma, m, fixed, work):
+    """The objective and its gradient, derived by hand, for a block of points at a time: products by BLAS, the rest in loops.
+
+    With y = Q (x - mean) and shares w, the likelihood's derivative in (Q | -Q mean) is -sum w y (x | 1); what belongs to the
+    last column is taken on to both factors of it. ``fixed`` is ``constant``'s value, ``work`` a ``workspace``, which says how
+    many points a block has.
     """
     (n, d), k = x.shape, len(alphas)
     roots, total, base = np.empty((k * d, d + 1)), np.zeros((k * d, d + 1)), np.empty(k)
@@ -108,8 +115,8 @@ def hand(alphas, means, icf, x, gamma, m, fixed, block):
         for j in range(d):
             base[c] += icf[c, j]
     dalphas, dmeans, dicf = np.zeros(k), np.zeros((k, d)), np.zeros(icf.shape)
-    y, w, norm = np.empty((k * d, block)), np.empty((k, block)), np.empty(block)
-    columns, part = np.ones((d + 1, block)), np.empty((k * d, d + 1))
+    y, w, norm, columns = work
+    part, block = np.empty((k * d, d + 1)), len(norm)
     for start in range(0, n, block):
         points = min(block, n - start)
         if points < block:
@@ -153,3 +160,27 @@ def hand(alphas, means, icf, x, gamma, m, fixed, block):
     for c in range(k):
         dalphas[c] -= n * math.exp(alphas[c] - top) / norm_alphas
     return value, (dalphas, dmeans, dicf)
+
+
+def in_blocks(likelihood, alphas, means, icf, points, lower):
+    """A function of these arguments, ``points`` as (blocks, size, d): the recorded likelihood of one block, summed over all."""
+    fit = tj.value_and_grad(likelihood, (0, 1, 2), compile="now")
+    fit(alphas, means, icf, points[0], lower)
+    into = fit.nopython_into
+
+    @njit
+    def run(alphas, means, icf, points, lower):
+        value = 0.0
+        total = np.zeros_like(alphas), np.zeros_like(means), np.zeros_like(icf)
+        part = np.empty_like(alphas), np.empty_like(means), np.empty_like(icf)
+        for i in range(len(points)):
+            value += into(alphas, means, icf, points[i], lower, part[0], part[1], part[2])[0]
+            for k in range(len(alphas)):
+                total[0][k] += part[0][k]
+                for j in range(means.shape[1]):
+                    total[1][k, j] += part[1][k, j]
+                for j in range(icf.shape[1]):
+                    total[2][k, j] += part[2][k, j]
+        return value, total
+
+    return run

@@ -3,11 +3,13 @@
 ADBench's formula, with the 2 inside of the logarithm that it has there.
 """
 
+import itertools
 import math
 
 import numpy as np
 from numba import njit
 
+import tapejit as tj
 from tapejit import nopython
 from tapejit.kernels import vecmath
 
@@ -21,7 +23,7 @@ def reference(main, extra, state, sequence):
     b = sequence.shape[1]
     state = state.copy()
     total = 0.0
-    for now, following in zip(sequence[:-1], sequence[1:], strict=True):
+    for now, following in itertools.pairwise(sequence):
         x = now * extra[0]
         for layer in range(len(state) // 2):
             weight, bias = main[2 * layer].reshape(4, b), main[2 * layer + 1].reshape(4, b)
@@ -86,19 +88,29 @@ gradient = nopython.value_and_grad(loss, argnums=(0, 1))
 FAST = dict(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 
 
+def workspace(state, sequence):
+    """What ``hand`` remembers of every step, made once: fresh memory costs more than the arithmetic."""
+    (c, b), layers = sequence.shape, len(state) // 2
+    bits, steps = (b + 7) // 8 * 8, c - 1
+    states, gates = [(c, layers + 1, bits), (c, layers, bits)], [(steps, layers, width * bits) for width in (3, 1, 1)]
+    return tuple(np.zeros(shape) for shape in (*states, *gates, (steps, b)))
+
+
 @njit(**FAST)
-def hand(main, extra, state, sequence):
+def hand(main, extra, state, sequence, work):
     """The loss and its gradient, derived by hand: one reverse sweep over stored gates, in vectors of whole layers.
 
-    Bits are padded to a multiple of 8, so that vectors have no remainder. Every loop over bits is short and counts from 0 in the
-    last dimension: only so does LLVM vectorise it.
+    Bits are padded to a multiple of 8, so that vectors have no remainder. Every loop over bits is short and counts from 0 in
+    the last dimension: only so does LLVM vectorise it. ``work`` is a ``workspace``; the shares in it are exp(y) over the norm,
+    times the number of bits that follow.
     """
     c, b = sequence.shape
     layers = state.shape[0] // 2
     bits = (b + 7) // 8 * 8
     steps = c - 1
     w, v = np.zeros((layers, 4, bits)), np.zeros((layers, 4, bits))
-    hidden, cell = np.zeros((steps + 1, layers + 1, bits)), np.zeros((steps + 1, layers, bits))
+    hidden, cell, flat, change, bent, share = work
+    gate = flat.reshape((steps, layers, 3, bits))  # flat: the gates forget | in | out
     for layer in range(layers):
         for k in range(4):
             for i in range(b):
@@ -110,10 +122,6 @@ def hand(main, extra, state, sequence):
     for t in range(steps):  # hidden[t + 1, 0] is what goes into the lowest layer at t
         for i in range(b):
             hidden[t + 1, 0, i] = sequence[t, i] * extra[0, i]
-    flat = np.empty((steps, layers, 3 * bits))  # the gates forget | in | out
-    gate = flat.reshape((steps, layers, 3, bits))
-    change, bent = np.empty((steps, layers, bits)), np.empty((steps, layers, bits))
-    share = np.empty((steps, b))  # exp(y) over the norm, times the number of bits that follow
     total = 0.0
     for t in range(steps):
         for j in range(layers):
@@ -203,3 +211,47 @@ def hand(main, extra, state, sequence):
                 dmain[2 * layer, k * b + i] = dw[layer, k, i]
                 dmain[2 * layer + 1, k * b + i] = dv[layer, k, i]
     return scale * total, (dmain, dextra)
+
+
+def by_replay(step, main, extra, state, sequence):
+    """A function of all but ``step``, which is recorded together with its adjoint; the loops over the characters are compiled.
+
+    ``step(tj, sigmoid, weights, extra, states, now, following)`` gives the pairs of states after a character, and what it adds
+    to the total; ``weights`` (layers, 2, 4, b).
+    """
+    layers, b = len(state) // 2, sequence.shape[1]
+
+    def forward(main, extra, state, now, following):
+        states = [(state[2 * j], state[2 * j + 1]) for j in range(layers)]
+        after, part = step(tj, tj.sigmoid, main.reshape(layers, 2, 4, b), extra, states, now, following)
+        return tj.stack([s for pair in after for s in pair]), part
+
+    def pulled(main, extra, state, now, following, dstate, dpart):
+        """A number whose gradient is the product of the step's Jacobian with the adjoints of its results."""
+        after, part = forward(main, extra, state, now, following)
+        return (after * dstate).sum() + part * dpart
+
+    forward_step, backward_step = tj.jit(forward, compile="now"), tj.grad(pulled, (0, 1, 2), compile="now")
+    forward_step(main, extra, state, sequence[0], sequence[1])
+    backward_step(main, extra, state, sequence[0], sequence[1], state, 1.0)
+    ahead, back = forward_step.nopython_into, backward_step.nopython_into
+
+    @njit
+    def run(main, extra, state, sequence):
+        steps, b = len(sequence) - 1, sequence.shape[1]
+        states = np.empty((steps + 1, *state.shape))
+        states[0] = state
+        total = 0.0
+        for t in range(steps):
+            total += ahead(main, extra, states[t], sequence[t], sequence[t + 1], states[t + 1])[1]
+        scale = -1.0 / (steps * b)
+        dmain, dextra, dstate = np.zeros_like(main), np.zeros_like(extra), np.zeros_like(state)
+        part_main, part_extra, before = np.empty_like(main), np.empty_like(extra), np.empty_like(state)
+        for t in range(steps - 1, -1, -1):
+            back(main, extra, states[t], sequence[t], sequence[t + 1], dstate, scale, part_main, part_extra, before)
+            dmain += part_main
+            dextra += part_extra
+            dstate[:] = before
+        return scale * total, (dmain, dextra)
+
+    return run
