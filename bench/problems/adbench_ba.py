@@ -162,14 +162,14 @@ def buffers(count):
     return np.empty((count, 2)), np.empty(count), np.empty(31 * count)
 
 
-BATCH = 256  # observations per call of a recorded function: their columns stay in the first-level cache
+BATCH = 136  # observations per call of a recorded function: columns that fit into the first-level cache, no power of two apart
 
 
 def by_replay(residuals):
     """The function with the arguments of ``by_hand``: batches go through a recorded function, called from compiled code.
 
-    ``residuals(params, feats, tj)`` gives the two residuals of a batch, ``params`` (15, n) and ``feats`` (2, n). Observations share
-    nothing there, so the gradient of a sum of residuals holds a row of each block.
+    ``residuals(params, feats, tj)`` gives the two residuals of a batch, ``params`` (15, n) and ``feats`` (2, n). Observations
+    share nothing there, so the gradient of a sum of residuals holds a row of each block.
     """
 
     def rows(params, feats):

@@ -64,7 +64,7 @@ def _roots(means, icf, roots):
 
 @njit(**FAST)
 def _shares(y, base, w, norm):
-    """From y (k, d, points) the logarithms of the points' likelihoods, ``norm``, and the components' shares, ``w`` (k, points)."""
+    """From y (k, d, points) the logarithms of the likelihoods, ``norm``, and the components' shares, ``w`` (k, points)."""
     k, d, points = y.shape
     top = np.empty(points)
     for c in range(k):
