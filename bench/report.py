@@ -18,7 +18,8 @@ def plain(name, row):
             lines.append(f"  {library:18} {kind}: {reason}")
             continue
         ratio = f"{outcome['seconds'] / hand:8.2f} x hand" if hand else ""
-        first = f"   first {outcome['first']:.2f} s, {outcome['memory'] / 2**20:.0f} MiB" if "first" in outcome else ""
+        first = f"   first {outcome['first']:.2f} s" if "first" in outcome else ""
+        first += f", {outcome['memory'] / 2**20:.0f} MiB" if "memory" in outcome else ""
         cores = f"   {outcome['cores']} cores" if outcome["cores"] > 1.2 * row["threads"] else ""
         lines.append(f"  {library:18} {microseconds(outcome['seconds']):>10} us {ratio}{first}{cores}")
     return "\n".join(lines)
