@@ -4,22 +4,26 @@
     python -m bench run lorenz mlp       measure the workloads whose name or group contains a word; print, keep nothing
     python -m bench report               measure everything, keep it in docs/bench.json, write tables and picture
     python -m bench report lorenz        the same for some workloads; the others stay as they were measured
+                                         (the words scaling and coldstart select those parts)
     python -m bench report --quick       a smoke run of a minute or two
     python -m bench write                tables and picture again, from docs/bench.json
 """
 
 import argparse
+import importlib
 import sys
 import time
+
+EXTRA = ("coldstart", "scaling")  # parts that are no workloads
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=("list", "run", "report", "write"))
     parser.add_argument("words", nargs="*")
-    parser.add_argument("--seconds", type=float, default=0.5, help="seconds of measuring for each library of a workload")
+    parser.add_argument("--seconds", type=float, default=0.4, help="seconds of measuring for each library of a workload")
     parser.add_argument("--quick", action="store_true", help="few rounds, no slow case, no first calls, nothing kept")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)  # words may follow options
     return {"list": show, "run": run, "report": report, "write": lambda _: write()}[options.what](options)
 
 
@@ -59,10 +63,16 @@ def report(options):
     if options.quick:
         return run(options)
     results = collect.read()
-    for name, row in measured(options):
-        results["workloads"][name] = row
-        collect.reorder(results, load())
-        collect.write(results)  # after each workload: an interrupted run keeps what it has
+    extra = {name for name in EXTRA if not options.words or name in options.words}
+    options.words = [word for word in options.words if word not in EXTRA]
+    if options.words or len(extra) == len(EXTRA):
+        for name, row in measured(options):
+            results["workloads"][name] = row
+            collect.reorder(results, load())
+            collect.write(results)  # after each workload: an interrupted run keeps what it has
+    for name in sorted(extra):
+        results[name] = importlib.import_module(f"bench.{name}").collect()
+        collect.write(results)
     return write()
 
 

@@ -51,7 +51,7 @@ def measure_workload(work, seconds=0.5, quick=False):
         libraries = {name: dict(libraries) for name in work.libraries}
     for name, outcome in libraries.items():
         outcome["form"] = work.libraries[name].form
-        if "seconds" in outcome and not quick:
+        if "seconds" in outcome and not quick and not work.libraries[name].slow:
             outcome.update(spawn(work.threads, "bench.worker", "first", work.name, name))
     return {
         "group": work.group,

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 WORKLOADS = {}  # name: Workload, in the order of registration
+# The order of the report; a group that is not here follows after these.
+GROUPS = ("scalar loops", "array code", "transcendental batches", "second order", "simulations", "inside compiled code", "eager")
 
 
 class Unavailable(Exception):
@@ -108,12 +110,13 @@ def cases():
 
 
 def load():
-    """All workloads: every module of ``bench.workloads`` is imported."""
+    """All workloads by group: every module of ``bench.workloads`` is imported."""
     from bench import workloads
 
     for module in sorted(m.name for m in pkgutil.iter_modules(workloads.__path__)):
         importlib.import_module(f"bench.workloads.{module}")
-    return WORKLOADS
+    ranks = {group: rank for rank, group in enumerate(GROUPS)}
+    return dict(sorted(WORKLOADS.items(), key=lambda item: ranks.get(item[1].group, len(ranks))))
 
 
 def select(words):

@@ -1,6 +1,7 @@
 """How it is measured: batches of calls that take turns, and what a first call costs in a process of its own."""
 
 import gc
+import importlib
 import math
 import os
 import resource
@@ -9,11 +10,11 @@ import time
 from pathlib import Path
 
 BATCH = 1e-3  # seconds that a batch lasts at least: a thousand times the clock's resolution
-SLOW = 0.3  # a call that takes longer takes part in the first rounds only
+SLOW = 0.3  # seconds: a call that takes longer takes part in the first rounds only
 
 
 def prepared(work, names=None, quick=False):
-    """``(calls, outcomes)``: the calls that agree with the reference, and for every other library why it is not timed."""
+    """``(calls, outcomes)``: the calls that agree with the reference, and why every other library is not timed."""
     from bench.harness import Unavailable, disagreement, flat
 
     expected = None
@@ -28,9 +29,8 @@ def prepared(work, names=None, quick=False):
             outcomes[name] = {"skipped": reason}
             continue
         try:
-            settle(library, work.threads)
-            call = library.prepare()
-            found = flat(call())
+            seconds, call, result = first_call(work, library)
+            found = flat(result)
             if expected is None:
                 expected = work.expected()
             wrong = disagreement(found, expected, work.tolerance)
@@ -43,6 +43,8 @@ def prepared(work, names=None, quick=False):
                 outcomes[name] = {"wrong": wrong}
             else:
                 calls[name] = call
+                if library.slow:  # its first call is not repeated in a process of its own
+                    outcomes[name] = {"first": seconds}
     return calls, outcomes
 
 
@@ -50,6 +52,17 @@ def pin(threads):
     """Keep this process on so many cores: some libraries start threads of their own whatever they are told."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+
+
+def first_call(work, library):
+    """``(seconds, call, result)`` of preparing and calling; what the library needs is imported before."""
+    for module in library.needs:
+        importlib.import_module(module)
+    settle(library, work.threads)
+    start = time.perf_counter()
+    call = library.prepare()
+    result = call()
+    return time.perf_counter() - start, call, result
 
 
 def settle(library, threads):
@@ -80,33 +93,41 @@ def interleave(calls, seconds=0.5, least=5):
     """``{name: {"seconds", "low", "high", "rounds", "cores"}}``: medians and quartiles of a call, by rounds in turn.
 
     Every round times one batch of each call, beginning with another one each time, so that a slow moment of the
-    machine falls on all of them. About ``seconds`` for each call, at least ``least`` rounds; slow calls take three. ``cores``
-    is processor time by wall time: above the threads allowed where a library used more. The calls have been called before.
+    machine falls on all of them: about ``seconds`` for each call, at least ``least`` rounds. A call of more than 0.3 s takes
+    part in three rounds, one of more than a second in one. ``cores`` is processor time by wall time: above the threads
+    allowed where a library used more. The calls have been called before.
     """
-    counts = {}
-    for name, call in calls.items():
-        once = batch(call, 1)[0]
-        if once < SLOW:
-            once = min(batch(call, 1)[0] for _ in range(3))
-        counts[name] = max(1, math.ceil(BATCH / once)) if once < SLOW else 0
-    gc.collect()
+    plan = {name: planned(call) for name, call in calls.items()}
     times = {name: [] for name in calls}
     wall, cpu = dict.fromkeys(calls, 0.0), dict.fromkeys(calls, 0.0)
     order = list(calls)
-    stop = time.perf_counter() + seconds * sum(1 for c in counts.values() if c)
+    gc.collect()
+    gc.freeze()  # what the other libraries hold is not for one library's collections to go through
+    stop = time.perf_counter() + seconds * sum(most == math.inf for _, most in plan.values())
     done = 0
-    while order and (done < 3 or (any(counts.values()) and (done < least or time.perf_counter() < stop))):
-        for name in order:
-            if counts[name] == 0 and done >= 3:
-                continue
-            count = counts[name] or 1
+    while done < least or time.perf_counter() < stop:
+        active = [name for name in order if done < plan[name][1]]
+        if not active:
+            break
+        for name in active:
+            count = plan[name][0]
             spent, worked = batch(calls[name], count)
             times[name].append(spent / count)
             wall[name] += spent
             cpu[name] += worked
         order.append(order.pop(0))
         done += 1
+    gc.unfreeze()
     return {name: summary(times[name], cpu[name] / wall[name]) for name in calls}
+
+
+def planned(call):
+    """Calls in a batch, and the most rounds."""
+    once = batch(call, 1)[0]
+    if once > SLOW:
+        return 1, 3 if once < 1 else 1
+    once = min(batch(call, 1)[0] for _ in range(3))
+    return max(1, math.ceil(BATCH / once)), math.inf
 
 
 def summary(times, cores):
@@ -124,27 +145,21 @@ def steady(work, seconds=0.5, quick=False):
     """All libraries of a workload in this process: ``{name: outcome}``, seconds per gradient."""
     calls, outcomes = prepared(work, quick=quick)
     for name, found in interleave(calls, seconds, 3 if quick else 5).items():
-        outcomes[name] = {k: v / work.per if k in ("seconds", "low", "high") else v for k, v in found.items()}
+        scaled = {k: v / work.per if k in ("seconds", "low", "high") else v for k, v in found.items()}
+        outcomes.setdefault(name, {}).update(scaled)
     return {name: outcomes[name] for name in work.libraries if name in outcomes}
 
 
 def first(work, library):
     """The first call in this process: seconds to prepare and call, and by how many bytes the memory's peak rose.
 
-    The library is imported before: imports are measured apart. The peak is that of the resident memory, over the
-    preparation, the first call and, where that is quick, three more.
+    The peak is that of the resident memory, over the preparation, the first call and, where that is quick, three more.
     """
-    import importlib
-
     for module in library.needs:
         importlib.import_module(module)
-    settle(library, work.threads)
     gc.collect()
     before = reset_peak()
-    start = time.perf_counter()
-    call = library.prepare()
-    call()
-    seconds = time.perf_counter() - start
+    seconds, call, _ = first_call(work, library)
     for _ in range(3 if seconds < 1 else 0):
         call()
     return {"first": seconds, "memory": max(peak() - before, 0)}

@@ -80,6 +80,18 @@ def test_branches_flip_inside_a_hessian(policy):
         same(replayed(x), eager(x))
 
 
+def test_a_long_chain_that_uses_each_value_twice():
+    def iterate(x):
+        for _ in range(700):
+            x = x + 1e-4 * (1.0 - x * x)
+        return x
+
+    g = tj.value_and_grad(iterate, compile="now")
+    value, slope = g(0.5)
+    assert value == iterate(0.5)
+    assert slope == pytest.approx((iterate(0.5 + 1e-6) - iterate(0.5 - 1e-6)) / 2e-6, rel=1e-8)
+
+
 def test_trip_counts_change():
     def f(x):
         total = x

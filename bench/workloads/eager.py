@@ -34,6 +34,23 @@ chain = Workload("chain of 1 000 products, 4 elements, graph built each time", "
 task = Workload("BurTorch's tiny task, graph built each time", "eager", reference=lambda: (612.5, -35.0, 1050.0))
 
 
+@chain.library("hand", "numba")
+def _():
+    import numpy as np
+
+    from bench.problems.chain import value_and_gradient
+
+    x, y, seed = map(np.array, CHAIN)
+    return lambda: value_and_gradient(x, y, seed, LENGTH)
+
+
+@task.library("hand", "numba")
+def _():
+    from bench.problems.tiny import value_and_gradient
+
+    return lambda: value_and_gradient(-41.0, 2.0)
+
+
 @chain.library("tapejit eager", "tapejit", form=peers.EAGER)
 def _():
     import tapejit as tj

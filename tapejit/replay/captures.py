@@ -5,9 +5,12 @@ that the function refers to by name. Compared by identity; small lists, tuples a
 seen: what is reached through calls of methods and classes, subscripts of large containers, files, time and the like.
 """
 
+import functools
 import types
 
 import numpy as np
+
+from tapejit.kernels import blocks as B
 
 _DEPTH = 4
 _SMALL = 64
@@ -18,7 +21,7 @@ class Captures:
     """The watched places of a function and what they held when it was recorded."""
 
     def __init__(self, function, statics=()):
-        self.places = []  # (read, argument, value, snapshot)
+        self.places = []  # (where, owner, name, value, snapshot)
         self.arrays = []
         self._seen = set()
         self._function(function, _DEPTH)
@@ -39,7 +42,7 @@ class Captures:
         names = _names(code)
         for cell in function.__closure__ or ():
             try:
-                self._watch(_cell, cell, cell.cell_contents, names, depth)
+                self._watch("cell", cell, None, cell.cell_contents, names, depth)
             except ValueError:
                 continue
         for default in function.__defaults__ or ():
@@ -47,15 +50,15 @@ class Captures:
         space = function.__globals__
         for name in names:
             if name in space:
-                self._watch(space.get, name, space[name], names, depth)
+                self._watch("item", space, name, space[name], names, depth)
 
-    def _watch(self, read, argument, value, names, depth):
+    def _watch(self, where, owner, name, value, names, depth):
         package = getattr(value, "__module__", "") or ""
         if isinstance(value, _PLAIN) or (isinstance(value, types.FunctionType) and package.split(".")[0] == "tapejit"):
             if isinstance(value, types.ModuleType) and value.__name__.split(".")[0] not in ("tapejit", "numpy", "math"):
                 self._attributes(value, names, 1)
             return
-        self.places.append((read, argument, value, _snapshot(value)))
+        self.places.append((where, owner, name, value, _snapshot(value)))
         self._value(value, names, depth)
 
     def _value(self, value, names, depth):
@@ -80,19 +83,32 @@ class Captures:
             return
         for name in names:
             if name in space:
-                self._watch(space.get, name, space[name], names, depth)
+                self._watch("item", space, name, space[name], names, depth)
             elif not isinstance(owner, types.ModuleType) and _is_data(getattr(type(owner), name, None)):
-                self._watch(lambda n, owner=owner: getattr(owner, n, None), name, getattr(owner, name), names, depth)
+                self._watch("attribute", owner, name, getattr(owner, name), names, depth)
 
     def hold(self) -> bool:
-        """Whether every place still holds what it did."""
-        for read, argument, value, snapshot in self.places:
-            now = read(argument)
-            if now is not value and not _same_number(now, value):
-                return False
+        """Whether every place still holds what it did; an equal number in place of another is what it was."""
+        for j, (where, owner, name, value, snapshot) in enumerate(self.places):
+            now = _READ[where](owner, name)
+            if now is not value:
+                if not _same_number(now, value):
+                    return False
+                self.places[j] = where, owner, name, now, snapshot
             if snapshot is not None and not self.matches(now, snapshot):
                 return False
         return True
+
+    def words(self) -> list:
+        """The places as the door reads them: tuples (kind, owner, name, value)."""
+        found = []
+        self._tests = []
+        for where, owner, name, value, snapshot in self.places:
+            found.append((_PLACES[where], id(owner), id(name), id(value)))
+            if snapshot is not None:
+                self._tests.append(functools.partial(self.matches, value, snapshot))
+                found.append((B.ANSWER, id(self._tests[-1]), 0, id(True)))
+        return found
 
     @staticmethod
     def matches(now, snapshot):
@@ -108,8 +124,19 @@ def _is_data(value):
     return value is not None and not callable(value) and not hasattr(value, "__get__")
 
 
-def _cell(cell):
-    return cell.cell_contents
+def _cell(cell, _):
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty now
+        return _cell
+
+
+_READ = {
+    "cell": _cell,
+    "item": lambda space, name: space.get(name),
+    "attribute": lambda owner, name: getattr(owner, name, None),
+}
+_PLACES = {"cell": B.CELL, "item": B.ITEM, "attribute": B.ATTRIBUTE}
 
 
 def _names(code):

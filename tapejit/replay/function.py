@@ -8,30 +8,20 @@ import numpy as np
 
 from tapejit import tape as tapes
 from tapejit.dispatch import from_array
+from tapejit.kernels import blocks as B
+from tapejit.replay.blocks import Door, SignatureBlock, open_door
 from tapejit.replay.captures import Captures
-from tapejit.replay.fast import MISS, assembler, miss, quick_function
-from tapejit.replay.paths import Paths
 from tapejit.replay.program import Frozen, Program
 from tapejit.replay.recorder import NeedsHistory, Recorder, Refused, active
+from tapejit.replay.signature import Signature
 from tapejit.replay.trees import flatten, is_dynamic, is_result, map_tree, unflatten
 from tapejit.replay.values import as_numpy, as_tensor, assemble, kind, memory, statics
 from tapejit.tensor import Tensor
 
 MOST_SIGNATURES = 256
+MOST_REBOUND = 64
 SMALL = 4000  # records up to which "auto" compiles as soon as a path is taken a second time
 SECONDS_PER_RECORD = 5e-4  # what a larger one takes to compile, at most: it must have cost as much eagerly
-
-
-class Signature:
-    """Shapes, dtypes and static values of a call, and all that was recorded for them."""
-
-    def __init__(self, name, key):
-        self.key = key
-        self.paths = Paths(name)
-        self.captures = None
-        self.structure = None  # of the result
-        self.eager_seconds = 0.0
-        self.history = False  # whether the function reads tensors that require gradients
 
 
 class _Depth(threading.local):
@@ -43,7 +33,7 @@ class _Depth(threading.local):
 _depth = _Depth()
 
 
-class Replayed:
+class Replayed(Door):
     """A function that is recorded and replayed; made by the transforms.
 
     Attributes:
@@ -62,8 +52,10 @@ class Replayed:
         self.policy = policy
         self._build = build
         self._signatures = {}
-        self._fast, self._quick_into, self._last = miss, miss, None
-        self.calls = {"eager": 0, "recorded": 0, "replayed": 0}
+        self._lock = threading.RLock()  # held to record, and to change what the door reads
+        super().__init__()
+        self._latest = None
+        self._counts = {"eager": 0, "recorded": 0, "replayed": 0}
 
     def __repr__(self):
         return f"<{self.transform} of {getattr(self.fun, '__qualname__', self.fun)}>"
@@ -71,17 +63,28 @@ class Replayed:
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
 
-    def __call__(self, *args, **kwargs):
-        if not kwargs:
-            try:
-                result = self._fast(*args)
-            except TypeError:  # another number of arguments
-                result = MISS
-            if result is not MISS:
-                return result
-        return self._call(args, kwargs)
+    @property
+    def calls(self) -> dict:
+        """How often the function ran eagerly, was recorded and was replayed."""
+        through_door = sum(p.block.calls for s in self._signatures.values() for p in s.paths.programs if p.block is not None)
+        return {**self._counts, "replayed": self._counts["replayed"] + through_door}
 
-    def _call(self, args, kwargs):
+    @property
+    def _last(self):
+        """The signature that was used last."""
+        used = self._block[B.USED]
+        if used:
+            self._latest = next(
+                (s for s in self._signatures.values() if s.block is not None and s.block.address == used), self._latest
+            )
+        return self._latest
+
+    def _used(self, signature):
+        self._block[B.USED] = 0
+        self._latest = signature
+
+    def general(self, args, kwargs):
+        """A call of any kind."""
         if tapes.current().recorder is not None:
             return self.function(*args, **kwargs)
         args = self._with_floats(args)
@@ -92,7 +95,8 @@ class Replayed:
         if self.policy == "never" or any(x.__class__ is Tensor and x.requires_grad for x in leaves):
             return self._eagerly(key, leaves, args, kwargs)
         kinds = tuple([kind(x) for x in leaves])
-        signature = self._last = self._signature((key, kinds))
+        signature = self._signature((key, kinds))
+        self._used(signature)
         if signature.paths.eager is not None or signature.history:
             return self._eagerly(key, leaves, args, kwargs, signature.history)
         arrays = [memory(x) for x in leaves]
@@ -137,27 +141,35 @@ class Replayed:
     def _signature(self, key):
         found = self._signatures.get(key)
         if found is None:
-            if len(self._signatures) >= MOST_SIGNATURES:
-                self._signatures.pop(next(iter(self._signatures)))
-            found = self._signatures[key] = Signature(getattr(self.fun, "__qualname__", repr(self.fun)), key)
+            with self._lock:
+                if len(self._signatures) >= MOST_SIGNATURES:
+                    self._signatures.pop(next(iter(self._signatures))).renew()
+                    self._link()
+                found = self._signatures[key] = Signature(getattr(self.fun, "__qualname__", repr(self.fun)), key)
         return found
 
+    def _link(self):
+        """Chain the blocks of the signatures for the door."""
+        place, at = self._block, B.FIRST
+        for signature in self._signatures.values():
+            if signature.block is not None:
+                place[at] = signature.block.address
+                place, at = signature.block.words, B.NEXT
+        place[at] = 0
+
     def _rebound(self, signature):
-        """Something that the function reads was rebound: its recordings are void."""
-        old = signature.paths
-        signature.paths = Paths(old.name)
-        signature.captures = None
-        self._quick_into = miss
-        signature.rebound = getattr(signature, "rebound", 0) + 1
-        self._fast = miss
-        if signature.rebound > 64:
-            signature.paths.stay_eager("a variable that it reads is rebound at nearly every call")
+        """Something that the function reads was rebound: record anew, unless that happens at nearly every call."""
+        with self._lock:
+            signature.renew()
+            signature.rebound += 1
+            if signature.rebound > MOST_REBOUND:
+                signature.paths.stay_eager("a variable that it reads is rebound at nearly every call")
 
     # Eager
 
     def _eagerly(self, key, leaves, args, kwargs, history=False):
         """Run on the thread's own tape; with a history, results are tensors that can be differentiated further."""
-        self.calls["eager"] += 1
+        self._counts["eager"] += 1
         history = history or any(x.__class__ is Tensor for x in leaves)
         args, kwargs = self._rebuilt(key, [as_tensor(x) for x in leaves])
         _depth.inside += 1
@@ -172,10 +184,18 @@ class Replayed:
     # Recorded
 
     def _record(self, signature, key, arrays):
-        """Run the function on a tape of its own; its results, None if it cannot be replayed."""
-        self.calls["recorded"] += 1
+        """Run the function on a tape of its own; its results, None if it cannot be replayed, or another thread records."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._recorded(signature, key, arrays)
+        finally:
+            self._lock.release()
+
+    def _recorded(self, signature, key, arrays):
+        self._counts["recorded"] += 1
         start = time.perf_counter()
-        frozen = None
+        before = Captures(self.fun, statics(key))
         try:
             with Recorder() as recorder:
                 inputs = []
@@ -209,20 +229,21 @@ class Replayed:
             recorder.tape.end()
         signature.eager_seconds += time.perf_counter() - start
         signature.structure = structure
-        if signature.captures is None:
-            signature.captures = captures if captures.places else None
-        program = Program(frozen)
-        program.structure = structure
-        signature.paths.add(program)
-        if self.policy == "now" and signature.paths.eager is None:
-            program.compile()
+        if before.hold() and (signature.captures is None or signature.captures.hold()):  # nobody has rebound anything meanwhile
+            if signature.captures is None:
+                signature.captures = captures if captures.places else None
+            program = Program(frozen, structure)
+            signature.paths.add(program)
+            if self.policy == "now" and signature.paths.eager is None:
+                program.compile()
         results = [v.item() if v.ndim == 0 and v.dtype == np.float64 else v for v in values]
         return structure, results
 
     def _replay(self, signature, arrays):
         """The results by a program whose guards hold, None if there is none."""
         paths = signature.paths
-        program = paths.last
+        program = signature.latest()
+        before, failed = None, 0
         hops = 0
         while program is not None and hops < 2 * len(paths.programs):
             if program.machine is None:
@@ -230,45 +251,43 @@ class Replayed:
                 if frozen.records > SMALL and signature.eager_seconds < SECONDS_PER_RECORD * frozen.records:
                     return None
                 program.compile()
+            if before is not None:
+                self._lead(signature, paths, before, failed, program)
             status, results = program.run(arrays)
             if status == 0:
-                self.calls["replayed"] += 1
-                paths.last = program
-                self._make_quick(signature, program)
+                self._counts["replayed"] += 1
+                self._open(signature, paths, program)
                 return program.structure, results
             hops += 1
+            before, failed = program, status
             program = paths.after(program, status)
         return None
 
-    def _make_quick(self, signature, program):
-        if program.quick is None:
-            program.quick = quick_function(self, signature, program) or MISS
-            program.assemble = assembler(program)
-        self._fast = miss if program.quick is MISS else program.quick
+    def _lead(self, signature, paths, program, status, other):
+        """Let the door go from a program to another where guard ``status - 1`` does not hold."""
+        with self._lock:
+            if signature.paths is paths and program.block is not None and other.block is not None:
+                program.block.turns[status - 1] = other.block.address
 
-    def _switch(self, signature, program, status, leaves):
-        """Another path of the same signature, after guard ``status - 1`` of a program did not hold."""
-        start, arrays = program, ()
-        while status > 0:
-            program = program.turns.get(status) or signature.paths.after(program, status)
-            if program is None or program is start or program.machine is None:
-                return MISS
-            if program.specs:
-                arrays = [np.empty(shape, dtype) for shape, dtype in program.specs]
-            answer = program.enter(program.code, *leaves, *arrays)
-            status = answer[0]
-        if status < 0:
-            return MISS
-        signature.paths.last = program
-        if program.quick is None:
-            self._make_quick(signature, program)
-        elif program.quick is not MISS:
-            self._fast = program.quick
-        return program.assemble(*arrays, *answer[1:])
+    def _open(self, signature, paths, program):
+        """Let the door answer calls like this one."""
+        with self._lock:
+            if signature.paths is not paths or program.block is None:
+                return  # rebound meanwhile, or too large for the door
+            paths.last = program
+            if signature.block is None:
+                block = SignatureBlock(signature, self.argnums)
+                if not block.possible:
+                    return
+                open_door()
+                signature.block = block
+                self._link()
+            signature.block.watch(signature.captures)
+            signature.block.use(program.block)
 
     # Other forms of a call, and what there is to see
 
-    def into(self, *args):
+    def general_into(self, args):
         """``g.into(*args, out)``: the result, its arrays written into ``out`` (an array, or a sequence of arrays).
 
         Nothing is allocated once the path is compiled; ``out`` may be an argument too.
@@ -277,32 +296,18 @@ class Replayed:
             ValueError: if the arrays of ``out`` do not fit the result.
         """
         *args, out = args
-        try:
-            result = self._quick_into(out, *args)
-        except TypeError:
-            result = MISS
-        if result is not MISS:
-            return result
-        result = self._call(tuple(args), {})
+        result = self.general(tuple(args), {})
         leaves = []
-        flatten(result, is_result, leaves)
+        structure = flatten(result, is_result, leaves)
         out = list(out) if isinstance(out, (tuple, list)) else [out]
         if len(out) != len(leaves):
             raise ValueError(f"the result has {len(leaves)} arrays, out= has {len(out)}")
         for target, x in zip(out, leaves, strict=True):
             if target.shape != x.shape:
                 raise ValueError(f"out= needs an array of shape {x.shape}, got {target.shape}")
+        for target, x in zip(out, leaves, strict=True):
             target[...] = x
-        self._make_into()
-        return unflatten(flatten(result, is_result, []), iter(out))
-
-    def _make_into(self):
-        from tapejit.replay.fast import quick_into
-
-        signature = self._last
-        program = signature.paths.last if signature else None
-        ready = program is not None and program.machine is not None and program.quick is not MISS
-        self._quick_into = (quick_into(self, signature, program) if ready else None) or miss
+        return unflatten(structure, iter(out))
 
     def _compiled_paths(self):
         """The programs of the signature last used, compiled, the last path first.
@@ -311,10 +316,10 @@ class Replayed:
             RuntimeError: if there are none.
         """
         signature = self._last
-        if signature is None or signature.paths.eager is not None or signature.paths.last is None:
+        if signature is None or signature.paths.eager is not None or signature.latest() is None:
             why = signature.paths.eager if signature else None
             raise RuntimeError(f"{self!r} has no program yet: " + (why or "call it once with arguments like those to come"))
-        first = signature.paths.last
+        first = signature.latest()
         programs = [first, *(p for p in signature.paths.programs if p is not first and p.structure == first.structure)]
         for program in programs:
             program.compile()
@@ -361,9 +366,10 @@ class Replayed:
         return _Text("\n".join(self._shown().frozen.listing))
 
     def _shown(self):
-        if self._last is None or self._last.paths.last is None:
+        signature = self._last
+        if signature is None or signature.latest() is None:
             raise RuntimeError(f"{self!r} has recorded nothing yet; call it once")
-        return self._last.paths.last
+        return signature.latest()
 
     def lower(self) -> str:
         """The optimised program of the path last used, as text: what is fused with what."""

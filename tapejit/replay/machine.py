@@ -1,5 +1,6 @@
 """From LLVM code to an address: one small module per program, optimised for this processor and linked into the process."""
 
+import ctypes
 import functools
 import itertools
 
@@ -106,6 +107,11 @@ class Machine:
         base = memory.__array_interface__["data"][0]
         self._memory = memory
         self.workspace = (base + 63) & ~63
+        self._function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(self.address)
+
+    def run(self, table) -> int:
+        """The status of the program on an array of addresses: of its inputs, then of its results."""
+        return self._function(table.__array_interface__["data"][0], self.workspace)
 
 
 def fresh_machine():

@@ -44,13 +44,18 @@ class Paths:
             way.append(branch)
         branch.program = program
         program.way = way
-        for known in self.programs:
-            known.turns.clear()
+        self.forget_turns()
         self.programs.append(program)
         self.last = program
         if len(self.programs) >= MOST_PATHS:
             line = max(self._branches(), key=lambda b: len(b.children)).line
             self.stay_eager(f"it has taken {MOST_PATHS} different paths, most of them decided at {line}")
+
+    def forget_turns(self):
+        """Let no program lead to another any more."""
+        for program in self.programs:
+            if program.block is not None:
+                program.block.turns[:] = 0
 
     def _branches(self):
         stack = [self.root]
@@ -68,13 +73,12 @@ class Paths:
     def after(self, program, status):
         """The program to try when guard ``status - 1`` of another did not hold, None if no known path can be right.
 
-        Outcomes of one guard are tried in turn; each program knows the one after it.
+        Outcomes of one guard are tried in turn.
         """
         branch, expected = program.way[status - 1 : status + 1]
         children = list(branch.children.values())
         at = next(i for i, child in enumerate(children) if child is expected)
         for child in (*children[at + 1 :], *children[:at]):
             if child.program is not None:
-                program.turns[status] = child.program
                 return child.program
         return None

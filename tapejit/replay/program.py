@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from tapejit.replay import entry
+from tapejit.replay.blocks import ProgramBlock
 from tapejit.replay.lowering import Lowering
 from tapejit.replay.machine import Machine
 from tapejit.replay.rewrite import pack_scalars
@@ -56,14 +56,14 @@ class Frozen:
 class Program:
     """Machine code for one path; made from a ``Frozen`` recording when it is first needed."""
 
-    def __init__(self, frozen):
+    def __init__(self, frozen, structure):
         self.frozen = frozen
+        self.structure = structure  # of the results
         self.machine = None
         self.seconds = 0.0
-        self.quick = self.assemble = None
-        self.turns = {}  # status -> the program to try next
+        self.block = None  # by which the door knows it, once it is compiled
         outputs = frozen.outputs
-        scalars = [j for j, n in enumerate(outputs) if n.shape == () and n.dtype == "f8"][: entry.MOST_SCALARS]
+        scalars = [j for j, n in enumerate(outputs) if n.shape == () and n.dtype == "f8"]
         self.arrays = [j for j in range(len(outputs)) if j not in scalars]
         self.scalars = scalars
         self.order = [*self.arrays, *scalars]  # output of each place
@@ -83,14 +83,10 @@ class Program:
         steps = self.planner.plan()
         machine = Machine(self.planner, steps)
         self.steps = steps
-        kinds = tuple("f" if s is None else (s[1], len(s[0])) for s in frozen.inputs)
-        kinds += tuple((dtype.str[1:], len(shape)) for shape, dtype in self.specs)
-        specs = [s for s in frozen.inputs if s is not None] + [(shape, dtype) for shape, dtype in self.specs]
-        self.enter = entry.entry(kinds, len(self.scalars))
-        self.words = entry.words_for(machine.address, machine.workspace, specs)
-        self.code = self.words.__array_interface__["data"][0]
         self.seconds = time.perf_counter() - start
         self.machine = machine
+        block = ProgramBlock(self)
+        self.block = block if block.possible else None
 
     def run(self, leaves, out=None):
         """The status (0, or 1 + the guard that failed) and the outputs in order.
@@ -100,10 +96,12 @@ class Program:
             out: arrays for the outputs that are arrays, None to make them.
         """
         arrays = [np.empty(shape, dtype) for shape, dtype in self.specs] if out is None else out
-        answer = self.enter(self.code, *leaves, *arrays)
+        places = [np.array(x) if x.__class__ is float else x for x in leaves]
+        numbers = np.empty(len(self.scalars))
+        table = [x.__array_interface__["data"][0] for x in (*places, *arrays)]
+        table += [numbers.__array_interface__["data"][0] + 8 * i for i in range(len(numbers))]
+        status = self.machine.run(np.array([*table, 0], dtype=np.int64))
         results = [None] * len(self.order)
-        for j, array in zip(self.arrays, arrays, strict=True):
-            results[j] = array
-        for j, number in zip(self.scalars, answer[1:], strict=True):
-            results[j] = number
-        return answer[0], results
+        for j, x in zip(self.order, (*arrays, *numbers.tolist()), strict=True):
+            results[j] = x
+        return status, results

@@ -23,12 +23,12 @@ def statics(key):
 
 def kind(x):
     """What must be the same for a program to serve again: the kind, dtype and shape of an argument."""
-    if x.__class__ is float:
+    if x.__class__ is float or x.__class__ is np.float64:
         return "f"
     if x.__class__ is Tensor:
         return "T", x._layout.shape, x._layout.dtype
     if isinstance(x, np.floating):
-        return ("f" if x.dtype == np.float64 else "f4",)
+        return (x.dtype,)
     return x.dtype, x.shape
 
 

@@ -1,0 +1,258 @@
+"""The words by which the door (``kernels.door``) knows a replayed function: what its tests, programs and results are.
+
+Blocks are arrays of 64-bit words that refer to one another, and to Python objects, by address; whoever owns a block keeps
+what it refers to.
+"""
+
+import ctypes
+import functools
+
+import numpy as np
+
+from tapejit.kernels import blocks as B
+from tapejit.replay.recorder import active
+from tapejit.replay.trees import LEAF
+
+LONG = 20_000  # elements of all values of a program, above which other threads may run meanwhile
+MOST_KEPT = 1 << 27  # bytes of results of a program, above which its arrays are not kept for a later call
+
+
+def address_of(words) -> int:
+    return words.__array_interface__["data"][0]
+
+
+environment = np.zeros(B.ENVIRONMENT_WORDS, dtype=np.int64)
+
+
+class _Method(ctypes.Structure):
+    """``PyMethodDef``."""
+
+    _fields_ = [("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
+
+
+_FASTCALL_KEYWORDS = 0x80 | 0x02
+_methods: list = []
+
+
+class Door:
+    """An object with calls that the door answers first; in its first slot is the block that the door reads.
+
+    Calls without an answer go to ``general`` and ``general_into``.
+    """
+
+    __slots__ = ("_block",)
+
+    def __init__(self):
+        self._block = np.zeros(B.INSTANCE_WORDS, dtype=np.int64)
+        self._block[B.ENVIRONMENT] = address_of(environment)
+
+    # As long as the door is shut:
+
+    def __call__(self, *args, **kwargs):
+        return self.general(args, kwargs)
+
+    def into(self, *args):
+        return self.general_into(args)
+
+
+def _general(self, args, names):
+    """A call that the door has no answer to; ``names``: of its last arguments, or None."""
+    if names is None:
+        return self.general(args, {})
+    count = len(args) - len(names)
+    return self.general(args[:count], dict(zip(names, args[count:], strict=True)))
+
+
+def _general_into(self, args, names):
+    if names is not None:
+        raise TypeError(f"into() takes no keyword arguments, got {', '.join(names)}")
+    return self.general_into(args)
+
+
+@functools.cache
+def open_door():
+    """Make the calls of ``Door`` native; nothing changes where the interpreter's objects look differently."""
+    from tapejit.kernels import capi, door
+
+    if not capi.layouts_hold():
+        return
+    objects = {
+        B.FLOAT_TYPE: float, B.NUMPY_FLOAT_TYPE: np.float64, B.INTEGER_TYPE: int, B.ARRAY_TYPE: np.ndarray, B.TUPLE_TYPE: tuple,
+        B.LIST_TYPE: list, B.DICT_TYPE: dict, B.NONE: None, B.ACTIVE: active, B.GENERAL: _general,
+        B.GENERAL_INTO: _general_into,
+    }  # fmt: skip
+    for place, x in objects.items():
+        environment[place] = id(x)
+    environment[B.NEW_ARRAY] = capi.array_constructor()
+    environment[B.ANSWER_CALL] = door.address(door.answer)
+    describe = ctypes.pythonapi.PyDescr_NewMethod
+    describe.restype, describe.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_void_p]
+    for name, function in (("__call__", door.call), ("into", door.call_into)):
+        method = _Method(name.encode(), door.address(function), _FASTCALL_KEYWORDS, b"")
+        _methods.append(method)
+        setattr(Door, name, describe(Door, ctypes.addressof(method)))
+
+
+class _Tests:
+    """The tests of a call's arguments, one after the other; containers are taken apart into further registers."""
+
+    def __init__(self, key, integers):
+        parts, kinds = key[0][0], iter(key[1])
+        self.words, self.kept = [], []
+        self.registers, self.leaves = len(parts), 0
+        self.possible = not key[0][1]
+        for j, part in enumerate(parts):
+            self._test(part, kinds, j, j in integers)
+        self.possible &= self.registers <= B.MOST and self.leaves <= B.MOST
+
+    def _put(self, kind, register, p=0, q=0, r=0, leaf=0):
+        self.words += [kind, register, p, q, r, leaf]
+
+    def _keep(self, x):
+        self.kept.append(x)
+        return id(x)
+
+    def _numbers(self, numbers):
+        array = np.array([*numbers, 0], dtype=np.int64)
+        self.kept.append(array)
+        return address_of(array)
+
+    def _test(self, part, kinds, register, integer):
+        if part == LEAF:
+            self._leaf(next(kinds), register, integer)
+        elif part[0] == "static":
+            self._put(B.SAME, register, self._keep(part[2]))
+        elif part[0] in (tuple, list, dict):
+            inner = part[-1]
+            first = self.registers
+            self.registers += len(inner)
+            if part[0] is dict:
+                keys = self._numbers([self._keep(k) for k in part[1]])
+                self._put(B.DICT, register, len(inner), first, keys)
+            else:
+                self._put(B.TUPLE if part[0] is tuple else B.LIST, register, len(inner), first)
+            for j, p in enumerate(inner):
+                self._test(p, kinds, first + j, False)
+        else:
+            self.possible = False
+
+    def _leaf(self, kind, register, integer):
+        if kind == "f":
+            self._put(B.NUMBER, register, int(integer), leaf=self.leaves)
+        elif len(kind) == 2 and isinstance(kind[0], np.dtype):
+            dtype, shape = kind
+            self._put(B.ARRAY, register, self._keep(dtype), len(shape), self._numbers(shape), self.leaves)
+        else:
+            self.possible = False
+        self.leaves += 1
+
+
+class SignatureBlock:
+    """What the door must know of a signature: tests of the arguments, and of what the function reads beside them."""
+
+    def __init__(self, signature, integers):
+        self.tests = _Tests(signature.key, integers)
+        self.possible = self.tests.possible
+        self._tests = np.array([*self.tests.words, 0], dtype=np.int64)
+        self._watched = np.zeros(1, dtype=np.int64)
+        words = self.words = np.zeros(B.SIGNATURE_WORDS, dtype=np.int64)
+        words[B.OBJECT] = id(self)
+        words[B.ARGUMENTS] = len(signature.key[0][0])
+        words[B.TESTS], words[B.TEST_COUNT] = address_of(self._tests), len(self.tests.words) // B.TEST_WORDS
+        self.address = address_of(words)
+
+    def watch(self, captures):
+        """Look at the places that were captured, None for no places."""
+        self._captures = captures
+        places = captures.words() if captures else []
+        self._watched = np.array([*sum(places, ()), 0], dtype=np.int64)
+        self.words[B.WATCHED], self.words[B.WATCH_COUNT] = address_of(self._watched), len(places)
+
+    def use(self, block):
+        """The program block to begin with, None for none."""
+        self._last = block
+        self.words[B.LAST] = block.address if block else 0
+
+
+class ProgramBlock:
+    """What the door must know of a program: its code, its results, and where each guard leads."""
+
+    def __init__(self, program):
+        frozen, machine = program.frozen, program.machine
+        self.possible = len(frozen.inputs) + len(program.order) <= B.MOST
+        self._kept = [machine, frozen.graph.arrays]
+        self.turns = np.zeros(len(frozen.guards) + 1, dtype=np.int64)
+        total = sum(np.dtype(dtype).itemsize * int(np.prod(shape)) for shape, dtype in program.specs)
+        self.specs = np.zeros((len(program.specs), B.SPEC_WORDS), dtype=np.int64)
+        for row, (shape, dtype) in zip(self.specs, program.specs, strict=True):
+            dims = np.array([*shape, 0], dtype=np.int64)
+            self._kept += [dims, dtype]
+            size = dtype.itemsize * int(np.prod(shape))
+            row[[B.DTYPE, B.NDIM, B.SHAPE, B.BYTES, B.KEEP]] = id(dtype), len(shape), address_of(dims), size, total <= MOST_KEPT
+        self._steps = []
+        self._put_together(program.structure, map(self._leaf, map(program.order.index, range(len(program.order)))))
+        steps = self._result = np.array([*self._steps, 0], dtype=np.int64)
+        bounds = [np.lib.array_utils.byte_bounds(a) for a in frozen.graph.arrays]
+        self._outside = np.array([*sum(bounds, ()), 0], dtype=np.int64)
+        words = self.words = np.zeros(B.PROGRAM_WORDS, dtype=np.int64)
+        words[B.OBJECT] = id(self)
+        words[B.CODE], words[B.WORKSPACE] = machine.address, machine.workspace
+        words[B.LONG] = sum(n.n for n in frozen.graph.nodes) > LONG
+        words[B.INPUTS], words[B.ARRAYS], words[B.SPECS] = len(frozen.inputs), len(program.specs), address_of(self.specs)
+        words[B.SCALARS], words[B.TURNS] = len(program.scalars), address_of(self.turns)
+        words[B.RESULT], words[B.RESULT_COUNT] = address_of(steps), len(self._steps) // 3
+        words[B.OUTSIDE], words[B.OUTSIDE_COUNT] = address_of(self._outside), len(bounds)
+        self.address = address_of(words)
+
+    def _leaf(self, place):
+        """The step for the result that stands at a place of the program's order."""
+        arrays = len(self.specs)
+        return (B.PUSH_ARRAY, place) if place < arrays else (B.PUSH_NUMBER, place - arrays)
+
+    def _put_together(self, structure, leaves):
+        if structure == LEAF:
+            self._steps += [*next(leaves), 0]
+            return
+        kind = structure[0]
+        if kind == "static":
+            self._push(structure[2])
+            return
+        inner = structure[-1]
+        if len(structure) == 3:
+            made = _mapping(kind, structure[1])
+        elif hasattr(kind, "_fields"):
+            made = kind
+        else:
+            made = functools.partial(_sequence, kind)
+        for s in inner:
+            self._put_together(s, leaves)
+        self._kept.append(made)
+        step = {tuple: B.MAKE_TUPLE, list: B.MAKE_LIST}.get(kind, B.APPLY)
+        self._steps += [step, len(inner), id(made)]
+
+    def _push(self, x):
+        self._kept.append(x)
+        self._steps += [B.PUSH_OBJECT, id(x), 0]
+
+    @property
+    def calls(self) -> int:
+        return int(self.words[B.CALLS])
+
+    def __del__(self):
+        for row in self.specs:
+            for k in (B.KEPT, B.KEPT_TOO):
+                if row[k]:
+                    _release(int(row[k]))
+                    row[k] = 0
+
+
+_release = ctypes.pythonapi.Py_DecRef
+_release.argtypes, _release.restype = [ctypes.c_void_p], None
+
+
+def _mapping(kind, keys):
+    return lambda *values: kind(zip(keys, values, strict=True))
+
+
+def _sequence(kind, *items):
+    return kind(items)

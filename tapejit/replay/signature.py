@@ -1,0 +1,34 @@
+"""The signatures of a replayed function."""
+
+from tapejit.kernels import blocks as B
+from tapejit.replay.paths import Paths
+
+
+class Signature:
+    """Shapes, dtypes and static values of a call, and all that was recorded for them."""
+
+    def __init__(self, name, key):
+        self.key = key
+        self.paths = Paths(name)
+        self.captures = None
+        self.rebound = 0  # how often something that the function reads was rebound
+        self.structure = None  # of the result
+        self.eager_seconds = 0.0
+        self.history = False  # whether the function reads tensors that require gradients
+        self.block = None  # by which the door knows it, once a program is compiled
+
+    def renew(self):
+        """Something that the function reads was rebound: its recordings are void."""
+        self.paths.forget_turns()
+        self.paths = Paths(self.paths.name)
+        self.captures = None
+        if self.block is not None:
+            self.block.use(None)
+
+    def latest(self):
+        """The program that was used last."""
+        if self.block is not None and self.block.words[B.LAST]:
+            address = self.block.words[B.LAST]
+            known = (p for p in self.paths.programs if p.block is not None and p.block.address == address)
+            self.paths.last = next(known, self.paths.last)
+        return self.paths.last
