@@ -261,10 +261,13 @@ class TapeAlgebra(Differential):
             function.tapejit_sums = {}
         return function.tapejit_sums
 
+    def running_sum(self, index):
+        self._sums()[id(index)] = index
+
     def shared(self, struct):
         """A running sum's value: its coefficient is one, and what depends on it is to be recorded at once."""
         index = self.builder.extract_value(struct, 2)
-        self._sums()[id(index)] = index
+        self.running_sum(index)
         v = self.base.unpack(self.builder.extract_value(struct, 0))
         return Pending(v, [(self.coef.constant(1.0), index)])
 

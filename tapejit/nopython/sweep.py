@@ -18,7 +18,8 @@ from tapejit.nopython.alloc import empty_like_element, with_leaf
 from tapejit.nopython.cache import helper, typed
 from tapejit.nopython.errors import DifferentiationError
 from tapejit.nopython.like import first_of, in_precision, zero_coefficient
-from tapejit.nopython.memory import I64, clear, read, write
+from tapejit.nopython.memory import I64, as_f64, as_i32, clear, read, write
+from tapejit.nopython.stripsweep import STRIP, sweep_strip
 from tapejit.nopython.tape import (
     ADJOINTS,
     CAPACITY,
@@ -137,11 +138,16 @@ def sweep(tape, low):
     indices = as_i32(read(tape, INDICES, 0))
     counts = as_i32(read(tape, COUNTS, 0))
     p = get_counter(tape, TERMS)
-    for k in range(get_counter(tape, STATEMENTS) - 1, low - 1, -1):
+    k = get_counter(tape, STATEMENTS)
+    while k > low:
+        k -= 1
         a = adjoints[k]
         n = counts[k]
-        if n < 0:  # an addition to a running sum, whose adjoint the others need too
-            n = -n
+        if n < 0:
+            if n == STRIP:
+                k, p = sweep_strip(read(tape, ADJOINTS, 0), read(tape, COEFFICIENTS, 0), read(tape, INDICES, 0), k, p)
+                continue
+            n = -n  # an addition to a running sum, whose adjoint the others need too
             p -= 1
             a = adjoints[indices[p]]
         adjoints[k] = 0.0
@@ -150,28 +156,6 @@ def sweep(tape, low):
             i = indices[p]
             adjoints[i] = adjoints[i] + a * coefficients[p]
     adjoints[0] = 0.0
-
-
-_f64p = types.CPointer(types.float64)
-
-
-_i32p = types.CPointer(types.int32)
-
-
-def _pointer(ty):
-    @intrinsic
-    def cast(typingctx, address):
-        return ty(types.int64), lambda context, builder, sig, args: builder.inttoptr(
-            args[0], context.get_value_type(ty)
-        )
-
-    return cast
-
-
-as_f64 = _pointer(_f64p)
-
-
-as_i32 = _pointer(_i32p)
 
 
 def collect(tape, first, x, zero):
