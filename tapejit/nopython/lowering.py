@@ -37,7 +37,9 @@ class ActiveLower(lowering.Lower):
         self._sums = running_sums(self.blocks, self.typeof)
         slots = self._sums - self._singly_assigned_vars
         plain = self.flags.boundscheck or self._disable_sroa_like_opt
-        self._strips = {} if plain else strip_loops(self.blocks, self.typeof, self._singly_assigned_vars, slots)
+        self._strips = (
+            {} if plain else strip_loops(self.blocks, self.typeof, self._singly_assigned_vars, slots)
+        )
 
     def lower_block(self, block):
         loop = self._strips.get(next(label for label, own in self.blocks.items() if own is block))

@@ -108,7 +108,16 @@ class Strip:
         builder.position_at_end(entry)
         if ready is None:
             builder.branch(single)
-            dead = {self.head, self.check, self.before, self.body, finish, failed, waiting, *function.blocks[mark:]}
+            dead = {
+                self.head,
+                self.check,
+                self.before,
+                self.body,
+                finish,
+                failed,
+                waiting,
+                *function.blocks[mark:],
+            }
             function.blocks[:] = [block for block in function.blocks if block not in dead]
             builder.position_at_end(single)
             return
@@ -257,7 +266,9 @@ class Strip:
                 continue
             for other in accesses:
                 same = other.array == store.array
-                if (same and (other.is_store or other.stored)) or (other.is_store and other.order < store.order):
+                if (same and (other.is_store or other.stored)) or (
+                    other.is_store and other.order < store.order
+                ):
                     continue
                 key = (other.key, store.key, same and other.order < store.order)
                 if key not in seen:
@@ -413,7 +424,9 @@ class Strip:
         start = self._at(self.position, self.terms)
         placed, varying = self._terms(terms)
         if not varying:
-            self.terms.add(1, 0)  # at least a term's room for each statement, which adjoints and counts rely on
+            self.terms.add(
+                1, 0
+            )  # at least a term's room for each statement, which adjoints and counts rely on
         number = self._at(self.statement, self.statements)
         self.statements.add(1, 0)
         self._close(placed, start, None)

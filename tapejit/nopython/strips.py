@@ -127,10 +127,10 @@ def _counted(blocks, label, block, typeof):
         if isinstance(value, ir.Expr) and value.op == "iternext" and typeof(value.value.name) in _COUNTERS:
             iterator = value.value.name
             pairs.add(target)
-        elif isinstance(value, ir.Expr) and value.op == "pair_first" and value.value.name in pairs:
-            counters.add(target)
-        elif isinstance(value, ir.Var) and value.name in counters:
-            counters.add(target)
+        else:
+            first = isinstance(value, ir.Expr) and value.op == "pair_first" and value.value.name in pairs
+            if first or (isinstance(value, ir.Var) and value.name in counters):
+                counters.add(target)
     return Loop(jump.target, iterator, counters) if iterator and counters else None
 
 
@@ -195,7 +195,9 @@ class _Body:
             return
         if expr.op == "getattr":
             owner = self.typeof(expr.value.name)
-            self._require(isinstance(owner, types.Module) or (isinstance(owner, types.Array) and _numbers(ty)))
+            self._require(
+                isinstance(owner, types.Module) or (isinstance(owner, types.Array) and _numbers(ty))
+            )
             return
         if expr.op == "build_tuple":
             self._require(all(is_number(self.typeof(v.name)) for v in expr.items))

@@ -145,7 +145,9 @@ def sweep(tape, low):
         n = counts[k]
         if n < 0:
             if n == STRIP:
-                k, p = sweep_strip(read(tape, ADJOINTS, 0), read(tape, COEFFICIENTS, 0), read(tape, INDICES, 0), k, p)
+                k, p = sweep_strip(
+                    read(tape, ADJOINTS, 0), read(tape, COEFFICIENTS, 0), read(tape, INDICES, 0), k, p
+                )
                 continue
             n = -n  # an addition to a running sum, whose adjoint the others need too
             p -= 1
