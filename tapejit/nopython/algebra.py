@@ -168,9 +168,18 @@ class DualAlgebra(Differential):
 
     def splat(self, x):
         zero = ir.Constant(ir.IntType(32), 0)
-        start = self.builder.insert_element(ir.Constant(self.vector_type, ir.Undefined), x, zero)
+        undefined = ir.Constant(ir.VectorType(x.type, self.ty.width), ir.Undefined)
+        start = self.builder.insert_element(undefined, x, zero)
         mask = ir.Constant(ir.VectorType(ir.IntType(32), self.ty.width), [0] * self.ty.width)
-        return self.builder.shuffle_vector(start, ir.Constant(self.vector_type, ir.Undefined), mask)
+        return self.builder.shuffle_vector(start, undefined, mask)
+
+    def unit(self, lane):
+        """The vector that is one in a lane, zero in the others; zero everywhere if there is no such lane."""
+        width = self.ty.width
+        numbers = ir.Constant(ir.VectorType(ir.IntType(64), width), list(range(width)))
+        here = self.builder.icmp_signed("==", self.splat(lane), numbers)
+        one, zero = (ir.Constant(self.vector_type, [x] * width) for x in (1.0, 0.0))
+        return self.builder.select(here, one, zero)
 
     def combine(self, v, parts):
         tangents = None

@@ -17,6 +17,7 @@ from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element, with_leaf
 from tapejit.nopython.cache import helper, typed
 from tapejit.nopython.errors import DifferentiationError
+from tapejit.nopython.inputs import tangent
 from tapejit.nopython.like import first_of, in_precision, zero_coefficient
 from tapejit.nopython.memory import I64, as_f64, as_i32, clear, read, write
 from tapejit.nopython.stripsweep import STRIP, sweep_strip
@@ -182,44 +183,46 @@ def _collect(tape, first, x, zero):
 
     def of_array(tape, first, x, zero):
         out = empty_like_element(x.shape, in_precision(zero, first_of(x)))
-        return out, collect_into(tape, first, x, zero, out)
+        return out, collect_into(tape, first, x, zero, out, None)
 
     return of_array
 
 
-def collect_into(tape, first, x, zero, out):
-    """The gradient in ``x`` written to ``out``; returns the statement after it."""
+def collect_into(tape, first, x, zero, out, lane):
+    """The gradient in ``x`` written to ``out``, or one tangent of its numbers; returns the statement after it."""
     raise NotImplementedError
 
 
 @typed(collect_into)
-def _collect_into(tape, first, x, zero, out):
+def _collect_into(tape, first, x, zero, out, lane):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
-            return lambda tape, first, x, zero, out: first
+            return lambda tape, first, x, zero, out, lane: first
 
-        def of_tuple(tape, first, x, zero, out):
-            following = collect_into(tape, first, x[0], zero, out[0])
-            return collect_into(tape, following, x[1:], zero, out[1:])
+        def of_tuple(tape, first, x, zero, out, lane):
+            following = collect_into(tape, first, x[0], zero, out[0], lane)
+            return collect_into(tape, following, x[1:], zero, out[1:], lane)
 
         return of_tuple
-    if not isinstance(x, types.Array):
+    if isinstance(lane, types.Integer):
 
-        def of_scalar(tape, first, x, zero, out):
+        def of_lane(tape, first, x, zero, out, lane):
+            k = 0
             for index in np.ndindex(out.shape):
-                out[index] = take_adjoint(tape, first, zero)
-            return first + 1
+                out[index] = tangent(take_adjoint(tape, first + k, zero), lane)
+                k += 1
+            return first + k
 
-        return of_scalar
+        return of_lane
 
-    def of_array(tape, first, x, zero, out):
+    def of_value(tape, first, x, zero, out, lane):
         k = 0
-        for index in np.ndindex(x.shape):
+        for index in np.ndindex(out.shape):
             out[index] = take_adjoint(tape, first + k, zero)
             k += 1
         return first + k
 
-    return of_array
+    return of_value
 
 
 def take_adjoint(tape, index, zero):

@@ -34,6 +34,7 @@ from tapejit.nopython.types import words
 
 TERMS, STATEMENTS, CAPACITY, COEFFICIENTS, INDICES, COUNTS, ADJOINTS, LIMIT = range(8)
 _HEADER = 64
+SCRATCH = 0  # the number of a tape on which nothing is recorded: arrays of dual numbers stand on it
 SPARE = 64  # terms that may be written past the capacity
 
 
@@ -211,7 +212,7 @@ def slot_of(typingctx, like):
 @njit(nogil=True, cache=CACHED)
 def free_memory():
     """Give back the memory of the calling thread's tapes. Not to be called inside a differentiated function."""
-    for slot in range(1, 24):
+    for slot in range(24):
         block = get_thread_tape(slot)
         if block != 0 and read(block, STATEMENTS, 0) == 1:
             set_thread_tape(slot, 0)
