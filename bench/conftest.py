@@ -1,20 +1,11 @@
-"""Benchmarks: pytest-benchmark over the same cases that the scripts print as tables.
+"""Benchmarks under pytest: one thread for every library, set before any of them is loaded."""
 
-    python -m pytest bench --benchmark-group-by=group
-"""
-
+import os
 import sys
 from pathlib import Path
 
-import pytest
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is a package beside tapejit
 
-sys.path.insert(0, str(Path(__file__).parent))  # the modules of this folder import each other, as they do when run
+from bench.collect import THREADS, environment
 
-
-@pytest.fixture(autouse=True, scope="session")
-def single_thread():
-    """Every library on one thread, as far as it can be told to."""
-    from bench_eager import one_thread
-
-    with one_thread():
-        yield
+os.environ.update({k: v for k, v in environment(1).items() if k in (*THREADS, "XLA_FLAGS")})

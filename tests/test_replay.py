@@ -80,6 +80,18 @@ def test_branches_flip_inside_a_hessian(policy):
         same(replayed(x), eager(x))
 
 
+def test_a_long_chain_that_uses_each_value_twice():
+    def iterate(x):
+        for _ in range(700):
+            x = x + 1e-4 * (1.0 - x * x)
+        return x
+
+    g = tj.value_and_grad(iterate, compile="now")
+    value, slope = g(0.5)
+    assert value == iterate(0.5)
+    assert slope == pytest.approx((iterate(0.5 + 1e-6) - iterate(0.5 - 1e-6)) / 2e-6, rel=1e-8)
+
+
 def test_trip_counts_change():
     def f(x):
         total = x
@@ -442,3 +454,22 @@ def test_no_warning_in_ordinary_use():
         g = tj.value_and_grad(rosenbrock)
         for _ in range(4):
             g(np.ones(6))
+
+
+def test_as_many_arguments_and_results_as_one_likes():
+    arrays = [np.full(3, float(k)) for k in range(40)]
+    g = tj.value_and_grad(lambda *xs: sum((k * x * x).sum() for k, x in enumerate(xs)), tuple(range(40)), compile="now")
+    for _ in range(2):
+        _, gradient = g(*arrays)
+        np.testing.assert_array_equal(gradient, [2 * k * x for k, x in enumerate(arrays)])
+
+
+def test_a_last_dimension_of_one_element_fuses_like_any_other():
+    y, v = np.random.default_rng(0).standard_normal((2, 3, 2, 1))
+    g = tj.value_and_grad(lambda y, v: ((y - v) ** 2).sum(1).exp().sum(), (0, 1), compile="now")
+    for _ in range(2):
+        value, (dy, dv) = g(y, v)
+        expected = np.exp(((y - v) ** 2).sum(1))
+        assert value == pytest.approx(expected.sum())
+        np.testing.assert_allclose(dy, 2 * (y - v) * expected[:, None], rtol=1e-12)
+        np.testing.assert_allclose(dv, -dy, rtol=1e-12)

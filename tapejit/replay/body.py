@@ -32,11 +32,12 @@ def plus(a, b):
 
 
 def normal(shape, index):
-    """A flat index over one dimension only, as an index per dimension: one form for one thing."""
-    if index[0] != "flat" or sum(size != 1 for size in shape) > 1:
-        return index
-    affine = index[1]
-    return tuple(affine if size != 1 else (0,) * len(affine) for size in shape)
+    """One form for one thing: an index per dimension, 0 where there is one element; flat over several dimensions only."""
+    if index[:1] == ("flat",):
+        if sum(size != 1 for size in shape) > 1:
+            return index
+        index = (index[1],) * len(shape)
+    return tuple(affine if size != 1 else (0,) * len(affine) for affine, size in zip(index, shape, strict=True))
 
 
 class Body:
@@ -105,7 +106,7 @@ class Body:
             return False
         if node.op not in ELEMENTWISE and node.op != "view" and node.op != "spread":
             raise NotYet
-        if index != normal(node.shape, self.members[node.id]):
+        if normal(node.shape, index) != normal(node.shape, self.members[node.id]):
             raise NotYet
         return True
 

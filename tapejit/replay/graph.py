@@ -19,6 +19,7 @@ _SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 # Rough costs in cycles per vector, for the choice between computing again and keeping.
 COSTS = {"div": 6, "sqrt": 8, "exp": 14, "exp2": 14, "select": 1, "floor": 1, "abs": 1, "neg": 0.5, "cast": 0.5, "copy": 0}
 _DEAR = 25
+MOST_COST = 1e6  # as good as never
 SMALL = 4096  # elements up to which views of spreads are looked at element by element
 
 
@@ -36,7 +37,8 @@ class Node:
         self.dtype = dtype
         self.n = math.prod(shape)
         own = COSTS.get(op, 1 if op in _CHEAP else _DEAR) if op in ELEMENTWISE or op in _CHEAP else 0
-        self.cost = own + (sum(a.cost for a in args) if op in LAZY else 0)
+        cost = own + (sum(a.cost for a in args) if op in LAZY else 0)
+        self.cost = min(cost, MOST_COST)  # along a chain that uses each value twice it doubles at every node
 
     @property
     def is_float(self):

@@ -1,0 +1,1 @@
+"""tapejit and its peers, measured in one run: see README.md beside this file."""
