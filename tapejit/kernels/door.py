@@ -30,6 +30,22 @@ def word(address):
     return as_i64(address)[0]
 
 
+# References to arrays and blocks are counted here: these are never immortal, and two calls of the C API would cost more.
+
+
+@inner
+def hold(x):
+    as_i64(x)[0] += 1
+
+
+@inner
+def drop(x):
+    if word(x) > 1:
+        as_i64(x)[0] -= 1
+    else:
+        capi.decref(x)
+
+
 @inner
 def _is_array(x, dtype, ndim, shape, array_type):
     """Whether an object is a NumPy array of this kind, in C order and aligned."""
@@ -140,16 +156,16 @@ def _empty(spec, env):
     """An array for a result, 0 if there is no memory."""
     for k in (B.KEPT, B.KEPT_TOO):
         if spec[k] != 0 and _is_free(spec[k], spec, env):
-            capi.incref(spec[k])
+            hold(spec[k])
             return spec[k]
     capi.incref(spec[B.DTYPE])
     made = capi.new_array(env[B.NEW_ARRAY], env[B.ARRAY_TYPE], spec[B.DTYPE], spec[B.NDIM], spec[B.SHAPE])
     if made != 0 and spec[B.KEEP] != 0:
         if spec[B.KEPT] != 0:
             if spec[B.KEPT_TOO] != 0:
-                capi.decref(spec[B.KEPT_TOO])
+                drop(spec[B.KEPT_TOO])
             spec[B.KEPT_TOO] = spec[B.KEPT]
-        capi.incref(made)
+        hold(made)
         spec[B.KEPT] = made
     return made
 
@@ -172,7 +188,7 @@ def _make_arrays(program, scratch, env):
 @inner
 def _drop(objects, count):
     for j in range(count):
-        capi.decref(objects[j])
+        drop(objects[j])
 
 
 @inner
@@ -185,11 +201,14 @@ def _run(program, scratch):
     if program[B.LONG] == 0:
         return capi.run_program(program[B.CODE], scratch + 8 * _TABLE, program[B.WORKSPACE])
     for j in range(program[B.INPUTS]):  # another thread may take them out of their list meanwhile
-        capi.incref(held[j])
+        if held[j] != 0:
+            hold(held[j])
     state = capi.save_thread()
     status = capi.run_program(program[B.CODE], scratch + 8 * _TABLE, program[B.WORKSPACE])
     capi.restore_thread(state)
-    _drop(held, program[B.INPUTS])
+    for j in range(program[B.INPUTS]):
+        if held[j] != 0:
+            drop(held[j])
     return status
 
 
@@ -215,8 +234,11 @@ def _result(program, scratch):
         step, parameter = steps[3 * k], steps[3 * k + 1]
         if step == B.PUSH_NUMBER:
             made = capi.new_float(numbers[parameter])
-        elif step in (B.PUSH_ARRAY, B.PUSH_OBJECT):
-            made = arrays[parameter] if step == B.PUSH_ARRAY else parameter
+        elif step == B.PUSH_ARRAY:
+            made = arrays[parameter]
+            hold(made)
+        elif step == B.PUSH_OBJECT:
+            made = parameter
             capi.incref(made)
         else:
             made = capi.new_list(parameter) if step == B.MAKE_LIST else capi.new_tuple(parameter)
@@ -227,7 +249,8 @@ def _result(program, scratch):
                 made = capi.call_object(steps[3 * k + 2], items)
                 capi.decref(items)
         if made == 0:
-            _drop(stack, top)
+            for j in range(top):
+                capi.decref(stack[j])
             return 0
         stack[top] = made
         top += 1
@@ -281,7 +304,7 @@ def _take_arrays(program, out, scratch, env):
         if not _apart(program, j, scratch):
             return False
     for j in range(count):
-        capi.incref(arrays[j])
+        hold(arrays[j])
     return True
 
 
@@ -297,7 +320,7 @@ def _replay(signature, out, scratch, env):
                 return MISS
         elif not _make_arrays(program, scratch, env):
             return 0
-        capi.incref(program[B.OBJECT])
+        hold(program[B.OBJECT])
         status = _run(program, scratch)
         result, following = MISS, 0
         if status == 0:
@@ -308,7 +331,7 @@ def _replay(signature, out, scratch, env):
         else:
             following = as_i64(program[B.TURNS])[status - 1]
         _drop(arrays, program[B.ARRAYS])
-        capi.decref(program[B.OBJECT])
+        drop(program[B.OBJECT])
         if status == 0:
             return result
         address = following if following != start else 0
@@ -325,18 +348,18 @@ def _quickly(instance, env, args, count, out, scratch):
         if signature[B.ARGUMENTS] == count:
             for j in range(count):
                 registers[j] = as_i64(args)[j]
-            capi.incref(signature[B.OBJECT])  # tests may run Python code, which may drop the signature
+            hold(signature[B.OBJECT])  # tests may run Python code, which may drop the signature
             result = MISS
             if _arguments_fit(address, scratch, env):
                 if not _nothing_rebound(address, env):
-                    capi.decref(signature[B.OBJECT])
+                    drop(signature[B.OBJECT])
                     return MISS
                 result = _replay(address, out, scratch, env)
                 instance[B.USED] = address
                 following = 0
             else:
                 following = signature[B.NEXT]
-            capi.decref(signature[B.OBJECT])
+            drop(signature[B.OBJECT])
             address = following
             if result != MISS:
                 return result
