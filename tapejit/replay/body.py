@@ -163,8 +163,9 @@ class Body:
             return self.at(x, (self.zero,) * len(x.shape))
         maps = decompose(x.shape, start, strides, node.shape)
         if maps is None:
-            self.planner.request(x)
-            return self.const(0.0 if node.is_float else 0, node.dtype)
+            if self.flat and len(index) == 1 and start == 0 and strides == (1,) and x.n == node.n:
+                return self.at(x, ("flat", index[0]))
+            return self._from_memory(x, node)
         inner = []
         for constant, coefs in maps:
             affine = (constant, *self.zero[1:])
@@ -193,9 +194,15 @@ class Body:
             if sources:
                 inner[sources[0]] = plus(index[k], (-constant, *self.zero[1:]))
         if maps is None or any(s == 0 and n != 1 for s, n in zip(strides, x.shape, strict=True)):
-            self.planner.request(node)
-            return zero
+            return self._from_memory(node, node)
         return self.at(x, tuple(inner))
+
+    def _from_memory(self, wanted, node):
+        """``node`` can be read only once ``wanted`` lies in memory; if it will, this loop must come later."""
+        if wanted.id in self.planner.stored:
+            raise NotYet
+        self.planner.request(wanted)
+        return self.const(0.0 if node.is_float else 0, node.dtype)
 
     def _inside(self, affine, first, end):
         """Whether an index lies in a range over the whole box; cuts the loop where the answer changes."""
