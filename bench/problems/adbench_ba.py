@@ -67,10 +67,7 @@ def project(cam, x, w, feat):
     p0, p1 = y0 / y2, y1 / y2
     rho = p0 * p0 + p1 * p1
     d = 1.0 + cam[9] * rho + cam[10] * rho * rho
-    out = np.zeros(2)
-    out[0] = w * (cam[6] * p0 * d + cam[7] - feat[0])
-    out[1] = w * (cam[6] * p1 * d + cam[8] - feat[1])
-    return out
+    return w * (cam[6] * p0 * d + cam[7] - feat[0]), w * (cam[6] * p1 * d + cam[8] - feat[1])
 
 
 block = nopython.jacobian(project, argnums=(0, 1, 2))
@@ -81,14 +78,8 @@ def by_nopython(cams, points, weights, feats, obs, errors, weight_errors, data):
     p = len(obs)
     blocks = data[: 30 * p].reshape((p, 2, 15))
     for k in range(p):
-        value, (dcam, dx, dw) = block(cams[obs[k, 0]], points[obs[k, 1]], weights[k], feats[k])
-        for i in range(2):
-            errors[k, i] = value[i]
-            for j in range(11):
-                blocks[k, i, j] = dcam[i, j]
-            for j in range(3):
-                blocks[k, i, 11 + j] = dx[i, j]
-            blocks[k, i, 14] = dw[i]
+        places = blocks[k, :, :11], blocks[k, :, 11:14], blocks[k, :, 14]
+        errors[k, 0], errors[k, 1] = block.into(cams[obs[k, 0]], points[obs[k, 1]], weights[k], feats[k], places)
         weight_errors[k] = 1.0 - weights[k] * weights[k]
         data[30 * p + k] = -2.0 * weights[k]
 

@@ -101,7 +101,7 @@ def rows(name):
 
         return written(by_replay(residuals), name)
 
-    @work.library("tapejit nopython", "tapejit", form="nopython.jacobian per observation")
+    @work.library("tapejit nopython", "tapejit", form="nopython.jacobian, into, per observation")
     def _():
         from bench.problems.adbench_ba import by_nopython
 

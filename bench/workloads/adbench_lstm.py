@@ -82,7 +82,7 @@ def _():
     return peers.eager(tj, unrolled(tj, tj.sigmoid), instance(), (0, 1))
 
 
-@work.library("JAX", "jax", form="jit(value_and_grad) of lax.scan")
+@work.library("JAX", "jax", form="jit(value_and_grad) of lax.scan, unroll=4")
 def _():
     import jax
     import jax.numpy as jnp
