@@ -225,7 +225,7 @@ class Code:
 
     def _instructions(self, code, positions, values, stores, outlined):
         b = self.builder
-        primitives = Primitives(self.module, b, self.fma, outlined)
+        primitives = Primitives(self.module, b, self.fma, True, outlined)
         # First all loads, at last all stores: LLVM need not find out which of them may touch the same memory.
         for p in positions:
             if code[p][0] == "load":
@@ -286,7 +286,7 @@ class Code:
             b.branch(body)
             b.position_at_end(body)
             values = {}
-            primitives = Primitives(self.module, b, self.fma, True)
+            primitives = Primitives(self.module, b, self.fma, True, True)
             for a in used:
                 if code[a][0] in ("const", "load"):
                     values[a] = self._instruction(primitives, code, a, values)
@@ -305,7 +305,7 @@ class Code:
             b.ret_void()
             self.builder, self.arrays, self.workspace, self.main, self.pointers = outer
             self.builder.call(function, [self.arrays, self.workspace])
-        primitives = Primitives(self.module, self.builder, self.fma, True)
+        primitives = Primitives(self.module, self.builder, self.fma, True, True)
         for unit, position in guards:
             dtype = code[position][1]
             if code[position][0] in ("const", "load"):
