@@ -12,10 +12,12 @@ MARKS = {
     "PyTorch": ("#e377c2", "v"),
     "torch.compile": ("#e377c2", "<"),
     "CasADi": ("#2ca02c", "P"),
+    "CasADi sparse": ("#98df8a", "P"),
     "ddx": ("#9467bd", "X"),
     "heyoka": ("#8c564b", "*"),
     "autograd": ("#7f7f7f", "+"),
     "XAD": ("#17becf", "x"),
+    "C": ("#000000", "|"),
 }
 
 

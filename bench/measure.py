@@ -9,7 +9,7 @@ import statistics
 import time
 from pathlib import Path
 
-BATCH = 1e-3  # seconds that a batch lasts at least: a thousand times the clock's resolution
+BATCH = 2e-3  # seconds that a batch lasts at least: thousands of times the clock's resolution
 SLOW = 0.3  # seconds: a call that takes longer takes part in the first rounds only
 
 
@@ -55,14 +55,18 @@ def pin(threads):
 
 
 def first_call(work, library):
-    """``(seconds, call, result)`` of preparing and calling; what the library needs is imported before."""
+    """``(seconds, call, result)`` of preparing and calling; what the library needs is imported before.
+
+    A call that gives its result in a form of its own has an attribute ``dense``, a function that gives it in the usual one.
+    """
     for module in library.needs:
         importlib.import_module(module)
     settle(library, work.threads)
     start = time.perf_counter()
     call = library.prepare()
     result = call()
-    return time.perf_counter() - start, call, result
+    seconds = time.perf_counter() - start
+    return seconds, call, call.dense() if hasattr(call, "dense") else result
 
 
 def settle(library, threads):
@@ -92,10 +96,10 @@ def batch(call, count):
 def interleave(calls, seconds=0.5, least=5):
     """``{name: {"seconds", "low", "high", "rounds", "cores"}}``: medians and quartiles of a call, by rounds in turn.
 
-    Every round times one batch of each call, beginning with another one each time, so that a slow moment of the
-    machine falls on all of them: about ``seconds`` for each call, at least ``least`` rounds. A call of more than 0.3 s takes
-    part in three rounds, one of more than a second in one. ``cores`` is processor time by wall time: above the threads
-    allowed where a library used more. The calls have been called before.
+    Every round times one batch of each call, after some untimed calls, and begins with another one each time, so that a
+    slow moment of the machine falls on all of them: about ``seconds`` for each call, at least ``least`` rounds. A call of
+    more than 0.3 s takes part in three rounds, one of more than a second in one. ``cores`` is processor time by wall time:
+    above the threads allowed where a library used more. The calls have been called before.
     """
     plan = {name: planned(call) for name, call in calls.items()}
     times = {name: [] for name in calls}
@@ -111,6 +115,8 @@ def interleave(calls, seconds=0.5, least=5):
             break
         for name in active:
             count = plan[name][0]
+            if count > 1:  # the others have had the caches meanwhile: in a user's loop they are warm
+                batch(calls[name], count // 2)
             spent, worked = batch(calls[name], count)
             times[name].append(spent / count)
             wall[name] += spent
