@@ -50,10 +50,14 @@ def measured(options):
 
 
 def run(options):
-    from bench.report import plain
+    """Print; the exit code says whether a result was wrong or tapejit failed."""
+    from bench.report import ours, plain
 
+    broken = []
     for name, row in measured(options):
         print(plain(name, row), flush=True)
+        broken += [f"{name}: {n}" for n, o in row["libraries"].items() if "wrong" in o or ("failed" in o and ours(n))]
+    return f"wrong, or tapejit failed: {'; '.join(broken)}" if broken else 0
 
 
 def report(options):

@@ -41,7 +41,7 @@ def mul(x, y):
     return x * y
 
 
-@elementwise(dx=lambda g, y: g / y, dy=lambda g, x, y: -g * ((x / y) / y), domain=((-2.0, 2.0), _POSITIVE))
+@elementwise(dx=lambda g, y: g / y, dy=lambda g, x, y: -(g / y) * (x / y), domain=((-2.0, 2.0), _POSITIVE))
 def div(x, y):
     """x / y"""
     return x / y

@@ -37,6 +37,7 @@ class Code:
         self.memory = Memory(planner, steps)
         self.functions = {}
         self.count = 0
+        self.long_scalars = False
 
     def write(self, name):
         """The function ``name``; its second argument is the program's own workspace, a flag before it."""
@@ -134,7 +135,11 @@ class Code:
             for instruction in region.body.code:
                 if instruction[0] == "load":
                     _, dtype, k, affine = instruction
-                    instruction = ("load", dtype, buffer(("r", k), self.memory.home[k]), affine)
+                    base, offset = self.memory.home[k]
+                    # In the pointer, so that loops which differ in it alone are one function.
+                    shift = affine[0] if self.planner.long else 0
+                    place = base, offset + shift * itemsize(dtype)
+                    instruction = ("load", dtype, buffer(("r", k, shift), place), (affine[0] - shift, *affine[1:]))
                 lines.append(instruction)
             code.append((region.box, tuple(lines)))
         targets = []
@@ -165,8 +170,8 @@ class Code:
         dtype = node.dtype
         if unit.kind == "reduce":
             if step.flat:
-                return "sum", dtype, (0,), 0, 1
-            return "sum", dtype, node.attr, 0, node.n
+                return node.op, dtype, (0,), 0, 1
+            return node.op, dtype, node.attr, 0, node.n
         if node.op == "spread" and node.id in self.planner.stored and unit.kind == "store":
             strides, start = node.attr
             return "sum", dtype, strides, start, node.n
@@ -206,6 +211,7 @@ class Code:
             for unit, position in guards:
                 self._guard(unit, values[position], code[position][1])
             return
+        self.long_scalars = True
         self._chunks(code, stores, guards)
 
     def _zeros(self, node):

@@ -5,11 +5,13 @@ operands broadcast as in NumPy; shapes are moved by ``view`` and ``spread``, who
 operand (result). Whatever is not elementwise, a view or a sum is a ``call`` of the op table's kernel.
 """
 
+import functools
 import math
 
 import numpy as np
 
 from tapejit.layout import packed_strides
+from tapejit.replay.positions import positions
 
 FLOATS = ("f8", "f4")
 COMPARISONS = {"lt", "le", "gt", "ge", "eq", "ne"}
@@ -18,6 +20,7 @@ _SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 COSTS = {"div": 6, "sqrt": 8, "exp": 14, "exp2": 14, "select": 1, "floor": 1, "abs": 1, "neg": 0.5, "cast": 0.5, "copy": 0}
 _DEAR = 25
 MOST_COST = 1e6  # as good as never
+SMALL = 4096  # elements up to which views of spreads are looked at element by element
 
 
 class Node:
@@ -52,6 +55,7 @@ ELEMENTWISE = {
     *"""expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh sigmoid softplus pow
     erf erfc hypot fmod ceil trunc rint isnan isinf isfinite""".split(),
 }
+REDUCTIONS = {"sum", "max", "min"}
 LAZY = {*ELEMENTWISE, "view", "spread"}  # computed where they are read, unless they are kept
 
 
@@ -82,6 +86,10 @@ class Graph:
             value = float(np.float32(value))
         return self.node("const", (), Number(value), tuple(shape), dtype)
 
+    def zero(self, shape, dtype):
+        """Zeros that nothing flows into: no factor makes anything else of them, not even inf."""
+        return self.node("const", (), Number(0.0 if dtype in FLOATS else 0, nothing=True), tuple(shape), dtype)
+
     def extern(self, array):
         """An array outside, read where it is at every run."""
         i = next((i for i, known in enumerate(self.arrays) if known is array), len(self.arrays))
@@ -98,6 +106,8 @@ class Graph:
         return self.node(op, args, None, shape, dtype) if simple is None else simple
 
     def _simplified(self, op, args, shape, dtype):
+        if op in ("neg", "mul", "div") and (_is_nothing(args[0]) or (op == "mul" and _is_nothing(args[1]))):
+            return self.zero(shape, dtype)
         if all(a.op == "const" for a in args):
             value = _fold(op, [a.attr.value for a in args])
             if value is not None:
@@ -142,7 +152,7 @@ class Graph:
         if x.dtype == dtype:
             return x
         if x.op == "const":
-            return self.const(x.attr.value, x.shape, dtype)
+            return self.const(x.attr.value, x.shape, dtype) if not x.attr.nothing else self.zero(x.shape, dtype)
         return self.node("cast", (x,), None, x.shape, dtype)
 
     # Shapes
@@ -150,9 +160,15 @@ class Graph:
     def view(self, x, shape, strides, start):
         shape, strides = tuple(shape), tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
         if x.op == "const":
-            return self.const(x.attr.value, shape, x.dtype)
+            return self.node("const", (), x.attr, shape, x.dtype)
+        if x.op == "spread" and x.n <= SMALL and math.prod(shape) <= SMALL:
+            found = self._view_of_spread(x, shape, strides, start)
+            if found is not None:
+                return found
         if shape == x.shape and start == 0 and strides == unit_free(packed_strides(shape), shape):
             return x
+        if x.op == "pack" and start == 0 and x.n == math.prod(shape) and strides == unit_free(packed_strides(shape), shape):
+            return self.node("pack", x.args, x.attr, shape, x.dtype)
         if x.op == "view":
             maps = decompose(x.shape, start, strides, shape)
             if maps is not None:
@@ -164,7 +180,27 @@ class Graph:
                 return self.view(x.args[0], shape, steps, begin)
         return self.node("view", (x,), (strides, start), shape, x.dtype)
 
+    def _view_of_spread(self, x, shape, strides, start):
+        """A view that reads only what was spread, or only the zeros around it; None for others."""
+        y = x.args[0]
+        taken = positions(y.shape, *x.attr)
+        if len(np.unique(taken)) < len(taken):
+            return None
+        back = np.full(x.n, -1)
+        back[taken] = np.arange(y.n)
+        read = back[positions(shape, strides, start)]
+        if (read < 0).all():
+            return self.zero(shape, x.dtype)
+        if (read < 0).any():
+            return None
+        grid = read.reshape(shape)
+        steps = tuple(0 if n == 1 else int(grid.take(1, d).flat[0] - grid.flat[0]) for d, n in enumerate(shape))
+        first = int(grid.flat[0])
+        return self.view(y, shape, steps, first) if (positions(shape, steps, first) == read).all() else None
+
     def spread(self, x, strides, start, target):
+        if _is_nothing(x):
+            return self.zero(target, x.dtype)
         summed = [d for d, (n, s) in enumerate(zip(x.shape, strides, strict=True)) if n != 1 and s == 0]
         if summed:  # what goes to one place is added up first
             kept = tuple(n for d, n in enumerate(x.shape) if d not in summed)
@@ -181,26 +217,36 @@ class Graph:
     def sum(self, x, steps, scale, shape):
         """The sum into a packed result of ``shape``: element I of x goes to position I . steps."""
         steps = tuple(0 if n == 1 else s for n, s in zip(x.shape, steps, strict=True))
+        if _is_nothing(x):
+            return self.zero(shape, x.dtype)
         if x.n == math.prod(shape) and steps == unit_free(packed_strides(x.shape), x.shape):
             return self.scaled(self.view(x, shape, packed_strides(shape), 0), scale)
         total = self.node("sum", (x,), steps, shape, x.dtype)
         return self.scaled(total, scale)
+
+    def extreme(self, op, x, steps, shape):
+        """The largest ("max") or smallest ("min") of the elements that go to one place, as in ``sum``; NaN if one is NaN."""
+        steps = tuple(0 if n == 1 else s for n, s in zip(x.shape, steps, strict=True))
+        if x.n == math.prod(shape):
+            return self.view(x, shape, packed_strides(shape), 0)
+        return self.node(op, (x,), steps, shape, x.dtype)
 
     def scaled(self, x, scale):
         return x if scale == 1.0 else self.elementwise("mul", self.const(scale, (), x.dtype), x)
 
 
 class Number:
-    """A constant that tells 0.0 from -0.0 and NaN from NaN by their bits."""
+    """A constant that tells 0.0 from -0.0 and NaN from NaN by their bits, and zeros that nothing flows into from zeros."""
 
-    __slots__ = ("bits", "value")
+    __slots__ = ("bits", "nothing", "value")
 
-    def __init__(self, value):
+    def __init__(self, value, nothing=False):
         self.value = value
+        self.nothing = nothing
         self.bits = np.float64(value).tobytes() if isinstance(value, float) else value
 
     def __eq__(self, other):
-        return self.bits == other.bits and type(self.value) is type(other.value)
+        return self.bits == other.bits and type(self.value) is type(other.value) and self.nothing == other.nothing
 
     def __hash__(self):
         return hash(self.bits)
@@ -212,6 +258,10 @@ class Number:
 def unit_free(strides, shape):
     """Strides with 0 along dimensions of size 1, the normal form here."""
     return tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
+
+
+def _is_nothing(x):
+    return x.op == "const" and x.attr.nothing
 
 
 def _is(x, number):
@@ -238,6 +288,7 @@ def _fold(op, values):
     return None
 
 
+@functools.lru_cache(1 << 14)
 def decompose(source, start, strides, shape):
     """A strided view over a packed array as one affine function per dimension of the array.
 

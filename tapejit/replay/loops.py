@@ -1,5 +1,7 @@
 """Fused loops as LLVM code: regions one after the other, each a nest of loops around one body."""
 
+import contextlib
+
 from llvmlite import ir
 
 from tapejit.replay.scalars import (
@@ -17,6 +19,8 @@ from tapejit.replay.scalars import (
     store,
 )
 
+START = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}  # what reductions begin with
+
 
 class LoopWriter:
     """The body of one loop function."""
@@ -33,11 +37,10 @@ class LoopWriter:
         b = self.builder
         self.totals = {}
         for t, (number, what, dtype, steps, _, count) in enumerate(self.targets):
-            if what == "sum" and count == 1 and not any(steps):
-                self.totals[t] = b.alloca(F64)  # sums of float32 too, as in the engine
-                b.store(F64(0.0), self.totals[t])
-            elif what == "sum":
-                self._zero(number, count * itemsize(dtype))
+            if what in START and count == 1 and not any(steps):
+                self.totals[t] = self._total(what)
+            elif what in START:
+                self._fill(number, dtype, count, START[what])
         for (box, lines), values in zip(code, roots, strict=True):
             if all(first < end for first, end in box):
                 self._region(box, lines, values)
@@ -46,10 +49,47 @@ class LoopWriter:
             b.store(cast(b, b.load(place), "f8", dtype), self._element(number, dtype, I64(0)))
         b.ret_void()
 
-    def _zero(self, number, size):
+    def _total(self, what):
+        """A register for a total: double, also for float32, as in the engine."""
         b = self.builder
-        memset = self.code.module.declare_intrinsic("llvm.memset", [BYTES, I64])
-        b.call(memset, [self.function.args[number], I8(0), I64(size), ir.IntType(1)(0)])
+        with b.goto_entry_block():
+            place = b.alloca(F64)
+        b.store(F64(START[what]), place)
+        return place
+
+    def _fill(self, number, dtype, count, value):
+        b = self.builder
+        if value == 0.0:
+            memset = self.code.module.declare_intrinsic("llvm.memset", [BYTES, I64])
+            b.call(memset, [self.function.args[number], I8(0), I64(count * itemsize(dtype)), ir.IntType(1)(0)])
+            return
+        with self._loop(0, count) as k:
+            b.store(ir.Constant(IN_MEMORY[dtype], value), self._element(number, dtype, k))
+
+    @contextlib.contextmanager
+    def _loop(self, first, end):
+        """A loop over a counter, with what is written inside as its body."""
+        b = self.builder
+        before = b.block
+        loop = b.append_basic_block("loop")
+        done = b.append_basic_block("done")
+        b.branch(loop)
+        b.position_at_end(loop)
+        counter = b.phi(I64)
+        counter.add_incoming(I64(first), before)
+        yield counter
+        following = b.add(counter, I64(1), flags=("nsw", "nuw"))
+        counter.add_incoming(following, b.block)
+        b.cbranch(b.icmp_unsigned("<", following, I64(end)), loop, done)
+        b.position_at_end(done)
+
+    def _joined(self, what, a, b):
+        """A total and one more value."""
+        if what == "sum":
+            return self.builder.fadd(a, b, flags=REASSOCIATE)
+        name = f"llvm.{what}imum"  # NaN if one of them is
+        kind = ir.FunctionType(a.type, [a.type, a.type])
+        return self.builder.call(self.code.module.declare_intrinsic(name, [a.type], kind), [a, b], fastmath=("nsz",))
 
     def _region(self, box, lines, roots):
         self.fixed = {
@@ -71,34 +111,21 @@ class LoopWriter:
         if end - first == 1:
             self._nest(box, lines, roots, [*counters, I64(first)])
         else:
-            before = b.block
-            loop = b.append_basic_block("loop")
-            done = b.append_basic_block("done")
-            b.branch(loop)
-            b.position_at_end(loop)
-            counter = b.phi(I64)
-            counter.add_incoming(I64(first), before)
-            self._nest(box, lines, roots, [*counters, counter])
-            following = b.add(counter, I64(1), flags=("nsw", "nuw"))
-            counter.add_incoming(following, b.block)
-            b.cbranch(b.icmp_unsigned("<", following, I64(end)), loop, done)
-            b.position_at_end(done)
+            with self._loop(first, end) as counter:
+                self._nest(box, lines, roots, [*counters, counter])
         for t, place in local.items():
-            number, _, dtype, steps, start, _ = self.targets[t]
+            number, what, dtype, steps, start, _ = self.targets[t]
             where = self._element(number, dtype, self._index((start, *steps), [*counters, I64(0)]))
-            b.store(b.fadd(b.load(where), cast(b, b.load(place), "f8", dtype), flags=REASSOCIATE), where)
+            b.store(self._joined(what, b.load(where), cast(b, b.load(place), "f8", dtype)), where)
             del self.totals[t]
 
     def _row_totals(self, roots, depth):
         """Registers for sums whose target does not move with the innermost counter."""
-        b, made = self.builder, {}
+        made = {}
         for t, _ in roots:
             _, what, _dtype, steps, _, _ = self.targets[t]
-            if what == "sum" and t not in self.totals and steps[depth] == 0:
-                with b.goto_entry_block():
-                    place = b.alloca(F64)
-                b.store(F64(0.0), place)
-                made[t] = self.totals[t] = place
+            if what in START and t not in self.totals and steps[depth] == 0:
+                made[t] = self.totals[t] = self._total(what)
         return made
 
     def _index(self, affine, counters):
@@ -138,11 +165,13 @@ class LoopWriter:
             if t in self.totals:
                 place = self.totals[t]
                 value = cast(b, values[p], dtype, "f8")
-                b.store(b.fadd(b.load(place), value, flags=REASSOCIATE), place)
+                b.store(self._joined(what, b.load(place), value), place)
                 continue
             where = self._element(number, dtype, self._index((start, *steps), counters))
             if what == "sum":
                 b.store(b.fadd(b.load(where), values[p], flags=("contract",)), where)
+            elif what in START:
+                b.store(self._joined(what, b.load(where), values[p]), where)
             else:
                 store(b, dtype, values[p], where)
 

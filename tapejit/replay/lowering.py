@@ -10,8 +10,11 @@ from tapejit.layout import layout_at, packed_strides
 from tapejit.ops.table import OPERANDS, OPS
 from tapejit.plans import plan_at
 from tapejit.replay.graph import Graph, Node
+from tapejit.replay.positions import positions
 from tapejit.replay.recorder import Refused
 from tapejit.tensor import _MASK, Tensor
+
+MOST_PARTS = 128  # arrays put together into one by a fused loop
 
 
 class Lowering:
@@ -22,6 +25,8 @@ class Lowering:
         self.graph = Graph()
         self.values = {}
         self.kept = []  # plans, which must live as long as programs that refer to their words
+        self.filled = {}  # node put together from parts -> which elements are filled, and the number of parts
+        self.placed = {}  # node in which a part was written over -> the node before, and the positions of the part
         self.checks = []  # conditions that must hold for the program to be right: indices in range
         tape = recorder.tape
         rows = tape.records[: len(tape)]
@@ -40,19 +45,20 @@ class Lowering:
         return [o for o in (columns["a"][k], columns["b"][k], columns["c"][k]) if o >= 0]
 
     def node(self, k) -> Node:
-        stack = [k]
+        """The value of record k."""
+        return self.nodes([k])[0]
+
+    def nodes(self, records) -> list:
+        """The values of some records; what they need is worked out in the order of the tape."""
+        needed, stack = set(), list(records)
         while stack:
-            top = stack[-1]
-            if top in self.values:
-                stack.pop()
-                continue
-            missing = [o for o in self.operands(top) if o not in self.values]
-            if missing:
-                stack += missing
-            else:
-                self.values[top] = self._lower(top)
-                stack.pop()
-        return self.values[k]
+            k = stack.pop()
+            if k not in needed and k not in self.values:
+                needed.add(k)
+                stack += self.operands(k)
+        for k in sorted(needed):
+            self.values[k] = self._lower(k)
+        return [self.values[k] for k in records]
 
     def _layout(self, k):
         return layout_at(self.columns["layout"][k])
@@ -85,11 +91,16 @@ class Lowering:
         plan = plan_at(plan_address) if plan_address else None
         structured = getattr(self, f"_{base.name}", None)
         if structured is not None:
-            return structured(args, plan, imm, layout)
+            value = structured(args, plan, imm, layout)
+            if value is not None:
+                return value
         attr = (base.name, base.code, plan_address, imm)
-        args = [self._in_memory(a) for a in args if a is not None]
+        inputs = [self._in_memory(a) for a in args if a is not None]
         self.kept.append(plan)
-        return self.graph.node("call", args, attr, tuple(layout.shape), dtype)
+        node = self.graph.node("call", inputs, attr, tuple(layout.shape), dtype)
+        if base.name == "place":
+            self.placed[node.id] = args[0], positions(args[1].shape, plan.strides, int(imm))
+        return node
 
     def _in_memory(self, x):
         """An operand for a kernel, which reads contiguous memory."""
@@ -207,11 +218,32 @@ class Lowering:
     # Structured ops that are not calls
 
     def _view(self, args, plan, imm, layout):
-        strides = plan.strides if plan else packed_strides(layout.shape)
-        return self.graph.view(args[0], tuple(layout.shape), strides, int(imm))
+        x, shape = args[0], tuple(layout.shape)
+        strides = plan.strides if plan else packed_strides(shape)
+        while x.id in self.placed:  # beside the part that was written over, the value is the one before
+            before, taken = self.placed[x.id]
+            if np.isin(positions(shape, strides, int(imm)), taken).any():
+                break
+            x = before
+        return self.graph.view(x, shape, strides, int(imm))
 
     def _spread(self, args, plan, imm, layout):
         return self.graph.spread(args[0], plan.strides, int(imm), tuple(layout.shape))
+
+    def _place(self, args, plan, imm, layout):
+        """Parts put into zeros side by side, as cat, stack and x[k] = y do it, are sums of spreads."""
+        x, y = args[:2]
+        filled, parts = self.filled.get(x.id, (None, 0))
+        if x.op == "const" and x.attr.value == 0:
+            filled = np.zeros(x.n, bool)
+        taken = positions(y.shape, plan.strides, int(imm))
+        if filled is None or parts >= MOST_PARTS or filled[taken].any():
+            return None
+        total = self.graph.elementwise("add", x, self.graph.spread(y, plan.strides, int(imm), x.shape))
+        filled = filled.copy()
+        filled[taken] = True
+        self.filled[total.id] = filled, parts + (y.n > 1)
+        return total
 
     def _copy(self, args, plan, imm, layout):
         return args[0]
@@ -227,6 +259,48 @@ class Lowering:
     def _norm(self, args, plan, imm, layout):
         square = self.graph.elementwise("mul", args[0], args[0])
         return self.graph.elementwise("sqrt", self.graph.sum(square, plan.strides, 1.0, tuple(layout.shape)))
+
+    # Along one dimension
+
+    def _extreme(self, op, x, plan):
+        """The largest or smallest along a dimension, which stays with size 1."""
+        kept = tuple(1 if d == plan.dim else n for d, n in enumerate(x.shape))
+        return self.graph.extreme(op, x, self._steps(x, plan), kept)
+
+    def _steps(self, x, plan):
+        kept = tuple(1 if d == plan.dim else n for d, n in enumerate(x.shape))
+        return tuple(0 if d == plan.dim else s for d, s in enumerate(packed_strides(kept)))
+
+    def _amax(self, args, plan, imm, layout):
+        return self.graph.view(self._extreme("max", args[0], plan), layout.shape, packed_strides(layout.shape), 0)
+
+    def _amin(self, args, plan, imm, layout):
+        return self.graph.view(self._extreme("min", args[0], plan), layout.shape, packed_strides(layout.shape), 0)
+
+    def _exponentials(self, x, plan, shift):
+        """exp(x - shift) and its sum along a dimension, which stays with size 1."""
+        graph = self.graph
+        parts = graph.elementwise("exp", graph.elementwise("sub", x, shift))
+        return parts, graph.sum(parts, self._steps(x, plan), 1.0, shift.shape)
+
+    def _logsumexp(self, args, plan, imm, layout):
+        graph, x = self.graph, args[0]
+        top = self._extreme("max", x, plan)
+        top = graph.elementwise("select", graph.elementwise("isfinite", top), top, graph.const(0.0, (), x.dtype))
+        _, total = self._exponentials(x, plan, top)
+        result = graph.elementwise("add", top, graph.elementwise("log", total))
+        return graph.view(result, layout.shape, packed_strides(layout.shape), 0)
+
+    def _softmax(self, args, plan, imm, layout):
+        graph, x = self.graph, args[0]
+        parts, total = self._exponentials(x, plan, self._extreme("max", x, plan))
+        return graph.elementwise("mul", parts, graph.elementwise("div", graph.const(1.0, (), x.dtype), total))
+
+    def _log_softmax(self, args, plan, imm, layout):
+        graph, x = self.graph, args[0]
+        top = self._extreme("max", x, plan)
+        _, total = self._exponentials(x, plan, top)
+        return graph.elementwise("sub", x, graph.elementwise("add", top, graph.elementwise("log", total)))
 
     def _dot(self, args, plan, imm, layout):
         product = self.graph.elementwise("mul", args[0], args[1])

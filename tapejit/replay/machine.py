@@ -74,6 +74,28 @@ class KernelCalls:
         return np.array([m, n, k, batches, *a, *b], dtype=np.int64)
 
 
+def _optimised(text, joins):
+    """The module, parsed and optimised; ``joins``: independent scalar operations may become vector operations.
+
+    That pays for long scalar code only (a third of its time), and LLVM has been seen to leave broken code behind, which would
+    end the process later on: so the outcome is verified.
+    """
+    parsed = llvm.parse_assembly(text)
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = True
+    options.slp_vectorization = joins
+    options.loop_unrolling = True
+    passes = llvm.create_pass_builder(target_machine()[0], options)
+    passes.getModulePassManager().run(parsed, passes)
+    try:
+        parsed.verify()
+    except RuntimeError:
+        if not joins:
+            raise
+        return _optimised(text, False)
+    return parsed
+
+
 class Machine:
     """The machine code of a program.
 
@@ -92,14 +114,7 @@ class Machine:
         self.code = Code(module, planner, steps, has_fma, self.calls)
         self.code.write(name)
         self.text = str(module)
-        parsed = llvm.parse_assembly(self.text)
-        options = llvm.create_pipeline_tuning_options(speed_level=2)
-        options.loop_vectorization = True
-        options.slp_vectorization = True  # also for long scalar code: what it joins need not be selected one by one
-        options.loop_unrolling = True
-        passes = llvm.create_pass_builder(machine, options)
-        passes.getModulePassManager().run(parsed, passes)
-        self.optimised = parsed
+        self.optimised = parsed = _optimised(self.text, self.code.long_scalars)
         self.engine = llvm.create_mcjit_compiler(parsed, fresh_machine())
         self.engine.finalize_object()
         self.address = self.engine.get_function_address(name)

@@ -8,7 +8,7 @@ import numpy as np
 from tapejit.replay.blocks import ProgramBlock
 from tapejit.replay.lowering import Lowering
 from tapejit.replay.machine import Machine
-from tapejit.replay.rewrite import pack_scalars
+from tapejit.replay.rewrite import pack_scalars, without_reshape
 from tapejit.replay.schedule import Planner
 from tapejit.replay.show import listing
 
@@ -27,14 +27,14 @@ class Frozen:
     def __init__(self, recorder, inputs, outputs):
         lowering = Lowering(recorder)
         self.inputs = inputs
-        self.outputs = [lowering.node(k) for k in outputs]
+        wanted = lowering.nodes([*outputs, *(guard.record for guard in recorder.guards)])
+        self.outputs = wanted[: len(outputs)]
         self.guards, self.lines, self.outcomes = [], [], []
         for array, snapshot in recorder.extra:
             self.guards.append((lowering.graph.extern(array), "bytes", snapshot))
             self.lines.append("a captured array")
             self.outcomes.append(("bytes", snapshot.tobytes()))
-        for guard in recorder.guards:
-            node = lowering.node(guard.record)
+        for guard, node in zip(recorder.guards, wanted[len(outputs) :], strict=True):
             if node.op != "const":
                 self.guards.append((node, guard.kind, guard.expected))
                 self.lines.append(guard.line)
@@ -78,7 +78,7 @@ class Program:
     def _compile(self):
         start = time.perf_counter()
         frozen = self.frozen
-        self.planner = Planner(frozen.graph, [frozen.outputs[j] for j in self.order], frozen.guards)
+        self.planner = Planner(frozen.graph, [without_reshape(frozen.outputs[j]) for j in self.order], frozen.guards)
         self.planner.inputs = len(frozen.inputs)
         steps = self.planner.plan()
         machine = Machine(self.planner, steps)

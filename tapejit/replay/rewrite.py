@@ -1,6 +1,8 @@
 """Passes over a whole graph, before it is planned."""
 
-from tapejit.replay.graph import Node
+from tapejit.layout import packed_strides
+from tapejit.replay.graph import Node, unit_free
+from tapejit.replay.positions import positions
 
 
 def reachable(nodes, roots) -> list:
@@ -17,8 +19,16 @@ def reachable(nodes, roots) -> list:
 def pack_scalars(graph, roots) -> list:
     """Sums of single elements, each put into zeros of its own, become one array filled element by element.
 
-    That is what the gradient of code on single elements ``x[i]`` looks like. Returns the new roots.
+    That is what the gradient of code on single elements ``x[i]`` looks like, and ``stack`` of numbers; and so again with
+    arrays filled that way in place of single elements. Returns the new roots.
     """
+    while True:
+        before, roots = roots, _pack_once(graph, roots)
+        if all(a is b for a, b in zip(before, roots, strict=True)):
+            return roots
+
+
+def _pack_once(graph, roots) -> list:
     order = reachable(graph.nodes, roots)
     uses = dict.fromkeys((r.id for r in roots), 1)
     for node in order:
@@ -38,7 +48,7 @@ def pack_scalars(graph, roots) -> list:
                 stack += x.args
             else:
                 leaves.append(x)
-        elements = [x for x in leaves if x.op == "spread" and x.args[0].n == 1]
+        elements = [x for x in leaves if x.op == "spread" and (x.args[0].n == 1 or x.args[0].op == "pack")]
         if len(elements) > 1:
             absorbed.update(inner)
             sums[node.id] = elements, [x for x in leaves if x not in elements]
@@ -51,17 +61,35 @@ def pack_scalars(graph, roots) -> list:
         elif node.id not in absorbed:
             args = [new.get(a.id, a) for a in node.args]
             changed = any(a is not b for a, b in zip(args, node.args, strict=True))
-            new[node.id] = graph.node(node.op, args, node.attr, node.shape, node.dtype) if changed else node
+            new[node.id] = _remade(graph, node, args) if changed else node
     return [new[r.id] for r in roots]
+
+
+def _remade(graph, node, args) -> Node:
+    """The node with other operands."""
+    if node.op == "view":
+        return graph.view(args[0], node.shape, *node.attr)
+    return graph.node(node.op, args, node.attr, node.shape, node.dtype)
+
+
+def without_reshape(node) -> Node:
+    """What a result is before it is given another shape: its elements in memory are the same."""
+    while node.op == "view" and node.n == node.args[0].n > 1:
+        if node.attr != (unit_free(packed_strides(node.shape), node.shape), 0):
+            break
+        node = node.args[0]
+    return node
 
 
 def _packed(graph, node, elements, others, new) -> Node:
     places = {}
     for x in elements:
-        scalar = new.get(x.args[0].id, x.args[0])
-        scalar = graph.view(scalar, (), (), 0)
-        start = x.attr[1]
-        places[start] = graph.elementwise("add", places[start], scalar) if start in places else scalar
+        part, taken = new.get(x.args[0].id, x.args[0]), positions(x.args[0].shape, *x.attr)
+        parts = zip(part.attr, part.args, strict=True) if part.op == "pack" else [(0, part)]
+        for k, scalar in parts:
+            at = int(taken[k])
+            scalar = graph.view(scalar, (), (), 0)
+            places[at] = graph.elementwise("add", places[at], scalar) if at in places else scalar
     keys = tuple(sorted(places))
     total = graph.node("pack", [places[k] for k in keys], keys, node.shape, node.dtype)
     for x in others:

@@ -10,12 +10,17 @@ from tapejit import dtypes
 from tapejit.layout import layout_of, packed_strides
 from tapejit.linalg import _matrix_words
 from tapejit.replay.body import Body, NotFlat, NotYet, Split
-from tapejit.replay.graph import LAZY
+from tapejit.replay.graph import LAZY, REDUCTIONS
 from tapejit.replay.steps import Call, Loops, Region, Scalars, Unit
+from tapejit.replay.storage import WINDOW, far_values
 
 NEAR = 16  # loops whose lengths differ by at most this may be fused
-LONG_BODY = 600  # instructions above which a loop takes no more work
 MOST_REGIONS = 4096
+# Programs with more values of many elements than this are planned along the order of the tape, in time that grows with their
+# length: unrolled time steps, say. Shorter ones are fused as far as that goes.
+LONG_PROGRAM = 300
+MOST_UNITS = 24  # values that one loop of a long program stores or sums
+ATTEMPTS = 12  # plans that may still find values worth keeping
 
 
 class Restart(Exception):
@@ -43,8 +48,8 @@ class Planner:
 
     def __init__(self, graph, outputs, guards):
         self.graph, self.outputs, self.guards = graph, outputs, guards
-        self.stored = set()
-        self.accepted = set()
+        self.long = sum(n.n > 1 and n.op in LAZY for n in graph.nodes) > LONG_PROGRAM
+        self.stored = far_values(graph.nodes, self.DEAR) if self.long else set()
 
     def plan(self) -> list:
         """The steps."""
@@ -71,7 +76,7 @@ class Planner:
         first = self._ancestors([u for u in self.units.values() if u.kind == "guard"])
         self._run(first)
         self._run(set(self.units))
-        if attempt < 12:
+        if attempt < (2 if self.long else ATTEMPTS):
             self._keep_what_is_repeated()
         if self.requests - self.stored:
             self.stored |= self.requests
@@ -144,7 +149,7 @@ class Planner:
     def _kind(self, node):
         if node.op in LAZY:
             return "scalar" if node.n == 1 else "store"
-        return {"sum": "reduce", "pack": "pack"}.get(node.op, "call")
+        return "reduce" if node.op in REDUCTIONS else "pack" if node.op == "pack" else "call"
 
     def _sources(self, unit):
         """The nodes that a unit waits for."""
@@ -220,7 +225,7 @@ class Planner:
                     self.slots |= {x.id for x in self._operands(unit.node)}
                 finish([unit])
             elif ready["loop"]:
-                self._loops(ready, finish)
+                (self._loops_in_order if self.long else self._loops)(ready, finish)
             else:
                 break
 
@@ -273,16 +278,32 @@ class Planner:
             for other, units in spaces.items():
                 if other != space and other[0] == "flat" and abs(other[1] - space[1]) <= NEAR and other[1] > NEAR:
                     chosen += units
-        ready["loop"] = [u for u in ready["loop"] if u not in chosen]
+        self._one_loop(chosen, space, ready, finish)
+
+    def _loops_in_order(self, ready, finish):
+        """The loop that comes first on the tape, and what follows it there at once over the same elements."""
+        waiting = sorted(ready["loop"], key=lambda u: u.node.id)
+        first = waiting[0]
+        space = first.space = first.space or self._space(first)
+        chosen = []
+        for unit in waiting:
+            if unit.node.id > first.node.id + WINDOW or len(chosen) == MOST_UNITS:
+                break
+            unit.space = unit.space or self._space(unit)
+            if unit.space == space:
+                chosen.append(unit)
+        self._one_loop(chosen, space, ready, finish, last=first.node.id + WINDOW)
+
+    def _one_loop(self, chosen, space, ready, finish, last=None):
         self.group += 1
         members = {}
         for unit in chosen:
             if unit.kind != "out" or unit.node.op in LAZY:
                 members[unit.node.id] = self._identity(unit, space)
-        self._chain(chosen, members, space)
-        ready["loop"] = [u for u in ready["loop"] if u not in chosen]
-        step = self._fuse(chosen, members, space)
-        self.steps.append(step)
+        self._chain(chosen, members, space, last)
+        taken = {u.id for u in chosen}
+        ready["loop"] = [u for u in ready["loop"] if u.id not in taken]
+        self.steps.append(self._fuse(chosen, members, space))
         finish(chosen)
 
     def _identity(self, unit, space):
@@ -292,18 +313,22 @@ class Planner:
             return "flat", (0, 1)
         return tuple(tuple(1 if j == k + 1 else 0 for j in range(len(space[1]) + 1)) for k in range(len(space[1])))
 
-    def _chain(self, chosen, members, space):
-        """Add units that wait only for members of the group, read where the loop stands."""
+    def _chain(self, chosen, members, space, last):
+        """Add units that wait only for members of the group, read where the loop stands; none after node ``last``."""
         position = 0
+        taken = {u.id for u in chosen}
         while space[0] == "flat" and position < len(chosen):
             for user in chosen[position].users:
-                if user in chosen or user.kind not in ("store", "reduce", "out") or (user.kind == "out" and user.node.n == 1):
+                if last is not None and (user.node.id > last or len(chosen) >= MOST_UNITS):
+                    continue
+                if user.id in taken or user.kind not in ("store", "reduce", "out") or (user.kind == "out" and user.node.n == 1):
                     continue
                 if any(d not in self.done and d not in members for d in user.deps):
                     continue
                 user.space = ()
                 if self._space(user, members) == space:
                     chosen.append(user)
+                    taken.add(user.id)
                     if user.kind != "out" or user.node.op in LAZY:
                         members.setdefault(user.node.id, self._identity(user, space))
             position += 1

@@ -8,17 +8,10 @@ import numpy as np
 
 from tapejit.layout import packed_strides
 from tapejit.replay.graph import ELEMENTWISE
+from tapejit.replay.positions import positions
 from tapejit.replay.rewrite import reachable
 
 LARGEST = 1 << 22  # nonzeros of a pattern above which none is worked out
-
-
-def positions(shape, strides, start):
-    """The flat positions that a strided view reads, in the view's order."""
-    total = np.full(shape, start, dtype=np.int64)
-    for d, (size, stride) in enumerate(zip(shape, strides, strict=True)):
-        total += (np.arange(size) * stride).reshape([-1 if k == d else 1 for k in range(len(shape))])
-    return total.reshape(-1)
 
 
 def pattern(graph, result, argument):
