@@ -98,12 +98,10 @@ def interleave(calls, seconds=0.5, least=5):
 
     Every round times one batch of each call, after some untimed calls, and begins with another one each time, so that a
     slow moment of the machine falls on all of them: about ``seconds`` for each call, at least ``least`` rounds. A call of
-    more than 0.3 s takes part in three rounds, one of more than a second in one. ``cores`` is processor time by wall time:
-    above the threads allowed where a library used more. The calls have been called before.
+    more than 0.3 s takes part in three rounds, one of more than a second in one. The calls have been called before.
     """
     plan = {name: planned(call) for name, call in calls.items()}
-    times = {name: [] for name in calls}
-    wall, cpu = dict.fromkeys(calls, 0.0), dict.fromkeys(calls, 0.0)
+    batches = {name: [] for name in calls}
     order = list(calls)
     gc.collect()
     gc.freeze()  # what the other libraries hold is not for one library's collections to go through
@@ -117,14 +115,11 @@ def interleave(calls, seconds=0.5, least=5):
             count = plan[name][0]
             if count > 1:  # the others have had the caches meanwhile: in a user's loop they are warm
                 batch(calls[name], count // 2)
-            spent, worked = batch(calls[name], count)
-            times[name].append(spent / count)
-            wall[name] += spent
-            cpu[name] += worked
+            batches[name].append([spent / count for spent in batch(calls[name], count)])
         order.append(order.pop(0))
         done += 1
     gc.unfreeze()
-    return {name: summary(times[name], cpu[name] / wall[name]) for name in calls}
+    return {name: summary(found, least) for name, found in batches.items()}
 
 
 def planned(call):
@@ -136,14 +131,23 @@ def planned(call):
     return max(1, math.ceil(BATCH / once)), math.inf
 
 
-def summary(times, cores):
+def summary(batches, least):
+    """Median and quartiles of the batches' wall seconds, and processor time by wall time.
+
+    ``batches`` are pairs of wall and processor seconds of a call. Those in which the process was kept waiting, while the
+    machine did something else, are left out if enough remain. ``cores`` is above the threads allowed where a library
+    used more, and below one where too few batches were undisturbed.
+    """
+    clean = [b for b in batches if b[1] > 0.9 * b[0]]
+    chosen = clean if len(clean) >= least else batches
+    times = [wall for wall, _ in chosen]
     low, _, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
     return {
         "seconds": statistics.median(times),
         "low": low,
         "high": high,
         "rounds": len(times),
-        "cores": round(cores, 2),
+        "cores": round(sum(cpu for _, cpu in chosen) / sum(times), 2),
     }
 
 

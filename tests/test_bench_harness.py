@@ -97,6 +97,14 @@ def test_the_calls_take_turns_and_each_round_begins_with_another():
     assert all(f["rounds"] == 3 and f["low"] <= f["seconds"] <= f["high"] for f in found.values())
 
 
+def test_batches_that_were_kept_waiting_are_left_out():
+    undisturbed = [(1.0, 1.0)] * 5
+    found = measure.summary([*undisturbed, *[(3.0, 1.0)] * 6], least=5)
+    assert (found["seconds"], found["rounds"], found["cores"]) == (1.0, 5, 1.0)
+    too_few = measure.summary([(1.0, 1.0), *[(4.0, 1.0)] * 3], least=5)
+    assert (too_few["seconds"], too_few["rounds"], too_few["cores"]) == (4.0, 4, 0.31)
+
+
 def test_times_are_those_of_one_gradient(monkeypatch):
     monkeypatch.setattr(harness, "WORKLOADS", {})
     work = harness.Workload("many", "test", per=1_000)
