@@ -77,7 +77,8 @@ def sum(x: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
         x = x.to(dtype)
     if not x._layout.dtype.is_floating_point:
         axis = None if dim is None else _dims(dim, x.ndim)
-        return from_array(np.sum(x._array(), axis=axis, keepdims=keepdim, dtype=np.int64))
+        total = functools.partial(np.sum, axis=axis, keepdims=keepdim, dtype=np.int64)
+        return noted("sum", lambda x: from_array(total(x._array())), x, parameters=(axis, keepdim))
     return _reduce(ops.sum if dim is None else ops.sum_dim, x, dim, keepdim)
 
 
@@ -293,7 +294,7 @@ def _select(x, dim, keepdim, pick, name):
 
     d = _dim(dim, x.ndim)
     _check_not_empty(x, d, name)
-    indices = from_array(np.expand_dims(pick(x._array(), axis=d), d) if x.ndim else np.zeros((), np.int64))
+    indices = _arg(pick, x, d if x.ndim else None, True, name)
     values = gather(x, d, indices)
     if not keepdim and x.ndim:
         values, indices = values.squeeze(d), indices.squeeze(d)
@@ -318,7 +319,10 @@ def min(x: Tensor, dim=None, keepdim=False):
 
 def _arg(pick, x, dim, keepdim, name):
     _check_not_empty(x, dim, name)
-    return from_array(pick(x._array(), axis=dim, keepdims=keepdim and (dim is not None or x.ndim > 0)))
+    keepdim = keepdim and x.ndim > 0
+    return noted(
+        pick.__name__, lambda x: from_array(pick(x._array(), axis=dim, keepdims=keepdim)), x, parameters=(dim, keepdim)
+    )
 
 
 @with_axis

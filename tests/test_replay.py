@@ -151,6 +151,27 @@ def test_integer_labels_change_without_a_new_recording():
     assert replayed.calls["recorded"] == 2
 
 
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+def test_the_place_of_the_largest_changes_without_a_new_recording(dtype):
+    functions = (
+        lambda x: (x.max(1).values ** 2).sum() + (x.max(0).values * x.argmin(0)).sum(),
+        lambda x: (x.min(0).values * x.argmax()).sum() + x.argmax(1, keepdim=True).sum() * x.sum(),
+        lambda x: x[x.argmax(0), tj.arange(3)].prod() + x.reshape(-1).max(0).values,
+    )
+    rng = np.random.default_rng(9)
+    for f in functions:
+        replayed, eager = both(f)
+        for k in range(20):
+            x = rng.standard_normal((4, 3)).astype(dtype)
+            if k % 3 == 1:
+                x = np.round(x)  # ties
+            if k % 7 == 6:
+                x[2, 1] = np.nan
+            same(replayed(x), eager(x), rtol=1e-5 if dtype == "f4" else 1e-10)
+        assert replayed.calls["recorded"] == 1
+        assert replayed.calls["eager"] == 0
+
+
 def test_a_scalar_that_escapes_at_every_call_ends_in_eager_with_one_warning():
     replayed = tj.grad(lambda x: x * float(x), compile="now")
     inputs = np.linspace(0.1, 3, 50).tolist()
@@ -433,3 +454,22 @@ def test_no_warning_in_ordinary_use():
         g = tj.value_and_grad(rosenbrock)
         for _ in range(4):
             g(np.ones(6))
+
+
+def test_as_many_arguments_and_results_as_one_likes():
+    arrays = [np.full(3, float(k)) for k in range(40)]
+    g = tj.value_and_grad(lambda *xs: sum((k * x * x).sum() for k, x in enumerate(xs)), tuple(range(40)), compile="now")
+    for _ in range(2):
+        _, gradient = g(*arrays)
+        np.testing.assert_array_equal(gradient, [2 * k * x for k, x in enumerate(arrays)])
+
+
+def test_a_last_dimension_of_one_element_fuses_like_any_other():
+    y, v = np.random.default_rng(0).standard_normal((2, 3, 2, 1))
+    g = tj.value_and_grad(lambda y, v: ((y - v) ** 2).sum(1).exp().sum(), (0, 1), compile="now")
+    for _ in range(2):
+        value, (dy, dv) = g(y, v)
+        expected = np.exp(((y - v) ** 2).sum(1))
+        assert value == pytest.approx(expected.sum())
+        np.testing.assert_allclose(dy, 2 * (y - v) * expected[:, None], rtol=1e-12)
+        np.testing.assert_allclose(dv, -dy, rtol=1e-12)

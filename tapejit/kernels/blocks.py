@@ -5,8 +5,9 @@ Fields are numbered from 0; objects and other blocks are referred to by address.
 
 MOST = 256  # leaves of the arguments or of the results, registers
 
-# The instance's block, whose array stands in the first slot of the object, ``BLOCK`` bytes from its start.
-BLOCK = 16
+# Bytes from the start of a replayed function: the address of the C function that is called, and the array of its block.
+VECTORCALL, BLOCK = 16, 24
+# The instance's block.
 ENVIRONMENT, FIRST, USED, INSTANCE_WORDS = range(4)
 # What all share.
 (

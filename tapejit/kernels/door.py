@@ -1,9 +1,9 @@
 """The door between Python and the programs of a replayed function: from a call's arguments to its results, in native code.
 
-``call`` and ``call_into`` are C functions of the ``METH_FASTCALL | METH_KEYWORDS`` kind, methods of replayed functions. They
-know a function by its blocks of words, which ``replay.blocks`` writes: a chain of signatures, each with tests of the arguments,
-values that must not have been rebound, and a program; programs lead to one another by the guards that do not hold. A
-call that no block answers goes the general way, a Python function.
+``call`` and ``call_into`` are C functions of CPython's vectorcall form (PEP 590). They know a function by its blocks of
+words, which ``replay.blocks`` writes: a chain of signatures, each with tests of the arguments, values that must not have
+been rebound, and a program; programs lead to one another by the guards that do not hold. A call that no block answers
+goes the general way, a Python function.
 
 Results are new arrays or arrays that this program made before and that nobody else refers to any more.
 """
@@ -18,6 +18,7 @@ from tapejit.kernels import capi
 from tapejit.kernels.jit import inner
 from tapejit.kernels.raw import as_f64, as_i32, as_i64
 
+_COUNT = (1 << 63) - 1
 MISS = 1  # in place of an object: this way does not lead to a result
 _SCRATCH = 7 * B.MOST  # words on the stack
 # The parts of the scratch.
@@ -388,9 +389,9 @@ def _instance(self):
 
 
 def call(self, args, count, names):
-    """``replayed(*args)``."""
+    """``replayed(*args)``; the highest bit of the count says something about the memory of the arguments."""
     env = as_i64(_instance(self)[B.ENVIRONMENT])
-    return capi.call_five(env[B.ANSWER_CALL], self, args, count, names, 0)
+    return capi.call_five(env[B.ANSWER_CALL], self, args, count & _COUNT, names, 0)
 
 
 def call_into(self, args, count, names):

@@ -168,9 +168,18 @@ class DualAlgebra(Differential):
 
     def splat(self, x):
         zero = ir.Constant(ir.IntType(32), 0)
-        start = self.builder.insert_element(ir.Constant(self.vector_type, ir.Undefined), x, zero)
+        undefined = ir.Constant(ir.VectorType(x.type, self.ty.width), ir.Undefined)
+        start = self.builder.insert_element(undefined, x, zero)
         mask = ir.Constant(ir.VectorType(ir.IntType(32), self.ty.width), [0] * self.ty.width)
-        return self.builder.shuffle_vector(start, ir.Constant(self.vector_type, ir.Undefined), mask)
+        return self.builder.shuffle_vector(start, undefined, mask)
+
+    def unit(self, lane):
+        """The vector that is one in a lane, zero in the others; zero everywhere if there is no such lane."""
+        width = self.ty.width
+        numbers = ir.Constant(ir.VectorType(ir.IntType(64), width), list(range(width)))
+        here = self.builder.icmp_signed("==", self.splat(lane), numbers)
+        one, zero = (ir.Constant(self.vector_type, [x] * width) for x in (1.0, 0.0))
+        return self.builder.select(here, one, zero)
 
     def combine(self, v, parts):
         tangents = None
@@ -261,10 +270,13 @@ class TapeAlgebra(Differential):
             function.tapejit_sums = {}
         return function.tapejit_sums
 
+    def running_sum(self, index):
+        self._sums()[id(index)] = index
+
     def shared(self, struct):
         """A running sum's value: its coefficient is one, and what depends on it is to be recorded at once."""
         index = self.builder.extract_value(struct, 2)
-        self._sums()[id(index)] = index
+        self.running_sum(index)
         v = self.base.unpack(self.builder.extract_value(struct, 0))
         return Pending(v, [(self.coef.constant(1.0), index)])
 

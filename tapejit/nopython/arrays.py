@@ -68,34 +68,98 @@ def common(n, m):
     return m if n == 1 else n
 
 
+@active_function
+def stretched_1(a, shape):
+    out = empty_like_element(shape, constant_element(a))
+    for k in range(shape[0]):
+        out[k] = at(a, 0, 0, k)
+    return out
+
+
+@active_function
+def stretched_2(a, shape):
+    out = empty_like_element(shape, constant_element(a))
+    for j in range(shape[0]):
+        for k in range(shape[1]):
+            out[j, k] = at(a, 0, j, k)
+    return out
+
+
+@active_function
+def stretched_3(a, shape):
+    out = empty_like_element(shape, constant_element(a))
+    for i in range(shape[0]):
+        for j in range(shape[1]):
+            for k in range(shape[2]):
+                out[i, j, k] = at(a, i, j, k)
+    return out
+
+
+def spread(a, shape):
+    """An operand's elements in a row, in the order of a C-ordered array of the given shape; a number is itself."""
+    raise NotImplementedError
+
+
+@overload(spread)
+def _spread(a, shape):
+    if not isinstance(a, types.Array):
+        return lambda a, shape: a
+    stretched = {1: stretched_1, 2: stretched_2, 3: stretched_3}[len(shape)]
+    if a.ndim == len(shape) and a.layout == "C":
+        return lambda a, shape: (a if a.shape == shape else stretched(a, shape)).ravel()
+    return lambda a, shape: stretched(a, shape).ravel()
+
+
 def _loops(fn, operands):
-    """The loops of an elementwise function for results of one, two and three dimensions."""
+    """The loops of an elementwise function for results of one, two and three dimensions.
+
+    All elements are gone through in one loop, which the tape can record in strips.
+    """
     names = ["a", "b", "c"][:operands]
     args = ", ".join(names)
     elements = ", ".join(f"constant_element({n})" for n in names)
-    items = ", ".join(f"at({n}, i, j, k)" for n in names)
-    scope = {"fn": fn, "at": at, "extent": extent, "common": common, "constant_element": constant_element,
+    scope = {"fn": fn, "extent": extent, "common": common, "constant_element": constant_element, "spread": spread,
              "empty_like_element": empty_like_element, "__name__": __name__}  # fmt: skip
     found = {}
     for ndim in (1, 2, 3):
-        lines = [f"def loop({args}):"]
-        for axis in range(1, ndim + 1):
+        extents = []
+        for axis in range(ndim, 0, -1):
             text = f"extent(a, {axis})"
             for name in names[1:]:
                 text = f"common({text}, extent({name}, {axis}))"
-            lines.append(f"    n{axis} = {text}")
-        shape = ", ".join(f"n{axis}" for axis in range(ndim, 0, -1))
-        lines += [f"    out = empty_like_element(({shape},), fn({elements}))", "    i = 0", "    j = 0"]
-        indent = "    "
-        for axis in range(ndim, 0, -1):
-            lines.append(f"{indent}for {'kji'[axis - 1]} in range(n{axis}):")
-            indent += "    "
-        place = ", ".join("ijk"[3 - ndim :])
-        lines += [f"{indent}out[{place}] = fn({items})", "    return out"]
-        namespace = dict(scope)
-        exec("\n".join(lines), namespace)
-        found[ndim] = active_function(namespace["loop"])
+            extents.append(text)
+
+        def source(arrays, ndim=ndim, extents=extents):
+            items = [f"{name}[k]" if name in arrays else name for name in names]
+            lines = [
+                f"def loop({args}):",
+                f"shape = ({', '.join(extents)},)",
+                f"out = empty_like_element(shape, fn({elements}))",
+                "row = out.ravel()",
+                *(f"{name} = spread({name}, shape)" for name in arrays),
+                "for k in range(row.size):",
+                f"    row[k] = fn({', '.join(items)})",
+                "return out",
+            ]
+            return "\n    ".join(lines)
+
+        found[ndim] = _by_operands(source, names, scope)
     return found
+
+
+def _by_operands(source, names, scope):
+    """A choice among loops by which operands are arrays."""
+    loops = {}
+
+    def choose(*operands):
+        arrays = tuple(n for n, ty in zip(names, operands, strict=True) if isinstance(ty, types.Array))
+        if arrays not in loops:
+            namespace = dict(scope)
+            exec(source(arrays), namespace)
+            loops[arrays] = active_function(namespace["loop"])
+        return loops[arrays]
+
+    return choose
 
 
 def constant_element(a):
@@ -130,7 +194,7 @@ def _register_unary(fn):
         if not (is_active_array(a) and a.ndim <= 3 and scalars.result_type(fn, [a.dtype]) is not None):
             return None
         loops.update(loops or _loops(fn, 1))
-        loop = loops[a.ndim]
+        loop = loops[a.ndim](a)
         return lambda a: loop(a)
 
 
@@ -142,7 +206,7 @@ def _register_binary(fn):
         if not _elementwise(fn, a, b) or _rank(a, b) > 3:
             return None
         loops.update(loops or _loops(fn, 2))
-        loop = loops[_rank(a, b)]
+        loop = loops[_rank(a, b)](a, b)
         return lambda a, b: loop(a, b)
 
 
@@ -176,7 +240,7 @@ def _where(condition, x, y):
     if _rank(condition, x, y) > 3:
         return None
     _where_loops.update(_where_loops or _loops(choose, 3))
-    loop = _where_loops[_rank(condition, x, y)]
+    loop = _where_loops[_rank(condition, x, y)](condition, x, y)
     return lambda condition, x, y: loop(condition, x, y)
 
 
@@ -195,20 +259,41 @@ def _check_extent(n, m):
 _check = active_function(_check_extent)
 
 
+@active_function
+def _check_extents(a, b):
+    for axis in (1, 2, 3):
+        _check(extent(a, axis), extent(b, axis))
+
+
 def _update_loops(op):
-    """Loops for ``a = op(a, b)`` in the memory of ``a``, by its number of dimensions."""
+    """Loops for ``a = op(a, b)`` in the memory of ``a``: in a row where it is one, else by its dimensions."""
+
+    @active_function
+    def row_by_number(a, b):
+        row = a.ravel()
+        for k in range(row.size):
+            row[k] = op(row[k], b)
+        return a
+
+    @active_function
+    def row_by_array(a, b):
+        _check_extents(a, b)
+        row = a.ravel()
+        items = spread(b, a.shape)
+        for k in range(row.size):
+            row[k] = op(row[k], items[k])
+        return a
 
     @active_function
     def one(a, b):
-        _check(a.shape[0], extent(b, 1))
+        _check_extents(a, b)
         for k in range(a.shape[0]):
             a[k] = op(a[k], at(b, 0, 0, k))
         return a
 
     @active_function
     def two(a, b):
-        _check(a.shape[0], extent(b, 2))
-        _check(a.shape[1], extent(b, 1))
+        _check_extents(a, b)
         for j in range(a.shape[0]):
             for k in range(a.shape[1]):
                 a[j, k] = op(a[j, k], at(b, 0, j, k))
@@ -216,16 +301,19 @@ def _update_loops(op):
 
     @active_function
     def three(a, b):
-        _check(a.shape[0], extent(b, 3))
-        _check(a.shape[1], extent(b, 2))
-        _check(a.shape[2], extent(b, 1))
+        _check_extents(a, b)
         for i in range(a.shape[0]):
             for j in range(a.shape[1]):
                 for k in range(a.shape[2]):
                     a[i, j, k] = op(a[i, j, k], at(b, i, j, k))
         return a
 
-    return {1: one, 2: two, 3: three}
+    def choose(a, b):
+        if a.layout == "C":
+            return row_by_array if isinstance(b, types.Array) else row_by_number
+        return {1: one, 2: two, 3: three}[a.ndim]
+
+    return choose
 
 
 def _inplace(iop, op):
@@ -241,7 +329,7 @@ def _inplace(iop, op):
     @overload(stub)
     def typer(a, b):
         if is_active_array(a) and a.ndim <= 3 and _scalar_type(b) is not None:
-            loop = loops[a.ndim]
+            loop = loops(a, b)
             return lambda a, b: loop(a, b)
         if isinstance(a, types.Array) and has_active(b):
             return None  # a plain array cannot take the result: reported with a remedy

@@ -239,9 +239,10 @@ def checkpoint(f, argnums=None):
         f: a function of float numbers and arrays that returns a number or an array.
         argnums: the arguments through which derivatives flow; all by default. Each must be a float or a float array.
     """
-    from tapejit.nopython.transforms import _signature, jacobian, value_and_grad
+    from tapejit.nopython.driver import signature_of
+    from tapejit.nopython.transforms import jacobian, value_and_grad
 
-    function, parameters = _signature(f)
+    function, parameters = signature_of(f)
     numbers = tuple(range(len(parameters))) if argnums is None else tuple(np.atleast_1d(argnums).tolist())
     scalar, array = value_and_grad(f, numbers, "tape"), jacobian(f, numbers)
     original = f if isinstance(f, Dispatcher) else njit(f)

@@ -1,4 +1,4 @@
-"""Differentiated arguments on their way in: checks, variables of the tape, dual numbers with a direction."""
+"""Differentiated arguments on their way in: checks, variables of a tape, dual numbers with their tangents."""
 
 # ruff: noqa: RUF005, SIM113  (compiled by Numba: tuples are joined with +, counters beside np.ndindex)
 
@@ -14,7 +14,7 @@ from tapejit.nopython.cache import helper, typed
 from tapejit.nopython.like import _leaf, first_of
 from tapejit.nopython.memory import I64, read, size_of
 from tapejit.nopython.tape import CAPACITY, COEFFICIENTS, STATEMENTS, TERMS, get_counter, set_counter
-from tapejit.nopython.types import Dual, Tape, coefficient_type, words
+from tapejit.nopython.types import Active, Dual, Tape, coefficient_type, words
 
 
 def _input_type(like, leaf):
@@ -66,6 +66,9 @@ def seeded(typingctx, like, value, lane):
     def codegen(context, builder, sig, args):
         alg = algebra(context, builder, dual)
         result = alg.passive(alg.base.lift(sig.args[1], args[1]))
+        if alg.vector:
+            result.t = alg.unit(args[2])
+            return alg.pack(result)
         one, zero = alg.coef.constant(1.0), alg.coef.constant(0.0)
         lanes = [builder.icmp_signed("==", args[2], ir.Constant(I64, k)) for k in range(dual.width)]
         result.t = alg.tangents([alg.coef.select(lane, one, zero) for lane in lanes])
@@ -93,6 +96,18 @@ def directed(typingctx, like, value, tangent):
 
 
 @intrinsic
+def tangents_at(typingctx, x):
+    """The address of a copy of a dual number's tangents in the memory of the calling function."""
+    if not isinstance(x, Dual) or isinstance(x.scalar, Active):
+        return None
+
+    def codegen(context, builder, sig, args):
+        return builder.ptrtoint(cgutils.alloca_once_value(builder, builder.extract_value(args[0], 1)), I64)
+
+    return types.int64(x), codegen
+
+
+@intrinsic
 def tangent(typingctx, x, lane):
     """One tangent of a dual number."""
     if not isinstance(x, Dual):
@@ -101,7 +116,7 @@ def tangent(typingctx, x, lane):
 
     def codegen(context, builder, sig, args):
         alg = algebra(context, builder, x)
-        value = alg.unpack(alg.pack(alg.unpack(args[0])))
+        value = alg.unpack(args[0])
         if alg.vector:
             return builder.extract_element(value.t, builder.trunc(args[1], ir.IntType(32)))
         result = alg.coef.pack(value.t[0])
@@ -150,8 +165,8 @@ def take_statements(tape, n, terms):
 
 @helper
 def check_room(tape, n):
-    """MemoryError if ``n`` input numbers do not fit on the tape; each takes at most three terms' room."""
-    if get_counter(tape, TERMS) + 3 * n >= read(tape, CAPACITY, 0):
+    """MemoryError if ``n`` input numbers do not fit on the tape; each takes at most 20 terms' room."""
+    if get_counter(tape, TERMS) + 20 * n >= read(tape, CAPACITY, 0):
         raise MemoryError("the inputs alone pass the memory limit: see tapejit.nopython.set_memory_limit")
 
 
@@ -212,35 +227,142 @@ def _check_tangent(x, v):
     return lambda x, v: None
 
 
-def lift(tape, like, x):
-    """A differentiated argument as variables of the tape: a float, an array, or a tuple of them."""
+def count_numbers(x):
+    """How many numbers an argument holds."""
+    raise NotImplementedError
+
+
+@typed(count_numbers)
+def _count_numbers(x):
+    if isinstance(x, types.BaseTuple):
+        if len(x) == 0:
+            return lambda x: 0
+        return lambda x: count_numbers(x[0]) + count_numbers(x[1:])
+    return (lambda x: x.size) if isinstance(x, types.Array) else (lambda x: 1)
+
+
+# A seed says which tangents an argument has: None, no tangents (a variable of a tape and nothing else); an integer, the
+# lane of its first number, whose tangent is one there, those of the others in the lanes after it; anything else, a
+# direction of the argument's own shape.
+
+
+def element(like, index, value, seed):
+    """One number of an argument: of ``like``'s type, statement ``index`` if that is a tape's."""
+    raise NotImplementedError
+
+
+@typed(element, inline="always")  # so that a unit coefficient is seen to be one
+def _element(like, index, value, seed):
+    if isinstance(seed, types.NoneType):
+        return lambda like, index, value, seed: variable(like, index, value)
+    if isinstance(seed, types.Integer):
+        if isinstance(like, Dual):
+            return lambda like, index, value, seed: seeded(like, value, seed)
+        return lambda like, index, value, seed: variable_of(like, index, seeded(like, value, seed))
+    if isinstance(like, Dual):
+        return lambda like, index, value, seed: directed(like, value, seed)
+    return lambda like, index, value, seed: variable_of(like, index, directed(like, value, seed))
+
+
+def part_of_seed(seed, index, k):
+    """The seed of an argument's number at an index, the ``k``-th."""
+    raise NotImplementedError
+
+
+@typed(part_of_seed, inline="always")
+def _part_of_seed(seed, index, k):
+    if isinstance(seed, types.NoneType):
+        return lambda seed, index, k: None
+    if isinstance(seed, types.Integer):
+        return lambda seed, index, k: seed + k
+    return lambda seed, index, k: seed[index]
+
+
+def seeds_after(seed, x):
+    """The seed of a tuple's items behind its first, ``x``."""
+    raise NotImplementedError
+
+
+@typed(seeds_after)
+def _seeds_after(seed, x):
+    if isinstance(seed, types.NoneType):
+        return lambda seed, x: None
+    if isinstance(seed, types.Integer):
+        return lambda seed, x: seed + count_numbers(x)
+    return lambda seed, x: seed[1:]
+
+
+def seed_type(seed):
+    """Any seed of a number, to find out about types."""
+    raise NotImplementedError
+
+
+@typed(seed_type)
+def _seed_type(seed):
+    if isinstance(seed, types.Array):
+        return lambda seed: first_of(seed)
+    return lambda seed: seed
+
+
+@intrinsic
+def records(typingctx, like):
+    """Whether ``like``'s numbers are statements."""
+    answer = isinstance(like, Tape)
+    return types.boolean(like), lambda context, builder, sig, args: ir.Constant(ir.IntType(1), int(answer))
+
+
+def room_for(tape, like, shape, zero, statements):
+    """(a C-ordered array, its first statement): in the tape's memory, where it stays until the tape is rewound."""
+    raise NotImplementedError
+
+
+@typed(room_for)
+def _room_for(tape, like, shape, zero, statements):
+    slot = words(coefficient_type(like.scalar)) if isinstance(like, Tape) else 1
+
+    def implementation(tape, like, shape, zero, statements):
+        n = 1
+        for extent in shape:
+            n *= extent
+        terms = max((n * size_of(zero) + 8 * slot - 1) // (8 * slot), n)
+        place = read(tape, COEFFICIENTS, 0) + 8 * slot * get_counter(tape, TERMS)
+        index = take_statements(tape, statements, terms)
+        return array_at(place, shape, zero), index
+
+    return implementation
+
+
+def lift(tape, like, x, seed):
+    """A differentiated argument, a number, an array or a tuple of them, in active numbers."""
     raise NotImplementedError
 
 
 @typed(lift)
-def _lift(tape, like, x):
+def _lift(tape, like, x, seed):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
-            return lambda tape, like, x: ()
-        return lambda tape, like, x: (lift(tape, like, x[0]),) + lift(tape, like, x[1:])
+            return lambda tape, like, x, seed: ()
+        if isinstance(seed, types.BaseTuple):
+            return lambda tape, like, x, seed: (
+                (lift(tape, like, x[0], seed[0]),) + lift(tape, like, x[1:], seed[1:])
+            )
+        return lambda tape, like, x, seed: (
+            (lift(tape, like, x[0], seed),) + lift(tape, like, x[1:], seeds_after(seed, x[0]))
+        )
     if _leaf(x) is None:
         return None
     if not isinstance(x, types.Array):
-        return lambda tape, like, x: variable(like, take_statements(tape, 1, 1), x)
-    slot = words(coefficient_type(like.scalar))
+        if isinstance(like, Dual):
+            return lambda tape, like, x, seed: element(like, 0, x, seed)
+        return lambda tape, like, x, seed: element(like, take_statements(tape, 1, 1), x, seed)
 
-    def implementation(tape, like, x):
-        zero = variable(like, 0, first_of(x))
-        terms = (x.size * size_of(zero) + 8 * slot - 1) // (8 * slot)
-        if terms < x.size:
-            terms = x.size
-        place = read(tape, COEFFICIENTS, 0) + 8 * slot * get_counter(tape, TERMS)
-        index = take_statements(tape, x.size, terms)
-        out = array_at(place, x.shape, zero)
+    def of_array(tape, like, x, seed):
+        zero = element(like, 0, first_of(x), seed_type(seed))
+        out, first = room_for(tape, like, x.shape, zero, x.size if records(like) else 0)
         k = 0
-        for i in np.ndindex(x.shape):
-            out[i] = variable(like, index + k, x[i])
+        for index in np.ndindex(x.shape):
+            out[index] = element(like, first + k, x[index], part_of_seed(seed, index, k))
             k += 1
         return out
 
-    return implementation
+    return of_array

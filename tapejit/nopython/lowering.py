@@ -18,6 +18,8 @@ from numba.core.untyped_passes import MakeFunctionToJitFunction
 from tapejit.nopython import scalars
 from tapejit.nopython.accumulate import running_sums
 from tapejit.nopython.algebra import DualValue, Pending, algebra
+from tapejit.nopython.stripcode import Strip
+from tapejit.nopython.strips import strip_loops
 from tapejit.nopython.tape import counter_scope
 from tapejit.nopython.types import Active, is_active, is_active_array
 
@@ -28,9 +30,23 @@ _WRITES = (ir.SetItem, ir.StaticSetItem, ir.DelItem, ir.SetAttr, ir.StoreMap, ir
 class ActiveLower(lowering.Lower):
     """Lowers one function, with pending expressions for block-local active variables."""
 
+    strip = None  # while a loop's body is written as a strip (see ``stripcode``)
+
     def pre_lower(self):
         super().pre_lower()
         self._sums = running_sums(self.blocks, self.typeof)
+        slots = self._sums - self._singly_assigned_vars
+        plain = self.flags.boundscheck or self._disable_sroa_like_opt
+        self._strips = (
+            {} if plain else strip_loops(self.blocks, self.typeof, self._singly_assigned_vars, slots)
+        )
+
+    def lower_block(self, block):
+        loop = self._strips.get(next(label for label, own in self.blocks.items() if own is block))
+        if loop is not None:
+            self.pre_block(block)
+            Strip(self, loop, block).emit()
+        super().lower_block(block)
 
     def pre_block(self, block):
         super().pre_block(block)
@@ -40,6 +56,10 @@ class ActiveLower(lowering.Lower):
         self._elements = {}  # (array, index) -> the element read in this block, until something is written
 
     def lower_inst(self, inst):
+        access = self.strip and self.strip.loop.accesses.get(id(inst))
+        if access:
+            self.strip.write(access, self.typeof(inst.value.name), self.operand(inst.value.name))
+            return
         super().lower_inst(inst)
         if isinstance(inst, _WRITES):
             self._elements.clear()
@@ -56,13 +76,24 @@ class ActiveLower(lowering.Lower):
             return algebra(self.context, self.builder, self.typeof(name)).pack(value)
         if self._is_sum(name):
             return self._algebra(name).pack(self._read_sum(name))
+        if self.strip:
+            value = self.strip.load(name)
+            if value is not None:
+                return value
         if name in self._blk_local_varmap or not isinstance(self.typeof(name), _KEPT):
             return super().loadvar(name)
         if name not in self._loaded:
             self._loaded[name] = super().loadvar(name)
         return self._loaded[name]
 
+    def load_slot(self, name):
+        """A variable as it is on the stack."""
+        return super().loadvar(name)
+
     def storevar(self, value, name, argidx=None):
+        if self.strip and self._is_sum(name):
+            self.strip.write_sum(name, value)
+            return
         if self._is_sum(name):
             value = self._algebra(name).sum_of(value)
             self._shared.clear()
@@ -102,6 +133,8 @@ class ActiveLower(lowering.Lower):
         return name in self._sums and name not in self._singly_assigned_vars
 
     def _read_sum(self, name):
+        if self.strip:
+            return self.strip.read_sum(name)
         if name not in self._shared:
             self._shared[name] = self._algebra(name).shared(super().loadvar(name))
         return self._shared[name]
@@ -120,6 +153,9 @@ class ActiveLower(lowering.Lower):
         names = self._scalar_arguments(expr)
         if names is not None:
             return self._lower_scalar(resty, expr, *names)
+        access = self.strip and self.strip.loop.accesses.get(id(expr))
+        if access:
+            return self.strip.read(access)
         by_constant = expr.op == "static_getitem" and isinstance(expr.index, int) and is_active(resty)
         if by_constant and is_active_array(self.typeof(expr.value.name)):
             key = (id(self.loadvar(expr.value.name)), expr.index)

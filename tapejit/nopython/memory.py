@@ -202,3 +202,18 @@ def size_of(typingctx, like):
         return ir.Constant(I64, context.get_abi_sizeof(context.get_data_type(like)))
 
     return types.int64(like), codegen
+
+
+def _pointer(ty):
+    @intrinsic
+    def cast(typingctx, address):
+        return types.CPointer(ty)(types.int64), lambda context, builder, sig, args: builder.inttoptr(
+            args[0], context.get_value_type(sig.return_type)
+        )
+
+    return cast
+
+
+as_f64 = _pointer(types.float64)
+as_i64 = _pointer(types.int64)
+as_i32 = _pointer(types.int32)

@@ -1,6 +1,6 @@
 """The vocabulary of drivers for arrays of results: Jacobians and second derivatives."""
 
-# ruff: noqa: SIM113  (compiled by Numba: tuples are joined with +, counters beside np.ndindex)
+# ruff: noqa: RUF005, SIM113  (compiled by Numba: tuples are joined with +, counters beside np.ndindex)
 
 import numpy as np
 from numba.core import types
@@ -10,25 +10,13 @@ from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element, with_leaf
 from tapejit.nopython.cache import typed
 from tapejit.nopython.errors import DifferentiationError
-from tapejit.nopython.inputs import tangent
+from tapejit.nopython.inputs import array_at, check_room, tangent, tangents_at
 from tapejit.nopython.like import first_of, in_precision
+from tapejit.nopython.memory import as_f64, read
 from tapejit.nopython.statements import inner
-from tapejit.nopython.sweep import take_adjoint
-from tapejit.nopython.types import Active, is_active, is_active_array
-
-
-def check_array_result(y):
-    raise NotImplementedError
-
-
-@typed(check_array_result)
-def _check_array_result(y):
-    if is_active_array(y):
-        return lambda y: None
-    raise DifferentiationError(
-        f"[tapejit] jacobian needs a function that returns an array computed from its arguments; this one returns {y}.\n"
-        "  instead: return an array allocated inside the function, or use value_and_grad for a number\n[/tapejit]"
-    )
+from tapejit.nopython.sweep import as_active, take_adjoint
+from tapejit.nopython.tape import COEFFICIENTS, SCRATCH, TERMS, acquire, get_counter
+from tapejit.nopython.types import Active, is_active, is_active_array, is_number
 
 
 @intrinsic
@@ -54,84 +42,177 @@ def dual_result(typingctx, like, y):
     return ty(like, plain), codegen
 
 
-def inner_values(y):
-    """The values of an active array, one level down."""
+def result_values(y):
+    """A result's values, one level down: an array, or a tuple of numbers."""
     raise NotImplementedError
 
 
-@typed(inner_values)
-def _inner_values(y):
-    def implementation(y):
+@typed(result_values)
+def _result_values(y):
+    if isinstance(y, types.BaseTuple):
+        if len(y) == 0:
+            return lambda y: ()
+        return lambda y: (inner(y[0]),) + result_values(y[1:])
+    if not is_active_array(y):
+        return None
+
+    def of_array(y):
         out = empty_like_element(y.shape, inner(first_of(y)))
         for index in np.ndindex(y.shape):
             out[index] = inner(y[index])
         return out
 
+    return of_array
+
+
+def as_array(like, y):
+    """A result as an active array: a tuple of numbers is copied to memory that is free until the next call needs it."""
+    raise NotImplementedError
+
+
+@typed(as_array)
+def _as_array(like, y):
+    if is_active_array(y):
+        return lambda like, y: y
+    if not (isinstance(y, types.BaseTuple) and len(y) and all(is_active(t) or is_number(t) for t in y)):
+        raise DifferentiationError(
+            "[tapejit] jacobian needs a function that returns an array computed from its arguments, or a tuple of "
+            f"numbers; this one returns {y}.\n"
+            "  instead: return an array allocated inside the function, or use value_and_grad for a number\n[/tapejit]"
+        )
+    n = len(y)
+
+    def of_tuple(like, y):
+        scratch = acquire(SCRATCH)
+        zero = as_active(like, 0.0)
+        check_room(scratch, n)
+        place = read(scratch, COEFFICIENTS, 0) + 8 * get_counter(scratch, TERMS)
+        out = array_at(place, (n,), zero)
+        fill_from_tuple(like, y, 0, out)
+        return out
+
+    return of_tuple
+
+
+def fill_from_tuple(like, y, k, out):
+    raise NotImplementedError
+
+
+@typed(fill_from_tuple)
+def _fill_from_tuple(like, y, k, out):
+    if len(y) == 0:
+        return lambda like, y, k, out: None
+
+    def implementation(like, y, k, out):
+        out[k] = as_active(like, y[0])
+        fill_from_tuple(like, y[1:], k + 1, out)
+
     return implementation
 
 
 def empty_jacobian(y, x, zero):
+    """An array for the derivatives of an array in one argument."""
     raise NotImplementedError
 
 
 @typed(empty_jacobian)
 def _empty_jacobian(y, x, zero):
+    if isinstance(x, types.BaseTuple):
+        raise DifferentiationError(
+            "[tapejit] jacobian is taken in numbers and arrays; an argument here is a tuple\n"
+            "  instead: pass its items as arguments of their own\n[/tapejit]"
+        )
     if isinstance(x, types.Array):
         return lambda y, x, zero: empty_like_element(y.shape + x.shape, in_precision(zero, first_of(x)))
-    if isinstance(x, types.BaseTuple):
-        return None
     return lambda y, x, zero: empty_like_element(y.shape, in_precision(zero, x))
 
 
+def jacobian_fits(y, x, out):
+    """Whether a given array has the shape of the Jacobian."""
+    raise NotImplementedError
+
+
+@typed(jacobian_fits)
+def _jacobian_fits(y, x, out):
+    ndim = x.ndim if isinstance(x, types.Array) else 0
+    if not isinstance(out, types.Array) or out.ndim != y.ndim + ndim:
+        return lambda y, x, out: False
+    if ndim:
+        return lambda y, x, out: out.shape == y.shape + x.shape
+    return lambda y, x, out: out.shape == y.shape
+
+
 def collect_row(tape, first, x, zero, out, row):
-    """One row of a Jacobian, from the adjoints of ``x``."""
+    """One row of a Jacobian from the adjoints of ``x``; returns the statement after it."""
     raise NotImplementedError
 
 
 @typed(collect_row)
 def _collect_row(tape, first, x, zero, out, row):
-    if isinstance(x, types.Array):
+    ndim = x.ndim if isinstance(x, types.Array) else 0
+    if isinstance(out, types.Array) and out.ndim != len(row) + ndim:
+        return lambda tape, first, x, zero, out, row: first  # refused before
+    if ndim == 0:
 
-        def of_array(tape, first, x, zero, out, row):
-            flat = out.reshape(out.size)
+        def of_number(tape, first, x, zero, out, row):
+            out[row] = take_adjoint(tape, first, zero)
+            return first + 1
+
+        return of_number
+    if ndim == 1:
+
+        def of_vector(tape, first, x, zero, out, row):
             for k in range(x.size):
-                flat[row * x.size + k] = take_adjoint(tape, first + k, zero)
+                out[row + (k,)] = take_adjoint(tape, first + k, zero)
             return first + x.size
 
-        return of_array
+        return of_vector
 
-    def of_scalar(tape, first, x, zero, out, row):
-        out.reshape(out.size)[row] = take_adjoint(tape, first, zero)
-        return first + 1
+    def of_array(tape, first, x, zero, out, row):
+        k = first
+        for index in np.ndindex(x.shape):
+            out[row + index] = take_adjoint(tape, k, zero)
+            k += 1
+        return k
 
-    return of_scalar
+    return of_array
 
 
-def collect_lane(tape, first, x, zero, out):
-    """The tangents of the adjoints of ``x``: a product with the Hessian."""
+def write_row(y, x, lane, out, row):
+    """The part of a Jacobian's row that is in the tangents of ``y``, where ``x`` begins at ``lane``."""
     raise NotImplementedError
 
 
-@typed(collect_lane)
-def _collect_lane(tape, first, x, zero, out):
-    if isinstance(x, types.BaseTuple):
-        if len(x) == 0:
-            return lambda tape, first, x, zero, out: first
+@typed(write_row)
+def _write_row(y, x, lane, out, row):
+    width = y.width
+    ndim = x.ndim if isinstance(x, types.Array) else 0
+    if isinstance(out, types.Array) and out.ndim != len(row) + ndim:
+        return lambda y, x, lane, out, row: None  # refused before
+    if ndim == 0:
 
-        def of_tuple(tape, first, x, zero, out):
-            following = collect_lane(tape, first, x[0], zero, out[0])
-            return collect_lane(tape, following, x[1:], zero, out[1:])
+        def of_number(y, x, lane, out, row):
+            if 0 <= lane < width:
+                out[row] = tangent(y, lane)
 
-        return of_tuple
+        return of_number
+    if ndim == 1 and not isinstance(y.scalar, Active):
 
-    def implementation(tape, first, x, zero, out):
-        k = 0
-        for index in np.ndindex(out.shape):
-            out[index] = tangent(take_adjoint(tape, first + k, zero), 0)
+        def of_vector(y, x, lane, out, row):
+            lanes = as_f64(tangents_at(y))
+            for k in range(max(lane, 0), min(lane + x.size, width)):
+                out[row + (k - lane,)] = lanes[k]
+
+        return of_vector
+
+    def of_array(y, x, lane, out, row):
+        k = lane
+        for index in np.ndindex(x.shape):
+            if 0 <= k < width:
+                out[row + index] = tangent(y, k)
             k += 1
-        return first + k
 
-    return implementation
+    return of_array
 
 
 def empty_square(zero, x):

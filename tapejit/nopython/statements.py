@@ -14,27 +14,17 @@ from numba.extending import intrinsic
 
 from tapejit.nopython.algebra import TapeAlgebra, algebra
 from tapejit.nopython.memory import I32, I64
-from tapejit.nopython.tape import counter_scope, state
+from tapejit.nopython.tape import load_counter, state, store_counter
 from tapejit.nopython.types import Active, Tape, is_active, level
-
-
-def _load(builder, pointer):
-    value = builder.load(pointer)
-    value.set_metadata("alias.scope", counter_scope(builder.module))
-    return value
-
-
-def _store(builder, value, pointer):
-    builder.store(value, pointer).set_metadata("alias.scope", counter_scope(builder.module))
 
 
 @intrinsic
 def reserve(typingctx, like, n):
     def codegen(context, builder, sig, args):
         at = state(builder, TapeAlgebra(context, builder, like).coef)
-        position = _load(builder, at.terms)
+        position = load_counter(builder, at.terms)
         room = builder.icmp_signed("<", builder.add(position, args[1]), at.capacity)
-        _store(builder, builder.select(room, position, at.capacity), at.terms)
+        store_counter(builder, builder.select(room, position, at.capacity), at.terms)
         return builder.select(room, position, ir.Constant(I64, -1))
 
     return types.int64(like, types.int64), codegen
@@ -71,12 +61,12 @@ def close(typingctx, like, position, n, value):
         alg = TapeAlgebra(context, builder, result)
         at = state(builder, alg.coef)
         room = builder.icmp_signed(">=", args[1], ir.Constant(I64, 0))
-        statement = _load(builder, at.statements)
+        statement = load_counter(builder, at.statements)
         with builder.if_then(room):
             count = builder.gep(at.counts, [statement], inbounds=True)
             builder.store(builder.trunc(args[2], I32), count, align=4)
-            _store(builder, builder.add(args[1], args[2]), at.terms)
-            _store(builder, builder.add(statement, ir.Constant(I64, 1)), at.statements)
+            store_counter(builder, builder.add(args[1], args[2]), at.terms)
+            store_counter(builder, builder.add(statement, ir.Constant(I64, 1)), at.statements)
         pending = alg.passive(alg.base.unpack(args[3]))
         pending.terms = [(alg.coef.constant(1.0), builder.select(room, statement, ir.Constant(I64, 0)))]
         return alg.pack(pending)

@@ -17,8 +17,10 @@ from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element, with_leaf
 from tapejit.nopython.cache import helper, typed
 from tapejit.nopython.errors import DifferentiationError
+from tapejit.nopython.inputs import tangent
 from tapejit.nopython.like import first_of, in_precision, zero_coefficient
-from tapejit.nopython.memory import I64, clear, read, write
+from tapejit.nopython.memory import I64, as_f64, as_i32, clear, read, write
+from tapejit.nopython.stripsweep import STRIP, sweep_strip
 from tapejit.nopython.tape import (
     ADJOINTS,
     CAPACITY,
@@ -137,11 +139,18 @@ def sweep(tape, low):
     indices = as_i32(read(tape, INDICES, 0))
     counts = as_i32(read(tape, COUNTS, 0))
     p = get_counter(tape, TERMS)
-    for k in range(get_counter(tape, STATEMENTS) - 1, low - 1, -1):
+    k = get_counter(tape, STATEMENTS)
+    while k > low:
+        k -= 1
         a = adjoints[k]
         n = counts[k]
-        if n < 0:  # an addition to a running sum, whose adjoint the others need too
-            n = -n
+        if n < 0:
+            if n == STRIP:
+                k, p = sweep_strip(
+                    read(tape, ADJOINTS, 0), read(tape, COEFFICIENTS, 0), read(tape, INDICES, 0), k, p
+                )
+                continue
+            n = -n  # an addition to a running sum, whose adjoint the others need too
             p -= 1
             a = adjoints[indices[p]]
         adjoints[k] = 0.0
@@ -150,28 +159,6 @@ def sweep(tape, low):
             i = indices[p]
             adjoints[i] = adjoints[i] + a * coefficients[p]
     adjoints[0] = 0.0
-
-
-_f64p = types.CPointer(types.float64)
-
-
-_i32p = types.CPointer(types.int32)
-
-
-def _pointer(ty):
-    @intrinsic
-    def cast(typingctx, address):
-        return ty(types.int64), lambda context, builder, sig, args: builder.inttoptr(
-            args[0], context.get_value_type(ty)
-        )
-
-    return cast
-
-
-as_f64 = _pointer(_f64p)
-
-
-as_i32 = _pointer(_i32p)
 
 
 def collect(tape, first, x, zero):
@@ -196,44 +183,46 @@ def _collect(tape, first, x, zero):
 
     def of_array(tape, first, x, zero):
         out = empty_like_element(x.shape, in_precision(zero, first_of(x)))
-        return out, collect_into(tape, first, x, zero, out)
+        return out, collect_into(tape, first, x, zero, out, None)
 
     return of_array
 
 
-def collect_into(tape, first, x, zero, out):
-    """The gradient in ``x`` written to ``out``; returns the statement after it."""
+def collect_into(tape, first, x, zero, out, lane):
+    """The gradient in ``x`` written to ``out``, or one tangent of its numbers; returns the statement after it."""
     raise NotImplementedError
 
 
 @typed(collect_into)
-def _collect_into(tape, first, x, zero, out):
+def _collect_into(tape, first, x, zero, out, lane):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
-            return lambda tape, first, x, zero, out: first
+            return lambda tape, first, x, zero, out, lane: first
 
-        def of_tuple(tape, first, x, zero, out):
-            following = collect_into(tape, first, x[0], zero, out[0])
-            return collect_into(tape, following, x[1:], zero, out[1:])
+        def of_tuple(tape, first, x, zero, out, lane):
+            following = collect_into(tape, first, x[0], zero, out[0], lane)
+            return collect_into(tape, following, x[1:], zero, out[1:], lane)
 
         return of_tuple
-    if not isinstance(x, types.Array):
+    if isinstance(lane, types.Integer):
 
-        def of_scalar(tape, first, x, zero, out):
+        def of_lane(tape, first, x, zero, out, lane):
+            k = 0
             for index in np.ndindex(out.shape):
-                out[index] = take_adjoint(tape, first, zero)
-            return first + 1
+                out[index] = tangent(take_adjoint(tape, first + k, zero), lane)
+                k += 1
+            return first + k
 
-        return of_scalar
+        return of_lane
 
-    def of_array(tape, first, x, zero, out):
+    def of_value(tape, first, x, zero, out, lane):
         k = 0
-        for index in np.ndindex(x.shape):
+        for index in np.ndindex(out.shape):
             out[index] = take_adjoint(tape, first + k, zero)
             k += 1
         return first + k
 
-    return of_array
+    return of_value
 
 
 def take_adjoint(tape, index, zero):

@@ -34,6 +34,7 @@ from tapejit.nopython.types import words
 
 TERMS, STATEMENTS, CAPACITY, COEFFICIENTS, INDICES, COUNTS, ADJOINTS, LIMIT = range(8)
 _HEADER = 64
+SCRATCH = 0  # the number of a tape on which nothing is recorded: arrays of dual numbers stand on it
 SPARE = 64  # terms that may be written past the capacity
 
 
@@ -78,22 +79,33 @@ def counter_scope(module):
     return module.tapejit_scope
 
 
+def load_counter(builder, pointer):
+    value = builder.load(pointer)
+    value.set_metadata("alias.scope", counter_scope(builder.module))
+    return value
+
+
+def store_counter(builder, value, pointer):
+    builder.store(value, pointer).set_metadata("alias.scope", counter_scope(builder.module))
+
+
 def push(context, builder, coef, terms, total=None):
     """Write one statement; returns its index (i64).
 
     With ``total``, the index of a running sum, the terms are added to that: the result is ``total``, or the new statement
     if ``total`` is a constant (0) so far. The count is then negative, and one more index says whose adjoint it is.
     """
+    strip = getattr(builder.function, "tapejit_strip", None)
+    if strip is not None and total is None:
+        return strip.push(terms)
     n = len(terms)
     model = context.data_model_manager[coef.ty]
     # Packing may itself record (on the tape one level down), so it comes before the counters are read.
     data = [model.as_data(builder, coef.pack(coefficient)) for coefficient, _ in terms]
     at = state(builder, coef)
     scope = counter_scope(builder.module)
-    position = builder.load(at.terms)
-    statement = builder.load(at.statements)
-    for load in (position, statement):
-        load.set_metadata("alias.scope", scope)
+    position = load_counter(builder, at.terms)
+    statement = load_counter(builder, at.statements)
     stores = []
     for k, (value, (_, index)) in enumerate(zip(data, terms, strict=True)):
         place = builder.add(position, ir.Constant(I64, k), flags=("nsw", "nuw")) if k else position
@@ -113,12 +125,9 @@ def push(context, builder, coef, terms, total=None):
         store.set_metadata("noalias", scope)
     after = builder.add(position, ir.Constant(I64, n), flags=("nsw", "nuw"))
     room = builder.icmp_unsigned("<", after, at.capacity)
-    counters = [
-        builder.store(builder.select(room, after, at.capacity), at.terms),
-        builder.store(builder.add(statement, builder.zext(room, I64), flags=("nsw", "nuw")), at.statements),
-    ]
-    for store in counters:
-        store.set_metadata("alias.scope", scope)
+    store_counter(builder, builder.select(room, after, at.capacity), at.terms)
+    following = builder.add(statement, builder.zext(room, I64), flags=("nsw", "nuw"))
+    store_counter(builder, following, at.statements)
     return result
 
 
@@ -203,7 +212,7 @@ def slot_of(typingctx, like):
 @njit(nogil=True, cache=CACHED)
 def free_memory():
     """Give back the memory of the calling thread's tapes. Not to be called inside a differentiated function."""
-    for slot in range(1, 24):
+    for slot in range(24):
         block = get_thread_tape(slot)
         if block != 0 and read(block, STATEMENTS, 0) == 1:
             set_thread_tape(slot, 0)

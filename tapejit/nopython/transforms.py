@@ -1,205 +1,14 @@
-"""value_and_grad, grad, jvp, jacobian, hvp and hessian: each writes a short driver and hands it to a dispatcher.
+"""value_and_grad, grad, jvp, jacobian, hvp and hessian: each writes a short driver and hands it to a dispatcher."""
 
-A driver has the signature of the user's function and is plain Numba code over the vocabulary of ``sweep``: it is
-compiled with the user's function inlined, cached with it, and may itself be differentiated.
-"""
-
-import dis
 import functools
-import hashlib
-import inspect
-import re
 
-from numba.core import types
-from numba.core.dispatcher import Dispatcher
+from tapejit.nopython.dispatch import Transform
+from tapejit.nopython.driver import REWIND, Driver, count_of, has_loop
+from tapejit.nopython.tape import SCRATCH
 
-from tapejit.nopython import inputs, lanes, like, results, statements, sweep, tape
-from tapejit.nopython.dispatch import Transform, fingerprint, generated_function
-from tapejit.nopython.errors import DifferentiationError
-from tapejit.nopython.twins import twin
-from tapejit.nopython.types import Active
-
-# The driver's own names end or begin with two underscores, so that any name is free for a user's parameter.
-_VOCABULARY = {
-    f"tj__{name}": getattr(module, name)
-    for module in (statements, like, inputs, sweep, lanes, results, tape)
-    for name in dir(module)
-    if not name.startswith("__") and name not in ("sweep", "ir", "types")
-}
-_CALLED = re.compile(r"\b(" + "|".join(name[4:] for name in _VOCABULARY) + r")\b(?=[(.])")
 HESSIAN_LANES = 4  # columns of a Hessian per recording
-DUAL_INPUTS = 8  # the most lanes; mode "auto" takes dual numbers for up to so many differentiated numbers
-
-
-def _signature(f):
-    function = f.py_func if isinstance(f, Dispatcher) else f
-    if not callable(function):
-        raise TypeError(f"expected a function or an @njit function; got {type(f).__name__}")
-    parameters = list(inspect.signature(function).parameters.values())
-    for parameter in parameters:
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise TypeError(
-                f"{function.__name__} takes {parameter}; a function to differentiate in nopython mode takes "
-                "ordinary arguments only: name each of them"
-            )
-    return function, parameters
-
-
-def _argnums(argnums, count, name):
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    if not numbers or len(set(numbers)) != len(numbers) or not all(-count <= k < count for k in numbers):
-        raise ValueError(f"argnums={argnums!r} does not fit {name}, which takes {count} arguments")
-    return tuple(k % count for k in numbers)
-
-
-class Driver:
-    """The pieces from which the drivers of one function are written."""
-
-    def __init__(self, f, argnums, transform, mode=""):
-        self.f = f
-        self.mode = mode
-        self.function, self.parameters = _signature(f)
-        self.names = [p.name for p in self.parameters]
-        self.single = isinstance(argnums, int)
-        self.argnums = _argnums(argnums, len(self.names), self.function.__name__)
-        self.transform = transform
-        self.cache = isinstance(f, Dispatcher) and type(f._cache).__name__ != "NullCache"
-
-    @property
-    def name(self):
-        """A name for the driver; a lambda's own is no identifier."""
-        own = self.function.__name__
-        return f"{own if own.isidentifier() else 'function'}_{self.transform}"
-
-    @property
-    def differentiated(self):
-        return [self.names[k] for k in self.argnums]
-
-    def header(self, name, extra=()):
-        """``def name(...)``: the function's parameters, and its defaults where nothing follows them."""
-        parts = []
-        for parameter in self.parameters:
-            default = parameter.default is not parameter.empty and not extra
-            parts.append(f"{parameter.name}=default_{parameter.name}" if default else parameter.name)
-        return f"def {name}({', '.join([*parts, *extra])}):"
-
-    def call(self, active):
-        """The argument tuple of the call, with active names in place of the differentiated ones."""
-        return "".join(f"{active.get(name, name)}, " for name in self.names)
-
-    def extra(self, name):
-        """A name for a parameter of the driver that the function itself does not use."""
-        while name in self.names:
-            name += "_"
-        return name
-
-    def pack(self, items):
-        return items[0] if self.single else "(" + "".join(f"{item}, " for item in items) + ")"
-
-    def check(self, args):
-        """Refuse differentiated arguments that are not made of floats."""
-        for k in self.argnums:
-            ty = args[k] if k < len(args) else None
-            if not _is_differentiable(ty):
-                raise DifferentiationError(
-                    f"[tapejit] cannot differentiate {self.function.__name__} in {self.names[k]}: it is {ty}, and only "
-                    "floats, float arrays of one to three dimensions and tuples of them are differentiated\n"
-                    "  instead: pass a float (3.0, x.astype(float)), or leave the argument out of argnums\n[/tapejit]"
-                )
-
-    def only(self, body):
-        """The choice among one body."""
-
-        def choose(args):
-            self.check(args)
-            return body
-
-        return choose
-
-    def define(self, name, lines, extra=()):
-        lines = [_CALLED.sub(r"tj__\1", line) for line in lines]
-        source = (
-            "\n    ".join([self.header(name, extra), *lines]) + f"\n# {self.mode}\n"
-        )  # the mode is part of the key
-        digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest() + (
-            fingerprint(self.f) if self.cache else ""
-        )
-        namespace = dict(_VOCABULARY, f__=twin(self.f))
-        for parameter in self.parameters:
-            if parameter.default is not parameter.empty:
-                namespace[f"default_{parameter.name}"] = parameter.default
-        function = generated_function(name, source, namespace, digest)
-        function.__doc__ = f"{self.transform} of {self.function.__name__}."
-        return function
-
-    def record(self, like="tape_like(({args}))"):
-        """Lines that put the inputs on the tape and call the function; ``y__`` is the result."""
-        args = "".join(f"{name}, " for name in self.names)
-        lines = [
-            f"like__ = {like.format(args=args)}",
-            "tape__ = acquire(slot_of(like__))",
-            "terms__ = get_counter(tape__, 0)",
-            "first__ = get_counter(tape__, 1)",
-            # Whatever can fail fails before the first input is on the tape, or inside guarded_call.
-            "check_room(tape__, "
-            + " + ".join(f"count_numbers({name})" for name in self.differentiated)
-            + ")",
-        ]
-        active = {name: f"active__{name}" for name in self.differentiated}
-        lines += [f"{new} = lift(tape__, like__, {name})" for name, new in active.items()]
-        lines += [
-            "low__ = get_counter(tape__, 1)",
-            f"result__ = guarded_call(f__, tape__, terms__, first__, ({self.call(active)}))",
-        ]
-        return lines
-
-    CHECK = (
-        "if is_full(tape__):",
-        "    rewind(tape__, terms__, first__)",
-        "    raise MemoryError('the tape passes the memory limit: raise it with "
-        "tapejit.nopython.set_memory_limit, or use tapejit.nopython.checkpoint')",
-    )
-
-    def collected(self):
-        lines, start = [], "first__"
-        for k, name in enumerate(self.differentiated):
-            lines.append(f"gradient__{k}, after__{k} = collect(tape__, {start}, {name}, zero__)")
-            start = f"after__{k}"
-        return lines, [f"gradient__{k}" for k in range(len(self.argnums))]
-
-
-def _count(args, argnums):
-    """How many numbers are differentiated, if all of them are plain numbers; None with an array among them."""
-    count = 0
-    for k in argnums:
-        if k >= len(args):
-            return None
-        items = list(args[k]) if isinstance(args[k], types.BaseTuple) else [args[k]]
-        if not all(isinstance(item, (types.Float, Active)) for item in items):
-            return None
-        count += len(items)
-    return count
-
-
-def _is_differentiable(ty):
-    if isinstance(ty, types.BaseTuple):
-        return all(map(_is_differentiable, ty))
-    if isinstance(ty, types.Array):
-        return isinstance(ty.dtype, (types.Float, Active)) and 1 <= ty.ndim <= 3
-    return isinstance(ty, (types.Float, Active))
-
-
-def has_loop(f, seen=None):
-    """Whether a function, or a jitted function that it calls by name, jumps backwards."""
-    seen = set() if seen is None else seen
-    function = f.py_func if isinstance(f, Dispatcher) else f
-    if function in seen:
-        return False
-    seen.add(function)
-    if any("JUMP_BACKWARD" in i.opname or i.opname == "FOR_ITER" for i in dis.get_instructions(function)):
-        return True
-    callees = (function.__globals__.get(name) for name in function.__code__.co_names)
-    return any(has_loop(callee, seen) for callee in callees if isinstance(callee, Dispatcher))
+DUAL_INPUTS = 8  # mode "auto" takes dual numbers for up to so many differentiated numbers
+MOST_LANES = 16
 
 
 def _check_mode(mode):
@@ -215,45 +24,35 @@ def _gradient(f, argnums, mode, with_value):
     def finish(items):
         return f"return inner(y__), {driver.pack(items)}" if with_value else f"return {driver.pack(items)}"
 
-    collect, gradients = driver.collected()
-    sweep_lines = [
+    recorded = [
+        *driver.record(),
         "y__ = as_active(like__, result__)",
         *driver.CHECK,
         "zero__ = zero_coefficient(like__)",
         "seed_and_sweep(tape__, low__, y__, like__)",
     ]
-    lines = [*driver.record(), *sweep_lines, *collect, "rewind(tape__, terms__, first__)", finish(gradients)]
-    by_tape = driver.define(base, lines)
+    collect, gradients = driver.collected()
+    by_tape = driver.define(base, [*recorded, *collect, REWIND, finish(gradients)])
 
     out = driver.extra("out")
-    outputs = [out] if driver.single else [f"{out}[{k}]" for k in range(len(driver.argnums))]
-    into = []
-    start = "first__"
-    for k, (name, place) in enumerate(zip(driver.differentiated, outputs, strict=True)):
-        into.append(f"after__{k} = collect_into(tape__, {start}, {name}, zero__, {place})")
-        start = f"after__{k}"
+    outputs = driver.places(out)
     checks = [f"check_place({n}, {place})" for n, place in zip(driver.differentiated, outputs, strict=True)]
-    lines = [
-        *checks,
-        *driver.record(),
-        *sweep_lines,
-        *into,
-        "rewind(tape__, terms__, first__)",
-        "return inner(y__)",
-    ]
+    into = driver.collected_into(outputs)
+    lines = [*checks, *recorded, *into, REWIND, "return inner(y__)"]
     into_by_tape = driver.define(base + "_into", lines, [out])
 
     loops = mode == "auto" and has_loop(f)
-    dual = functools.cache(lambda width: _dual_gradient(driver, base, finish, outputs, out, width))
+    dual = functools.cache(
+        lambda width, once: _dual_gradient(driver, base, finish, outputs, out, width, once)
+    )
 
     def choose(which, by_tape):
         def body(args):
             driver.check(args)
-            count = _count(args, driver.argnums)
+            count = count_of(args, driver.argnums)
             few = count is not None and count <= DUAL_INPUTS
             if mode == "dual" or (mode == "auto" and few and loops):
-                width = next((w for w in (1, 2, 4) if count is not None and count <= w), DUAL_INPUTS)
-                return dual(width)[which]
+                return dual(_width(count, DUAL_INPUTS), few)[which]
             return by_tape
 
         return body
@@ -262,37 +61,34 @@ def _gradient(f, argnums, mode, with_value):
     return Transform(by_tape, choose(0, by_tape), {"into": form}, cache=driver.cache)
 
 
-def _dual_gradient(driver, base, finish, outputs, out, width):
-    """The forward form: as many calls of the function as there are groups of lanes among the inputs."""
-    args = "".join(f"{name}, " for name in driver.names)
-    head = [f"like__ = dual_like(({args}), {width})", "zero__ = zero_coefficient(like__)", "total__ = 0"]
-    starts, seeds = [], []
-    for k, name in enumerate(driver.differentiated):
-        head += [f"start__{k} = total__", f"total__ += count_numbers({name})"]
-        seeds.append(f"    active__{name} = seed_lanes(like__, {name}, start__{k} - lane__)")
-        starts.append(f"start__{k} - lane__")
-    active = {name: f"active__{name}" for name in driver.differentiated}
-    call = [
-        "value__ = inner(like__)",
-        f"for lane__ in range(0, max(total__, 1), {width}):",
-        *seeds,
-        f"    y__ = as_active(like__, f__({driver.call(active)}))",
-        "    value__ = inner(y__)",
-    ]
-    fresh = [f"out__{k} = empty_gradient(zero__, {name})" for k, name in enumerate(driver.differentiated)]
-    written = [
-        f"    write_lanes(y__, {name}, {start}, out__{k})"
-        for k, (name, start) in enumerate(zip(driver.differentiated, starts, strict=True))
-    ]
-    results = [f"gradient_of(out__{k}, {name})" for k, name in enumerate(driver.differentiated)]
-    tail = finish(results).replace("inner(y__)", "value__")
-    by_dual = driver.define(base, [*head, *fresh, *call, *written, tail])
+def _width(count, most):
+    """Lanes for so many numbers; for arrays, whose size is not known, as many as a vector register holds."""
+    return next((w for w in (1, 2, 4, 8, 16) if count is not None and count <= min(w, most)), DUAL_INPUTS)
+
+
+def _dual_gradient(driver, base, finish, outputs, out, width, once):
+    """The forward form: as many calls of the function as there are groups of lanes among the inputs.
+
+    ``once``: the inputs are numbers that fit in one group, so that nothing needs memory.
+    """
     checks = [f"check_place({n}, {place})" for n, place in zip(driver.differentiated, outputs, strict=True)]
-    into = [
-        f"    write_lanes(y__, {name}, {start}, {place})"
-        for name, start, place in zip(driver.differentiated, starts, outputs, strict=True)
-    ]
-    return by_dual, driver.define(base + "_into", [*checks, *head, *call, *into, "return value__"], [out])
+    evaluated = ["y__ = as_active(like__, result__)", "value__ = inner(y__)"]
+    starts = [f"start__{k} - lane__" for k in range(len(driver.argnums))]
+    arguments = list(zip(driver.differentiated, starts, strict=True))
+    into = [f"write_lanes(y__, {n}, {s}, {place})" for (n, s), place in zip(arguments, outputs, strict=True)]
+    if once:
+        taken = [f"out__{k} = take_lanes(y__, {n}, {s})" for k, (n, s) in enumerate(arguments)]
+        fresh = []
+        results = [f"out__{k}" for k in range(len(arguments))]
+    else:
+        taken = [f"write_lanes(y__, {n}, {s}, out__{k})" for k, (n, s) in enumerate(arguments)]
+        fresh = [f"zero__ = zero_coefficient(dual_like(({driver.args}), {width}))"]
+        fresh += [f"out__{k} = empty_gradient(zero__, {n})" for k, (n, _) in enumerate(arguments)]
+        results = [f"gradient_of(out__{k}, {n})" for k, (n, _) in enumerate(arguments)]
+    tail = finish(results).replace("inner(y__)", "value__")
+    by_dual = driver.define(base, [*fresh, *driver.lanes(width, [*evaluated, *taken], once), tail])
+    lines = [*checks, *driver.lanes(width, [*evaluated, *into], once), "return value__"]
+    return by_dual, driver.define(base + "_into", lines, [out])
 
 
 def value_and_grad(f, argnums=0, mode="auto"):
@@ -334,50 +130,121 @@ def jvp(f, argnums=0):
         ``argnums`` is one.
     """
     driver = Driver(f, argnums, "jvp")
-    args = "".join(f"{name}, " for name in driver.names)
     v = driver.extra("v")
-    tangents = [v] if driver.single else [f"{v}[{k}]" for k in range(len(driver.argnums))]
-    lines = [f"like__ = dual_like(({args}{v},), 1)"]
-    active = {}
-    for name, direction in zip(driver.differentiated, tangents, strict=True):
-        active[name] = f"active__{name}"
-        lines.append(f"active__{name} = direct(like__, {name}, {direction})")
-    lines.append(f"return tangents_of(dual_result(like__, f__({driver.call(active)})))")
-    body = driver.define(driver.name, lines, [v])
+    lines = [
+        *driver.call_lifted(f"dual_like(({driver.args}{v},), 1)", SCRATCH, driver.places(v)),
+        "both__ = tangents_of(dual_result(like__, result__))",
+        REWIND,
+        "return both__",
+    ]
+    checks = [
+        f"check_tangent({n}, {t})" for n, t in zip(driver.differentiated, driver.places(v), strict=True)
+    ]
+    body = driver.define(driver.name, [*checks, *lines], [v])
     return Transform(body, driver.only(body), cache=driver.cache)
 
 
-def jacobian(f, argnums=0):
-    """The Jacobian of a function that returns an array: one recording, one sweep per element of the result.
+def jacobian(f, argnums=0, mode="auto", lanes=None):
+    """The Jacobian of a function that returns an array or a tuple of numbers.
+
+    Args:
+        f: as in ``value_and_grad``, but for its result.
+        argnums: which arguments to differentiate: floats, and float arrays of one to three dimensions.
+        mode: "tape": one recording and a sweep for each number of the result; "dual": forward, a call for every ``lanes``
+            numbers of the arguments, without memory of its own; "auto": dual for up to 16 plain numbers.
+        lanes: 1 to 16, for "dual". The default is 8, two to sixteen for so many plain numbers.
 
     Returns:
-        ``j`` with ``j(*args) -> (value, jacobian)``; the Jacobian has the shape ``value.shape + argument.shape``, and is
-        a tuple of arrays if ``argnums`` is a tuple.
+        ``j`` with ``j(*args) -> (value, jacobian)``; the Jacobian has the shape ``value.shape + argument.shape``, where a
+        tuple of m numbers has the shape ``(m,)``, and is a tuple of arrays if ``argnums`` is one. ``j.into(*args, out) ->
+        value`` writes it into ``out``, an array of that shape in any order of memory, or a tuple of arrays; it allocates
+        nothing if ``f`` returns a tuple.
     """
-    driver = Driver(f, argnums, "jacobian")
-    fresh, written = [], []
-    start = "first__"
-    for k, name in enumerate(driver.differentiated):
-        fresh.append(f"jacobian__{k} = empty_jacobian(result__, {name}, zero__)")
-        written.append(f"    after__{k} = collect_row(tape__, {start}, {name}, zero__, jacobian__{k}, row__)")
-        start = f"after__{k}"
-    lines = [
-        *driver.record(),
-        "check_array_result(result__)",
-        *driver.CHECK,
-        "zero__ = zero_coefficient(like__)",
-        *fresh,
-        "row__ = 0",
-        "for index__ in np.ndindex(result__.shape):",
-        "    seed_and_sweep(tape__, low__, as_active(like__, result__[index__]), like__)",
-        *written,
-        "    row__ += 1",
-        "value__ = inner_values(result__)",
-        "rewind(tape__, terms__, first__)",
-        f"return value__, {driver.pack([f'jacobian__{k}' for k in range(len(driver.argnums))])}",
+    _check_mode(mode)
+    if lanes is not None and not (isinstance(lanes, int) and 1 <= lanes <= MOST_LANES):
+        raise ValueError(f"lanes is an integer from 1 to {MOST_LANES}; got {lanes!r}")
+    driver = Driver(f, argnums, "jacobian", f"{mode} {lanes}")
+    out = driver.extra("out")
+    places = [f"out__{k}" for k in range(len(driver.argnums))]
+    arguments = list(zip(driver.differentiated, places, strict=True))
+    given = [f"{place} = {own}" for place, own in zip(places, driver.places(out), strict=True)]
+    fresh = [
+        f"{place} = empty_jacobian(rows__, {name}, zero_coefficient(like__))" for name, place in arguments
     ]
-    body = driver.define(driver.name, lines)
-    return Transform(body, driver.only(body), cache=driver.cache)
+    fits = [
+        "if not ("
+        + " and ".join(f"jacobian_fits(rows__, {name}, {place})" for name, place in arguments)
+        + "):",
+        f"    {REWIND}",
+        "    raise ValueError('the array for a Jacobian must have the shape of the result and the argument together')",
+    ]
+    rows = ["rows__ = as_array(like__, result__)"]
+    values = "value__ = result_values(result__)"
+    answer = f"return value__, {driver.pack(places)}"
+
+    def recorded(prepare):
+        collected, start = [], "first__"
+        for k, (name, place) in enumerate(arguments):
+            collected.append(
+                f"    after__{k} = collect_row(tape__, {start}, {name}, zero__, {place}, index__)"
+            )
+            start = f"after__{k}"
+        return [
+            *driver.record(),
+            *rows,
+            *driver.CHECK,
+            *prepare,
+            "zero__ = zero_coefficient(like__)",
+            "for index__ in np.ndindex(rows__.shape):",
+            "    seed_and_sweep(tape__, low__, as_active(like__, rows__[index__]), like__)",
+            *collected,
+            values,
+            REWIND,
+        ]
+
+    def by_lanes(prepare, width, once):
+        written = [
+            f"    write_row(y__, {name}, start__{k} - lane__, {place}, index__)"
+            for k, (name, place) in enumerate(arguments)
+        ]
+        body = [
+            *rows,
+            *prepare,
+            "for index__ in np.ndindex(rows__.shape):",
+            "    y__ = as_active(like__, rows__[index__])",
+            *written,
+            values,
+        ]
+        return driver.lanes(width, body, once)
+
+    @functools.cache
+    def forms(width, once):
+        """(the form that returns, the form that writes); by the tape without a width."""
+        if width is None:
+            lines, into = recorded(fresh), recorded(fits)
+        else:
+            first = fresh if once else ["if lane__ == 0:", *("    " + line for line in fresh)]
+            lines, into = by_lanes(first, width, once), by_lanes(fits, width, once)
+        return (
+            driver.define(driver.name, [*lines, answer]),
+            driver.define(driver.name + "_into", [*given, *into, "return value__"], [out]),
+        )
+
+    def choose(which):
+        def body(args):
+            driver.check(args)
+            count = count_of(args, driver.argnums)
+            few = count is not None and count <= MOST_LANES
+            if mode == "dual" or (mode == "auto" and few):
+                width = lanes or _width(count, MOST_LANES)
+                return forms(width, count is not None and count <= width)[which]
+            return forms(None, False)[which]
+
+        return body
+
+    by_tape = forms(None, False)
+    form = Transform(by_tape[1], choose(1), cache=driver.cache)
+    return Transform(by_tape[0], choose(0), {"into": form}, cache=driver.cache)
 
 
 def hvp(f, argnums=0):
@@ -387,34 +254,21 @@ def hvp(f, argnums=0):
         ``h`` with ``h(*args, v) -> product``, in the shape of the argument; a tuple if ``argnums`` is one.
     """
     driver = Driver(f, argnums, "hvp")
-    args = "".join(f"{name}, " for name in driver.names)
     v = driver.extra("v")
-    tangents = [v] if driver.single else [f"{v}[{k}]" for k in range(len(driver.argnums))]
-    lines = [f"check_tangent({n}, {t})" for n, t in zip(driver.differentiated, tangents, strict=True)]
-    lines += driver.record(f"tape_dual_like(({args}{v},), 1)")
-    for name, direction in zip(driver.differentiated, tangents, strict=True):
-        lines = [
-            f"active__{name} = lift_directed(tape__, like__, {name}, {direction})"
-            if line == f"active__{name} = lift(tape__, like__, {name})"
-            else line
-            for line in lines
-        ]
-    fresh, written = [], []
-    start = "first__"
-    for k, name in enumerate(driver.differentiated):
-        fresh.append(f"out__{k} = empty_gradient(tangent(zero__, 0), {name})")
-        written.append(f"after__{k} = collect_lane(tape__, {start}, {name}, zero__, out__{k})")
-        start = f"after__{k}"
-    results = [f"gradient_of(out__{k}, {name})" for k, name in enumerate(driver.differentiated)]
-    lines += [
+    tangents = driver.places(v)
+    outputs = [f"out__{k}" for k in range(len(driver.argnums))]
+    arguments = list(zip(driver.differentiated, outputs, strict=True))
+    lines = [
+        *(f"check_tangent({n}, {t})" for n, t in zip(driver.differentiated, tangents, strict=True)),
+        *driver.record(f"tape_dual_like(({driver.args}{v},), 1)", tangents),
         "y__ = as_active(like__, result__)",
         *driver.CHECK,
         "zero__ = zero_coefficient(like__)",
         "seed_and_sweep(tape__, low__, y__, like__)",
-        *fresh,
-        *written,
-        "rewind(tape__, terms__, first__)",
-        f"return {driver.pack(results)}",
+        *(f"{place} = empty_gradient(tangent(zero__, 0), {name})" for name, place in arguments),
+        *driver.collected_into(outputs, "0"),
+        REWIND,
+        f"return {driver.pack([f'gradient_of({place}, {name})' for name, place in arguments])}",
     ]
     body = driver.define(driver.name, lines, [v])
     return Transform(body, driver.only(body), cache=driver.cache)
@@ -430,12 +284,10 @@ def hessian(f, argnums=0):
         raise ValueError("hessian takes one argument number; gather the inputs in one array")
     driver = Driver(f, argnums, "hessian")
     name = driver.differentiated[0]
-    args = "".join(f"{n}, " for n in driver.names)
-    record = driver.record(f"tape_dual_like(({args}), {HESSIAN_LANES})")
-    lifted = f"active__{name} = lift_lanes(tape__, like__, {name}, -lane__)"
-    record = [lifted if line == f"active__{name} = lift(tape__, like__, {name})" else line for line in record]
+    like = f"tape_dual_like(({driver.args}), {HESSIAN_LANES})"
+    record = driver.record(like, ["-lane__"])
     lines = [
-        f"like__ = tape_dual_like(({args}), {HESSIAN_LANES})",
+        f"like__ = {like}",
         "zero__ = zero_coefficient(like__)",
         "value__ = inner(inner(like__))",
         f"gradient__ = empty_gradient(tangent(zero__, 0), {name})",
@@ -447,7 +299,7 @@ def hessian(f, argnums=0):
         "    seed_and_sweep(tape__, low__, y__, like__)",
         f"    collect_columns(tape__, first__, {name}, zero__, gradient__, hessian__, lane__)",
         "    value__ = inner(inner(y__))",
-        "    rewind(tape__, terms__, first__)",
+        f"    {REWIND}",
         f"return value__, gradient_of(gradient__, {name}), square_of(hessian__, {name})",
     ]
     body = driver.define(driver.name, lines)

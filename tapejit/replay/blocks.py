@@ -10,6 +10,7 @@ import functools
 import numpy as np
 
 from tapejit.kernels import blocks as B
+from tapejit.replay.nativecall import NativeCall, add_method, call_natively, may_call
 from tapejit.replay.recorder import active
 from tapejit.replay.trees import LEAF
 
@@ -24,23 +25,11 @@ def address_of(words) -> int:
 environment = np.zeros(B.ENVIRONMENT_WORDS, dtype=np.int64)
 
 
-class _Method(ctypes.Structure):
-    """``PyMethodDef``."""
-
-    _fields_ = [("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
-
-
-_FASTCALL_KEYWORDS = 0x80 | 0x02
-_methods: list = []
-
-
-class Door:
-    """An object with calls that the door answers first; in its first slot is the block that the door reads.
+class Door(NativeCall):
+    """An object with calls that the door answers first.
 
     Calls without an answer go to ``general`` and ``general_into``.
     """
-
-    __slots__ = ("_block",)
 
     def __init__(self):
         self._block = np.zeros(B.INSTANCE_WORDS, dtype=np.int64)
@@ -52,7 +41,14 @@ class Door:
         return self.general(args, kwargs)
 
     def into(self, *args):
+        """``g.into(*args, out)``: the result of ``g(*args)``, its arrays written into ``out``, see ``general_into``."""
         return self.general_into(args)
+
+    def open_door(self):
+        """Let calls of this object, and its ``into``, be answered natively."""
+        address = _open_all(type(self))
+        if address:
+            call_natively(self, address)
 
 
 def _general(self, args, names):
@@ -70,12 +66,12 @@ def _general_into(self, args, names):
 
 
 @functools.cache
-def open_door():
-    """Make the calls of ``Door`` native; nothing changes where the interpreter's objects look differently."""
+def _open_all(kind) -> int:
+    """The address of what answers calls of a class; 0 where the interpreter's objects look otherwise than expected."""
     from tapejit.kernels import capi, door
 
-    if not capi.layouts_hold():
-        return
+    if not (capi.layouts_hold() and may_call(kind)):
+        return 0
     objects = {
         B.FLOAT_TYPE: float, B.NUMPY_FLOAT_TYPE: np.float64, B.INTEGER_TYPE: int, B.ARRAY_TYPE: np.ndarray, B.TUPLE_TYPE: tuple,
         B.LIST_TYPE: list, B.DICT_TYPE: dict, B.NONE: None, B.ACTIVE: active, B.GENERAL: _general,
@@ -85,12 +81,8 @@ def open_door():
         environment[place] = id(x)
     environment[B.NEW_ARRAY] = capi.array_constructor()
     environment[B.ANSWER_CALL] = door.address(door.answer)
-    describe = ctypes.pythonapi.PyDescr_NewMethod
-    describe.restype, describe.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_void_p]
-    for name, function in (("__call__", door.call), ("into", door.call_into)):
-        method = _Method(name.encode(), door.address(function), _FASTCALL_KEYWORDS, b"")
-        _methods.append(method)
-        setattr(Door, name, describe(Door, ctypes.addressof(method)))
+    add_method(kind, "into", door.address(door.call_into))
+    return door.address(door.call)
 
 
 class _Tests:

@@ -32,11 +32,12 @@ def plus(a, b):
 
 
 def normal(shape, index):
-    """A flat index over one dimension only, as an index per dimension: one form for one thing."""
-    if index[0] != "flat" or sum(size != 1 for size in shape) > 1:
-        return index
-    affine = index[1]
-    return tuple(affine if size != 1 else (0,) * len(affine) for size in shape)
+    """One form for one thing: an index per dimension, 0 where there is one element; flat over several dimensions only."""
+    if index[:1] == ("flat",):
+        if sum(size != 1 for size in shape) > 1:
+            return index
+        index = (index[1],) * len(shape)
+    return tuple(affine if size != 1 else (0,) * len(affine) for affine, size in zip(index, shape, strict=True))
 
 
 class Body:
@@ -105,7 +106,7 @@ class Body:
             return False
         if node.op not in ELEMENTWISE and node.op != "view" and node.op != "spread":
             raise NotYet
-        if index != normal(node.shape, self.members[node.id]):
+        if normal(node.shape, index) != normal(node.shape, self.members[node.id]):
             raise NotYet
         return True
 
@@ -162,8 +163,9 @@ class Body:
             return self.at(x, (self.zero,) * len(x.shape))
         maps = decompose(x.shape, start, strides, node.shape)
         if maps is None:
-            self.planner.request(x)
-            return self.const(0.0 if node.is_float else 0, node.dtype)
+            if self.flat and len(index) == 1 and start == 0 and strides == (1,) and x.n == node.n:
+                return self.at(x, ("flat", index[0]))
+            return self._from_memory(x, node)
         inner = []
         for constant, coefs in maps:
             affine = (constant, *self.zero[1:])
@@ -192,9 +194,15 @@ class Body:
             if sources:
                 inner[sources[0]] = plus(index[k], (-constant, *self.zero[1:]))
         if maps is None or any(s == 0 and n != 1 for s, n in zip(strides, x.shape, strict=True)):
-            self.planner.request(node)
-            return zero
+            return self._from_memory(node, node)
         return self.at(x, tuple(inner))
+
+    def _from_memory(self, wanted, node):
+        """``node`` can be read only once ``wanted`` lies in memory; if it will, this loop must come later."""
+        if wanted.id in self.planner.stored:
+            raise NotYet
+        self.planner.request(wanted)
+        return self.const(0.0 if node.is_float else 0, node.dtype)
 
     def _inside(self, affine, first, end):
         """Whether an index lies in a range over the whole box; cuts the loop where the answer changes."""

@@ -9,7 +9,7 @@ import numpy as np
 from tapejit import tape as tapes
 from tapejit.dispatch import from_array
 from tapejit.kernels import blocks as B
-from tapejit.replay.blocks import Door, SignatureBlock, open_door
+from tapejit.replay.blocks import Door, SignatureBlock
 from tapejit.replay.captures import Captures
 from tapejit.replay.program import Frozen, Program
 from tapejit.replay.recorder import NeedsHistory, Recorder, Refused, active
@@ -279,7 +279,7 @@ class Replayed(Door):
                 block = SignatureBlock(signature, self.argnums)
                 if not block.possible:
                     return
-                open_door()
+                self.open_door()
                 signature.block = block
                 self._link()
             signature.block.watch(signature.captures)

@@ -162,6 +162,10 @@ class Lowering:
             return graph._same(graph.elementwise("select", args[0], *self._promoted(args[1:])), shape)
         if name in ("any", "all"):
             return self._some(name, self._truth(args[0]), *note.parameters)
+        if name == "sum":  # of integers: exact in double precision up to 2**53
+            return graph.cast(self._total(graph.cast(args[0], "f8"), *note.parameters), "i8")
+        if name in ("argmax", "argmin"):
+            return self._arg(name[3:], graph.cast(args[0], "f8"), *note.parameters)
         if name == "flat":
             return self._flat(args, note.parameters, shape)
         raise Refused(f"{name} of {args[0].dtype}")
@@ -185,13 +189,38 @@ class Lowering:
     def _some(self, name, x, dim, keepdim):
         """any() is a count of the true ones above 0, all() one of the false ones that is 0."""
         graph = self.graph
+        count = graph.cast(graph.elementwise("not", x) if name == "all" else x, "f8")
+        total = self._total(count, dim, keepdim)
+        return graph.elementwise("eq" if name == "all" else "gt", total, graph.const(0.0, (), "f8"))
+
+    def _total(self, x, dim, keepdim):
+        """The sum over some dimensions, None for all."""
         dims = range(len(x.shape)) if dim is None else [d % max(len(x.shape), 1) for d in np.atleast_1d(dim).tolist()]
         kept = tuple(1 if d in dims else s for d, s in enumerate(x.shape))
         shape = kept if keepdim else tuple(s for d, s in enumerate(x.shape) if d not in dims)
         steps = tuple(0 if d in dims else s for d, s in enumerate(packed_strides(kept)))
-        count = graph.cast(graph.elementwise("not", x) if name == "all" else x, "f8")
-        total = graph.sum(count, steps, 1.0, shape)
-        return graph.elementwise("eq" if name == "all" else "gt", total, graph.const(0.0, (), "f8"))
+        return self.graph.sum(x, steps, 1.0, shape)
+
+    def _arg(self, op, x, dim, keepdim):
+        """The index of the first element that is the largest ("max") or smallest ("min"), or the first NaN."""
+        graph = self.graph
+        shape = tuple(1 for _ in x.shape) if keepdim else ()
+        if dim is None:
+            x, dim = graph.view(x, (x.n,), (1,), 0), 0
+        else:
+            dim %= max(len(x.shape), 1)
+            shape = tuple(1 if d == dim else n for d, n in enumerate(x.shape) if keepdim or d != dim)
+        if not x.shape:
+            return graph.const(0, shape, "i8")
+        kept = tuple(1 if d == dim else n for d, n in enumerate(x.shape))
+        steps = tuple(0 if d == dim else s for d, s in enumerate(packed_strides(kept)))
+        best = graph.extreme(op, x, steps, kept)
+        both = graph.elementwise("and", graph.elementwise("isnan", x), graph.elementwise("isnan", best))
+        found = graph.elementwise("or", graph.elementwise("eq", x, best), both)
+        numbers = graph.extern(np.arange(x.shape[dim], dtype=np.float64))
+        places = graph.view(numbers, x.shape, tuple(1 if d == dim else 0 for d in range(len(x.shape))), 0)
+        first = graph.elementwise("select", found, places, graph.const(float(x.shape[dim]), (), "f8"))
+        return graph.cast(graph.view(graph.extreme("min", first, steps, kept), shape, packed_strides(shape), 0), "i8")
 
     def _flat(self, args, parameters, shape):
         """Flat indices: a constant part and, per integer tensor, its (wrapped, checked) values times a stride."""

@@ -119,6 +119,13 @@ class Planner:
     # Units
 
     def _make_units(self):
+        """Units for all that is wanted, with what each waits for; calls may want more values kept, which changes that."""
+        kept = None
+        while kept != len(self.stored):
+            kept = len(self.stored)
+            self._find_units()
+
+    def _find_units(self):
         nodes = self.graph.nodes
         self.units = {}
         base = len(nodes)
@@ -323,7 +330,7 @@ class Planner:
                     continue
                 if user.id in taken or user.kind not in ("store", "reduce", "out") or (user.kind == "out" and user.node.n == 1):
                     continue
-                if any(d not in self.done and d not in members for d in user.deps):
+                if any(d not in self.done and (d not in members or self.units[d].kind == "reduce") for d in user.deps):
                     continue
                 user.space = ()
                 if self._space(user, members) == space:
@@ -351,10 +358,13 @@ class Planner:
         try:
             if unit.kind == "reduce" and any(unit.node.attr):
                 raise NotFlat
-            body = Body(self, ((0, x.n),), True, members, ("trial",))
-            body.at(x, ("flat", (0, 1)))
-            return ("flat", x.n)
-        except Split:
+            boxes = [(0, x.n)]
+            while boxes:
+                first, end = boxes.pop()
+                try:
+                    Body(self, ((first, end),), True, members, ("trial",)).at(x, ("flat", (0, 1)))
+                except Split as cut:
+                    boxes += [(first, cut.at), (cut.at, end)]
             return ("flat", x.n)
         except NotFlat:
             return ("nd", shape)

@@ -113,6 +113,120 @@ def test_jacobian():
     assert ja == pytest.approx(value / 0.5)
 
 
+def project(c, x, w):
+    """Two numbers from an array, an array and a number; as a tuple."""
+    t = c[0] * x[0] + c[1] * x[1] + math.sin(c[2] * x[2])
+    if t > 0.0:
+        p, q = x[0] / (1.0 + t * t), x[1] * t
+    else:
+        p, q = x[0] * t, x[1] / (1.0 + t * t)
+    return w * (p * c[3] + c[4]), w * q * math.exp(c[5])
+
+
+_project = njit(project)
+
+
+def project_array(c, x, w):
+    out = np.zeros(2)
+    out[0], out[1] = _project(c, x, w)
+    return out
+
+
+PROJECTION = np.linspace(0.2, 1.1, 6), np.array([0.5, -0.3, 0.8]), 0.7
+
+
+def projection_differences():
+    c, x, w = PROJECTION
+    columns = []
+    for row in range(2):
+        columns.append((
+            differences(lambda v, row=row: project(v, x, w)[row], c),
+            differences(lambda v, row=row: project(c, v, w)[row], x),
+            differences(lambda v, row=row: project(c, x, v[0])[row], np.array([w]))[0],
+        ))  # fmt: skip
+    return tuple(np.array(part) for part in zip(*columns, strict=True))
+
+
+@pytest.mark.parametrize("options", [{"mode": "tape"}, {"mode": "dual"}, {"mode": "dual", "lanes": 16},
+                                     {"mode": "dual", "lanes": 3}])  # fmt: skip
+@pytest.mark.parametrize("f", [project, project_array])
+def test_jacobian_of_several_arguments(f, options):
+    """Results as tuples and arrays, in both modes, in lanes that do and do not divide the inputs; and into given arrays."""
+    j = nopython.jacobian(f, (0, 1, 2), **options)
+    value, found = j(*PROJECTION)
+    assert tuple(value) == pytest.approx(project(*PROJECTION), rel=1e-14)
+    for part, expected in zip(found, projection_differences(), strict=True):
+        assert part == pytest.approx(expected, rel=1e-7, abs=1e-9)
+    block = np.full((2, 15), np.nan)
+    outs = block[:, 1:7], block[:, 7:10], block[:, 11]
+    assert tuple(j.into(*PROJECTION, outs)) == tuple(value)
+    for out, part in zip(outs, found, strict=True):
+        assert np.array_equal(out, part)
+    assert np.isnan(block).sum() == 2 * 5, "nothing else is written"
+
+
+def test_jacobian_of_numbers_takes_dual_numbers():
+    def polar(r, phi):
+        return r * math.cos(phi), r * math.sin(phi), 3
+
+    value, (by_r, by_phi) = nopython.jacobian(polar, (0, 1))(2.0, 0.5)
+    assert value == pytest.approx((2 * math.cos(0.5), 2 * math.sin(0.5), 3))
+    assert by_r == pytest.approx([math.cos(0.5), math.sin(0.5), 0.0])
+    assert by_phi == pytest.approx([-2 * math.sin(0.5), 2 * math.cos(0.5), 0.0])
+
+
+def test_jacobian_into_from_compiled_code():
+    j = nopython.jacobian(project, (0, 1, 2), mode="dual")
+
+    @njit
+    def many(cs, x, w, blocks, dw):
+        for k in range(len(cs)):
+            j.into(cs[k], x, w, (blocks[k, :, :6], blocks[k, :, 6:9], dw[k]))
+
+    c, x, w = PROJECTION
+    cs = c + np.arange(5.0)[:, None] * 0.1
+    blocks, dw = np.zeros((5, 2, 9)), np.zeros((5, 2))
+    many(cs, x, w, blocks, dw)
+    for k in range(5):
+        _, (by_c, by_x, by_w) = nopython.jacobian(project, (0, 1, 2), mode="tape")(cs[k], x, w)
+        assert blocks[k] == pytest.approx(np.hstack([by_c, by_x]), rel=1e-13)
+        assert dw[k] == pytest.approx(by_w, rel=1e-13)
+
+
+@pytest.mark.parametrize("mode", ["tape", "dual"])
+def test_a_jacobian_can_be_differentiated(mode):
+    """The gradient of a Jacobian's entry, against differences of it."""
+    j = nopython.jacobian(project, (0, 1), mode=mode)
+
+    def entry(c, x, w):
+        value, (by_c, by_x) = j(c, x, w)
+        return by_c[0, 2] * value[1] + by_x[1, 0] * by_c[1, 5]
+
+    c, x, w = PROJECTION
+    compiled = njit(entry)
+    for outer in ("tape", "dual"):
+        found = nopython.grad(entry, mode=outer)(c, x, w)
+        assert found == pytest.approx(differences(lambda v: compiled(v, x, w), c), rel=1e-6, abs=1e-9)
+
+
+def test_jacobian_is_checked():
+    j = nopython.jacobian(project, (0, 1, 2))
+    c, x, w = PROJECTION
+    for _ in range(2):
+        with pytest.raises(ValueError, match="shape of the result"):
+            j.into(c, x, w, (np.zeros((2, 6)), np.zeros((2, 2)), np.zeros(2)))
+        with pytest.raises(ValueError, match="shape of the result"):
+            j.into(c, x, w, (np.zeros((3, 6)), np.zeros((2, 3)), np.zeros(2)))
+    with pytest.raises(ValueError, match="lanes"):
+        nopython.jacobian(project, lanes=17)
+    with pytest.raises(nopython.DifferentiationError, match="items as arguments"):
+        nopython.jacobian(lambda p: (p[0], p[1]))((1.0, 2.0))
+    with pytest.raises(nopython.DifferentiationError, match="tuple of numbers"):
+        nopython.jacobian(lambda x: (x, x[0]))(np.ones(2))
+    with pytest.raises(nopython.DifferentiationError, match="value_and_grad"):
+        nopython.jacobian(lambda x: x[0])(np.ones(2))
+
+
 def test_hessian_and_product():
     x = np.linspace(-1, 1, 7)
     v = np.cos(np.arange(7.0))

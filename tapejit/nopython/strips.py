@@ -1,0 +1,306 @@
+"""Which counted loops can be recorded in strips: many passes at once, one record for each of their statements.
+
+A statement in a loop over arrays looks the same at every pass: the same number of terms, and, where the arrays were
+filled in order, operands whose statements are numbered in order too. Such a *strip* of passes needs no index and no
+count per pass, and its part of the reverse sweep is a few loops that vectorise (see ``stripcode``, ``stripsweep``).
+
+This module decides from the typed code alone. A loop qualifies if it is innermost, its body is one basic block, and
+
+- what it reads and writes of active arrays has indices that are affine in the loop's counter;
+- no active scalar is carried from pass to pass, but running sums (see ``accumulate``);
+- all else in it is arithmetic on numbers.
+
+Whether the numbers are in order, and that no pass reads what another pass of the strip writes, is checked at run time;
+passes for which it does not hold are recorded one by one.
+"""
+
+import operator
+
+from numba.core import ir, types
+
+from tapejit.nopython.scalars import ARITHMETIC, PREDICATES, result_type
+from tapejit.nopython.types import Active, Tape, is_active, is_active_array, is_number
+
+_COUNTERS = (types.range_iter64_type, types.unsigned_range_iter64_type)
+_PLAIN_MODULES = ("math", "numpy", "builtins", "_operator", "operator")
+
+
+class Affine:
+    """``counter * i + constant + sum(multiple * variable)`` with variables that do not change in the loop."""
+
+    __slots__ = ("constant", "counter", "variables")
+
+    def __init__(self, counter=0, constant=0, variables=()):
+        self.counter = counter
+        self.constant = constant
+        self.variables = tuple(sorted((name, k) for name, k in dict(variables).items() if k))
+
+    @property
+    def key(self):
+        return self.counter, self.constant, self.variables
+
+    def plus(self, other, sign):
+        variables = dict(self.variables)
+        for name, k in other.variables:
+            variables[name] = variables.get(name, 0) + sign * k
+        return Affine(self.counter + sign * other.counter, self.constant + sign * other.constant, variables)
+
+    def times(self, factor):
+        variables = {name: factor * k for name, k in self.variables}
+        return Affine(self.counter * factor, self.constant * factor, variables)
+
+    def is_constant(self):
+        return not self.counter and not self.variables
+
+
+class Access:
+    """One element of an active array that a pass reads or writes."""
+
+    __slots__ = ("array", "indices", "is_store", "order", "stored")
+
+    def __init__(self, array, indices, order, is_store):
+        self.array = array
+        self.indices = indices
+        self.order = order  # position in the body
+        self.is_store = is_store
+        self.stored = False  # whether the pass has just stored what is read here
+
+    @property
+    def key(self):
+        return self.array, tuple(index.key for index in self.indices)
+
+    def line(self):
+        """(what all accesses along the same line share, the place in the line at the first pass)."""
+        moving = [part for part in self.indices if part.counter]
+        if len(moving) != 1 or moving[0].counter != 1:
+            return self.key, 0
+        own = moving[0]
+        shared = tuple((1, 0, part.variables) if part is own else part.key for part in self.indices)
+        return (self.array, shared), own.constant
+
+
+class Loop:
+    """A loop that qualifies."""
+
+    def __init__(self, header, iterator, counters):
+        self.header = header  # label of the block with the loop's condition
+        self.iterator = iterator  # name of the range iterator
+        self.counters = counters  # names of the counter's value
+        self.accesses = {}  # id(instruction or expression) -> Access
+        self.assigned = set()
+
+
+class _Unfit(Exception):
+    """The loop does not qualify."""
+
+
+def strip_loops(blocks, typeof, local, sums):
+    """{label of the body: Loop}; ``local`` are names that live in one block, ``sums`` those of running sums."""
+    found = {}
+    for label, block in blocks.items():
+        loop = _counted(blocks, label, block, typeof)
+        if loop is None:
+            continue
+        try:
+            _Body(loop, block, typeof, local, sums).run()
+        except _Unfit:
+            continue
+        if any(a.is_store for a in loop.accesses.values()) or (loop.accesses and loop.assigned & sums):
+            found[label] = loop
+    return found
+
+
+def _counted(blocks, label, block, typeof):
+    """The loop of a block that is the whole body of a ``for`` over a range, or None."""
+    jump = block.body[-1]
+    header = blocks.get(jump.target) if isinstance(jump, ir.Jump) else None
+    if header is None or not isinstance(header.body[-1], ir.Branch) or header.body[-1].truebr != label:
+        return None
+    entries = sum(label in b.terminator.get_targets() for b in blocks.values())
+    if entries != 1 or header.body[-1].falsebr == label:
+        return None
+    iterator, pairs, counters = None, set(), set()
+    for inst in header.body[:-1]:
+        if not isinstance(inst, ir.Assign):
+            continue
+        value, target = inst.value, inst.target.name
+        if isinstance(value, ir.Expr) and value.op == "iternext" and typeof(value.value.name) in _COUNTERS:
+            iterator = value.value.name
+            pairs.add(target)
+        else:
+            first = isinstance(value, ir.Expr) and value.op == "pair_first" and value.value.name in pairs
+            if first or (isinstance(value, ir.Var) and value.name in counters):
+                counters.add(target)
+    return Loop(jump.target, iterator, counters) if iterator and counters else None
+
+
+class _Body:
+    """Walks through a body in order; raises _Unfit at the first thing that strips cannot hold."""
+
+    def __init__(self, loop, block, typeof, local, sums):
+        self.loop = loop
+        self.block = block
+        self.typeof = typeof
+        self.local = local
+        self.sums = sums
+        self.affine = {name: Affine(counter=1) for name in loop.counters}
+        self.tuples = {}
+        self.stored = {}  # array -> the element stored last
+        self.seen = set()
+
+    def run(self):
+        for inst in self.block.body:
+            if isinstance(inst, ir.Assign):
+                self.loop.assigned.add(inst.target.name)
+        if self.loop.assigned & self.loop.counters:
+            raise _Unfit
+        for order, inst in enumerate(self.block.body[:-1]):
+            if isinstance(inst, ir.Assign):
+                self._assign(order, inst)
+            elif isinstance(inst, (ir.SetItem, ir.StaticSetItem)):
+                self._store(order, inst)
+            elif not isinstance(inst, ir.Del):
+                raise _Unfit
+
+    def _require(self, condition):
+        if not condition:
+            raise _Unfit
+
+    def _assign(self, order, inst):
+        target, value = inst.target.name, inst.value
+        ty = self.typeof(target)
+        if isinstance(ty, Active):
+            self._require(isinstance(ty, Tape) and not is_active(ty.scalar))
+            self._require(target in self.local or target in self.sums)
+        else:
+            self._require(not isinstance(ty, types.Array) or isinstance(value, (ir.Global, ir.FreeVar)))
+        if isinstance(value, ir.Var):
+            self._read(value)
+        elif isinstance(value, ir.Expr):
+            self._expression(order, ty, value)
+        else:
+            self._require(isinstance(value, (ir.Const, ir.Global, ir.FreeVar)))
+        self._note(target, value)
+        self.seen.add(target)
+
+    def _read(self, variable):
+        """An active scalar must not come from the pass before."""
+        name = variable.name
+        if is_active(self.typeof(name)) and name in self.loop.assigned and name not in self.seen:
+            self._require(name in self.sums)
+
+    def _expression(self, order, ty, expr):
+        if expr.op in ("getitem", "static_getitem"):
+            self._element(order, ty, expr)
+            return
+        if expr.op == "getattr":
+            owner = self.typeof(expr.value.name)
+            self._require(
+                isinstance(owner, types.Module) or (isinstance(owner, types.Array) and _numbers(ty))
+            )
+            return
+        if expr.op == "build_tuple":
+            self._require(all(is_number(self.typeof(v.name)) for v in expr.items))
+            return
+        if expr.op == "cast":
+            self._require(is_number(ty))
+            return
+        if expr.op in ("binop", "inplace_binop"):
+            fn = expr.fn if expr.op == "binop" else expr.immutable_fn
+            variables = [expr.lhs, expr.rhs]
+        elif expr.op == "unary":
+            fn, variables = expr.fn, [expr.value]
+        elif expr.op == "call" and not expr.kws and expr.vararg is None:
+            function = self.typeof(expr.func.name)
+            self._require(isinstance(function, types.Function))
+            fn, variables = function.typing_key, expr.args
+        else:
+            raise _Unfit
+        for variable in variables:
+            self._read(variable)
+        tys = [self.typeof(v.name) for v in variables]
+        if any(map(is_active, tys)):
+            try:
+                known = fn in ARITHMETIC or fn in PREDICATES
+            except TypeError:
+                known = False
+            self._require(known and result_type(fn, tys) is not None)
+        else:
+            self._require(is_number(ty) and all(map(is_number, tys)))
+            self._require(getattr(fn, "__module__", None) in _PLAIN_MODULES or isinstance(fn, type))
+
+    def _element(self, order, ty, expr):
+        owner = self.typeof(expr.value.name)
+        if is_active_array(owner):
+            self._require(is_active(ty))
+            index = expr.index if expr.op == "static_getitem" else expr.index.name
+            self.loop.accesses[id(expr)] = self._access(expr.value.name, index, order, False)
+        else:
+            self._require(is_number(ty) and isinstance(owner, (types.Array, types.BaseTuple)))
+            self._require(not isinstance(owner, types.BaseTuple) or _numbers(owner))
+
+    def _store(self, order, inst):
+        owner, value = self.typeof(inst.target.name), self.typeof(inst.value.name)
+        if is_active_array(owner):
+            self._read(inst.value)
+            self._require(is_active(value) or is_number(value))
+            index = inst.index if isinstance(inst, ir.StaticSetItem) else inst.index.name
+            access = self._access(inst.target.name, index, order, True)
+            self._require(any(part.counter for part in access.indices))
+            self.loop.accesses[id(inst)] = access
+        else:
+            self._require(isinstance(owner, types.Array) and is_number(owner.dtype) and is_number(value))
+
+    def _access(self, array, index, order, is_store):
+        ty = self.typeof(array)
+        self._require(array not in self.loop.assigned)
+        self._require(isinstance(ty.dtype, Tape) and not is_active(ty.dtype.scalar) and ty.ndim <= 3)
+        if isinstance(index, str):
+            parts = self.tuples.get(index) or [self.affine_of(index)]
+        else:
+            parts = [Affine(constant=k) for k in (index if isinstance(index, tuple) else (index,))
+                     if isinstance(k, int)]  # fmt: skip
+        self._require(len(parts) == ty.ndim and None not in parts)
+        access = Access(array, parts, order, is_store)
+        if is_store:
+            self.stored[array] = access.key  # another element of the array may be the same one
+        else:
+            access.stored = self.stored.get(array) == access.key
+        return access
+
+    def affine_of(self, name):
+        known = self.affine.get(name)
+        if known is not None or name in self.loop.assigned:
+            return known
+        ty = self.typeof(name)
+        if isinstance(ty, types.IntegerLiteral):
+            return Affine(constant=ty.literal_value)
+        return Affine(variables={name: 1}) if isinstance(ty, types.Integer) else None
+
+    def _note(self, target, value):
+        """Remember what is affine."""
+        found = None
+        if isinstance(value, (ir.Const, ir.Global, ir.FreeVar)):
+            found = Affine(constant=value.value) if type(value.value) is int else None
+        elif isinstance(value, ir.Var):
+            found = self.affine_of(value.name)
+            if value.name in self.tuples:
+                self.tuples[target] = self.tuples[value.name]
+        elif value.op == "build_tuple":
+            self.tuples[target] = [self.affine_of(v.name) for v in value.items]
+        elif value.op in ("binop", "inplace_binop"):
+            fn = value.fn if value.op == "binop" else value.immutable_fn
+            left, right = self.affine_of(value.lhs.name), self.affine_of(value.rhs.name)
+            if left is not None and right is not None:
+                if fn in (operator.add, operator.sub):
+                    found = left.plus(right, 1 if fn is operator.add else -1)
+                elif fn is operator.mul and right.is_constant():
+                    found = left.times(right.constant)
+                elif fn is operator.mul and left.is_constant():
+                    found = right.times(left.constant)
+        if found is not None:
+            self.affine[target] = found
+
+
+def _numbers(ty):
+    return is_number(ty) or (isinstance(ty, types.BaseTuple) and all(map(_numbers, ty)))
