@@ -21,7 +21,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=("list", "run", "report", "write"))
     parser.add_argument("words", nargs="*")
-    parser.add_argument("--seconds", type=float, default=0.4, help="seconds of measuring for each library of a workload")
+    parser.add_argument("--seconds", type=float, default=0.25, help="seconds of measuring for each library of a workload")
     parser.add_argument("--quick", action="store_true", help="few rounds, no slow case, no first calls, nothing kept")
     options = parser.parse_intermixed_args(arguments)  # words may follow options
     return {"list": show, "run": run, "report": report, "write": lambda _: write()}[options.what](options)

@@ -48,10 +48,11 @@ def prepared(work, names=None, quick=False):
     return calls, outcomes
 
 
-def pin(threads):
-    """Keep this process on so many cores: some libraries start threads of their own whatever they are told."""
+def pin(threads, skip=0):
+    """Keep this process on so many cores, the last but ``skip``: some libraries start more threads than they are told to."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+        cores = sorted(os.sched_getaffinity(0), reverse=True)
+        os.sched_setaffinity(0, cores[skip : skip + threads] or cores[:threads])
 
 
 def first_call(work, library):

@@ -131,6 +131,11 @@ def test_a_process_that_fails_is_a_failed_row():
     assert "no_such" in collect.spawn(1, "bench.no_such_module")["failed"]
 
 
+def test_reasons_name_no_folder_of_the_machine():
+    text = "no file /home/a-b/data.v2/gmm, see https://example.org/a/b or 1/2"
+    assert collect.without_folders(text) == "no file gmm, see https://example.org/a/b or 1/2"
+
+
 def test_workloads_import_nothing_heavy():
     code = "import sys; from bench.harness import load; assert load(); print(*sys.modules)"
     done = subprocess.run(
