@@ -21,7 +21,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=("list", "run", "report", "write"))
     parser.add_argument("words", nargs="*")
-    parser.add_argument("--seconds", type=float, default=0.4, help="seconds of measuring for each library of a workload")
+    parser.add_argument("--seconds", type=float, default=0.25, help="seconds of measuring for each library of a workload")
     parser.add_argument("--quick", action="store_true", help="few rounds, no slow case, no first calls, nothing kept")
     options = parser.parse_intermixed_args(arguments)  # words may follow options
     return {"list": show, "run": run, "report": report, "write": lambda _: write()}[options.what](options)
@@ -50,10 +50,14 @@ def measured(options):
 
 
 def run(options):
-    from bench.report import plain
+    """Print; the exit code says whether a result was wrong or tapejit failed."""
+    from bench.report import ours, plain
 
+    broken = []
     for name, row in measured(options):
         print(plain(name, row), flush=True)
+        broken += [f"{name}: {n}" for n, o in row["libraries"].items() if "wrong" in o or ("failed" in o and ours(n))]
+    return f"wrong, or tapejit failed: {'; '.join(broken)}" if broken else 0
 
 
 def report(options):

@@ -2,7 +2,7 @@
 
 from bench.report import timed
 
-# library: (colour, marker); what is not here is grey
+# library: (colour, marker); another form of one of these is a dot of its colour, what is not here is grey
 MARKS = {
     "tapejit": ("#d62728", "o"),
     "tapejit bound": ("#d62728", "D"),
@@ -12,11 +12,19 @@ MARKS = {
     "PyTorch": ("#e377c2", "v"),
     "torch.compile": ("#e377c2", "<"),
     "CasADi": ("#2ca02c", "P"),
+    "CasADi sparse": ("#98df8a", "P"),
     "ddx": ("#9467bd", "X"),
     "heyoka": ("#8c564b", "*"),
     "autograd": ("#7f7f7f", "+"),
     "XAD": ("#17becf", "x"),
+    "C": ("#000000", "|"),
 }
+
+
+def mark(library):
+    if library in MARKS:
+        return MARKS[library]
+    return MARKS.get(library.split()[0], ("#bbbbbb", ""))[0], "."
 
 
 def draw(results, path):
@@ -36,7 +44,7 @@ def draw(results, path):
             for library, seconds in times.items():
                 if library == "hand":
                     continue
-                colour, marker = MARKS.get(library, ("#bbbbbb", "."))
+                colour, marker = mark(library)
                 drawn[library] = axes.scatter(
                     seconds / times["hand"], y, color=colour, marker=marker, s=42 if library.startswith("tapejit") else 30,
                     linewidths=1.3, zorder=4 if library.startswith("tapejit") else 3,

@@ -5,9 +5,11 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,15 +46,23 @@ def spawn(threads, module, *arguments, extra=None):
         return json.loads(out.read_text())
 
 
+def without_folders(text):
+    """What is kept names no folder of the machine."""
+    return re.sub(r"(?<![\w:/])/(?:[\w.+-]+/)+", "", text)
+
+
 def measure_workload(work, seconds=0.5, quick=False):
     """Everything about a workload, as it is kept: steady times together, then each library's first call alone."""
     libraries = spawn(work.threads, "bench.worker", "steady", work.name, seconds, "quick" if quick else "full")
     if set(libraries) == {"failed"}:
         libraries = {name: dict(libraries) for name in work.libraries}
     for name, outcome in libraries.items():
+        for kind in ("skipped", "wrong", "failed"):
+            if kind in outcome:
+                outcome[kind] = without_folders(outcome[kind])
         outcome["form"] = work.libraries[name].form
-        if "seconds" in outcome and not quick and not work.libraries[name].slow:
-            outcome.update(spawn(work.threads, "bench.worker", "first", work.name, name))
+    if not quick:
+        first_calls(work, libraries)
     return {
         "group": work.group,
         "threads": work.threads,
@@ -60,6 +70,23 @@ def measure_workload(work, seconds=0.5, quick=False):
         "target": work.target,
         "libraries": libraries,
     }
+
+
+def first_calls(work, libraries):
+    """Add first calls and memory to the outcomes: as many processes at a time as there are cores for them."""
+    names = [n for n, o in libraries.items() if "seconds" in o and not work.libraries[n].slow]
+    lanes = max(1, available_cores() // work.threads)
+
+    def lane(number):
+        for name in names[number::lanes]:
+            libraries[name].update(spawn(work.threads, "bench.worker", "first", work.name, name, number * work.threads))
+
+    with ThreadPoolExecutor(lanes) as pool:
+        list(pool.map(lane, range(lanes)))
+
+
+def available_cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def machine():

@@ -9,7 +9,7 @@ import statistics
 import time
 from pathlib import Path
 
-BATCH = 1e-3  # seconds that a batch lasts at least: a thousand times the clock's resolution
+BATCH = 2e-3  # seconds that a batch lasts at least: thousands of times the clock's resolution
 SLOW = 0.3  # seconds: a call that takes longer takes part in the first rounds only
 
 
@@ -48,21 +48,26 @@ def prepared(work, names=None, quick=False):
     return calls, outcomes
 
 
-def pin(threads):
-    """Keep this process on so many cores: some libraries start threads of their own whatever they are told."""
+def pin(threads, skip=0):
+    """Keep this process on so many cores, the last but ``skip``: some libraries start more threads than they are told to."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+        cores = sorted(os.sched_getaffinity(0), reverse=True)
+        os.sched_setaffinity(0, cores[skip : skip + threads] or cores[:threads])
 
 
 def first_call(work, library):
-    """``(seconds, call, result)`` of preparing and calling; what the library needs is imported before."""
+    """``(seconds, call, result)`` of preparing and calling; what the library needs is imported before.
+
+    A call that gives its result in a form of its own has an attribute ``dense``, a function that gives it in the usual one.
+    """
     for module in library.needs:
         importlib.import_module(module)
     settle(library, work.threads)
     start = time.perf_counter()
     call = library.prepare()
     result = call()
-    return time.perf_counter() - start, call, result
+    seconds = time.perf_counter() - start
+    return seconds, call, call.dense() if hasattr(call, "dense") else result
 
 
 def settle(library, threads):
@@ -92,14 +97,12 @@ def batch(call, count):
 def interleave(calls, seconds=0.5, least=5):
     """``{name: {"seconds", "low", "high", "rounds", "cores"}}``: medians and quartiles of a call, by rounds in turn.
 
-    Every round times one batch of each call, beginning with another one each time, so that a slow moment of the
-    machine falls on all of them: about ``seconds`` for each call, at least ``least`` rounds. A call of more than 0.3 s takes
-    part in three rounds, one of more than a second in one. ``cores`` is processor time by wall time: above the threads
-    allowed where a library used more. The calls have been called before.
+    Every round times one batch of each call, after some untimed calls, and begins with another one each time, so that a
+    slow moment of the machine falls on all of them: about ``seconds`` for each call, at least ``least`` rounds. A call of
+    more than 0.3 s takes part in three rounds, one of more than a second in one. The calls have been called before.
     """
     plan = {name: planned(call) for name, call in calls.items()}
-    times = {name: [] for name in calls}
-    wall, cpu = dict.fromkeys(calls, 0.0), dict.fromkeys(calls, 0.0)
+    batches = {name: [] for name in calls}
     order = list(calls)
     gc.collect()
     gc.freeze()  # what the other libraries hold is not for one library's collections to go through
@@ -111,14 +114,13 @@ def interleave(calls, seconds=0.5, least=5):
             break
         for name in active:
             count = plan[name][0]
-            spent, worked = batch(calls[name], count)
-            times[name].append(spent / count)
-            wall[name] += spent
-            cpu[name] += worked
+            if count > 1:  # the others have had the caches meanwhile: in a user's loop they are warm
+                batch(calls[name], count // 2)
+            batches[name].append([spent / count for spent in batch(calls[name], count)])
         order.append(order.pop(0))
         done += 1
     gc.unfreeze()
-    return {name: summary(times[name], cpu[name] / wall[name]) for name in calls}
+    return {name: summary(found, least) for name, found in batches.items()}
 
 
 def planned(call):
@@ -130,14 +132,23 @@ def planned(call):
     return max(1, math.ceil(BATCH / once)), math.inf
 
 
-def summary(times, cores):
+def summary(batches, least):
+    """Median and quartiles of the batches' wall seconds, and processor time by wall time.
+
+    ``batches`` are pairs of wall and processor seconds of a call. Those in which the process was kept waiting, while the
+    machine did something else, are left out if enough remain. ``cores`` is above the threads allowed where a library
+    used more, and below one where too few batches were undisturbed.
+    """
+    clean = [b for b in batches if b[1] > 0.9 * b[0]]
+    chosen = clean if len(clean) >= least else batches
+    times = [wall for wall, _ in chosen]
     low, _, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
     return {
         "seconds": statistics.median(times),
         "low": low,
         "high": high,
         "rounds": len(times),
-        "cores": round(cores, 2),
+        "cores": round(sum(cpu for _, cpu in chosen) / sum(times), 2),
     }
 
 

@@ -4,7 +4,11 @@ Every form is the fastest that the library's documentation suggests for calling 
 where there is a compiler, arrays converted before, results written into buffers made once where that is offered.
 """
 
+import ctypes
 import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -134,20 +138,23 @@ def autograd(f, arrays, argnums=0):
 
 
 def casadi(inputs, outputs, arrays, compiled=True):
-    """A call of a CasADi function by its buffers: nothing is converted or allocated."""
+    """A call of a CasADi function by its buffers: nothing is converted or allocated.
+
+    Results that are sparse stay so; ``call.dense()`` gives them whole.
+    """
     import casadi as ca
 
-    function = ca.Function("f", inputs, [ca.densify(o) for o in outputs])
+    options = {}
     if compiled:
         if not (shutil.which("gcc") or shutil.which("cc")):
             raise Unavailable("no C compiler for the generated code")
         options = {"jit": True, "compiler": "shell", "jit_options": {"flags": ["-O3", "-march=native"]}}
-        function = ca.Function("f", inputs, [ca.densify(o) for o in outputs], options)
+    function = ca.Function("f", inputs, outputs, options)
     buffer, run = function.buffer()
-    arrays = [np.asfortranarray(a, dtype=np.float64) for a in arrays]
-    arrays = [a.ravel(order="K") for a in arrays]  # by columns, as CasADi has them
+    arrays = [np.asarray(a, dtype=np.float64).ravel(order="F") for a in arrays]  # by columns, as CasADi has them
     flat = [np.empty(function.nnz_out(j)) for j in range(function.n_out())]
-    results = [a.reshape(function.sparsity_out(j).shape, order="F") for j, a in enumerate(flat)]
+    patterns = [function.sparsity_out(j) for j in range(function.n_out())]
+    results = [a.reshape(p.shape, order="F") if p.is_dense() else a for a, p in zip(flat, patterns, strict=True)]
     for j, a in enumerate(arrays):
         buffer.set_arg(j, memoryview(a))
     for j, a in enumerate(flat):
@@ -157,6 +164,7 @@ def casadi(inputs, outputs, arrays, compiled=True):
         run()
         return results
 
+    call.dense = lambda: [np.array(ca.DM(p, a)) for p, a in zip(patterns, flat, strict=True)]
     return call
 
 
@@ -186,6 +194,21 @@ def heyoka(function, variables, point, **options):
     point = np.array(point, dtype=np.float64)
     outputs = np.empty((1 + len(variables), *point.shape[1:]))
     return lambda: compiled(point, outputs=outputs)
+
+
+def compiled_c(module, name, inputs):
+    """A function of ``bench/problems/<module>.c`` that takes a length and so many arrays and returns a number."""
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        raise Unavailable("no gcc")
+    source = Path(__file__).parent / "problems" / f"{module}.c"
+    with tempfile.TemporaryDirectory() as folder:
+        flags = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC", "-o", f"{folder}/c.so"]
+        subprocess.run([compiler, *flags, source, "-lm"], check=True, capture_output=True)
+        function = ctypes.CDLL(f"{folder}/c.so")[name]
+    array = np.ctypeslib.ndpointer(dtype=np.float64, flags="C_CONTIGUOUS")
+    function.argtypes, function.restype = [ctypes.c_long, *[array] * inputs], ctypes.c_double
+    return function
 
 
 def xad(f, numbers):

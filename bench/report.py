@@ -11,6 +11,7 @@ from bench.collect import RESULTS, ROOT, read
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 EAGER = "tapejit eager"
+REFERENCES = ("hand", "C")  # no peers: gradients derived by hand
 
 README = (
     "Value and gradient in float64, one thread unless the row says otherwise, libraries in turn, medians. By hand: a gradient "
@@ -30,8 +31,8 @@ TERMS = (
     "included."
 )
 LOST = (
-    "Rows where a peer's fastest form beats tapejit's fastest form, rows that miss their aim, and results that could not be "
-    "had."
+    "Rows where a peer's fastest form beats tapejit's fastest form, rows whose plain call misses its aim, and results that "
+    "could not be had."
 )
 SCALING = "The exponent is fitted to times from a thousand on; memory is the slope of the peak between the two largest sizes."
 
@@ -85,7 +86,7 @@ def best_form(row):
 
 
 def best_peer(row):
-    times = {n: s for n, s in timed(row).items() if not ours(n) and n != "hand"}
+    times = {n: s for n, s in timed(row).items() if not ours(n) and n not in REFERENCES}
     name = min(times, key=times.get, default=None)
     return name, times.get(name)
 
@@ -94,6 +95,14 @@ def reason(outcome):
     """Why there is no time: "skipped: ...", "wrong: ...", "failed: ..."."""
     kind = next(k for k in ("skipped", "wrong", "failed") if k in outcome)
     return f"{kind}: {outcome[kind]}"
+
+
+def busy(outcome, row):
+    """A remark where the processor's time is not that of the threads allowed: more threads, or kept waiting by others."""
+    cores = outcome["cores"]
+    if cores > 1.2 * row["threads"]:
+        return f"used {cores} cores"
+    return f"waited: {cores} of a core" if cores < 0.85 else ""
 
 
 def verdicts(results):
@@ -108,6 +117,7 @@ def verdicts(results):
                 f"{name}: {peer} takes {microseconds(peer_seconds)} µs, {form} {microseconds(seconds)} µs, "
                 f"{digits(seconds / peer_seconds)} times as long."
             )
+        form, seconds = plain_form(row)
         if seconds and hand and row["target"] and seconds > row["target"] * hand:
             found.append(f"{name}: {form} takes {digits(seconds / hand)} times as long as by hand; the aim is {row['target']}.")
         found += [f"{name}: {n}, {reason(o)}." for n, o in row["libraries"].items() if "wrong" in o or "failed" in o]
@@ -128,7 +138,7 @@ def plain(name, row):
         ratio = f"{digits(outcome['seconds'] / hand):>8} x hand" if hand else ""
         first = f"   first {outcome['first']:.2f} s" if "first" in outcome else ""
         first += f", {mebibytes(outcome['memory'])} MiB" if "memory" in outcome else ""
-        cores = f"   {outcome['cores']} cores" if outcome["cores"] > 1.2 * row["threads"] else ""
+        cores = f"   {busy(outcome, row)}" if busy(outcome, row) else ""
         lines.append(f"  {library:18} {microseconds(outcome['seconds']):>10} us {ratio}{first}{cores}")
     return "\n".join(lines)
 
@@ -216,7 +226,7 @@ def details(name, row):
         if "seconds" not in outcome:
             rows.append([library, "-", "-", "-", "-", reason(outcome)])
             continue
-        cores = f"; used {outcome['cores']} cores" if outcome["cores"] > 1.2 * row["threads"] else ""
+        cores = f"; {busy(outcome, row)}" if busy(outcome, row) else ""
         rows.append(
             [
                 library,

@@ -44,10 +44,10 @@ def rosenbrock(library, n):
 
         return peers.eager(tj, f, [x])
     if library == "tapejit nopython":
-        from bench.problems.rosenbrock import rosenbrock as loop
+        from bench.workloads.rosenbrock import rosenbrock_loop
         from tapejit import nopython
 
-        return peers.replayed(nopython.value_and_grad(loop), x)
+        return peers.replayed(nopython.value_and_grad(rosenbrock_loop), x)
     if library == "JAX":
         return peers.jax(f, [x])
     if library == "PyTorch":
@@ -71,10 +71,9 @@ def iterate(x, n):
 
 def recurrence(library, n):
     if library == "tapejit nopython":
-        from bench.problems.recurrence import iterate as loop
         from tapejit import nopython
 
-        g = nopython.value_and_grad(loop, mode="tape")
+        g = nopython.value_and_grad(iterate, mode="tape")
         return lambda: g(0.3, n)
     if library == "tapejit":
         import tapejit as tj

@@ -12,7 +12,7 @@ def main(out, what, *arguments):
 
     warnings.simplefilter("ignore")
     work = load()[arguments[0]]
-    measure.pin(work.threads)
+    measure.pin(work.threads, int(arguments[2]) if what == "first" else 0)
     if what == "steady":
         result = measure.steady(work, float(arguments[1]), arguments[2] == "quick")
     else:

@@ -4,14 +4,6 @@ from numba import njit
 
 
 @njit
-def f(a):
-    b = a * 2
-    while abs(b) < 1000:
-        b = b * 2
-    return b if b > 0 else 100 * b
-
-
-@njit
 def f_and_slope(a):
     b = a * 2
     s = 2.0

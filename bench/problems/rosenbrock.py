@@ -52,12 +52,3 @@ def hessian(x):
         out[i + 1, i + 1] += 200
         out[i, i + 1] = out[i + 1, i] = -400 * x[i]
     return out
-
-
-@njit
-def rosenbrock(x):
-    """The function itself, as a loop."""
-    s = 0.0
-    for i in range(len(x) - 1):
-        s += 100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2
-    return s

@@ -4,15 +4,6 @@ from numba import njit
 
 
 @njit
-def tiny(a, b):
-    c = a + b
-    d = a * b + b**3
-    e = c - d
-    f = e**2
-    return f / 2
-
-
-@njit
 def value_and_gradient(a, b):
     e = a + b - (a * b + b * b * b)
     return 0.5 * e * e, (e * (1 - b), e * (1 - a - 3 * b * b))

@@ -69,6 +69,18 @@ def _():
     return lambda: many(*arrays)
 
 
+@many.library("C", form="gcc -O3 -march=native -ffast-math, vector mathematics of glibc")
+def _():
+    function = peers.compiled_c("black_scholes", "many", inputs=10)
+    arrays = options()
+
+    def call():
+        greeks = [np.empty(MANY) for _ in ALL]
+        return function(MANY, *arrays, *greeks), greeks
+
+    return call
+
+
 peers.array_code(one, build, lambda: OPTION, ALL)
 peers.array_code(many, build_many, options, ALL)
 

@@ -44,10 +44,9 @@ def _():
 
 @same.library("tapejit nopython", "tapejit", form=peers.NOPYTHON)
 def _():
-    from bench.problems.control_flow import f
     from tapejit import nopython
 
-    return peers.replayed(nopython.value_and_grad(f), POINT)
+    return peers.replayed(nopython.value_and_grad(scalar), POINT)
 
 
 @same.library("JAX", "jax", form=f"jit, fori_loop of {MOST} masked steps: while has no reverse mode")
@@ -121,10 +120,9 @@ def _():
 
 @other.library("tapejit nopython", "tapejit", form=peers.NOPYTHON)
 def _():
-    from bench.problems.control_flow import f
     from tapejit import nopython
 
-    return cycle(nopython.value_and_grad(f))
+    return cycle(nopython.value_and_grad(scalar))
 
 
 @other.library("autograd", "autograd", form=peers.AUTOGRAD)

@@ -1,14 +1,16 @@
 """Gradients called from compiled code, 1 000 times in a loop; and many of them on two threads."""
 
+import importlib
+
 import numpy as np
 
 from bench.harness import Workload
 from bench.workloads.black_scholes import ALL, OPTION
 from bench.workloads.black_scholes import build as build_price
-from bench.workloads.control_flow import POINT
+from bench.workloads.control_flow import POINT, scalar
 from bench.workloads.control_flow import f as seed_function
 from bench.workloads.eager import tiny
-from bench.workloads.rosenbrock import point, rosenbrock
+from bench.workloads.rosenbrock import point, rosenbrock, rosenbrock_loop
 
 CALLS = 1_000  # as in bench.problems.inside
 GROUP = "inside compiled code"
@@ -44,29 +46,24 @@ def array_rows(n):
     @work.library("tapejit nopython", "tapejit", form="nopython, into")
     def _():
         from bench.problems.inside import on_array
-        from bench.problems.rosenbrock import rosenbrock as scalar_loop
         from tapejit import nopython
 
-        return entered(on_array, nopython.value_and_grad(scalar_loop).into)
+        return entered(on_array, nopython.value_and_grad(rosenbrock_loop).into)
 
 
 def number_rows(name, runner, hand, arguments, argnums, replay, loop):
-    """Functions of numbers; ``hand`` and ``loop`` are names in bench.problems, ``replay()`` the function to be recorded."""
-    import importlib
-
+    """Functions of numbers; ``hand()`` is the gradient, ``replay()`` is to be recorded, ``loop()`` for nopython."""
     work = inside(name)
 
-    def problem(path):
-        module, attribute = path.split(".")
-        return getattr(importlib.import_module(f"bench.problems.{module}"), attribute)
-
     def entered(f):
-        run = problem(f"inside.{runner}")
+        from bench.problems import inside as runners
+
+        run = getattr(runners, runner)
         return lambda: run(f, *arguments)
 
     @work.library("hand", "numba")
     def _():
-        return entered(problem(hand))
+        return entered(hand())
 
     @work.library("tapejit", "tapejit", form="replayed, nopython")
     def _():
@@ -80,7 +77,12 @@ def number_rows(name, runner, hand, arguments, argnums, replay, loop):
     def _():
         from tapejit import nopython
 
-        return entered(nopython.value_and_grad(problem(loop), argnums=argnums))
+        return entered(nopython.value_and_grad(loop(), argnums=argnums))
+
+
+def problem(module, name):
+    """From bench.problems, when it is asked for: its modules import Numba."""
+    return lambda: getattr(importlib.import_module(f"bench.problems.{module}"), name)
 
 
 def price():
@@ -91,11 +93,12 @@ def price():
 
 for _n in (100, 10_000):
     array_rows(_n)
-number_rows("value-dependent while and if", "on_number", "control_flow.f_and_slope", (POINT,), 0,
-            lambda: seed_function, "control_flow.f")  # fmt: skip
-number_rows("BurTorch's tiny task", "on_pair", "tiny.value_and_gradient", (-41.0, 2.0), (0, 1), lambda: tiny, "tiny.tiny")
-number_rows("Black-Scholes, one option", "on_five", "black_scholes.price_and_greeks", OPTION, ALL, price,
-            "black_scholes.price")  # fmt: skip
+number_rows("value-dependent while and if", "on_number", problem("control_flow", "f_and_slope"), (POINT,), 0,
+            lambda: seed_function, lambda: scalar)  # fmt: skip
+number_rows("BurTorch's tiny task", "on_pair", problem("tiny", "value_and_gradient"), (-41.0, 2.0), (0, 1),
+            lambda: tiny, lambda: tiny)  # fmt: skip
+number_rows("Black-Scholes, one option", "on_five", problem("black_scholes", "price_and_greeks"), OPTION, ALL,
+            price, problem("black_scholes", "price"))  # fmt: skip
 
 
 threads = Workload("Black-Scholes, 100 000 options one by one, prange", GROUP, threads=2, tolerance=1e-8)
