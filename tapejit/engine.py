@@ -55,6 +55,7 @@ _NAMES = {
     "append": """unary binary scalar general view value constant external item link_gradient changed
         overwrite inplace fill_inplace settle""",
     "sweep": "prepare give_seed run take_adjoint prepare_scalar forget",
+    "forward": "forward",
     "reclaim": "reclaim",
 }
 _FLOATS = {  # the positions of float64 arguments

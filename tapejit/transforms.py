@@ -102,7 +102,8 @@ def value_and_grad(fun, argnums=0, has_aux=False, *, static_argnums=(), compile=
         argnums: the positional argument, or arguments as a tuple, to differentiate in.
         has_aux: then the function gives ``((result, aux), gradient)``.
         static_argnums: arguments taken as constants; a new value leads to a new recording.
-        compile: "now", "auto" (when a path is taken a second time) or "never" (always eager).
+        compile: "now", "auto" (when a path is taken a second time; a long recording runs again from its tape until it is
+            worth compiling) or "never" (always eager).
     """
 
     def transformed(*args, **kwargs):

@@ -11,6 +11,8 @@ from tapejit.dispatch import from_array
 from tapejit.kernels import blocks as B
 from tapejit.replay.blocks import Door, SignatureBlock
 from tapejit.replay.captures import Captures
+from tapejit.replay.inspection import Inspected
+from tapejit.replay.interpreter import Interpreter
 from tapejit.replay.program import Frozen, Program
 from tapejit.replay.recorder import NeedsHistory, Recorder, Refused, active
 from tapejit.replay.signature import Signature
@@ -20,8 +22,9 @@ from tapejit.tensor import Tensor
 
 MOST_SIGNATURES = 256
 MOST_REBOUND = 64
-SMALL = 4000  # records up to which "auto" compiles as soon as a path is taken a second time
-SECONDS_PER_RECORD = 5e-4  # what a larger one takes to compile, at most: it must have cost as much eagerly
+SMALL = 1000  # records up to which "auto" compiles as soon as a path is taken a second time
+SECONDS_PER_RECORD = 5e-4  # what a larger one takes to compile, roughly: it must have cost as much before
+_NOT_YET = object()  # in place of results: the path is known, but neither compiled nor to be interpreted
 
 
 class _Depth(threading.local):
@@ -33,7 +36,7 @@ class _Depth(threading.local):
 _depth = _Depth()
 
 
-class Replayed(Door):
+class Replayed(Door, Inspected):
     """A function that is recorded and replayed; made by the transforms.
 
     Attributes:
@@ -55,7 +58,7 @@ class Replayed(Door):
         self._lock = threading.RLock()  # held to record, and to change what the door reads
         super().__init__()
         self._latest = None
-        self._counts = {"eager": 0, "recorded": 0, "replayed": 0}
+        self._counts = {"eager": 0, "recorded": 0, "interpreted": 0, "replayed": 0}
 
     def __repr__(self):
         return f"<{self.transform} of {getattr(self.fun, '__qualname__', self.fun)}>"
@@ -65,7 +68,7 @@ class Replayed(Door):
 
     @property
     def calls(self) -> dict:
-        """How often the function ran eagerly, was recorded and was replayed."""
+        """How often the function ran eagerly, was recorded, was run again from its tape, and as machine code."""
         through_door = sum(p.block.calls for s in self._signatures.values() for p in s.paths.programs if p.block is not None)
         return {**self._counts, "replayed": self._counts["replayed"] + through_door}
 
@@ -107,8 +110,11 @@ class Replayed(Door):
         result = self._replay(signature, arrays)
         if result is None:
             result = self._record(signature, key, arrays)
-            if result is None:
-                return self._eagerly(key, leaves, args, kwargs, signature.history)
+        if result is None or result is _NOT_YET:
+            start = time.perf_counter()
+            result = self._eagerly(key, leaves, args, kwargs, signature.history)
+            signature.seconds += time.perf_counter() - start
+            return result
         tensors = any(x.__class__ is Tensor for x in leaves)
         return assemble(signature.structure if result[0] is None else result[0], result[1], tensors)
 
@@ -196,6 +202,7 @@ class Replayed(Door):
         self._counts["recorded"] += 1
         start = time.perf_counter()
         before = Captures(self.fun, statics(key))
+        interpreter = None
         try:
             with Recorder() as recorder:
                 inputs = []
@@ -216,6 +223,9 @@ class Replayed(Door):
                 if not any(s is array or s.base is array for s in known):
                     recorder.read_by_numpy(array)
             frozen = Frozen(recorder, [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays], records)
+            if self.policy == "auto" and frozen.records > SMALL and Interpreter.can_run(recorder):
+                guards = [(place, *rest) for place, (_, *rest) in zip(frozen.places, frozen.guards, strict=True)]
+                interpreter = Interpreter(recorder, guards, records)
         except NeedsHistory:
             signature.history = True
             return None
@@ -226,13 +236,15 @@ class Replayed(Door):
             inputs = args = kwargs = result = outputs = t = None
             recorder.brought.clear()
             recorder.notes.clear()
-            recorder.tape.end()
-        signature.eager_seconds += time.perf_counter() - start
+            recorder.worked_out.clear()
+            if interpreter is None:
+                recorder.tape.end()
+        signature.seconds += time.perf_counter() - start
         signature.structure = structure
         if before.hold() and (signature.captures is None or signature.captures.hold()):  # nobody has rebound anything meanwhile
             if signature.captures is None:
                 signature.captures = captures if captures.places else None
-            program = Program(frozen, structure)
+            program = Program(frozen, structure, interpreter)
             signature.paths.add(program)
             if self.policy == "now" and signature.paths.eager is None:
                 program.compile()
@@ -246,22 +258,36 @@ class Replayed(Door):
         before, failed = None, 0
         hops = 0
         while program is not None and hops < 2 * len(paths.programs):
-            if program.machine is None:
-                frozen = program.frozen
-                if frozen.records > SMALL and signature.eager_seconds < SECONDS_PER_RECORD * frozen.records:
-                    return None
+            records = program.frozen.records
+            compiled = program.machine is not None
+            if not compiled and (records <= SMALL or signature.seconds >= SECONDS_PER_RECORD * records):
                 program.compile()
-            if before is not None:
+                compiled = True
+            if compiled and before is not None:
                 self._lead(signature, paths, before, failed, program)
-            status, results = program.run(arrays)
+            answer = program.run(arrays) if compiled else self._interpret(signature, program, arrays)
+            if answer is None:
+                return _NOT_YET
+            status, results = answer
             if status == 0:
-                self._counts["replayed"] += 1
-                self._open(signature, paths, program)
+                self._counts["replayed" if compiled else "interpreted"] += 1
+                paths.last = program
+                if compiled:
+                    self._open(signature, paths, program)
                 return program.structure, results
             hops += 1
             before, failed = program, status
             program = paths.after(program, status)
         return None
+
+    def _interpret(self, signature, program, arrays):
+        """Status and results by running the recording again, None if that cannot be done."""
+        if program.interpreter is None:
+            return None
+        start = time.perf_counter()
+        answer = program.interpreter.run(arrays)
+        signature.seconds += time.perf_counter() - start
+        return answer
 
     def _lead(self, signature, paths, program, status, other):
         """Let the door go from a program to another where guard ``status - 1`` does not hold."""
@@ -344,47 +370,6 @@ class Replayed(Door):
         programs, signature = self._compiled_paths()
         return nopython_function(programs, signature.key[0][0], into=True)
 
-    def stats(self) -> dict:
-        """Calls by kind, and per signature its paths with records, guards, compile seconds and the reason if eager."""
-        signatures = []
-        for signature in self._signatures.values():
-            paths = [
-                {
-                    "records": p.frozen.records,
-                    "guards": len(p.frozen.guards),
-                    "compiled": p.machine is not None,
-                    "seconds": round(p.seconds, 4),
-                }
-                for p in signature.paths.programs
-            ]
-            signatures.append({"arguments": signature.key[1], "paths": paths, "eager": signature.paths.eager})
-        return {"policy": self.policy, "calls": dict(self.calls), "signatures": signatures}
-
-    @property
-    def tape(self):
-        """The tape of the path last used; ``print`` it."""
-        return _Text("\n".join(self._shown().frozen.listing))
-
-    def _shown(self):
-        signature = self._last
-        if signature is None or signature.latest() is None:
-            raise RuntimeError(f"{self!r} has recorded nothing yet; call it once")
-        return signature.latest()
-
-    def lower(self) -> str:
-        """The optimised program of the path last used, as text: what is fused with what."""
-        from tapejit.replay.show import lowered_text
-
-        program = self._shown()
-        program.compile()
-        return lowered_text(program)
-
-    def dot(self) -> str:
-        """The graph of the path last used in Graphviz's DOT language."""
-        from tapejit.replay.show import dot_text
-
-        return dot_text(self._shown())
-
     def __reduce__(self):
         import tapejit
 
@@ -393,15 +378,6 @@ class Replayed(Door):
         if self.static:
             options["static_argnums"] = tuple(self.static)
         return _rebuild, (maker, self._build, options)
-
-
-class _Text(str):
-    """Text that shows itself as it is."""
-
-    __slots__ = ()
-
-    def __repr__(self):
-        return str(self)
 
 
 def _rebuild(maker, build, options):

@@ -30,13 +30,16 @@ class Frozen:
         wanted = lowering.nodes([*outputs, *(guard.record for guard in recorder.guards)])
         self.outputs = wanted[: len(outputs)]
         self.guards, self.lines, self.outcomes = [], [], []
+        self.places = []  # of the guards: a record, or an array outside
         for array, snapshot in recorder.extra:
             self.guards.append((lowering.graph.extern(array), "bytes", snapshot))
+            self.places.append(array)
             self.lines.append("a captured array")
             self.outcomes.append(("bytes", snapshot.tobytes()))
         for guard, node in zip(recorder.guards, wanted[len(outputs) :], strict=True):
             if node.op != "const":
                 self.guards.append((node, guard.kind, guard.expected))
+                self.places.append(guard.record)
                 self.lines.append(guard.line)
                 self.outcomes.append((guard.kind, guard.outcome))
         for node in lowering.checks:
@@ -56,8 +59,9 @@ class Frozen:
 class Program:
     """Machine code for one path; made from a ``Frozen`` recording when it is first needed."""
 
-    def __init__(self, frozen, structure):
+    def __init__(self, frozen, structure, interpreter=None):
         self.frozen = frozen
+        self.interpreter = interpreter  # runs the recording until it is compiled, if it can
         self.structure = structure  # of the results
         self.machine = None
         self.seconds = 0.0
@@ -74,6 +78,8 @@ class Program:
         with _one_at_a_time:
             if self.machine is None:
                 self._compile()
+                if self.interpreter is not None:
+                    self.interpreter.close()
 
     def _compile(self):
         start = time.perf_counter()

@@ -126,6 +126,7 @@ class Recorder:
         self.sources = {}  # record -> the NumPy array whose memory holds the value
         self.numbers = {}  # record -> the number it is filled with
         self.notes = {}  # record -> Note
+        self.worked_out = {}  # record of a note -> the function and its operands
         self.guards = []
         self.extra = []  # (array, its bytes): captured arrays that only NumPy may have read
         self.brought = {}  # id of a tensor of another tape -> (that tensor, its stand-in here)
@@ -208,6 +209,7 @@ class Recorder:
         finally:
             self._quiet -= 1
         if isinstance(result, Tensor):
+            self.worked_out[result._r & _MASK] = function, operands
             operands = tuple(
                 x if isinstance(x, Tensor) or np.ndim(x) == 0 else self._array_operand(x) for x in operands
             )

@@ -13,7 +13,7 @@ class Signature:
         self.captures = None
         self.rebound = 0  # how often something that the function reads was rebound
         self.structure = None  # of the result
-        self.eager_seconds = 0.0
+        self.seconds = 0.0  # spent in calls that did not run machine code
         self.history = False  # whether the function reads tensors that require gradients
         self.block = None  # by which the door knows it, once a program is compiled
 

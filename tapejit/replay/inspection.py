@@ -1,0 +1,55 @@
+"""What a replayed function shows of itself."""
+
+
+class Inspected:
+    """The statistics, the tape and the optimised program of a replayed function."""
+
+    def stats(self) -> dict:
+        """Calls by kind, and per signature its paths with records, guards, compile seconds and the reason if eager."""
+        signatures = []
+        for signature in self._signatures.values():
+            paths = [
+                {
+                    "records": p.frozen.records,
+                    "guards": len(p.frozen.guards),
+                    "compiled": p.machine is not None,
+                    "seconds": round(p.seconds, 4),
+                }
+                for p in signature.paths.programs
+            ]
+            signatures.append({"arguments": signature.key[1], "paths": paths, "eager": signature.paths.eager})
+        return {"policy": self.policy, "calls": dict(self.calls), "signatures": signatures}
+
+    @property
+    def tape(self):
+        """The tape of the path last used; ``print`` it."""
+        return _Text("\n".join(self._shown().frozen.listing))
+
+    def _shown(self):
+        signature = self._last
+        if signature is None or signature.latest() is None:
+            raise RuntimeError(f"{self!r} has recorded nothing yet; call it once")
+        return signature.latest()
+
+    def lower(self) -> str:
+        """The optimised program of the path last used, as text: what is fused with what."""
+        from tapejit.replay.show import lowered_text
+
+        program = self._shown()
+        program.compile()
+        return lowered_text(program)
+
+    def dot(self) -> str:
+        """The graph of the path last used in Graphviz's DOT language."""
+        from tapejit.replay.show import dot_text
+
+        return dot_text(self._shown())
+
+
+class _Text(str):
+    """Text that shows itself as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return str(self)

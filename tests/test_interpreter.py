@@ -1,0 +1,119 @@
+"""Recordings that run again from their tape until they are worth compiling."""
+
+import gc
+
+import numpy as np
+import pytest
+from random_array_programs import Program
+
+import tapejit as tj
+from tapejit.replay import function, interpreter
+
+
+@pytest.fixture(autouse=True)
+def never_worth_compiling(monkeypatch):
+    monkeypatch.setattr(function, "SMALL", 0)
+    monkeypatch.setattr(function, "SECONDS_PER_RECORD", 1e6)
+
+
+def long_loop(x):
+    for k in range(40):
+        x = tj.sin(x) * 1.01 + 0.001 * k
+    return (x * x).sum()
+
+
+def test_calls_run_from_the_tape_and_are_counted():
+    g, eager = tj.value_and_grad(long_loop), tj.value_and_grad(long_loop, compile="never")
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        x = rng.standard_normal(6)
+        for a, b in zip(g(x), eager(x), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-13)
+    assert g.calls == {"eager": 0, "recorded": 1, "interpreted": 4, "replayed": 0}
+
+
+def test_results_belong_to_the_caller():
+    g = tj.grad(long_loop)
+    x = np.linspace(-1, 1, 6)
+    first = g(x)
+    second = g(x)
+    kept = second.copy()
+    g(2 * x)
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(second, kept)
+
+
+def test_guards_lead_to_other_paths():
+    def f(a):
+        while a < 50:
+            a = a * 2
+        return a if a < 80 else 10 * a
+
+    g, eager = tj.value_and_grad(f), tj.value_and_grad(f, compile="never")
+    for a in [0.7, 3.0, 60.0, 45.0, 90.0] * 3:
+        assert g(a) == eager(a)
+    assert g.calls["interpreted"] >= 9
+    assert g.calls["eager"] == 0
+
+
+def test_captured_arrays_are_read_again():
+    weights, t = np.ones(6), tj.ones(6)
+    g = tj.grad(lambda x: (x * weights * t).sum() + (x * tj.tensor(weights)).sum())
+    x = np.ones(6)
+    for k in range(4):
+        weights[:] = k
+        t.fill_(k + 1.0)
+        np.testing.assert_array_equal(g(x), np.full(6, k * (k + 1.0) + k))
+    assert g.calls["interpreted"] == 3
+
+
+def test_compiled_once_it_has_cost_as_much(monkeypatch):
+    monkeypatch.setattr(function, "SECONDS_PER_RECORD", 1e-9)
+    g = tj.grad(long_loop)
+    x = np.linspace(-1, 1, 6)
+    results = [g(x) for _ in range(4)]
+    assert g.stats()["signatures"][0]["paths"][0]["compiled"]
+    np.testing.assert_allclose(results[-1], results[0], rtol=1e-12)
+
+
+def test_kept_tapes_are_given_back():
+    gc.collect()
+    before = interpreter._held
+    g = tj.grad(long_loop)
+    g(np.ones(6))
+    assert interpreter._held > before
+    del g
+    gc.collect()
+    assert interpreter._held == before
+
+
+def test_what_numpy_works_out_is_worked_out_again():
+    g, eager = (tj.grad(lambda x: (x.argmax() + 1.0) * tj.where(x > 0.1, x, 2.0).sum(), compile=c) for c in ("auto", "never"))
+    rng = np.random.default_rng(1)
+    for _ in range(6):
+        x = rng.standard_normal(5)
+        np.testing.assert_allclose(g(x), eager(x))
+    assert g.calls["eager"] == 0
+    assert g.calls["interpreted"] == 5
+
+
+def test_integer_indices_are_for_compiled_code():
+    f = lambda x, k: (x[k] * x.sum()).sum()  # noqa: E731
+    g, eager = (tj.grad(f, compile=c) for c in ("auto", "never"))
+    rng = np.random.default_rng(2)
+    for _ in range(4):
+        x, k = rng.standard_normal(5), rng.integers(0, 5, 3)
+        np.testing.assert_allclose(g(x, k), eager(x, k))
+    assert g.calls == {"eager": 3, "recorded": 1, "interpreted": 0, "replayed": 0}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_programs(seed):
+    program = Program(seed)
+    g, eager = (tj.value_and_grad(program.function, (0, 1), compile=c) for c in ("auto", "never"))
+    for _ in range(3):
+        x, y = program.arguments()
+        mine, true = g(x, y), eager(x, y)
+        np.testing.assert_allclose(mine[0], true[0], rtol=1e-11, err_msg=program.source)
+        for a, b in zip(mine[1], true[1], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12, err_msg=program.source)
