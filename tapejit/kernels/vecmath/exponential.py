@@ -3,7 +3,7 @@
 All of them write x = n ln 2 + r with an integer n and |r| <= ln(2)/2, in two parts of ln 2 (Cody and Waite, Software
 Manual for the Elementary Functions, 1980), and take e**r = 1 + r + r**2 q(r) from one polynomial q.
 """
-from .emit import clamp, elementwise, fast_two_sum, poly, quotient, select
+from .emit import clamp, elementwise, fast_two_sum, has_scalef, ldexp, poly, quotient, select
 
 LOG2_E = 1.4426950408889634
 # ln 2 = high + low; `high` ends in enough zero bits for n * high to be exact.
@@ -31,25 +31,27 @@ _EXPM1_RANGE = {"f64": (-39.0, 710.0), "f32": (-19.0, 89.0)}
 
 
 def reduce_exp(x):
-    """(n, r, tail) with x = n ln 2 + r + tail and |r| <= 0.34661; n is an integer kept as a float."""
+    """(k, r, tail) with x = k ln 2 + r + tail, an integer k and |r| <= 0.34661."""
     high, low = LN2[x.fmt.name]
-    n = (x * LOG2_E + x.fmt.magic).sub(x.fmt.magic)
+    n, k = (x * LOG2_E).nearest()
     first = x - n * high
     r = first - n * low
-    return n, r, first.sub(r) - n * low
+    return k, r, first.sub(r) - n * low
 
 
-def power_of_two(n):
-    """2**n for an integer-valued float n with a normal result: the biased exponent, moved to its place."""
-    fmt = n.fmt
-    return (n.add(fmt.magic + fmt.bias).bits() << fmt.mantissa).to_float()
+def power_of_two(k):
+    """2**k for an integer k with a normal result: the biased exponent, moved to its place."""
+    return ((k + k.fmt.bias) << k.fmt.mantissa).to_float()
 
 
-def scale(x, n):
-    """x * 2**n with one rounding, also where the result is subnormal or infinite."""
-    magic = n.fmt.magic
-    half = (n * 0.5 + magic).sub(magic)
-    return x * power_of_two(half) * power_of_two(n.sub(half))
+def scale(x, k):
+    """x * 2**k for an integer k, with one rounding, also where the result is subnormal or infinite."""
+    if has_scalef():
+        return ldexp(x, k)
+    fmt = x.fmt
+    biased = k + 2 * fmt.bias
+    half = biased.lshr(1)
+    return x * (half << fmt.mantissa).to_float() * ((biased - half) << fmt.mantissa).to_float()
 
 
 def exp_tail(r, tail=None):
@@ -66,43 +68,43 @@ def exp2_tail(r):
 def exp_nonpositive(x):
     """e**x for x <= 0, and NaN for NaN; no guard against overflow."""
     x = select(x < _EXP_RANGE[x.fmt.name][0], _EXP_RANGE[x.fmt.name][0], x)
-    n, r, tail = reduce_exp(x)
-    return scale(1.0 + (r + exp_tail(r, tail)), n)
+    k, r, tail = reduce_exp(x)
+    return scale(1.0 + (r + exp_tail(r, tail)), k)
 
 
-def scaled_expm1(n, r, tail):
-    """e**x - 1 from the parts of x, for 2**n representable together with its inverse."""
-    two_n = power_of_two(n)
+def scaled_expm1(k, r, tail):
+    """e**x - 1 from the parts of x, for 2**k representable together with its inverse."""
+    power = power_of_two(k)
     # Both products are exact scalings; only the sums round.
-    return (r * two_n + (two_n - 1.0)) + exp_tail(r, tail) * two_n
+    return (r * power + (power - 1.0)) + exp_tail(r, tail) * power
 
 
 @elementwise
 def exp(x):
     """e**x; subnormal results round once. At most 1.1 ulp."""
-    n, r, _ = reduce_exp(clamp(x, *_EXP_RANGE[x.fmt.name]))
-    return scale(1.0 + (r + exp_tail(r)), n)
+    k, r, _ = reduce_exp(clamp(x, *_EXP_RANGE[x.fmt.name]))
+    return scale(1.0 + (r + exp_tail(r)), k)
 
 
 @elementwise
 def exp2(x):
     """2**x; exact at integers. At most 1.3 ulp."""
     x = clamp(x, *_EXP2_RANGE[x.fmt.name])
-    n = x.add(x.fmt.magic).sub(x.fmt.magic)
-    r = x.sub(n)
-    return scale(1.0 + exp2_tail(r), n)
+    n, k = x.nearest()
+    return scale(1.0 + exp2_tail(x.sub(n)), k)
 
 
 @elementwise
 def expm1(x):
     """e**x - 1 without cancellation near 0; expm1(-0) is -0. At most 1.4 ulp."""
-    n, r, tail = reduce_exp(clamp(x, *_EXPM1_RANGE[x.fmt.name]))
-    # (e**r 2**h - 2**(h - n)) 2**(n - h): neither 2**n nor the sum overflows before the last product.
-    magic = x.fmt.magic
-    half = (n * 0.5 + magic).sub(magic)
-    low, high = power_of_two(half), power_of_two(n.sub(half))
-    inverse = power_of_two(half.sub(n))
-    result = ((r * low + (low - inverse)) + exp_tail(r, tail) * low) * high
+    k, r, tail = reduce_exp(clamp(x, *_EXPM1_RANGE[x.fmt.name]))
+    # e**r 2**k - 1 with k = low + high, high = 1 for the greatest k and else 0: nothing overflows before the last product,
+    # and near 0 no product rounds.
+    fmt = x.fmt
+    high = ((k + 64) >> (10 if fmt.is_double else 7)) << fmt.mantissa
+    low = (((k + fmt.bias) << fmt.mantissa) - high).to_float()
+    one = fmt.bits(1.0)
+    result = ((r * low + (low - (one - high).to_float())) + exp_tail(r, tail) * low) * (high + one).to_float()
     return (result.abs().bits() | x.sign()).to_float()
 
 

@@ -27,14 +27,15 @@ _TANH_LIMIT = {"f64": 44.0, "f32": 20.0}
 
 
 def _sinh_parts(x):
-    """(up, down, s, c) = (2**(n-2), 2**(-n-2), sinh(r), cosh(r) - 1), where x = n ln 2 + r.
+    """(up, down, s, c) = (2**(k-2), 2**(-k-2), sinh(r), cosh(r) - 1), where x = k ln 2 + r and x >= 0.
 
     So e**x / 4 = up (1 + c + s) and e**-x / 4 = down (1 + c - s): no division, and the factor 2 that both functions put
-    last keeps 2**n in range up to the very overflow.
+    last keeps 2**k in range up to the very overflow.
     """
-    n, r, tail = reduce_exp(clamp(x, -_SINH_LIMIT[x.fmt.name], _SINH_LIMIT[x.fmt.name]))
-    up = power_of_two(n - 2.0)
-    down = power_of_two(-2.0 - select(n > 100.0, 100.0, n))
+    limit = _SINH_LIMIT[x.fmt.name]
+    k, r, tail = reduce_exp(select(x > limit, limit, x))
+    up = power_of_two(k - 2)
+    down = power_of_two(-2 - select(k > 100, 100, k))
     z = r * r
     s = r + (r * z * horner(z, _SINH[x.fmt.name]) + tail)
     return up, down, s, z * horner(z, _COSH[x.fmt.name])
@@ -113,7 +114,7 @@ def atanh(x):
     plus, minus = 1.0 + size, 1.0 - size
     # k from the exponents of both factors, rounded so that k = 0 up to |x| = 1/4.
     exponent = (plus.bits() - minus.bits() + int(0.25 * 2**fmt.mantissa)).lshr(fmt.mantissa)
-    k = exponent.small_int_to_float()
+    k = exponent.int_to_float()
     power = ((exponent << fmt.mantissa) + fmt.bits(1.0)).to_float()
     # plus -+ power * minus: up to 1/2 (k = 0 or 1) without the rounding of plus and minus, from 1/2 on minus is exact.
     near = size < 0.5
