@@ -311,13 +311,14 @@ def two_prod(a, b):
 
 
 def product_and_sum(a, b, c):
-    """(s, e) with s = fl(a * b + c) and s + e = a * b + c almost, for |a * b| <= |c|."""
+    """(s, e) with s = fl(a * b + c) and s + e = a * b + c to twice the precision of c, where |a * b| <= |c|."""
+    c = c if isinstance(c, Value) else a.const(c)
     if not a.fma:
         product, error = two_prod(a, b)
-        s, e = fast_two_sum(a.const(c), product)
+        s, e = fast_two_sum(c, product)
         return s, e + error
-    s = a.of(_intrinsic(a, "llvm.fma", [a.ir, a._lift(b), a._lift(c)]))
-    return s, a.of(_intrinsic(a, "llvm.fma", [a.ir, a._lift(b), a.const(c).sub(s).ir]))
+    s = a.of(_intrinsic(a, "llvm.fma", [a.ir, a._lift(b), c.ir]))
+    return s, a.of(_intrinsic(a, "llvm.fma", [a.ir, a._lift(b), c.sub(s).ir]))
 
 
 def product_residual(x, n, c):

@@ -3,14 +3,14 @@
 All of them write x = n ln 2 + r with an integer n and |r| <= ln(2)/2, in two parts of ln 2 (Cody and Waite, Software
 Manual for the Elementary Functions, 1980), and take e**r = 1 + r + r**2 q(r) from one polynomial q.
 """
-from .emit import clamp, elementwise, fast_two_sum, has_scalef, ldexp, poly, quotient, select
+from .emit import clamp, elementwise, fast_two_sum, has_scalef, ldexp, poly, product_and_sum, quotient, select
 
 LOG2_E = 1.4426950408889634
 # ln 2 = high + low; `high` ends in enough zero bits for n * high to be exact.
 LN2 = {"f64": (0.6931471805598903, 5.497923018708371e-14), "f32": (0.693145751953125, 1.4286068203094173e-06)}
-# q(r) = (e**r - 1 - r) / r**2 on |r| <= 0.34661, weighted least squares at Chebyshev nodes with Lawson weights in 260-bit
+# EXP_SERIES: q(r) = (e**r - 1 - r) / r**2 on |r| <= 0.34661, weighted least squares at Chebyshev nodes with Lawson weights in 260-bit
 # arithmetic, coefficients rounded one by one; error relative to e**r - 1: 2**-55.2 (degree 9), 2**-26.0 (degree 4).
-_Q = {
+EXP_SERIES = {
     "f64": (2.5046264896269258e-08, 2.7622250967604687e-07, 2.755742424380873e-06, 2.4801516287814152e-05,
             0.00019841269709936055, 0.0013888888920556932, 0.008333333333388253, 0.04166666666661986,
             0.16666666666666602, 0.5),
@@ -30,11 +30,15 @@ _EXP2_RANGE = {"f64": (-1076.0, 1024.0), "f32": (-151.0, 128.0)}
 _EXPM1_RANGE = {"f64": (-39.0, 710.0), "f32": (-19.0, 89.0)}
 
 
-def reduce_exp(x):
-    """(k, r, tail) with x = k ln 2 + r + tail, an integer k and |r| <= 0.34661."""
-    high, low = LN2[x.fmt.name]
-    n, k = (x * LOG2_E).nearest()
+def reduce_exp(x, halved=False):
+    """(k, r, tail) with x = k ln 2 + r + tail, an integer k and |r| <= 0.34661; or with half of ln 2."""
+    unit = 0.5 if halved else 1.0
+    high, low = (part * unit for part in LN2[x.fmt.name])
+    n, k = (x * (LOG2_E / unit)).nearest()
     first = x - n * high
+    if x.fma:
+        r, tail = product_and_sum(n, -low, first)
+        return k, r, tail
     r = first - n * low
     return k, r, first.sub(r) - n * low
 
@@ -56,7 +60,7 @@ def scale(x, k):
 
 def exp_tail(r, tail=None):
     """e**r - 1 - r (plus `tail`, the part of the argument that r lacks)."""
-    rest = r * r * poly(r, _Q[r.fmt.name])
+    rest = r * r * poly(r, EXP_SERIES[r.fmt.name])
     return rest if tail is None else rest + tail
 
 
@@ -70,13 +74,6 @@ def exp_nonpositive(x):
     x = select(x < _EXP_RANGE[x.fmt.name][0], _EXP_RANGE[x.fmt.name][0], x)
     k, r, tail = reduce_exp(x)
     return scale(1.0 + (r + exp_tail(r, tail)), k)
-
-
-def scaled_expm1(k, r, tail):
-    """e**x - 1 from the parts of x, for 2**k representable together with its inverse."""
-    power = power_of_two(k)
-    # Both products are exact scalings; only the sums round.
-    return (r * power + (power - 1.0)) + exp_tail(r, tail) * power
 
 
 @elementwise

@@ -1,6 +1,6 @@
 """sinh, cosh, tanh and their inverses."""
-from .emit import clamp, elementwise, fast_two_sum, horner, quotient, select
-from .exponential import LN2, power_of_two, reduce_exp, scaled_expm1
+from .emit import elementwise, fast_two_sum, horner, poly, quotient, select
+from .exponential import EXP_SERIES, LN2, power_of_two, reduce_exp
 from .logarithm import log_parts, split_exponent
 
 # (sinh(r) - r) / r**3 and (cosh(r) - 1) / r**2 as polynomials in r**2, |r| <= 0.34667; least squares with Lawson weights,
@@ -23,10 +23,12 @@ _ATANH = {
 }
 # Beyond these, sinh and cosh are infinite and tanh is 1 to the last bit.
 _SINH_LIMIT = {"f64": 710.8, "f32": 89.5}
-_TANH_LIMIT = {"f64": 44.0, "f32": 20.0}
+_TANH_LIMIT = {"f64": 22.0, "f32": 10.0}
+# ((e**(2r) - 1) / 2 - r) / r**2: the coefficients of e**r with powers of two.
+_HALF_EXP = {name: tuple(c * 2.0 ** (len(q) - i) for i, c in enumerate(q)) for name, q in EXP_SERIES.items()}
 
 
-def _sinh_parts(x):
+def _sinh_parts(x, exact=True):
     """(up, down, s, c) = (2**(k-2), 2**(-k-2), sinh(r), cosh(r) - 1), where x = k ln 2 + r and x >= 0.
 
     So e**x / 4 = up (1 + c + s) and e**-x / 4 = down (1 + c - s): no division, and the factor 2 that both functions put
@@ -37,7 +39,8 @@ def _sinh_parts(x):
     up = power_of_two(k - 2)
     down = power_of_two(-2 - select(k > 100, 100, k))
     z = r * r
-    s = r + (r * z * horner(z, _SINH[x.fmt.name]) + tail)
+    cubic = r * z * horner(z, _SINH[x.fmt.name])
+    s = r + (cubic + tail if exact and x.fmt.is_double else cubic)
     return up, down, s, z * horner(z, _COSH[x.fmt.name])
 
 
@@ -55,19 +58,24 @@ def sinh(x):
 @elementwise
 def cosh(x):
     """The hyperbolic cosine. At most 2 ulp."""
-    up, down, s, c = _sinh_parts(x.abs())
+    up, down, s, c = _sinh_parts(x.abs(), exact=False)
     return (up + (up * (s + c) + down * (1.0 + c - s))) * 2.0
 
 
 @elementwise
 def tanh(x):
-    """The hyperbolic tangent, from e**(2x) - 1. At most 2 ulp."""
-    size = x.abs()
-    twice = size + size
+    """The hyperbolic tangent, t / (t + 1) with t = (e**(2x) - 1) / 2. At most 2 ulp."""
     limit = _TANH_LIMIT[x.fmt.name]
-    t = scaled_expm1(*reduce_exp(select(twice > limit, limit, twice)))
-    divisor = t.add(2.0)
-    lost = divisor.const(2.0).sub(divisor).add(t)
+    size = x.abs()
+    # size = k ln(2)/2 + r + tail
+    k, r, tail = reduce_exp(select(size > limit, limit, size), halved=True)
+    power = power_of_two(k)
+    square = r * r * poly(r, _HALF_EXP[x.fmt.name])
+    # In single precision the tail, 0 near 0, may go.
+    rest = square + tail if x.fmt.is_double else square
+    t = (r * power + (power * 0.5 - 0.5)) + rest * power
+    divisor = t.add(1.0)
+    lost = divisor.const(1.0).sub(divisor).add(t)
     return quotient(t, divisor, lost).with_sign(x.sign())
 
 

@@ -40,8 +40,9 @@ _SERIES = {
 def split_exponent(x, lift=0.0):
     """(k, m) with x = 2**(k + lift) m and sqrt(1/2) <= m < sqrt(2), for a positive normal x; k as a float."""
     fmt = x.fmt
-    shifted = x.bits() + (fmt.bits(1.0) - fmt.bits(SQRT_HALF))
-    k = (shifted.lshr(fmt.mantissa) + fmt.bits(fmt.magic)).to_float().sub(lift + (fmt.magic + fmt.bias))
+    shifted = x.bits() - fmt.bits(SQRT_HALF)
+    k = (shifted >> fmt.mantissa).int_to_float()
+    k = k if isinstance(lift, float) and lift == 0.0 else k.sub(lift)
     m = ((shifted & ((1 << fmt.mantissa) - 1)) + fmt.bits(SQRT_HALF)).to_float()
     return k, m
 

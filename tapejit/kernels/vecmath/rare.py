@@ -6,11 +6,9 @@ becomes a function of its own: `outlined` writes the same formula over single nu
 processor has, and in there `when_any` branches if any lane asks for it. The common case costs one comparison, and one call
 per vector.
 """
-import functools
-
 from llvmlite import ir
 
-from .emit import Value, constant, vector_bits
+from .emit import Value, constant, select, vector_bits
 
 # A call destroys every vector register under the usual convention; this one preserves half of them, so that the
 # constants of the loop need not be read back from the stack after every call.
@@ -18,7 +16,7 @@ _X86_CONVENTION = "intel_ocl_bicc"
 _I32 = ir.IntType(32)
 
 
-def outlined(body, *args):
+def outlined(body, *args, vectorise=True):
     """`body(*args)`, a function of Values of one format, as a call that becomes one call per vector in a loop."""
     x = args[0]
     module = x.b.module
@@ -29,15 +27,16 @@ def outlined(body, *args):
         function = _define(module, name, x, x.fmt, body, len(args), pool)
         names = []
         # Half the width too: a loop that works in both formats has as many lanes as the wider one.
-        for lanes in (vector_bits() // x.fmt.width, vector_bits() // x.fmt.width // 2):
-            if lanes > 1:
+        widest = vector_bits() // x.fmt.width
+        for lanes in (widest, widest // 2):
+            if lanes > 1 and vectorise:
                 variant = _define(module, f"{name}.x{lanes}", x, x.fmt.vector(lanes), body, len(args), pool)
                 if module.triple.startswith("x86_64"):
                     variant.calling_convention = _X86_CONVENTION
                 names.append(f"_ZGV_LLVM_N{lanes}{'v' * len(args)}_{name}({variant.name})")
         pool.close()
-        # llvmlite's own `add` knows only a list of older attributes.
-        set.add(function.attributes, f'"vector-function-abi-variant"="{",".join(names)}"')
+        if names:  # llvmlite's own `add` knows only a list of older attributes
+            set.add(function.attributes, f'"vector-function-abi-variant"="{",".join(names)}"')
     return x.of(x.b.call(function, [a.ir for a in args]))
 
 
@@ -141,27 +140,43 @@ def when_any(condition, compute, *otherwise):
     return results
 
 
-def where_large(x, limit, slow):
-    """`slow(x)` where |x| > limit, and 0 elsewhere (and for NaN); `slow` is a function of one scalar Value."""
-    def body(x):
-        zero = x.const(0.0)
-        compute = slow if x.fmt.lanes is None else functools.partial(_lane_by_lane, body)
-        return when_any(x.abs() > limit, lambda: [compute(x)], zero)[0]
+def patched(x, result, tiny, limit, slow):
+    """The result, but x where |x| < tiny, and `slow(x)` where |x| is not below the limit; `slow` takes one scalar Value."""
+    def large(x):
+        return ~(x.abs() < limit)
 
-    body.__name__ = slow.__name__
-    return outlined(body, x)
+    def slow_if_large(x):
+        return when_any(large(x), lambda: [slow(x)], x.const(0.0))[0]
+
+    def patch(x, result):
+        fmt = x.fmt
+        least = fmt.bits(tiny)
+        rare = (x.abs().bits() - least).beyond(fmt.bits(limit) - least)
+
+        def compute():
+            near = select(x.abs() < tiny, x, result) if tiny else result
+            return when_any(large(x), lambda: [select(large(x), _lane_by_lane(x, slow_if_large), near)], near)
+
+        return when_any(rare, compute, result)[0]
+
+    slow_if_large.__name__ = slow.__name__
+    patch.__name__ = f"{slow.__name__}.patch"
+    return outlined(patch, x, result)
 
 
-def _lane_by_lane(body, x):
-    """The scalar function of an `outlined` body, for one lane after the other."""
+def _lane_by_lane(x, body):
+    """`body` of one lane after the other, a function of its own."""
+    if x.fmt.lanes is None:
+        return outlined(body, x, vectorise=False)
     b = x.b
-    function = b.module.globals[_name(body, x.fmt)]
+    scalar = x.fmt.vector(None)
     before = b.block
     loop, done = b.append_basic_block("lane"), b.append_basic_block("done")
     b.branch(loop)
     b.position_at_end(loop)
     lane, result = b.phi(_I32), b.phi(x.ir.type)
-    filled = b.insert_element(result, b.call(function, [b.extract_element(x.ir, lane)]), lane)
+    element = Value(b, scalar, x.fma, b.extract_element(x.ir, lane))
+    filled = b.insert_element(result, outlined(body, element, vectorise=False).ir, lane)
     following = b.add(lane, _I32(1))
     lane.add_incoming(_I32(0), before)
     lane.add_incoming(following, loop)
