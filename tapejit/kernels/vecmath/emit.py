@@ -44,10 +44,9 @@ class Format:
         self.tiny = 2.0 ** (1 - self.bias)  # least normal number
         self.is_double = width == 64
 
-    @functools.cache
     def vector(self, lanes):
-        """The same format with this many lanes."""
-        return self if lanes == self.lanes else Format(*self._scalar, lanes)
+        """The same format with this many lanes, None for scalars."""
+        return self if lanes == self.lanes else _format(*self._scalar, lanes)
 
     def rounded(self, number):
         """A Python float rounded to this format."""
@@ -59,8 +58,9 @@ class Format:
                              struct.pack("<d" if self.is_double else "<f", number))[0]
 
 
-DOUBLE = Format("f64", ir.DoubleType(), 64, 52)
-SINGLE = Format("f32", ir.FloatType(), 32, 23)
+_format = functools.cache(Format)
+DOUBLE = _format("f64", ir.DoubleType(), 64, 52, None)
+SINGLE = _format("f32", ir.FloatType(), 32, 23, None)
 _FORMATS = {types.float64: DOUBLE, types.float32: SINGLE}
 
 

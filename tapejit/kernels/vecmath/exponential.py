@@ -8,7 +8,7 @@ from .emit import clamp, elementwise, fast_two_sum, has_scalef, ldexp, poly, pro
 LOG2_E = 1.4426950408889634
 # ln 2 = high + low; `high` ends in enough zero bits for n * high to be exact.
 LN2 = {"f64": (0.6931471805598903, 5.497923018708371e-14), "f32": (0.693145751953125, 1.4286068203094173e-06)}
-# EXP_SERIES: q(r) = (e**r - 1 - r) / r**2 on |r| <= 0.34661, weighted least squares at Chebyshev nodes with Lawson weights in 260-bit
+# (e**r - 1 - r) / r**2 on |r| <= 0.34661, weighted least squares at Chebyshev nodes with Lawson weights in 260-bit
 # arithmetic, coefficients rounded one by one; error relative to e**r - 1: 2**-55.2 (degree 9), 2**-26.0 (degree 4).
 EXP_SERIES = {
     "f64": (2.5046264896269258e-08, 2.7622250967604687e-07, 2.755742424380873e-06, 2.4801516287814152e-05,

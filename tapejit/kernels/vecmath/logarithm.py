@@ -107,19 +107,19 @@ def _decimal(x):
 
 @elementwise
 def log(x):
-    """The natural logarithm. At most 1 ulp."""
+    """The natural logarithm. At most 1.6 ulp."""
     return outlined(_natural, x)
 
 
 @elementwise
 def log2(x):
-    """The logarithm to base 2; exact at powers of two. At most 2 ulp."""
+    """The logarithm to base 2; exact at powers of two. At most 1.6 ulp."""
     return outlined(_binary, x)
 
 
 @elementwise
 def log10(x):
-    """The logarithm to base 10. At most 2 ulp."""
+    """The logarithm to base 10. At most 1.7 ulp."""
     return outlined(_decimal, x)
 
 

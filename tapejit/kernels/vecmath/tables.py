@@ -24,12 +24,16 @@ class Partition:
         self.numerators = numerators  # c = numerator / 256
         self.index_bits = len(numerators).bit_length() - 1
 
-    @functools.cache
     def logarithms(self, base):
         """log(2), and log(1/c) for each piece, to the base 2, 10 or (base 0) e and to 50 digits."""
         with decimal.localcontext(prec=50):
             unit = decimal.Decimal(base).ln() if base else 1
-            return tuple(x.ln() / unit for x in (decimal.Decimal(2), *(256 / decimal.Decimal(c) for c in self.numerators)))
+            return tuple(x / unit for x in self._natural)
+
+    @functools.cached_property
+    def _natural(self):
+        with decimal.localcontext(prec=50):
+            return tuple(x.ln() for x in (decimal.Decimal(2), *(256 / decimal.Decimal(c) for c in self.numerators)))
 
 
 # |r| <= 1/16
@@ -109,7 +113,7 @@ def _suffix(fmt):
 
 @functools.cache
 def two_parts(numbers, bits):
-    """Decimal numbers as two tuples of floats: cut off after so many bits after the point, and what is left, which is positive."""
+    """Decimal numbers as two tuples of floats: with so many bits after the point, and what that cuts off, never negative."""
     with decimal.localcontext(prec=50):
         high = [math.floor(x * 2**bits) * 2.0**-bits for x in numbers]
         return tuple(high), tuple(float(x - decimal.Decimal(h)) for x, h in zip(numbers, high, strict=True))
