@@ -296,6 +296,16 @@ def test_a_loop_of_several_functions_vectorises():
     assert re.search(r"call[^\n]*_natural\.f64\.x\d", text)
 
 
+def test_both_types_in_one_function():
+    @njit
+    def run(x, y):
+        return vm.log(x), vm.log2(x), vm.pow(x, x), vm.log(y), vm.log2(y), vm.pow(y, y)
+
+    x = 2.7
+    expected = [math.log(x), math.log2(x), x**x] * 2
+    np.testing.assert_allclose(run(x, np.float32(x)), expected, rtol=[1e-15] * 3 + [3e-7] * 3)
+
+
 # Special values, C99 annex F. Equality includes the sign of zero; None stands for "anything but NaN and infinity".
 SPECIAL = {
     "exp": [(0.0, 1.0), (-0.0, 1.0), (INF, INF), (-INF, 0.0), (1e4, INF), (-1e4, 0.0)],

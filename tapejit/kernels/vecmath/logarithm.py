@@ -2,7 +2,7 @@
 
 x = 2**k m with sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f), and then
 log(1 + f) = f - s (f - R(s**2)), where R(z) = (log((1 + s)/(1 - s)) - 2 s) / s; this form of the series is that of
-Ng's fdlibm (1993). log2 and log10 multiply by the conversion factor in two parts so that nothing is lost.
+Ng's fdlibm (1993). So for sums, as in log1p; log, log2 and log10 themselves use the smaller intervals of `tables`.
 """
 from .emit import elementwise, horner, poly, select, two_sum
 from .exponential import LN2, exp_nonpositive
@@ -19,7 +19,7 @@ _R = {
 SQRT_HALF = 0.7071067811865476
 INF = float("inf")
 # By base (0 is e): 1 / log(base), and by format (log(1 + r) / log(base) - r * that) / r**2 on the pieces of `tables`; least
-# squares with Lawson weights, error relative to the logarithm 2**-54.5, in single precision 2**-25.4.
+# squares with Lawson weights, error relative to the logarithm 2**-55.1, in single precision 2**-25.3.
 _FIRST = {0: 1.0, 2: 1.4426950408889634, 10: 0.4342944819032518}
 _SERIES = {
     ("f64", 0): (-0.08910039478199787, 0.11096734919460628, -0.1250281591069538, 0.14285795071104262,
@@ -37,22 +37,12 @@ _SERIES = {
 }
 
 
-def split_exponent(x, lift=0.0):
-    """(k, m) with x = 2**(k + lift) m and sqrt(1/2) <= m < sqrt(2), for a positive normal x; k as a float."""
+def split_exponent(x):
+    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for a positive normal x; k as a float."""
     fmt = x.fmt
     shifted = x.bits() - fmt.bits(SQRT_HALF)
-    k = (shifted >> fmt.mantissa).int_to_float()
-    k = k if isinstance(lift, float) and lift == 0.0 else k.sub(lift)
     m = ((shifted & ((1 << fmt.mantissa) - 1)) + fmt.bits(SQRT_HALF)).to_float()
-    return k, m
-
-
-def split_any(x):
-    """(k, m) with x = 2**k m as in `split_exponent`, also for subnormal x."""
-    fmt = x.fmt
-    small = x < fmt.tiny
-    lift = fmt.mantissa + 2.0
-    return split_exponent(select(small, x * 2.0**lift, x), select(small, x.const(lift), 0.0))
+    return (shifted >> fmt.mantissa).int_to_float(), m
 
 
 def _series(f):

@@ -132,7 +132,7 @@ def lookup(index, fmt, name, table):
                    for low, high in zip(parts[::2], parts[1::2], strict=True)]
         return results[0] if len(results) == 1 else select((index & (2 * fmt.lanes)) == 0, *results)
     index = index & (len(table) - 1)
-    array = _array(b.module, f"tapejit.vecmath.{name}", fmt.vector(None).float, table)
+    array = _array(b.module, f"tapejit.vecmath.{name}.{fmt.name}", fmt.vector(None).float, table)
     if fmt.lanes is None:
         return index.of(_load(b, array, index.ir))
     result = ir.Constant(kind, ir.Undefined)
