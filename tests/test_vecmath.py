@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from numba import njit
 
 from tapejit.kernels import vecmath as vm
+from tapejit.kernels.vecmath import emit
 
 DTYPES = [np.float64, np.float32]
 INF, NAN = math.inf, math.nan
@@ -241,6 +243,69 @@ def test_accuracy_densely(name, dtype):
     assert errors.max() <= 2.0, f"{errors.max()} ulp at {x[errors.argmax()]}"
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="no extended precision here")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_powers_densely(dtype):
+    rng = np.random.default_rng(2)
+    least, greatest = (-1074, 1024) if dtype == np.float64 else (-149, 128)
+    for spread in (2.0**-1, 2.0**-3, 2.0**-4, 2.0**-5, 2.0**-8, 2.0**-14):  # bases around 1, where the exponent is largest
+        x = (1 + rng.uniform(-spread, spread, 50_000)).astype(dtype)
+        x = x[x != 1]
+        y = (rng.uniform(least, greatest, x.size) / np.log2(x.astype(np.float64))).astype(dtype)
+        with np.errstate(over="ignore", under="ignore"):
+            exact = np.power(x.astype(np.longdouble), y.astype(np.longdouble))
+        keep = exact < np.finfo(dtype).max
+        exponent = np.maximum(np.frexp(exact)[1] - 1, _format(dtype)[1])
+        errors = np.abs(apply("pow", x, y) - exact) / np.ldexp(np.longdouble(1), exponent - _format(dtype)[0])
+        worst = np.argmax(np.where(keep, errors, 0))
+        assert errors[worst] <= 2.0, f"{errors[worst]} ulp at {x[worst]}, {y[worst]}"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["log", "log2", "log10", "sin", "cos", "tan", "pow"])
+def test_rare_arguments_leave_their_neighbours_alone(name, dtype):
+    """A vector with rare lanes gives in every lane, to the bit, what that argument gives on its own."""
+    rng = np.random.default_rng(3)
+    tiny = np.finfo(dtype).tiny
+    rare = np.array([0.0, -0.0, INF, -INF, NAN, -1.5, tiny / 4, tiny, -tiny / 4, 1e30, np.finfo(dtype).max, 1.0], dtype)
+    x = rng.uniform(0.1, 10, 4099).astype(dtype)
+    x[::5] = rng.choice(rare, x[::5].size)
+    arrays = [x]
+    if name == "pow":
+        y = rng.uniform(-10, 10, x.size).astype(dtype)
+        y[::7] = rng.choice(np.array([0.0, 3.0, -2.0, INF, -INF, NAN, 1e4, -1e4], dtype), y[::7].size)
+        arrays.append(y)
+    together = apply(name, *arrays)
+    alone = np.array([apply(name, *[a[i:i + 1] for a in arrays])[0] for i in range(x.size)])
+    np.testing.assert_array_equal(np.signbit(together[~np.isnan(together)]), np.signbit(alone[~np.isnan(alone)]))
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_a_loop_of_several_functions_vectorises():
+    @njit
+    def run(x, y, out):
+        for i in range(x.size):
+            out[i] = vm.exp(x[i]) + vm.log(y[i]) * vm.pow(y[i], x[i]) + vm.sin(x[i]) + vm.tan(y[i])
+
+    x, y = np.random.default_rng(0).uniform(0.1, 2, (2, 1001))
+    out = np.empty_like(x)
+    run(x, y, out)
+    np.testing.assert_allclose(out, np.exp(x) + np.log(y) * y**x + np.sin(x) + np.tan(y), rtol=1e-14, atol=1e-14)
+    text = next(iter(run.inspect_llvm().values()))
+    assert re.search(r"call[^\n]*_pow\.f64\.x\d", text)
+    assert re.search(r"call[^\n]*_natural\.f64\.x\d", text)
+
+
+def test_both_types_in_one_function():
+    @njit
+    def run(x, y):
+        return vm.log(x), vm.log2(x), vm.pow(x, x), vm.log(y), vm.log2(y), vm.pow(y, y)
+
+    x = 2.7
+    expected = [math.log(x), math.log2(x), x**x] * 2
+    np.testing.assert_allclose(run(x, np.float32(x)), expected, rtol=[1e-15] * 3 + [3e-7] * 3)
+
+
 # Special values, C99 annex F. Equality includes the sign of zero; None stands for "anything but NaN and infinity".
 SPECIAL = {
     "exp": [(0.0, 1.0), (-0.0, 1.0), (INF, INF), (-INF, 0.0), (1e4, INF), (-1e4, 0.0)],
@@ -383,7 +448,18 @@ def _python(code, **environment):
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
 
 
-def test_processor_without_fused_multiply_add():
+# Feature lists of other processors: none of the extensions, and AVX2 without AVX-512.
+_PROCESSORS = {
+    "generic": "",
+    "haswell": "+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe,+popcnt,+sse3,+sse4.1,+sse4.2,+ssse3",
+}
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="these processors are x86")
+@pytest.mark.parametrize("processor", _PROCESSORS)
+def test_other_processors(processor):
+    if processor == "haswell" and "+avx2" not in emit._features():
+        pytest.skip("no AVX2 here")
     code = """
 import numpy as np
 from numba import njit
@@ -397,19 +473,24 @@ def run(x, y, out):
         out[2, i] = vm.sin(x[i])
         out[3, i] = vm.tanh(x[i])
         out[4, i] = vm.pow(y[i], x[i])
+        out[5, i] = vm.log2(y[i])
+        out[6, i] = vm.log10(y[i])
+        out[7, i] = vm.tan(x[i])
 
 L = np.longdouble
 for dtype in (np.float64, np.float32):
     rng = np.random.default_rng(0)
     x, y = rng.uniform(-80, 80, 20000).astype(dtype), rng.uniform(0.4, 2.5, 20000).astype(dtype)
-    out = np.empty((5, x.size), dtype)
+    out = np.empty((8, x.size), dtype)
     run(x, y, out)
     a, b = x.astype(L), y.astype(L)
-    for row, exact in zip(out, [np.exp(a), np.log(b), np.sin(a), np.tanh(a), np.power(b, a)]):
+    first = [np.exp(a), np.log(b), np.sin(a), np.tanh(a), np.power(b, a)]
+    for row, exact in zip(out, [*first, np.log2(b), np.log10(b), np.tan(a)]):
         print(float(np.max(np.abs(row - exact) / np.spacing(np.abs(exact).astype(dtype)))))
 """
-    errors = [float(line) for line in _python(code, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="").split()]
-    assert len(errors) == 10
+    environment = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": _PROCESSORS[processor]}
+    errors = [float(line) for line in _python(code, **environment).split()]
+    assert len(errors) == 16
     assert max(errors) <= 2.0
 
 

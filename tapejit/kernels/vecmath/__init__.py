@@ -1,11 +1,11 @@
 """Elementary functions that LLVM vectorises: `from tapejit.kernels import vecmath as vm`, then `vm.exp(x)` in nopython code.
 
 Arguments are float64 or float32, and the result has their type; integers count as float64. Every function is written
-into its caller, is at most 2 ulp from the true value over its whole range, and follows C99 (annex F) at its special
-values. They may also be called from Python, one number at a time.
+into its caller (`log`, `log2`, `log10` and `pow` as a call per vector), is at most 2 ulp from the true value over its whole
+range, and follows C99 (annex F) at its special values. They may also be called from Python, one number at a time.
 
 Where to look: `emit` turns formulas into LLVM code; `exponential`, `logarithm`, `trig`, `hyperbolic`, `inverse`, `power`
-and `error` hold the formulas; `rare` runs a slow path inside a vectorised loop.
+and `error` hold the formulas; `rare` puts branches into a vectorised loop, and `tables` the small tables of logarithms.
 """
 from .emit import select_scalars as select
 from .error import erf, erfc

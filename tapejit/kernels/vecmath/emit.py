@@ -15,7 +15,9 @@ import struct
 
 import numba
 from llvmlite import ir
+from llvmlite.binding import llvm_version_info
 from numba.core import types
+from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
@@ -27,10 +29,12 @@ BOOL = ir.IntType(1)
 class Format:
     """A binary floating-point format: its LLVM types and the numbers the bit tricks need."""
 
-    def __init__(self, name, float_type, width, mantissa):
+    def __init__(self, name, float_type, width, mantissa, lanes=None):
         self.name = name
-        self.float = float_type
-        self.int = ir.IntType(width)
+        self.lanes = lanes  # None for scalars; else every Value is a vector of that many
+        self.float = float_type if lanes is None else ir.VectorType(float_type, lanes)
+        self.int = ir.IntType(width) if lanes is None else ir.VectorType(ir.IntType(width), lanes)
+        self._scalar = (name, float_type, width, mantissa)
         self.width = width
         self.mantissa = mantissa  # stored bits, without the leading one
         self.bias = (1 << (width - mantissa - 2)) - 1
@@ -40,19 +44,33 @@ class Format:
         self.tiny = 2.0 ** (1 - self.bias)  # least normal number
         self.is_double = width == 64
 
+    def vector(self, lanes):
+        """The same format with this many lanes, None for scalars."""
+        return self if lanes == self.lanes else _format(*self._scalar, lanes)
+
+    def rounded(self, number):
+        """A Python float rounded to this format."""
+        return number if self.is_double else struct.unpack("<f", struct.pack("<f", number))[0]
+
     def bits(self, number):
         """The bit pattern of a Python float rounded to this format."""
         return struct.unpack("<q" if self.is_double else "<i",
                              struct.pack("<d" if self.is_double else "<f", number))[0]
 
 
-DOUBLE = Format("f64", ir.DoubleType(), 64, 52)
-SINGLE = Format("f32", ir.FloatType(), 32, 23)
+_format = functools.cache(Format)
+DOUBLE = _format("f64", ir.DoubleType(), 64, 52, None)
+SINGLE = _format("f32", ir.FloatType(), 32, 23, None)
 _FORMATS = {types.float64: DOUBLE, types.float32: SINGLE}
 
 
+def constant(kind, number):
+    """The number as an LLVM constant; in every lane of a vector."""
+    return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
+
+
 class Value:
-    """One scalar in the code being written: a float, an integer of the same width, or a truth value."""
+    """One scalar (or vector) in the code being written: a float, an integer of the same width, or a truth value."""
 
     __slots__ = ("b", "fmt", "fma", "ir")
 
@@ -69,14 +87,14 @@ class Value:
     def _lift(self, other):
         if isinstance(other, Value):
             return other.ir
-        return ir.Constant(self.ir.type, other)
+        return getattr(self.b, "constant", constant)(self.ir.type, other)
 
     def _is_float(self):
-        return self.ir.type is self.fmt.float or isinstance(self.ir.type, (ir.DoubleType, ir.FloatType))
+        return isinstance(getattr(self.ir.type, "element", self.ir.type), (ir.DoubleType, ir.FloatType))
 
     def const(self, number):
         """A float constant of this value's format."""
-        return self.of(ir.Constant(self.fmt.float, float(number)))
+        return self.of(getattr(self.b, "constant", constant)(self.fmt.float, float(number)))
 
     # Arithmetic: floats contract, integers wrap.
     def _binary(self, other, float_op, int_op, flip=False, flags=CONTRACT):
@@ -136,13 +154,17 @@ class Value:
         return self.of(self.b.not_(self.ir))
 
     def __lshift__(self, count):
-        return self.of(self.b.shl(self.ir, self._lift(count)))
+        return self.of(self.b.shl(self.ir, constant(self.ir.type, count)))
 
     def __rshift__(self, count):
-        return self.of(self.b.ashr(self.ir, self._lift(count)))
+        return self.of(self.b.ashr(self.ir, constant(self.ir.type, count)))
 
     def lshr(self, count):
-        return self.of(self.b.lshr(self.ir, self._lift(count)))
+        return self.of(self.b.lshr(self.ir, constant(self.ir.type, count)))
+
+    def beyond(self, other):
+        """Whether an integer is, as an unsigned number, at least `other`."""
+        return self.of(self.b.icmp_unsigned(">=", self.ir, self._lift(other)))
 
     def _compare(self, op, other):
         if self._is_float():
@@ -192,20 +214,30 @@ class Value:
         return (self.bits() ^ sign).to_float()
 
     def to_double(self):
-        if self.fmt is DOUBLE:
+        if self.fmt.is_double:
             return self
-        return self.of(self.b.fpext(self.ir, DOUBLE.float), DOUBLE)
+        double = DOUBLE.vector(self.fmt.lanes)
+        return self.of(self.b.fpext(self.ir, double.float), double)
 
     def to_format(self, fmt):
-        if self.fmt is fmt:
+        if self.fmt.is_double == fmt.is_double:
             return self
-        if fmt is DOUBLE:
+        if fmt.is_double:
             return self.to_double()
-        return self.of(self.b.fptrunc(self.ir, SINGLE.float), SINGLE)
+        single = SINGLE.vector(self.fmt.lanes)
+        return self.of(self.b.fptrunc(self.ir, single.float), single)
 
-    def small_int_to_float(self):
-        """An integer below 2**(mantissa - 2) as a float; a conversion instruction exists only on some processors."""
+    def nearest(self):
+        """(n, k): the nearest integer of a number below 2**(mantissa - 2), as a float and as an integer."""
+        shifted = self + self.fmt.magic
+        return shifted.sub(self.fmt.magic), shifted.bits() - self.fmt.bits(self.fmt.magic)
+
+    def int_to_float(self):
+        """An integer below 2**(mantissa - 2) as a float."""
         fmt = self.fmt
+        if not fmt.is_double or has_avx512():
+            return self.of(self.b.sitofp(self.ir, fmt.float))
+        # Other processors have no instruction for it.
         return (self + fmt.bits(fmt.magic)).to_float().sub(fmt.magic)
 
     def sqrt(self):
@@ -213,16 +245,30 @@ class Value:
 
 
 def _intrinsic(value, name, arguments):
-    kind = value.fmt.float
-    signature_type = ir.FunctionType(kind, [kind] * len(arguments))
-    function = value.b.module.declare_intrinsic(name, [kind], signature_type)
-    return value.b.call(function, arguments)
+    return call_intrinsic(value.b, name, value.fmt.float, arguments)
+
+
+def call_intrinsic(builder, name, result, arguments, overloads=None):
+    """Call of an LLVM intrinsic that is overloaded in the given types, or else in its result."""
+    overloads = [result] if overloads is None else overloads
+    suffix = "".join(f".v{t.count}{t.element.intrinsic_name}" if isinstance(t, ir.VectorType) else f".{t.intrinsic_name}"
+                     for t in overloads)
+    function = builder.module.globals.get(name + suffix)
+    if function is None:
+        kind = ir.FunctionType(result, [a.type for a in arguments])
+        function = ir.Function(builder.module, kind, name + suffix)
+    return builder.call(function, arguments)
 
 
 def select(condition, if_true, if_false):
     """`if_true` where the condition holds, else `if_false`; both are computed."""
     like = if_true if isinstance(if_true, Value) else if_false
     return like.of(like.b.select(condition.ir, like._lift(if_true), like._lift(if_false)))
+
+
+def ldexp(x, k):
+    """x * 2**k with one rounding for an integer k, by the instruction for it; only where `has_scalef`."""
+    return x.of(call_intrinsic(x.b, "llvm.ldexp", x.ir.type, [x.ir, k.ir], [x.ir.type, k.ir.type]))
 
 
 def clamp(x, low, high):
@@ -264,6 +310,17 @@ def two_prod(a, b):
     return p, ah.mul(bh).sub(p).add(ah.mul(bl)).add(al.mul(bh)).add(al.mul(bl))
 
 
+def product_and_sum(a, b, c):
+    """(s, e) with s = fl(a * b + c) and s + e = a * b + c to twice the precision of c, where |a * b| <= |c|."""
+    c = c if isinstance(c, Value) else a.const(c)
+    if not a.fma:
+        product, error = two_prod(a, b)
+        s, e = fast_two_sum(c, product)
+        return s, e + error
+    s = a.of(_intrinsic(a, "llvm.fma", [a.ir, a._lift(b), c.ir]))
+    return s, a.of(_intrinsic(a, "llvm.fma", [a.ir, a._lift(b), c.sub(s).ir]))
+
+
 def product_residual(x, n, c):
     """x - n * c where that is a representable number."""
     if x.fma:
@@ -296,6 +353,28 @@ def poly(x, coefficients):
     even = horner(square, coefficients[(n - 1) % 2::2])
     odd = horner(square, coefficients[n % 2::2])
     return odd * x + even
+
+
+# What the processor that is compiled for can do.
+@functools.cache
+def _features():
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return frozenset(features.split(","))
+
+
+def has_avx512():
+    """Whether there are vectors of 512 bits, and conversions from 64-bit integers."""
+    return {"+avx512f", "+avx512dq", "+avx512vl"} <= _features()
+
+
+def has_scalef():
+    """Whether `ldexp` becomes one instruction, which LLVM knows since version 22."""
+    return has_avx512() and llvm_version_info >= (22,)
+
+
+def vector_bits():
+    """The width of the vectors, in bits."""
+    return 512 if has_avx512() else 256 if "+avx2" in _features() else 128
 
 
 # Registration with Numba.

@@ -59,8 +59,8 @@ def erf(x):
     limit = _ERF_LIMIT[x.fmt.name]
     t = select(size > limit, limit, size) - 1.5
     *most, slope, centre = _MINUS_LOG_ERFC[x.fmt.name]
-    n, r, tail = reduce_exp(-(centre + t * (slope + t * poly(t, most))))
-    far = (1.0 - power_of_two(n)) - (r + exp_tail(r, tail)) * power_of_two(n)
+    k, r, tail = reduce_exp(-(centre + t * (slope + t * poly(t, most))))
+    far = (1.0 - power_of_two(k)) - (r + exp_tail(r, tail)) * power_of_two(k)
     return select(size > 1.0, far, near).with_sign(x.sign())
 
 
@@ -84,7 +84,7 @@ def erfc(x):
     p_low = p_low + (rest_low + (_ERFCX_LOW[x.fmt.name] + t_low * horner(t, _ERFCX_SLOPE[x.fmt.name])))
     # e**-(x**2), with what the square loses.
     square, square_low = two_prod(bounded, bounded)
-    n, r, tail = reduce_exp(-square)
+    k, r, tail = reduce_exp(-square)
     r, tail = fast_two_sum(r, tail - square_low)
     e, e_low = fast_two_sum(r.const(1.0), r)
     e_low = e_low + exp_tail(r, tail)
@@ -92,6 +92,6 @@ def erfc(x):
     product, product_low = two_prod(q, p)
     product_low = product_low + q * p_low
     high, low = two_prod(product, e)
-    far = scale(high + (low + (product * (e_low + q_low) + product_low * e)), n)
+    far = scale(high + (low + (product * (e_low + q_low) + product_low * e)), k)
     far = select(x < 0.0, 2.0 - far, far)
     return select(size > 0.75, far, near)

@@ -3,14 +3,14 @@
 All of them write x = n ln 2 + r with an integer n and |r| <= ln(2)/2, in two parts of ln 2 (Cody and Waite, Software
 Manual for the Elementary Functions, 1980), and take e**r = 1 + r + r**2 q(r) from one polynomial q.
 """
-from .emit import clamp, elementwise, fast_two_sum, poly, quotient, select
+from .emit import clamp, elementwise, fast_two_sum, has_scalef, ldexp, poly, product_and_sum, quotient, select
 
 LOG2_E = 1.4426950408889634
 # ln 2 = high + low; `high` ends in enough zero bits for n * high to be exact.
 LN2 = {"f64": (0.6931471805598903, 5.497923018708371e-14), "f32": (0.693145751953125, 1.4286068203094173e-06)}
-# q(r) = (e**r - 1 - r) / r**2 on |r| <= 0.34661, weighted least squares at Chebyshev nodes with Lawson weights in 260-bit
+# (e**r - 1 - r) / r**2 on |r| <= 0.34661, weighted least squares at Chebyshev nodes with Lawson weights in 260-bit
 # arithmetic, coefficients rounded one by one; error relative to e**r - 1: 2**-55.2 (degree 9), 2**-26.0 (degree 4).
-_Q = {
+EXP_SERIES = {
     "f64": (2.5046264896269258e-08, 2.7622250967604687e-07, 2.755742424380873e-06, 2.4801516287814152e-05,
             0.00019841269709936055, 0.0013888888920556932, 0.008333333333388253, 0.04166666666661986,
             0.16666666666666602, 0.5),
@@ -30,31 +30,37 @@ _EXP2_RANGE = {"f64": (-1076.0, 1024.0), "f32": (-151.0, 128.0)}
 _EXPM1_RANGE = {"f64": (-39.0, 710.0), "f32": (-19.0, 89.0)}
 
 
-def reduce_exp(x):
-    """(n, r, tail) with x = n ln 2 + r + tail and |r| <= 0.34661; n is an integer kept as a float."""
-    high, low = LN2[x.fmt.name]
-    n = (x * LOG2_E + x.fmt.magic).sub(x.fmt.magic)
+def reduce_exp(x, halved=False):
+    """(k, r, tail) with x = k ln 2 + r + tail, an integer k and |r| <= 0.34661; or with half of ln 2."""
+    unit = 0.5 if halved else 1.0
+    high, low = (part * unit for part in LN2[x.fmt.name])
+    n, k = (x * (LOG2_E / unit)).nearest()
     first = x - n * high
+    if x.fma:
+        r, tail = product_and_sum(n, -low, first)
+        return k, r, tail
     r = first - n * low
-    return n, r, first.sub(r) - n * low
+    return k, r, first.sub(r) - n * low
 
 
-def power_of_two(n):
-    """2**n for an integer-valued float n with a normal result: the biased exponent, moved to its place."""
-    fmt = n.fmt
-    return (n.add(fmt.magic + fmt.bias).bits() << fmt.mantissa).to_float()
+def power_of_two(k):
+    """2**k for an integer k with a normal result: the biased exponent, moved to its place."""
+    return ((k + k.fmt.bias) << k.fmt.mantissa).to_float()
 
 
-def scale(x, n):
-    """x * 2**n with one rounding, also where the result is subnormal or infinite."""
-    magic = n.fmt.magic
-    half = (n * 0.5 + magic).sub(magic)
-    return x * power_of_two(half) * power_of_two(n.sub(half))
+def scale(x, k):
+    """x * 2**k for an integer k, with one rounding, also where the result is subnormal or infinite."""
+    if has_scalef():
+        return ldexp(x, k)
+    fmt = x.fmt
+    biased = k + 2 * fmt.bias
+    half = biased.lshr(1)
+    return x * (half << fmt.mantissa).to_float() * ((biased - half) << fmt.mantissa).to_float()
 
 
 def exp_tail(r, tail=None):
     """e**r - 1 - r (plus `tail`, the part of the argument that r lacks)."""
-    rest = r * r * poly(r, _Q[r.fmt.name])
+    rest = r * r * poly(r, EXP_SERIES[r.fmt.name])
     return rest if tail is None else rest + tail
 
 
@@ -66,43 +72,36 @@ def exp2_tail(r):
 def exp_nonpositive(x):
     """e**x for x <= 0, and NaN for NaN; no guard against overflow."""
     x = select(x < _EXP_RANGE[x.fmt.name][0], _EXP_RANGE[x.fmt.name][0], x)
-    n, r, tail = reduce_exp(x)
-    return scale(1.0 + (r + exp_tail(r, tail)), n)
-
-
-def scaled_expm1(n, r, tail):
-    """e**x - 1 from the parts of x, for 2**n representable together with its inverse."""
-    two_n = power_of_two(n)
-    # Both products are exact scalings; only the sums round.
-    return (r * two_n + (two_n - 1.0)) + exp_tail(r, tail) * two_n
+    k, r, tail = reduce_exp(x)
+    return scale(1.0 + (r + exp_tail(r, tail)), k)
 
 
 @elementwise
 def exp(x):
     """e**x; subnormal results round once. At most 1.1 ulp."""
-    n, r, _ = reduce_exp(clamp(x, *_EXP_RANGE[x.fmt.name]))
-    return scale(1.0 + (r + exp_tail(r)), n)
+    k, r, _ = reduce_exp(clamp(x, *_EXP_RANGE[x.fmt.name]))
+    return scale(1.0 + (r + exp_tail(r)), k)
 
 
 @elementwise
 def exp2(x):
     """2**x; exact at integers. At most 1.3 ulp."""
     x = clamp(x, *_EXP2_RANGE[x.fmt.name])
-    n = x.add(x.fmt.magic).sub(x.fmt.magic)
-    r = x.sub(n)
-    return scale(1.0 + exp2_tail(r), n)
+    n, k = x.nearest()
+    return scale(1.0 + exp2_tail(x.sub(n)), k)
 
 
 @elementwise
 def expm1(x):
     """e**x - 1 without cancellation near 0; expm1(-0) is -0. At most 1.4 ulp."""
-    n, r, tail = reduce_exp(clamp(x, *_EXPM1_RANGE[x.fmt.name]))
-    # (e**r 2**h - 2**(h - n)) 2**(n - h): neither 2**n nor the sum overflows before the last product.
-    magic = x.fmt.magic
-    half = (n * 0.5 + magic).sub(magic)
-    low, high = power_of_two(half), power_of_two(n.sub(half))
-    inverse = power_of_two(half.sub(n))
-    result = ((r * low + (low - inverse)) + exp_tail(r, tail) * low) * high
+    k, r, tail = reduce_exp(clamp(x, *_EXPM1_RANGE[x.fmt.name]))
+    # e**r 2**k - 1 with k = low + high, high = 1 for the greatest k and else 0: nothing overflows before the last product,
+    # and near 0 no product rounds.
+    fmt = x.fmt
+    high = ((k + 64) >> (10 if fmt.is_double else 7)) << fmt.mantissa
+    low = (((k + fmt.bias) << fmt.mantissa) - high).to_float()
+    one = fmt.bits(1.0)
+    result = ((r * low + (low - (one - high).to_float())) + exp_tail(r, tail) * low) * (high + one).to_float()
     return (result.abs().bits() | x.sign()).to_float()
 
 

@@ -1,6 +1,6 @@
 """sinh, cosh, tanh and their inverses."""
-from .emit import clamp, elementwise, fast_two_sum, horner, quotient, select
-from .exponential import LN2, power_of_two, reduce_exp, scaled_expm1
+from .emit import elementwise, fast_two_sum, horner, poly, quotient, select, two_sum
+from .exponential import EXP_SERIES, LN2, power_of_two, reduce_exp
 from .logarithm import log_parts, split_exponent
 
 # (sinh(r) - r) / r**3 and (cosh(r) - 1) / r**2 as polynomials in r**2, |r| <= 0.34667; least squares with Lawson weights,
@@ -23,26 +23,31 @@ _ATANH = {
 }
 # Beyond these, sinh and cosh are infinite and tanh is 1 to the last bit.
 _SINH_LIMIT = {"f64": 710.8, "f32": 89.5}
-_TANH_LIMIT = {"f64": 44.0, "f32": 20.0}
+_TANH_LIMIT = {"f64": 22.0, "f32": 10.0}
+# ((e**(2r) - 1) / 2 - r) / r**2: the coefficients of e**r with powers of two.
+_HALF_EXP = {name: tuple(c * 2.0 ** (len(q) - i) for i, c in enumerate(q)) for name, q in EXP_SERIES.items()}
 
 
-def _sinh_parts(x):
-    """(up, down, s, c) = (2**(n-2), 2**(-n-2), sinh(r), cosh(r) - 1), where x = n ln 2 + r.
+def _sinh_parts(x, exact=True):
+    """(up, down, s, c) = (2**(k-2), 2**(-k-2), sinh(r), cosh(r) - 1), where x = k ln 2 + r and x >= 0.
 
     So e**x / 4 = up (1 + c + s) and e**-x / 4 = down (1 + c - s): no division, and the factor 2 that both functions put
-    last keeps 2**n in range up to the very overflow.
+    last keeps 2**k in range up to the very overflow.
     """
-    n, r, tail = reduce_exp(clamp(x, -_SINH_LIMIT[x.fmt.name], _SINH_LIMIT[x.fmt.name]))
-    up = power_of_two(n - 2.0)
-    down = power_of_two(-2.0 - select(n > 100.0, 100.0, n))
+    limit = _SINH_LIMIT[x.fmt.name]
+    k, r, tail = reduce_exp(select(x > limit, limit, x))
+    up = power_of_two(k - 2)
+    down = power_of_two(-2 - select(k > 100, 100, k))
     z = r * r
-    s = r + (r * z * horner(z, _SINH[x.fmt.name]) + tail)
+    cubic = r * z * horner(z, _SINH[x.fmt.name])
+    # The tail is 0 near 0, and else only a fifth of an ulp of cosh(x).
+    s = r + (cubic + tail if exact and x.fmt.is_double else cubic)
     return up, down, s, z * horner(z, _COSH[x.fmt.name])
 
 
 @elementwise
 def sinh(x):
-    """The hyperbolic sine. At most 2 ulp."""
+    """The hyperbolic sine. At most 1.9 ulp."""
     size = x.abs()
     up, down, s, c = _sinh_parts(size)
     difference = up - down
@@ -53,29 +58,35 @@ def sinh(x):
 
 @elementwise
 def cosh(x):
-    """The hyperbolic cosine. At most 2 ulp."""
-    up, down, s, c = _sinh_parts(x.abs())
+    """The hyperbolic cosine. At most 1.6 ulp."""
+    up, down, s, c = _sinh_parts(x.abs(), exact=False)
     return (up + (up * (s + c) + down * (1.0 + c - s))) * 2.0
 
 
 @elementwise
 def tanh(x):
-    """The hyperbolic tangent, from e**(2x) - 1. At most 2 ulp."""
-    size = x.abs()
-    twice = size + size
+    """The hyperbolic tangent, t / (t + 1) with t = (e**(2x) - 1) / 2. At most 1.9 ulp."""
     limit = _TANH_LIMIT[x.fmt.name]
-    t = scaled_expm1(*reduce_exp(select(twice > limit, limit, twice)))
-    divisor = t.add(2.0)
-    lost = divisor.const(2.0).sub(divisor).add(t)
+    size = x.abs()
+    # size = k ln(2)/2 + r + tail
+    k, r, tail = reduce_exp(select(size > limit, limit, size), halved=True)
+    power, half = power_of_two(k), power_of_two(k - 1)
+    square = r * r * poly(r, _HALF_EXP[x.fmt.name])
+    # In single precision the tail, 0 near 0, may go, and one more rounding may come.
+    more = r * power + (half - 0.5) if x.fmt.is_double else half - 0.5
+    t = more + (square + tail if x.fmt.is_double else r + square) * power
+    divisor = t.add(1.0)
+    lost = divisor.const(1.0).sub(divisor).add(t)
     return quotient(t, divisor, lost).with_sign(x.sign())
 
 
 def _log_one_plus(f, f_low, x, large):
     """log(1 + f + f_low) for f >= 0, and log(2x) where x is large: there sqrt(x**2 +- 1) is x to the last bit."""
-    u = 1.0 + f
-    lost = select(u > 2.0, 1.0 - (u - f), f - (u - 1.0)) + f_low
+    u, lost = two_sum(f, 1.0)
+    lost = lost if isinstance(f_low, float) else lost + f_low
     u = select(large, x, u)
-    k, m = split_exponent(u, select(large, x.const(-1.0), 0.0))
+    k, m = split_exponent(u)
+    k = select(large, k + 1.0, k)
     shift = (m.bits() - u.bits() + u.fmt.bits(1.0)).to_float()
     return log_parts(k, m - 1.0, select(large, 0.0, lost * shift))
 
@@ -87,7 +98,8 @@ def asinh(x):
     large = size > 2.0 ** (28 if x.fmt.is_double else 13)
     square = size * size
     f, f_low = fast_two_sum(size, square / (1.0 + (square + 1.0).sqrt()))
-    result = _log_one_plus(f, f_low, size, large)
+    # Single precision has room for the rounding of this sum: 1.98 ulp at most, over all its numbers.
+    result = _log_one_plus(f, f_low if x.fmt.is_double else 0.0, size, large)
     return select(size < float("inf"), result, size).with_sign(x.sign())
 
 
@@ -113,7 +125,7 @@ def atanh(x):
     plus, minus = 1.0 + size, 1.0 - size
     # k from the exponents of both factors, rounded so that k = 0 up to |x| = 1/4.
     exponent = (plus.bits() - minus.bits() + int(0.25 * 2**fmt.mantissa)).lshr(fmt.mantissa)
-    k = exponent.small_int_to_float()
+    k = exponent.int_to_float()
     power = ((exponent << fmt.mantissa) + fmt.bits(1.0)).to_float()
     # plus -+ power * minus: up to 1/2 (k = 0 or 1) without the rounding of plus and minus, from 1/2 on minus is exact.
     near = size < 0.5

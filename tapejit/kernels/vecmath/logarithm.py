@@ -2,10 +2,12 @@
 
 x = 2**k m with sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f), and then
 log(1 + f) = f - s (f - R(s**2)), where R(z) = (log((1 + s)/(1 - s)) - 2 s) / s; this form of the series is that of
-Ng's fdlibm (1993). log2 and log10 multiply by the conversion factor in two parts so that nothing is lost.
+Ng's fdlibm (1993). So for sums, as in log1p; log, log2 and log10 themselves use the smaller intervals of `tables`.
 """
-from .emit import elementwise, horner, select, two_sum
+from .emit import elementwise, horner, poly, select, two_sum
 from .exponential import LN2, exp_nonpositive
+from .rare import outlined, when_any
+from .tables import COARSE, Reduced
 
 # R(z) / z on 0 <= z <= 0.02944, least squares with Lawson weights, coefficients rounded one by one; error relative to the
 # logarithm: 2**-59.5 (degree 6), 2**-30.2 (degree 2).
@@ -15,34 +17,32 @@ _R = {
     "f32": (0.2987093, 0.3997758, 0.66666776),
 }
 SQRT_HALF = 0.7071067811865476
-# 1 / ln 2 and 1 / ln 10, and what double precision leaves of them.
-_FACTOR = {"2": (1.4426950408889634, 2.0355273740931033e-17), "10": (0.4342944819032518, 1.098319650216765e-17)}
-# log(1 + f) / f to these bases for single precision, without a division, on -0.2929 <= f <= 0.4142; same method,
-# relative error 2**-25.0 (degree 8) and 2**-25.3 (degree 9).
-_DIRECT = {
-    "2": (0.1262775, -0.20710097, 0.21544582, -0.23895824, 0.28795192, -0.36070386, 0.48090908, -0.72134733, 1.442695),
-    "10": (-0.039012372, 0.05949643, -0.05657017, 0.060871378, -0.072174646, 0.08691849, -0.10858013, 0.14476342,
-           -0.21714719, 0.4342945),
+INF = float("inf")
+# By base (0 is e): 1 / log(base), and by format (log(1 + r) / log(base) - r * that) / r**2 on the pieces of `tables`; least
+# squares with Lawson weights, error relative to the logarithm 2**-55.1, in single precision 2**-25.3.
+_FIRST = {0: 1.0, 2: 1.4426950408889634, 10: 0.4342944819032518}
+_SERIES = {
+    ("f64", 0): (-0.08910039478199787, 0.11096734919460628, -0.1250281591069538, 0.14285795071104262,
+                 -0.16666664326074235, 0.1999999992464954, -0.25000000000730854, 0.3333333333335172,
+                 -0.49999999999999933),
+    ("f64", 2): (-0.12827669222377072, 0.1600600242717029, -0.18037754898784994, 0.20610057224226203,
+                 -0.2404491415100278, 0.2885390069378347, -0.36067376023024106, 0.48089834696334477,
+                 -0.7213475204444817),
+    ("f64", 10): (-0.038163600736565745, 0.04813901109472181, -0.05429992337459947, 0.062042611994064294,
+                  -0.07238240401372904, 0.08685889581601391, -0.10857362047788427, 0.14476482730127316,
+                  -0.21714724095162585),
+    ("f32", 0): (0.18976964, -0.25016329, 0.3333452, -0.49999997),
+    ("f32", 2): (0.2646099925041199, -0.36099594831466675, 0.4809579849243164, -0.7213475108146667),
+    ("f32", 10): (0.08610677719116211, -0.10856703668832779, 0.1447499692440033, -0.21714723110198975),
 }
-# log10(2) = high + low, as LN2.
-_LOG10_2 = {"f64": (0.30102999566383914, 1.42050232272661e-13), "f32": (0.301025390625, 4.605039e-06)}
 
 
-def split_exponent(x, lift=0.0):
-    """(k, m) with x = 2**(k + lift) m and sqrt(1/2) <= m < sqrt(2), for a positive normal x; k as a float."""
+def split_exponent(x):
+    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for a positive normal x; k as a float."""
     fmt = x.fmt
-    shifted = x.bits() + (fmt.bits(1.0) - fmt.bits(SQRT_HALF))
-    k = (shifted.lshr(fmt.mantissa) + fmt.bits(fmt.magic)).to_float().sub(lift + (fmt.magic + fmt.bias))
+    shifted = x.bits() - fmt.bits(SQRT_HALF)
     m = ((shifted & ((1 << fmt.mantissa) - 1)) + fmt.bits(SQRT_HALF)).to_float()
-    return k, m
-
-
-def split_any(x):
-    """(k, m) with x = 2**k m as in `split_exponent`, also for subnormal x."""
-    fmt = x.fmt
-    small = x < fmt.tiny
-    lift = fmt.mantissa + 2.0
-    return split_exponent(select(small, x * 2.0**lift, x), select(small, x.const(lift), 0.0))
+    return (shifted >> fmt.mantissa).int_to_float(), m
 
 
 def _series(f):
@@ -68,36 +68,49 @@ def guard(x, result):
     return select(x < float("inf"), result, x)
 
 
-def _scaled_log(f, base, rest=None):
-    """log(1 + f) to the base "2" or "10", plus a small `rest`."""
-    if f.fmt.is_double:
-        factor, correction = _FACTOR[base]
-        tail = f * correction - _series(f) * factor
-        return f * factor + (tail if rest is None else tail + rest)
-    product = f * horner(f, _DIRECT[base])
-    return product if rest is None else product + rest
+def _log(x, base):
+    """The logarithm to the base 2 or 10 or (base 0) e."""
+    reduced = Reduced(x, COARSE)
+    r = reduced.r
+    coefficients, first = _SERIES[x.fmt.name, base], _FIRST[base]
+    if x.fmt.is_double:
+        high, low = reduced.parts(base)
+        result = high + (r * first + (r * r * poly(r, coefficients) + low))
+    else:
+        high, low = reduced.rounded_parts(base)
+        series = horner(r, (*coefficients, first))
+        result = high + (r * series if low is None else r * series + low)
+    return result if reduced.rare is None else when_any(reduced.rare, lambda: [guard(x, result)], result)[0]
+
+
+def _natural(x):
+    return _log(x, 0)
+
+
+def _binary(x):
+    return _log(x, 2)
+
+
+def _decimal(x):
+    return _log(x, 10)
 
 
 @elementwise
 def log(x):
-    """The natural logarithm. At most 1 ulp."""
-    k, m = split_any(x)
-    return guard(x, log_parts(k, m - 1.0))
+    """The natural logarithm. At most 1.6 ulp."""
+    return outlined(_natural, x)
 
 
 @elementwise
 def log2(x):
-    """The logarithm to base 2; exact at powers of two. At most 2 ulp."""
-    k, m = split_any(x)
-    return guard(x, k + _scaled_log(m - 1.0, "2"))
+    """The logarithm to base 2; exact at powers of two. At most 1.6 ulp."""
+    return outlined(_binary, x)
 
 
 @elementwise
 def log10(x):
-    """The logarithm to base 10. At most 2 ulp."""
-    high, low = _LOG10_2[x.fmt.name]
-    k, m = split_any(x)
-    return guard(x, k * high + _scaled_log(m - 1.0, "10", k * low))
+    """The logarithm to base 10. At most 1.7 ulp."""
+    return outlined(_decimal, x)
 
 
 def log_of_sum(u, rest):

@@ -10,7 +10,7 @@ import itertools
 from llvmlite import ir
 
 from .emit import DOUBLE, elementwise, fast_two_sum, horner, poly, product_residual, select, two_prod, two_sum
-from .rare import where_large
+from .rare import patched
 
 TWO_OVER_PI = 0.6366197723675814
 # pi/2 in three parts of full length; n is below 2**27 (2**17), so what is left out is below 2**-130 (2**-60).
@@ -74,7 +74,7 @@ def _cos(quadrant, r, tail):
 
 def _tan(quadrant, r, tail):
     z = r * r
-    rest = r * z * poly(z, _TAN[r.fmt.name]) + (tail + tail * z)
+    rest = r * z * (poly if r.fmt.is_double else horner)(z, _TAN[r.fmt.name]) + (tail + tail * z)
     tangent = r + rest
     even = (quadrant & 1) == 0
     return select(even, tangent, r.const(-1.0)) / select(even, r.const(1.0), tangent)
@@ -95,27 +95,26 @@ def tan_large(x):
     return _tan(*_reduce_large(x.to_double())).to_format(x.fmt)
 
 
+def _tiny(fmt):
+    return 2.0 ** (-27 if fmt.is_double else -13)
+
+
 @elementwise
 def sin(x):
     """The sine, correct to the largest argument; sin(-0) is -0. At most 2 ulp."""
-    limit = _LIMIT[x.fmt.name]
-    result = select(x.abs() > limit, where_large(x, limit, sin_large), _sin(*_reduce(x)))
-    return select(x.abs() < 2.0 ** (-27 if x.fmt.is_double else -13), x, result)
+    return patched(x, _sin(*_reduce(x)), _tiny(x.fmt), _LIMIT[x.fmt.name], sin_large)
 
 
 @elementwise
 def cos(x):
     """The cosine, correct to the largest argument. At most 2 ulp."""
-    limit = _LIMIT[x.fmt.name]
-    return select(x.abs() > limit, where_large(x, limit, cos_large), _cos(*_reduce(x)))
+    return patched(x, _cos(*_reduce(x)), 0.0, _LIMIT[x.fmt.name], cos_large)
 
 
 @elementwise
 def tan(x):
     """The tangent, correct to the largest argument; tan(-0) is -0. At most 2 ulp."""
-    limit = _LIMIT[x.fmt.name]
-    result = select(x.abs() > limit, where_large(x, limit, tan_large), _tan(*_reduce(x)))
-    return select(x.abs() < 2.0 ** (-27 if x.fmt.is_double else -13), x, result)
+    return patched(x, _tan(*_reduce(x)), _tiny(x.fmt), _LIMIT[x.fmt.name], tan_large)
 
 
 # The slow path. It is scalar and in double precision for both formats.
