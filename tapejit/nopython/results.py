@@ -42,29 +42,6 @@ def dual_result(typingctx, like, y):
     return ty(like, plain), codegen
 
 
-def result_values(y):
-    """A result's values, one level down: an array, or a tuple of numbers."""
-    raise NotImplementedError
-
-
-@typed(result_values)
-def _result_values(y):
-    if isinstance(y, types.BaseTuple):
-        if len(y) == 0:
-            return lambda y: ()
-        return lambda y: (inner(y[0]),) + result_values(y[1:])
-    if not is_active_array(y):
-        return None
-
-    def of_array(y):
-        out = empty_like_element(y.shape, inner(first_of(y)))
-        for index in np.ndindex(y.shape):
-            out[index] = inner(y[index])
-        return out
-
-    return of_array
-
-
 def as_array(like, y):
     """A result as an active array: a tuple of numbers is copied to memory that is free until the next call needs it."""
     raise NotImplementedError

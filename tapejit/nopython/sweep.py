@@ -19,7 +19,7 @@ from tapejit.nopython.cache import helper, typed
 from tapejit.nopython.errors import DifferentiationError
 from tapejit.nopython.inputs import tangent
 from tapejit.nopython.like import first_of, in_precision, zero_coefficient
-from tapejit.nopython.memory import I64, as_f64, as_i32, clear, read, write
+from tapejit.nopython.memory import I64, as_f64, as_i32, clear, read, size_of, write
 from tapejit.nopython.stripsweep import STRIP, sweep_strip
 from tapejit.nopython.tape import (
     ADJOINTS,
@@ -95,8 +95,34 @@ def is_full(tape):
     return get_counter(tape, TERMS) >= read(tape, CAPACITY, 0)
 
 
+CALL = -(1 << 29)  # the count of a checkpointed call's last statement
+
+
+def replay_type(context):
+    """The LLVM type of a replay (see ``checkpoint``): a pointer to a function of three integers."""
+    return context.call_conv.get_function_type(types.int64, (types.int64,) * 3).as_pointer()
+
+
+@intrinsic
+def replay_call(typingctx, tape, k, p, coefficients):
+    """Let the replay whose record ends with statement ``k`` and before term ``p`` do its part of the sweep."""
+    three = (types.int64,) * 3
+
+    def codegen(context, builder, sig, args):
+        function = builder.inttoptr(args[3], replay_type(context))
+        status, result = context.call_conv.call_function(builder, function, types.int64, three, args[:3])
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return result
+
+    return types.int64(*three, types.int64), codegen
+
+
 def back(tape, low, zero):
-    """Sweep from the newest statement down to ``low``; adjoints are left zero behind it."""
+    """Sweep from the newest statement down to ``low``; adjoints are left zero behind it.
+
+    False if there was no memory to replay a checkpoint; then all adjoints are zero.
+    """
     raise NotImplementedError
 
 
@@ -114,9 +140,22 @@ def _sweep_any(tape, low, zero):
     indices = read(tape, INDICES, 0)
     counts = read(tape, COUNTS, 0)
     position = get_counter(tape, TERMS)
-    for k in range(get_counter(tape, STATEMENTS) - 1, low - 1, -1):
-        adjoint = read(adjoints, k, zero)
+    k = get_counter(tape, STATEMENTS)
+    while k > low:
+        k -= 1
         count = read(counts, k, types.int32(0))
+        if count == CALL:
+            last = k
+            start = read(indices, position - 1, types.int32(0))
+            k = k + 1 - read(indices, position - 2, types.int32(0))
+            place = coefficients + size_of(zero) * start
+            position = replay_call(tape, last, position, read(place, 0, 0))
+            if position < 0:
+                for j in range(get_counter(tape, STATEMENTS)):
+                    clear(adjoints, j, zero)
+                return False
+            continue
+        adjoint = read(adjoints, k, zero)
         if count < 0:  # an addition to a running sum
             count = -count
             position -= 1
@@ -129,6 +168,7 @@ def _sweep_any(tape, low, zero):
                 adjoints, target, read(adjoints, target, zero) + adjoint * read(coefficients, position, zero)
             )
     clear(adjoints, 0, zero)
+    return True
 
 
 @helper(fastmath={"contract"})
@@ -150,6 +190,16 @@ def sweep(tape, low):
                     read(tape, ADJOINTS, 0), read(tape, COEFFICIENTS, 0), read(tape, INDICES, 0), k, p
                 )
                 continue
+            if n == CALL:
+                last = k
+                start = indices[p - 1]
+                k = k + 1 - indices[p - 2]
+                p = replay_call(tape, last, p, read(read(tape, COEFFICIENTS, 0), start, 0))
+                if p < 0:
+                    for j in range(get_counter(tape, STATEMENTS)):
+                        adjoints[j] = 0.0
+                    return False
+                continue
             n = -n  # an addition to a running sum, whose adjoint the others need too
             p -= 1
             a = adjoints[indices[p]]
@@ -159,6 +209,7 @@ def sweep(tape, low):
             i = indices[p]
             adjoints[i] = adjoints[i] + a * coefficients[p]
     adjoints[0] = 0.0
+    return True
 
 
 def collect(tape, first, x, zero):
@@ -263,9 +314,9 @@ def as_active(typingctx, like, y):
 
 @active_function
 def seed_and_sweep(tape, low, y, like):
-    """The adjoint of ``y`` is one; afterwards the adjoints of the inputs are the gradient."""
+    """The adjoint of ``y`` is one; afterwards the adjoints of the inputs are the gradient. Like ``back``."""
     adjoints = read(tape, ADJOINTS, 0)
     zero = zero_coefficient(like)
     index = index_of(y)
     write(adjoints, index, read(adjoints, index, zero) + coefficient_of(y))
-    back(tape, low, zero)
+    return back(tape, low, zero)

@@ -29,7 +29,7 @@ def _gradient(f, argnums, mode, with_value):
         "y__ = as_active(like__, result__)",
         *driver.CHECK,
         "zero__ = zero_coefficient(like__)",
-        "seed_and_sweep(tape__, low__, y__, like__)",
+        *driver.SWEEP,
     ]
     collect, gradients = driver.collected()
     by_tape = driver.define(base, [*recorded, *collect, REWIND, finish(gradients)])
@@ -179,7 +179,7 @@ def jacobian(f, argnums=0, mode="auto", lanes=None):
         "    raise ValueError('the array for a Jacobian must have the shape of the result and the argument together')",
     ]
     rows = ["rows__ = as_array(like__, result__)"]
-    values = "value__ = result_values(result__)"
+    value = "value__ = values(like__, result__)"
     answer = f"return value__, {driver.pack(places)}"
 
     def recorded(prepare):
@@ -196,9 +196,10 @@ def jacobian(f, argnums=0, mode="auto", lanes=None):
             *prepare,
             "zero__ = zero_coefficient(like__)",
             "for index__ in np.ndindex(rows__.shape):",
-            "    seed_and_sweep(tape__, low__, as_active(like__, rows__[index__]), like__)",
+            "    y__ = as_active(like__, rows__[index__])",
+            *("    " + line for line in driver.SWEEP),
             *collected,
-            values,
+            value,
             REWIND,
         ]
 
@@ -213,7 +214,7 @@ def jacobian(f, argnums=0, mode="auto", lanes=None):
             "for index__ in np.ndindex(rows__.shape):",
             "    y__ = as_active(like__, rows__[index__])",
             *written,
-            values,
+            value,
         ]
         return driver.lanes(width, body, once)
 
@@ -264,7 +265,7 @@ def hvp(f, argnums=0):
         "y__ = as_active(like__, result__)",
         *driver.CHECK,
         "zero__ = zero_coefficient(like__)",
-        "seed_and_sweep(tape__, low__, y__, like__)",
+        *driver.SWEEP,
         *(f"{place} = empty_gradient(tangent(zero__, 0), {name})" for name, place in arguments),
         *driver.collected_into(outputs, "0"),
         REWIND,
@@ -296,7 +297,7 @@ def hessian(f, argnums=0):
         *("    " + line for line in record),
         "    y__ = as_active(like__, result__)",
         *("    " + line for line in driver.CHECK),
-        "    seed_and_sweep(tape__, low__, y__, like__)",
+        *("    " + line for line in driver.SWEEP),
         f"    collect_columns(tape__, first__, {name}, zero__, gradient__, hessian__, lane__)",
         "    value__ = inner(inner(y__))",
         f"    {REWIND}",
