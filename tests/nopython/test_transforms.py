@@ -163,6 +163,11 @@ def test_jacobian_of_several_arguments(f, options):
     for out, part in zip(outs, found, strict=True):
         assert np.array_equal(out, part)
     assert np.isnan(block).sum() == 2 * 5, "nothing else is written"
+    together = np.full((2, 10), np.nan)
+    assert tuple(j.into(*PROJECTION, together)) == tuple(value)
+    assert np.array_equal(together, np.hstack([found[0], found[1], found[2][:, None]]))
+    with pytest.raises(ValueError, match="shape of the result"):
+        j.into(*PROJECTION, np.zeros((2, 11)))
 
 
 def test_jacobian_of_numbers_takes_dual_numbers():
