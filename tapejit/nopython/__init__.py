@@ -1,6 +1,6 @@
 """Gradients inside Numba: differentiate ordinary nopython functions, loops and branches included."""
 
-from tapejit.nopython import arrays, linalg, reductions, scalars
+from tapejit.nopython import arrays, linalg, products, reductions, scalars
 from tapejit.nopython.checkpoint import checkpoint
 from tapejit.nopython.custom import rule, stop_gradient
 from tapejit.nopython.errors import DifferentiationError

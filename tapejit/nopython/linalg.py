@@ -18,7 +18,7 @@ from numba.extending import overload
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.arrays import at, constant_element
 from tapejit.nopython.like import active_like, values
-from tapejit.nopython.reductions import vector_dot
+from tapejit.nopython.products import vector_dot
 from tapejit.nopython.scalars import primal
 from tapejit.nopython.statements import element_like
 from tapejit.nopython.twins import active_function

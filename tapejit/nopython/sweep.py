@@ -20,9 +20,9 @@ from tapejit.nopython.errors import DifferentiationError
 from tapejit.nopython.inputs import tangent
 from tapejit.nopython.like import first_of, in_precision, zero_coefficient
 from tapejit.nopython.memory import I64, as_f64, as_i32, clear, read, size_of, write
-from tapejit.nopython.stripsweep import STRIP, sweep_strip
 from tapejit.nopython.tape import (
     ADJOINTS,
+    CALL,
     CAPACITY,
     COEFFICIENTS,
     COUNTS,
@@ -30,6 +30,7 @@ from tapejit.nopython.tape import (
     STATEMENTS,
     TERMS,
     _counter,
+    call_sweep,
     counter_scope,
     get_counter,
     set_counter,
@@ -95,29 +96,6 @@ def is_full(tape):
     return get_counter(tape, TERMS) >= read(tape, CAPACITY, 0)
 
 
-CALL = -(1 << 29)  # the count of a checkpointed call's last statement
-
-
-def replay_type(context):
-    """The LLVM type of a replay (see ``checkpoint``): a pointer to a function of three integers."""
-    return context.call_conv.get_function_type(types.int64, (types.int64,) * 3).as_pointer()
-
-
-@intrinsic
-def replay_call(typingctx, tape, k, p, coefficients):
-    """Let the replay whose record ends with statement ``k`` and before term ``p`` do its part of the sweep."""
-    three = (types.int64,) * 3
-
-    def codegen(context, builder, sig, args):
-        function = builder.inttoptr(args[3], replay_type(context))
-        status, result = context.call_conv.call_function(builder, function, types.int64, three, args[:3])
-        with cgutils.if_unlikely(builder, status.is_error):
-            context.call_conv.return_status_propagate(builder, status)
-        return result
-
-    return types.int64(*three, types.int64), codegen
-
-
 def back(tape, low, zero):
     """Sweep from the newest statement down to ``low``; adjoints are left zero behind it.
 
@@ -149,7 +127,7 @@ def _sweep_any(tape, low, zero):
             start = read(indices, position - 1, types.int32(0))
             k = k + 1 - read(indices, position - 2, types.int32(0))
             place = coefficients + size_of(zero) * start
-            position = replay_call(tape, last, position, read(place, 0, 0))
+            position = call_sweep(tape, last, position, read(place, 0, 0))
             if position < 0:
                 for j in range(get_counter(tape, STATEMENTS)):
                     clear(adjoints, j, zero)
@@ -185,16 +163,11 @@ def sweep(tape, low):
         a = adjoints[k]
         n = counts[k]
         if n < 0:
-            if n == STRIP:
-                k, p = sweep_strip(
-                    read(tape, ADJOINTS, 0), read(tape, COEFFICIENTS, 0), read(tape, INDICES, 0), k, p
-                )
-                continue
             if n == CALL:
                 last = k
                 start = indices[p - 1]
                 k = k + 1 - indices[p - 2]
-                p = replay_call(tape, last, p, read(read(tape, COEFFICIENTS, 0), start, 0))
+                p = call_sweep(tape, last, p, read(read(tape, COEFFICIENTS, 0), start, 0))
                 if p < 0:
                     for j in range(get_counter(tape, STATEMENTS)):
                         adjoints[j] = 0.0
