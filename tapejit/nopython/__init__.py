@@ -1,7 +1,8 @@
 """Gradients inside Numba: differentiate ordinary nopython functions, loops and branches included."""
 
-from tapejit.nopython import arrays, reductions, scalars
-from tapejit.nopython.custom import checkpoint, rule, stop_gradient
+from tapejit.nopython import arrays, linalg, products, reductions, scalars
+from tapejit.nopython.checkpoint import checkpoint
+from tapejit.nopython.custom import rule, stop_gradient
 from tapejit.nopython.errors import DifferentiationError
 from tapejit.nopython.memory import memory_limit, set_memory_limit
 from tapejit.nopython.tape import free_memory

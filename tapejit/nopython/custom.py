@@ -1,4 +1,4 @@
-"""Derivatives from outside the tape: rules for a function, checkpoints, and stop_gradient."""
+"""Derivatives from outside the tape: rules for a function, and stop_gradient."""
 
 import inspect
 
@@ -10,20 +10,13 @@ from numba.core.extending import overload
 from numba.extending import intrinsic
 
 from tapejit.nopython.algebra import algebra
-from tapejit.nopython.alloc import empty_like_element, structure_of
+from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.dispatch import generated_function
-from tapejit.nopython.like import _zero, first_of
+from tapejit.nopython.like import active_like, first_of, values
 from tapejit.nopython.scalars import stop_gradient_scalar
 from tapejit.nopython.statements import close, constant_like, inner, put, reserve
 from tapejit.nopython.twins import ActiveDispatcher, active_function, twin
 from tapejit.nopython.types import Active, Tape, is_active, is_active_array, level
-
-
-@intrinsic
-def active_like(typingctx, args):
-    """A zero of the deepest active type among the arguments."""
-    ty = structure_of(list(args))
-    return (ty(args), _zero(ty)) if ty is not None else None
 
 
 @intrinsic
@@ -39,28 +32,6 @@ def attach(typingctx, total, partial, x):
         return alg.pack(alg.combine(own.v, [(None, own), (factor, other)]))
 
     return total(total, types.unliteral(partial), x), codegen
-
-
-def values_below(like, x):
-    """An argument one level down, if it is active at the level of ``like``; else as it is."""
-    raise NotImplementedError
-
-
-@overload(values_below)
-def _values_below(like, x):
-    item = x.dtype if isinstance(x, types.Array) else x
-    if level(item) < like.level:
-        return lambda like, x: x
-    if not isinstance(x, types.Array):
-        return lambda like, x: inner(x)
-
-    def of_array(like, x):
-        out = empty_like_element(x.shape, inner(first_of(x)))
-        for index in np.ndindex(x.shape):
-            out[index] = inner(x[index])
-        return out
-
-    return of_array
 
 
 def attach_all(total, partial, x):
@@ -149,11 +120,11 @@ def _as_tuple(x):
     return (lambda x: x) if isinstance(x, types.BaseTuple) else (lambda x: (x,))
 
 
-def _rule_twin(function, partials, original, extra):
+def rule_twin(function, partials, original, extra):
     """The twin of ``function`` that takes its derivative from ``partials`` instead of its body."""
     names = list(inspect.signature(function).parameters)
     args = "".join(f"{name}, " for name in names)
-    below = "".join(f"values_below(like__, {name}), " for name in names)
+    below = "".join(f"values(like__, {name}), " for name in names)
     name = function.__name__ if function.__name__.isidentifier() else "function"
     lines = [
         f"def {name}({', '.join(names)}):",
@@ -167,7 +138,7 @@ def _rule_twin(function, partials, original, extra):
         "return result__",
     ]
     namespace = {
-        "active_like": active_like, "values_below": values_below, "lift_result": lift_result,
+        "active_like": active_like, "values": values, "lift_result": lift_result,
         "attach_result": attach_result, "as_tuple": as_tuple, "f__": original, "partials__of": partials,
     }  # fmt: skip
     rewritten = generated_function(name, "\n    ".join(lines) + "\n", namespace, f"rule{id(function)}")
@@ -209,7 +180,7 @@ def rule(f):
             return [f"value__ = f__({below})", f"partials__ = as_tuple(partials__of({below}))"]
 
         derivative = twin(own)
-        f._tapejit_twin = _rule_twin(f.py_func, derivative, body, lines)
+        f._tapejit_twin = rule_twin(f.py_func, derivative, body, lines)
         f._tapejit_twin.original = f
         return own
 
@@ -226,52 +197,6 @@ def _pipeline():
     from tapejit.nopython.lowering import ActiveCompiler
 
     return ActiveCompiler
-
-
-def checkpoint(f, argnums=None):
-    """The same function, recorded as its Jacobian: the statements inside it leave the tape at each call.
-
-    A loop that calls ``step = checkpoint(step)`` keeps result x argument numbers a step, however much work a step is.
-    It pays where a step does much with a small state; each call is differentiated at once, one sweep per number of the
-    result. Only for the tape: dual numbers need no memory.
-
-    Args:
-        f: a function of float numbers and arrays that returns a number or an array.
-        argnums: the arguments through which derivatives flow; all by default. Each must be a float or a float array.
-    """
-    from tapejit.nopython.driver import signature_of
-    from tapejit.nopython.transforms import jacobian, value_and_grad
-
-    function, parameters = signature_of(f)
-    numbers = tuple(range(len(parameters))) if argnums is None else tuple(np.atleast_1d(argnums).tolist())
-    scalar, array = value_and_grad(f, numbers, "tape"), jacobian(f, numbers)
-    original = f if isinstance(f, Dispatcher) else njit(f)
-    copy = njit(original.py_func)
-
-    places = "".join(
-        f"gradients__[{numbers.index(k)}], " if k in numbers else "0.0, " for k in range(len(parameters))
-    )
-
-    def lines(below):
-        return [f"value__, gradients__ = partials__of({below})", f"partials__ = ({places})"]
-
-    def either(*args):
-        raise NotImplementedError
-
-    names = ", ".join(p.name for p in parameters)
-    namespace = {"scalar": scalar, "array": array, "types": types, "original": original, "twin": twin}
-    exec(
-        f"def typer({names}):\n"
-        f"    returns = twin(original).get_call_template(({names},), {{}})[0].cases[0].return_type\n"
-        f"    if isinstance(returns, types.Array):\n"
-        f"        return lambda {names}: array({names})\n"
-        f"    return lambda {names}: scalar({names})\n",
-        namespace,
-    )
-    overload(either)(namespace["typer"])
-    copy._tapejit_twin = _rule_twin(function, either, original, lines)
-    copy._tapejit_twin.original = copy
-    return copy
 
 
 def stop_gradient(x):

@@ -26,6 +26,11 @@ _VOCABULARY = {
     if not name.startswith("__") and name not in ("sweep", "ir", "types")
 }
 REWIND = "rewind(tape__, terms__, first__)"
+FULL = (
+    f"    {REWIND}",
+    "    raise MemoryError('the tape passes the memory limit: raise it with "
+    "tapejit.nopython.set_memory_limit, or use tapejit.nopython.checkpoint')",
+)
 _CALLED = re.compile(r"\b(" + "|".join(name[4:] for name in _VOCABULARY) + r")\b(?=[(.])")
 
 
@@ -43,7 +48,7 @@ def signature_of(f):
     return function, parameters
 
 
-def _argnums(argnums, count, name):
+def argument_numbers(argnums, count, name):
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     if not numbers or len(set(numbers)) != len(numbers) or not all(-count <= k < count for k in numbers):
         raise ValueError(f"argnums={argnums!r} does not fit {name}, which takes {count} arguments")
@@ -59,7 +64,7 @@ class Driver:
         self.function, self.parameters = signature_of(f)
         self.names = [p.name for p in self.parameters]
         self.single = isinstance(argnums, int)
-        self.argnums = _argnums(argnums, len(self.names), self.function.__name__)
+        self.argnums = argument_numbers(argnums, len(self.names), self.function.__name__)
         self.transform = transform
         self.cache = isinstance(f, Dispatcher) and type(f._cache).__name__ != "NullCache"
 
@@ -185,12 +190,8 @@ class Driver:
             *("    " + line for line in [*call, *body, REWIND]),
         ]
 
-    CHECK = (
-        "if is_full(tape__):",
-        f"    {REWIND}",
-        "    raise MemoryError('the tape passes the memory limit: raise it with "
-        "tapejit.nopython.set_memory_limit, or use tapejit.nopython.checkpoint')",
-    )
+    CHECK = ("if is_full(tape__):", *FULL)
+    SWEEP = ("if not seed_and_sweep(tape__, low__, y__, like__):", *FULL)
 
     def collected(self):
         lines, start = [], "first__"

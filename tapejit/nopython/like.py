@@ -1,12 +1,17 @@
 """Which active type a transform computes with, chosen by the arguments; zeros and precisions of that type."""
 
+# ruff: noqa: RUF005  (compiled by Numba: tuples are joined with +)
+
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
 from tapejit.nopython.algebra import algebra
-from tapejit.nopython.alloc import structure_of
-from tapejit.nopython.types import Active, Dual, Tape, coefficient_type, is_active
+from tapejit.nopython.alloc import empty_like_element, structure_of
+from tapejit.nopython.cache import typed
+from tapejit.nopython.statements import inner
+from tapejit.nopython.types import Active, Dual, Tape, coefficient_type, is_active, is_active_array, level
 
 
 def _leaf(ty):
@@ -111,3 +116,35 @@ def in_precision(typingctx, value, like):
         return args[0] if is_active(value) else context.cast(builder, args[0], value, ty)
 
     return ty(value, types.unliteral(like)), codegen
+
+
+@intrinsic
+def active_like(typingctx, args):
+    """A zero of the deepest active type among the arguments."""
+    ty = structure_of(list(args))
+    return (ty(args), _zero(ty)) if ty is not None else None
+
+
+def values(like, x):
+    """The values one level below the active type of ``like``, arrays as copies; what is not of that level as it is."""
+    raise NotImplementedError
+
+
+@typed(values)
+def _values(like, x):
+    if isinstance(x, types.BaseTuple):
+        if len(x) == 0:
+            return lambda like, x: ()
+        return lambda like, x: (values(like, x[0]),) + values(like, x[1:])
+    if level(x) == like.level:
+        return lambda like, x: inner(x)
+    if not (is_active_array(x) and x.dtype.level == like.level):
+        return lambda like, x: x
+
+    def of_array(like, x):
+        out = empty_like_element(x.shape, inner(first_of(x)))
+        for index in np.ndindex(x.shape):
+            out[index] = inner(x[index])
+        return out
+
+    return of_array

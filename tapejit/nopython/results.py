@@ -10,7 +10,7 @@ from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element, with_leaf
 from tapejit.nopython.cache import typed
 from tapejit.nopython.errors import DifferentiationError
-from tapejit.nopython.inputs import array_at, check_room, tangent, tangents_at
+from tapejit.nopython.inputs import array_at, check_room, count_numbers, tangent, tangents_at
 from tapejit.nopython.like import first_of, in_precision
 from tapejit.nopython.memory import as_f64, read
 from tapejit.nopython.statements import inner
@@ -40,29 +40,6 @@ def dual_result(typingctx, like, y):
         return alg.pack(alg.lift(sig.args[1], args[1]))
 
     return ty(like, plain), codegen
-
-
-def result_values(y):
-    """A result's values, one level down: an array, or a tuple of numbers."""
-    raise NotImplementedError
-
-
-@typed(result_values)
-def _result_values(y):
-    if isinstance(y, types.BaseTuple):
-        if len(y) == 0:
-            return lambda y: ()
-        return lambda y: (inner(y[0]),) + result_values(y[1:])
-    if not is_active_array(y):
-        return None
-
-    def of_array(y):
-        out = empty_like_element(y.shape, inner(first_of(y)))
-        for index in np.ndindex(y.shape):
-            out[index] = inner(y[index])
-        return out
-
-    return of_array
 
 
 def as_array(like, y):
@@ -127,48 +104,59 @@ def _empty_jacobian(y, x, zero):
     return lambda y, x, zero: empty_like_element(y.shape, in_precision(zero, x))
 
 
-def jacobian_fits(y, x, out):
-    """Whether a given array has the shape of the Jacobian."""
+def jacobian_fits(y, x, out, numbers):
+    """Whether a given array has the shape of the Jacobian in ``x``; with ``numbers``, of a block with so many columns."""
     raise NotImplementedError
 
 
 @typed(jacobian_fits)
-def _jacobian_fits(y, x, out):
-    ndim = x.ndim if isinstance(x, types.Array) else 0
-    if not isinstance(out, types.Array) or out.ndim != y.ndim + ndim:
-        return lambda y, x, out: False
-    if ndim:
-        return lambda y, x, out: out.shape == y.shape + x.shape
-    return lambda y, x, out: out.shape == y.shape
+def _jacobian_fits(y, x, out, numbers):
+    if not isinstance(out, types.Array) or out.ndim != y.ndim + _columns(x, numbers):
+        return lambda y, x, out, numbers: False
+    if isinstance(numbers, types.Integer):
+        return lambda y, x, out, numbers: out.shape == y.shape + (numbers,)
+    if isinstance(x, types.Array):
+        return lambda y, x, out, numbers: out.shape == y.shape + x.shape
+    return lambda y, x, out, numbers: out.shape == y.shape
 
 
-def collect_row(tape, first, x, zero, out, row):
-    """One row of a Jacobian from the adjoints of ``x``; returns the statement after it."""
+def _columns(x, column):
+    """How many indices behind a row's say where a derivative goes."""
+    if isinstance(column, types.Integer):
+        return 1
+    return x.ndim if isinstance(x, types.Array) else 0
+
+
+def collect_row(tape, first, x, zero, out, row, column):
+    """One row of a Jacobian from the adjoints of ``x``; returns the statement after it.
+
+    ``column`` is where a block's columns of ``x`` begin, None if ``out`` has the shape of the Jacobian in ``x``.
+    """
     raise NotImplementedError
 
 
 @typed(collect_row)
-def _collect_row(tape, first, x, zero, out, row):
-    ndim = x.ndim if isinstance(x, types.Array) else 0
-    if isinstance(out, types.Array) and out.ndim != len(row) + ndim:
-        return lambda tape, first, x, zero, out, row: first  # refused before
-    if ndim == 0:
+def _collect_row(tape, first, x, zero, out, row, column):
+    indices = _columns(x, column)
+    if isinstance(out, types.Array) and out.ndim != len(row) + indices:
+        return lambda tape, first, x, zero, out, row, column: first  # refused before
+    if indices == 0:
 
-        def of_number(tape, first, x, zero, out, row):
+        def of_number(tape, first, x, zero, out, row, column):
             out[row] = take_adjoint(tape, first, zero)
             return first + 1
 
         return of_number
-    if ndim == 1:
+    if isinstance(column, types.Integer):
 
-        def of_vector(tape, first, x, zero, out, row):
-            for k in range(x.size):
-                out[row + (k,)] = take_adjoint(tape, first + k, zero)
-            return first + x.size
+        def of_block(tape, first, x, zero, out, row, column):
+            for k in range(count_numbers(x)):
+                out[row + (column + k,)] = take_adjoint(tape, first + k, zero)
+            return first + count_numbers(x)
 
-        return of_vector
+        return of_block
 
-    def of_array(tape, first, x, zero, out, row):
+    def of_array(tape, first, x, zero, out, row, column):
         k = first
         for index in np.ndindex(x.shape):
             out[row + index] = take_adjoint(tape, k, zero)
@@ -178,38 +166,57 @@ def _collect_row(tape, first, x, zero, out, row):
     return of_array
 
 
-def write_row(y, x, lane, out, row):
+def write_row(y, x, lane, out, row, column):
     """The part of a Jacobian's row that is in the tangents of ``y``, where ``x`` begins at ``lane``."""
     raise NotImplementedError
 
 
 @typed(write_row)
-def _write_row(y, x, lane, out, row):
+def _write_row(y, x, lane, out, row, column):
     width = y.width
-    ndim = x.ndim if isinstance(x, types.Array) else 0
-    if isinstance(out, types.Array) and out.ndim != len(row) + ndim:
-        return lambda y, x, lane, out, row: None  # refused before
-    if ndim == 0:
+    indices = _columns(x, column)
+    if isinstance(out, types.Array) and out.ndim != len(row) + indices:
+        return lambda y, x, lane, out, row, column: None  # refused before
+    if indices == 0:
 
-        def of_number(y, x, lane, out, row):
+        def of_number(y, x, lane, out, row, column):
             if 0 <= lane < width:
                 out[row] = tangent(y, lane)
 
         return of_number
-    if ndim == 1 and not isinstance(y.scalar, Active):
+    if isinstance(y.scalar, Active):
+        if isinstance(column, types.Integer):
 
-        def of_vector(y, x, lane, out, row):
+            def active_block(y, x, lane, out, row, column):
+                for k in range(max(lane, 0), min(lane + count_numbers(x), width)):
+                    out[row + (column + k - lane,)] = tangent(y, k)
+
+            return active_block
+
+        def active_array(y, x, lane, out, row, column):
+            k = lane
+            for index in np.ndindex(x.shape):
+                if 0 <= k < width:
+                    out[row + index] = tangent(y, k)
+                k += 1
+
+        return active_array
+    if indices == 1:
+
+        def of_vector(y, x, lane, out, row, column):
             lanes = as_f64(tangents_at(y))
-            for k in range(max(lane, 0), min(lane + x.size, width)):
-                out[row + (k - lane,)] = lanes[k]
+            start = lane if column is None else lane - column
+            for k in range(max(lane, 0), min(lane + count_numbers(x), width)):
+                out[row + (k - start,)] = lanes[k]
 
         return of_vector
 
-    def of_array(y, x, lane, out, row):
+    def of_array(y, x, lane, out, row, column):
+        lanes = as_f64(tangents_at(y))
         k = lane
         for index in np.ndindex(x.shape):
             if 0 <= k < width:
-                out[row + index] = tangent(y, k)
+                out[row + index] = lanes[k]
             k += 1
 
     return of_array

@@ -14,25 +14,12 @@ from numba.cpython.rangeobj import make_range_iterator
 from tapejit.nopython import stripsweep, tape
 from tapejit.nopython.algebra import Pending, algebra
 from tapejit.nopython.real import Real
+from tapejit.nopython.stripchecks import I32, I64, Checks, Operand, word
 from tapejit.nopython.types import is_active, is_number
-
-I32, I64 = llvm.IntType(32), llvm.IntType(64)
 
 
 class Refused(Exception):
     """Something in the body depends on a statement that no strip knows: the loop keeps its single passes."""
-
-
-def _word(value):
-    return llvm.Constant(I64, value)
-
-
-class Operand:
-    """Statements that passes refer to: number ``base`` at the first pass, ``step`` more at each other one."""
-
-    def __init__(self, base, step):
-        self.base = base
-        self.step = step
 
 
 class Count:
@@ -47,10 +34,10 @@ class Count:
         self.fixed += fixed
 
     def value(self, builder, n):
-        return builder.add(builder.mul(n, _word(self.per_pass)), _word(self.fixed))
+        return builder.add(builder.mul(n, word(self.per_pass)), word(self.fixed))
 
 
-class Strip:
+class Strip(Checks):
     """Writes the strip of one loop into the function that ``lower`` is lowering."""
 
     def __init__(self, lower, loop, block):
@@ -83,16 +70,16 @@ class Strip:
         finish, failed, waiting, single = (new(n) for n in ("finish", "failed", "waiting", "single"))
         entry = builder.basic_block
         self.at = tape.state(builder, self.coef)
-        wait, penalty = (cgutils.alloca_once_value(builder, _word(0)) for _ in range(2))
+        wait, penalty = (cgutils.alloca_once_value(builder, word(0)) for _ in range(2))
         range_type = lower.typeof(self.loop.iterator)
         iterator = make_range_iterator(range_type)(
             self.context, builder, value=lower.loadvar(self.loop.iterator)
         )
         self.first = lower.loadvar(min(self.loop.counters))
-        left = builder.add(builder.load(iterator.count), _word(1))
-        enough = builder.icmp_signed(">=", left, _word(stripsweep.LEAST))
-        ready = builder.and_(enough, builder.icmp_signed("==", builder.load(wait), _word(0)))
-        ready = builder.and_(ready, builder.icmp_signed("==", iterator.step, _word(1)))
+        left = builder.add(builder.load(iterator.count), word(1))
+        enough = builder.icmp_signed(">=", left, word(stripsweep.LEAST))
+        ready = builder.and_(enough, builder.icmp_signed("==", builder.load(wait), word(0)))
+        ready = builder.and_(ready, builder.icmp_signed("==", iterator.step, word(1)))
         mark = len(function.blocks)
         saved = dict(lower._blk_local_varmap), set(lower._singly_assigned_vars)
         try:
@@ -124,15 +111,15 @@ class Strip:
         builder.cbranch(ready, self.head, waiting)
         builder.position_at_end(waiting)
         now = builder.load(wait)
-        zero = builder.icmp_signed("==", now, _word(0))
-        builder.store(builder.select(zero, now, builder.sub(now, _word(1))), wait)
+        zero = builder.icmp_signed("==", now, word(0))
+        builder.store(builder.select(zero, now, builder.sub(now, word(1))), wait)
         builder.branch(single)
         builder.position_at_end(failed)
         now = builder.load(penalty)
         builder.store(now, wait)
-        more = builder.add(builder.add(now, now), _word(1))
-        large = builder.icmp_signed(">", more, _word(stripsweep.PATIENCE))
-        builder.store(builder.select(large, _word(stripsweep.PATIENCE), more), penalty)
+        more = builder.add(builder.add(now, now), word(1))
+        large = builder.icmp_signed(">", more, word(stripsweep.PATIENCE))
+        builder.store(builder.select(large, word(stripsweep.PATIENCE), more), penalty)
         builder.branch(single)
         builder.position_at_end(self.before)
         after = builder.add(self.position, self.terms.value(builder, self.n))
@@ -140,141 +127,12 @@ class Strip:
         builder.cbranch(room, self.body, failed)
         builder.position_at_end(finish)
         self._finish()
-        builder.store(_word(0), penalty)
-        past = builder.sub(self.n, _word(1))
+        builder.store(word(0), penalty)
+        past = builder.sub(self.n, word(1))
         builder.store(builder.sub(builder.load(iterator.count), past), iterator.count)
         builder.store(builder.add(builder.load(iterator.iter), past), iterator.iter)
         builder.branch(lower.blkmap[self.loop.header])
         builder.position_at_end(single)
-
-    # before the loop
-
-    def load(self, name):
-        """A variable from outside, loaded once; None if the body assigns it. The counter is the strip's own."""
-        if name in self.loop.counters:
-            return self.counter
-        if name in self.loop.assigned:
-            return None
-        if name not in self.outside:
-            with self.builder.goto_block(self.head):
-                value = self.lower.load_slot(name)
-                if is_active(self.lower.typeof(name)):
-                    known = algebra(self.context, self.builder, self.lower.typeof(name)).unpack(value)
-                    for _, index in known.terms:
-                        self._remember(index, Operand(index, _word(0)))
-                self.outside[name] = value
-        return self.outside[name]
-
-    def _remember(self, index, operand):
-        self.known[id(index)] = operand
-        self.kept.append(index)
-
-    def _affine(self, part, counter):
-        builder = self.builder
-        value = _word(part.constant)
-        if part.counter:
-            value = builder.add(builder.mul(counter, _word(part.counter)), value)
-        for name, k in part.variables:
-            ty = self.lower.typeof(name)
-            own = self.context.cast(builder, self.load(name), ty, types.intp)
-            value = builder.add(value, builder.mul(own, _word(k)))
-        return value
-
-    def _pointer(self, access, counter):
-        """The address of an element; an index without the counter may count from the end."""
-        builder = self.builder
-        ty = self.lower.typeof(access.array)
-        array = self.context.make_array(ty)(self.context, builder, self.load(access.array))
-        shape = cgutils.unpack_tuple(builder, array.shape)
-        indices = []
-        for part, extent in zip(access.indices, shape, strict=True):
-            index = self._affine(part, counter)
-            if not part.counter:
-                below = builder.icmp_signed("<", index, _word(0))
-                index = builder.select(below, builder.add(index, extent), index)
-            indices.append(index)
-        return cgutils.get_item_pointer(self.context, builder, ty, array, indices), indices
-
-    def _call(self, helper, *args):
-        """Call a function of the engine with integers."""
-        fnty = helper._numba_type_
-        sig = fnty.get_call_type(self.context.typing_context, (types.int64,) * len(args), {})
-        compiled = helper.overloads[tuple(sig.args)]
-        self.context.add_linking_libs([compiled.library])
-        return self.context.call_internal(self.builder, compiled.fndesc, sig, args)
-
-    def _check(self, left, failed):
-        """How many passes can go in the strip: ``n``, or the way to ``failed``."""
-        builder = self.builder
-        builder.position_at_end(self.check)
-        second = builder.add(self.first, _word(1))
-        last = builder.add(self.first, builder.sub(left, _word(1)))
-        places = {}
-        negative = llvm.Constant(llvm.IntType(1), 0)
-        for access in self.loop.accesses.values():
-            if access.key in places:
-                continue
-            pointer, indices = self._pointer(access, self.first)
-            following, _ = self._pointer(access, second)
-            _, ends = self._pointer(access, last)
-            for index in (*indices, *ends):
-                negative = builder.or_(negative, builder.icmp_signed("<", index, _word(0)))
-            number = builder.gep(pointer, [llvm.Constant(I32, 0), llvm.Constant(I32, 1)], inbounds=True)
-            start = builder.ptrtoint(pointer, I64)
-            places[access.key] = (start, builder.sub(builder.ptrtoint(following, I64), start),
-                                  builder.ptrtoint(number, I64))  # fmt: skip
-        n = builder.select(negative, _word(0), left)
-        for reads in self._lines():
-            (low, lowest), (high, _) = reads[0], reads[-1]
-            _, step, number = places[lowest.key]
-            span = builder.add(n, _word(high - low))
-            found = self._call(stripsweep.run_length, number, step, span)
-            length, base, delta = cgutils.unpack_tuple(builder, found)
-            n = builder.sub(length, _word(high - low))
-            for place, access in reads:
-                mark = self.streams[access.key] = llvm.Constant(I64, llvm.Undefined)
-                ahead = builder.mul(delta, _word(place - low))
-                self._remember(mark, Operand(builder.add(base, ahead), delta))
-        fits = builder.icmp_signed(">=", n, _word(stripsweep.LEAST))
-        for one, other in self._pairs():
-            a, b = places[one.key], places[other.key]
-            if one.array != other.array:
-                apart = self._call(stripsweep.keep_apart, a[0], a[1], b[0], b[1], n)
-            else:
-                early = _word(int(one.order < other.order))
-                apart = self._call(stripsweep.reads_before, a[0], a[1], b[0], b[1], n, early)
-            fits = builder.and_(fits, apart)
-        self.n = n
-        builder.cbranch(fits, self.before, failed)
-
-    def _lines(self):
-        """The reads, those together that go along one line of an array: [[(place in the line, access)]]."""
-        lines = {}
-        for access in self.loop.accesses.values():
-            if access.is_store or access.stored:
-                continue
-            key, place = access.line()
-            lines.setdefault(key, {}).setdefault(place, access)
-        return [sorted(line.items()) for line in lines.values()]
-
-    def _pairs(self):
-        """Accesses that must not touch: (read, store) of one array, or any with a store of another array."""
-        accesses = list(self.loop.accesses.values())
-        pairs, seen = [], set()
-        for store in accesses:
-            if not store.is_store:
-                continue
-            for other in accesses:
-                same = other.array == store.array
-                if (same and (other.is_store or other.stored)) or (
-                    other.is_store and other.order < store.order
-                ):
-                    continue
-                key = (other.key, store.key, same and other.order < store.order)
-                if key not in seen:
-                    seen.add(key)
-                    pairs.append((other, store))
-        return pairs
 
     # the loop
 
@@ -286,7 +144,7 @@ class Strip:
         builder.position_at_end(self.body)
         start = len(builder.function.blocks)
         self.turn = builder.phi(I64)
-        self.turn.add_incoming(_word(0), self.before)
+        self.turn.add_incoming(word(0), self.before)
         self.counter = builder.add(self.first, self.turn)
         lower.pre_block(self.block)
         builder.function.tapejit_strip = lower.strip = self
@@ -295,7 +153,7 @@ class Strip:
             lower.loc = inst.loc
             lower.lower_inst(inst)
         lower.post_block(self.block)
-        following = builder.add(self.turn, _word(1), flags=("nsw", "nuw"))
+        following = builder.add(self.turn, word(1), flags=("nsw", "nuw"))
         self.turn.add_incoming(following, builder.basic_block)
         builder.cbranch(builder.icmp_signed("<", following, self.n), self.body, finish)
         builder.position_at_end(self.head)
@@ -367,7 +225,7 @@ class Strip:
     def _number_of(self, terms):
         terms = self._operands(terms)
         if not terms:
-            return _word(0)
+            return word(0)
         operand, coefficient = terms[0]
         if len(terms) == 1 and Real._is(self.coef, coefficient, 1.0):
             number = self.builder.add(operand.base, self.builder.mul(operand.step, self.turn))
@@ -389,7 +247,7 @@ class Strip:
     def push(self, terms):
         """``tape.push`` inside a strip: one statement of every pass; the number of this pass's."""
         terms = self._operands(terms)
-        return self._record(terms) if terms else _word(0)
+        return self._record(terms) if terms else word(0)
 
     def _at(self, start, count):
         """A place that is known before the loop."""
@@ -421,7 +279,7 @@ class Strip:
         return placed, varying
 
     def _record(self, terms):
-        start = self._at(self.position, self.terms)
+        start = self._open()
         placed, varying = self._terms(terms)
         if not varying:
             self.terms.add(
@@ -431,15 +289,21 @@ class Strip:
         self.statements.add(1, 0)
         self._close(placed, start, None)
         index = self.builder.add(number, self.turn)
-        self._remember(index, Operand(number, _word(1)))
+        self._remember(index, Operand(number, word(1)))
         return index
+
+    def _open(self):
+        """Where a group's terms begin; the first is the address of what sweeps it."""
+        start = self._at(self.position, self.terms)
+        self.terms.add(0, 1)
+        return start
 
     def _close(self, placed, start, total):
         end = self._at(self.position, self.terms)
-        self.terms.add(0, 4 * len(placed) + 4)
+        self.terms.add(0, 4 * len(placed) + 5)
         with self.builder.goto_block(self.before):
             last = self.builder.sub(
-                self.builder.add(self.statement, self.statements.value(self.builder, self.n)), _word(1)
+                self.builder.add(self.statement, self.statements.value(self.builder, self.n)), word(1)
             )
         self.groups.append((placed, start, end, total, last))
 
@@ -482,13 +346,13 @@ class Strip:
         self.builder.store(alg.base.pack(value.v), place)
 
     def _add(self, entry, terms):
-        start = self._at(self.position, self.terms)
+        start = self._open()
         placed, _ = self._terms(terms)
         with self.builder.goto_block(self.before):
             builder = self.builder
             number = builder.add(self.statement, self.statements.value(builder, self.n))
             if entry[2] is None:
-                fresh = builder.icmp_unsigned("==", entry[1], _word(0))
+                fresh = builder.icmp_unsigned("==", entry[1], word(0))
                 entry[2] = builder.select(fresh, number, entry[1])
         self.statements.add(0, 1)
         self.terms.add(0, 1)  # the statement's own
@@ -498,19 +362,23 @@ class Strip:
 
     def _finish(self):
         builder = self.builder
+        address = tape.sweep_address(self.context, builder, stripsweep.sweep_strip)
+        address = builder.bitcast(address, llvm.DoubleType())
         for placed, start, end, total, last in self.groups:
+            builder.store(address, builder.gep(self.at.coefficients, [start], inbounds=True), align=8)
             words = []
             for operand, coefficient, place in placed:
                 if coefficient is not None:
                     target = builder.gep(self.at.coefficients, [place], inbounds=True)
                     builder.store(coefficient, target, align=8)
-                words += [operand.base, operand.step, place, _word(int(coefficient is None))]
-            words += [_word(len(placed)), self.n, _word(-1) if total is None else total, start]
-            for k, word in enumerate(words):
-                target = builder.gep(self.at.indices, [builder.add(end, _word(k))], inbounds=True)
-                builder.store(builder.trunc(word, I32), target, align=4)
+                words += [operand.base, operand.step, place, word(int(coefficient is None))]
+            statements = self.n if total is None else word(1)
+            words += [word(len(placed)), self.n, word(-1) if total is None else total, statements, start]
+            for k, value in enumerate(words):
+                target = builder.gep(self.at.indices, [builder.add(end, word(k))], inbounds=True)
+                builder.store(builder.trunc(value, I32), target, align=4)
             target = builder.gep(self.at.counts, [last], inbounds=True)
-            builder.store(llvm.Constant(I32, stripsweep.STRIP), target, align=4)
+            builder.store(llvm.Constant(I32, tape.CALL), target, align=4)
         tape.store_counter(
             builder, builder.add(self.position, self.terms.value(builder, self.n)), self.at.terms
         )

@@ -2,18 +2,18 @@
 
 A strip of n passes through one statement takes n statements' numbers. Its place among the terms is
 
-    coefficients  n for each term whose coefficient varies, then one for each whose coefficient does not
-    indices       at the end: four words for each term, then four for the strip
+    coefficients  the address of ``sweep_strip``, then n for each term whose coefficient varies, one for each other term
+    indices       at the end: four words for each term, then five for the strip
 
 A term's words: the first operand's statement, the step from pass to pass, where its coefficients are, whether they vary.
-The strip's: terms, passes, the running sum it adds to (or -1), where its coefficients begin. The count of the strip's
-last statement is ``STRIP``, which no other statement has. A strip that adds to a running sum takes one statement.
+The strip's: terms, passes, the running sum it adds to (or -1), statements, its first term. The count of the strip's last
+statement is ``CALL`` (see ``tape``). A strip that adds to a running sum takes one statement.
 """
 
 from tapejit.nopython.cache import helper
-from tapejit.nopython.memory import as_f64, as_i32, as_i64
+from tapejit.nopython.memory import as_f64, as_i32, as_i64, read
+from tapejit.nopython.tape import ADJOINTS, COEFFICIENTS, INDICES
 
-STRIP = -(1 << 30)
 LEAST = 16  # passes: fewer are recorded one by one
 PATIENCE = 1023  # the most passes that go by before strips are tried again
 
@@ -115,17 +115,18 @@ def add_strip_of_sum(target, step, seed, coefficients, n, varies):
 
 
 @helper
-def sweep_strip(adjoints, coefficients, indices, k, p):
-    """Sweep the strip that ends with statement ``k`` and before term ``p``; (its first statement, its first term)."""
-    words = as_i32(indices)
-    start, total, n, terms = words[p - 1], words[p - 2], words[p - 3], words[p - 4]
+def sweep_strip(tape, k, p):
+    """Sweep the strip that ends with statement ``k`` and before term ``p``; its first term."""
+    adjoints, coefficients = read(tape, ADJOINTS, 0), read(tape, COEFFICIENTS, 0)
+    words = as_i32(read(tape, INDICES, 0))
+    start, total, n, terms = words[p - 1], words[p - 3], words[p - 4], words[p - 5]
     a = as_f64(adjoints)
     first = k if total >= 0 else k - n + 1
     seed = a[total] if total >= 0 else 0.0
     if total >= 0:
         a[k] = 0.0
     for t in range(terms):
-        at = p - 4 - 4 * (terms - t)
+        at = p - 5 - 4 * (terms - t)
         base, step, place, varies = words[at], words[at + 1], words[at + 2], words[at + 3]
         if base == 0 and step == 0:
             continue  # constants
@@ -137,4 +138,4 @@ def sweep_strip(adjoints, coefficients, indices, k, p):
     if total < 0:
         for j in range(first, k + 1):
             a[j] = 0.0
-    return first, start
+    return start

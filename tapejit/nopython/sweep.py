@@ -19,10 +19,10 @@ from tapejit.nopython.cache import helper, typed
 from tapejit.nopython.errors import DifferentiationError
 from tapejit.nopython.inputs import tangent
 from tapejit.nopython.like import first_of, in_precision, zero_coefficient
-from tapejit.nopython.memory import I64, as_f64, as_i32, clear, read, write
-from tapejit.nopython.stripsweep import STRIP, sweep_strip
+from tapejit.nopython.memory import I64, as_f64, as_i32, clear, read, size_of, write
 from tapejit.nopython.tape import (
     ADJOINTS,
+    CALL,
     CAPACITY,
     COEFFICIENTS,
     COUNTS,
@@ -30,6 +30,7 @@ from tapejit.nopython.tape import (
     STATEMENTS,
     TERMS,
     _counter,
+    call_sweep,
     counter_scope,
     get_counter,
     set_counter,
@@ -96,7 +97,10 @@ def is_full(tape):
 
 
 def back(tape, low, zero):
-    """Sweep from the newest statement down to ``low``; adjoints are left zero behind it."""
+    """Sweep from the newest statement down to ``low``; adjoints are left zero behind it.
+
+    False if there was no memory to replay a checkpoint; then all adjoints are zero.
+    """
     raise NotImplementedError
 
 
@@ -114,9 +118,22 @@ def _sweep_any(tape, low, zero):
     indices = read(tape, INDICES, 0)
     counts = read(tape, COUNTS, 0)
     position = get_counter(tape, TERMS)
-    for k in range(get_counter(tape, STATEMENTS) - 1, low - 1, -1):
-        adjoint = read(adjoints, k, zero)
+    k = get_counter(tape, STATEMENTS)
+    while k > low:
+        k -= 1
         count = read(counts, k, types.int32(0))
+        if count == CALL:
+            last = k
+            start = read(indices, position - 1, types.int32(0))
+            k = k + 1 - read(indices, position - 2, types.int32(0))
+            place = coefficients + size_of(zero) * start
+            position = call_sweep(tape, last, position, read(place, 0, 0))
+            if position < 0:
+                for j in range(get_counter(tape, STATEMENTS)):
+                    clear(adjoints, j, zero)
+                return False
+            continue
+        adjoint = read(adjoints, k, zero)
         if count < 0:  # an addition to a running sum
             count = -count
             position -= 1
@@ -129,6 +146,7 @@ def _sweep_any(tape, low, zero):
                 adjoints, target, read(adjoints, target, zero) + adjoint * read(coefficients, position, zero)
             )
     clear(adjoints, 0, zero)
+    return True
 
 
 @helper(fastmath={"contract"})
@@ -145,10 +163,15 @@ def sweep(tape, low):
         a = adjoints[k]
         n = counts[k]
         if n < 0:
-            if n == STRIP:
-                k, p = sweep_strip(
-                    read(tape, ADJOINTS, 0), read(tape, COEFFICIENTS, 0), read(tape, INDICES, 0), k, p
-                )
+            if n == CALL:
+                last = k
+                start = indices[p - 1]
+                k = k + 1 - indices[p - 2]
+                p = call_sweep(tape, last, p, read(read(tape, COEFFICIENTS, 0), start, 0))
+                if p < 0:
+                    for j in range(get_counter(tape, STATEMENTS)):
+                        adjoints[j] = 0.0
+                    return False
                 continue
             n = -n  # an addition to a running sum, whose adjoint the others need too
             p -= 1
@@ -159,6 +182,7 @@ def sweep(tape, low):
             i = indices[p]
             adjoints[i] = adjoints[i] + a * coefficients[p]
     adjoints[0] = 0.0
+    return True
 
 
 def collect(tape, first, x, zero):
@@ -263,9 +287,9 @@ def as_active(typingctx, like, y):
 
 @active_function
 def seed_and_sweep(tape, low, y, like):
-    """The adjoint of ``y`` is one; afterwards the adjoints of the inputs are the gradient."""
+    """The adjoint of ``y`` is one; afterwards the adjoints of the inputs are the gradient. Like ``back``."""
     adjoints = read(tape, ADJOINTS, 0)
     zero = zero_coefficient(like)
     index = index_of(y)
     write(adjoints, index, read(adjoints, index, zero) + coefficient_of(y))
-    back(tape, low, zero)
+    return back(tape, low, zero)

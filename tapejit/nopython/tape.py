@@ -14,7 +14,7 @@ MemoryError instead of sweeping.
 
 from llvmlite import ir
 from numba import njit
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from tapejit.nopython.cache import CACHED, helper
@@ -34,6 +34,7 @@ from tapejit.nopython.types import words
 
 TERMS, STATEMENTS, CAPACITY, COEFFICIENTS, INDICES, COUNTS, ADJOINTS, LIMIT = range(8)
 _HEADER = 64
+CALL = -(1 << 29)  # the count of a statement whose part of the sweep is a function's (see ``call_sweep``)
 SCRATCH = 0  # the number of a tape on which nothing is recorded: arrays of dual numbers stand on it
 SPARE = 64  # terms that may be written past the capacity
 
@@ -168,6 +169,40 @@ def acquire(slot):
         block = _allocate(slot, limit)
         set_thread_tape(slot, block)
     return block
+
+
+def sweep_type(context):
+    """The LLVM type of a function that does a part of the sweep: a pointer to a function of three integers."""
+    return context.call_conv.get_function_type(types.int64, (types.int64,) * 3).as_pointer()
+
+
+def sweep_address(context, builder, function):
+    """The address, as an integer, of a jitted function that does a part of the sweep; compiles it."""
+    three = (types.int64,) * 3
+    function._numba_type_.get_call_type(context.typing_context, three, {})
+    compiled = function.overloads[three]
+    context.add_linking_libs([compiled.library])
+    declared = context.declare_function(builder.module, compiled.fndesc)
+    return builder.ptrtoint(builder.bitcast(declared, sweep_type(context)), I64)
+
+
+@intrinsic
+def call_sweep(typingctx, tape, k, p, address):
+    """Let a function sweep what ends with statement ``k`` and before term ``p``: it returns its first term, or -1.
+
+    Its address is the coefficient of its first term; the last words before term ``p`` are its statements' number and
+    its first term.
+    """
+    three = (types.int64,) * 3
+
+    def codegen(context, builder, sig, args):
+        function = builder.inttoptr(args[3], sweep_type(context))
+        status, result = context.call_conv.call_function(builder, function, types.int64, three, args[:3])
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return result
+
+    return types.int64(*three, types.int64), codegen
 
 
 def _counter(builder, address, k):

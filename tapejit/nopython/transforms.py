@@ -2,6 +2,8 @@
 
 import functools
 
+from numba.core import types
+
 from tapejit.nopython.dispatch import Transform
 from tapejit.nopython.driver import REWIND, Driver, count_of, has_loop
 from tapejit.nopython.tape import SCRATCH
@@ -29,7 +31,7 @@ def _gradient(f, argnums, mode, with_value):
         "y__ = as_active(like__, result__)",
         *driver.CHECK,
         "zero__ = zero_coefficient(like__)",
-        "seed_and_sweep(tape__, low__, y__, like__)",
+        *driver.SWEEP,
     ]
     collect, gradients = driver.collected()
     by_tape = driver.define(base, [*recorded, *collect, REWIND, finish(gradients)])
@@ -157,88 +159,96 @@ def jacobian(f, argnums=0, mode="auto", lanes=None):
     Returns:
         ``j`` with ``j(*args) -> (value, jacobian)``; the Jacobian has the shape ``value.shape + argument.shape``, where a
         tuple of m numbers has the shape ``(m,)``, and is a tuple of arrays if ``argnums`` is one. ``j.into(*args, out) ->
-        value`` writes it into ``out``, an array of that shape in any order of memory, or a tuple of arrays; it allocates
-        nothing if ``f`` returns a tuple.
+        value`` writes it into ``out``, an array of that shape in any order of memory; for several arguments a tuple of
+        arrays, or one array of shape ``value.shape + (numbers,)`` with a column for each number of the arguments, in
+        order. It allocates nothing if ``f`` returns a tuple.
     """
     _check_mode(mode)
     if lanes is not None and not (isinstance(lanes, int) and 1 <= lanes <= MOST_LANES):
         raise ValueError(f"lanes is an integer from 1 to {MOST_LANES}; got {lanes!r}")
     driver = Driver(f, argnums, "jacobian", f"{mode} {lanes}")
     out = driver.extra("out")
-    places = [f"out__{k}" for k in range(len(driver.argnums))]
-    arguments = list(zip(driver.differentiated, places, strict=True))
-    given = [f"{place} = {own}" for place, own in zip(places, driver.places(out), strict=True)]
-    fresh = [
-        f"{place} = empty_jacobian(rows__, {name}, zero_coefficient(like__))" for name, place in arguments
-    ]
-    fits = [
-        "if not ("
-        + " and ".join(f"jacobian_fits(rows__, {name}, {place})" for name, place in arguments)
-        + "):",
-        f"    {REWIND}",
-        "    raise ValueError('the array for a Jacobian must have the shape of the result and the argument together')",
-    ]
-    rows = ["rows__ = as_array(like__, result__)"]
-    values = "value__ = result_values(result__)"
-    answer = f"return value__, {driver.pack(places)}"
+    count = range(len(driver.argnums))
+    names = driver.differentiated
+    rows = "rows__ = as_array(like__, result__)"
+    value = "value__ = values(like__, result__)"
+    starts = ["start__0 = 0", *(f"start__{k + 1} = start__{k} + count_numbers({names[k]})" for k in count)]
 
-    def recorded(prepare):
-        collected, start = [], "first__"
-        for k, (name, place) in enumerate(arguments):
-            collected.append(
-                f"    after__{k} = collect_row(tape__, {start}, {name}, zero__, {place}, index__)"
-            )
-            start = f"after__{k}"
+    def forms_of(body, block):
+        """(the form that returns, the form that writes), from ``body(lines that prepare, columns)``."""
+        own, columns = [f"out__{k}" for k in count], ["None" for _ in count]
+        fresh = [
+            f"{o} = empty_jacobian(rows__, {n}, zero_coefficient(like__))"
+            for n, o in zip(names, own, strict=True)
+        ]
+        places = [out] * len(own) if block else driver.places(out)
+        given = [f"{o} = {place}" for o, place in zip(own, places, strict=True)]
+        if block:
+            columns = [f"start__{k}" for k in count]
+        numbers = f"start__{len(own)}" if block else "None"
+        fit = " and ".join(
+            f"jacobian_fits(rows__, {n}, {o}, {numbers})" for n, o in zip(names, own, strict=True)
+        )
+        check = [
+            f"if not ({fit}):",
+            f"    {REWIND}",
+            "    raise ValueError('the array for a Jacobian must have the shape of the result and the argument together')",
+        ]
+        answer = f"return value__, {driver.pack(own)}"
+        return (
+            driver.define(driver.name, [*starts, *body(fresh, ["None" for _ in count]), answer]),
+            driver.define(
+                driver.name + "_into", [*starts, *given, *body(check, columns), "return value__"], [out]
+            ),
+        )
+
+    def recorded(prepare, columns):
+        collected, after = [], "first__"
+        for k, (name, column) in enumerate(zip(names, columns, strict=True)):
+            args = f"tape__, {after}, {name}, zero__, out__{k}, index__, {column}"
+            collected.append(f"    after__{k} = collect_row({args})")
+            after = f"after__{k}"
         return [
             *driver.record(),
-            *rows,
+            rows,
             *driver.CHECK,
             *prepare,
             "zero__ = zero_coefficient(like__)",
             "for index__ in np.ndindex(rows__.shape):",
-            "    seed_and_sweep(tape__, low__, as_active(like__, rows__[index__]), like__)",
+            "    y__ = as_active(like__, rows__[index__])",
+            *("    " + line for line in driver.SWEEP),
             *collected,
-            values,
+            value,
             REWIND,
         ]
 
-    def by_lanes(prepare, width, once):
-        written = [
-            f"    write_row(y__, {name}, start__{k} - lane__, {place}, index__)"
-            for k, (name, place) in enumerate(arguments)
-        ]
-        body = [
-            *rows,
-            *prepare,
-            "for index__ in np.ndindex(rows__.shape):",
-            "    y__ = as_active(like__, rows__[index__])",
-            *written,
-            values,
-        ]
-        return driver.lanes(width, body, once)
-
     @functools.cache
-    def forms(width, once):
-        """(the form that returns, the form that writes); by the tape without a width."""
-        if width is None:
-            lines, into = recorded(fresh), recorded(fits)
-        else:
-            first = fresh if once else ["if lane__ == 0:", *("    " + line for line in fresh)]
-            lines, into = by_lanes(first, width, once), by_lanes(fits, width, once)
-        return (
-            driver.define(driver.name, [*lines, answer]),
-            driver.define(driver.name + "_into", [*given, *into, "return value__"], [out]),
-        )
+    def forms(width, once, block=False):
+        def by_lanes(prepare, columns):
+            if not once and columns[0] == "None" and prepare[0].startswith("out__"):
+                prepare = ["if lane__ == 0:", *("    " + line for line in prepare)]
+            written = [
+                f"    write_row(y__, {name}, start__{k} - lane__, out__{k}, index__, {column})"
+                for k, (name, column) in enumerate(zip(names, columns, strict=True))
+            ]
+            loop = [
+                "for index__ in np.ndindex(rows__.shape):",
+                "    y__ = as_active(like__, rows__[index__])",
+            ]
+            return driver.lanes(width, [rows, *prepare, *loop, *written, value], once)
+
+        return forms_of(recorded if width is None else by_lanes, block)
 
     def choose(which):
         def body(args):
             driver.check(args)
             count = count_of(args, driver.argnums)
             few = count is not None and count <= MOST_LANES
+            block = which == 1 and isinstance(args[-1], types.Array) and not driver.single
             if mode == "dual" or (mode == "auto" and few):
                 width = lanes or _width(count, MOST_LANES)
-                return forms(width, count is not None and count <= width)[which]
-            return forms(None, False)[which]
+                return forms(width, count is not None and count <= width, block)[which]
+            return forms(None, False, block)[which]
 
         return body
 
@@ -264,7 +274,7 @@ def hvp(f, argnums=0):
         "y__ = as_active(like__, result__)",
         *driver.CHECK,
         "zero__ = zero_coefficient(like__)",
-        "seed_and_sweep(tape__, low__, y__, like__)",
+        *driver.SWEEP,
         *(f"{place} = empty_gradient(tangent(zero__, 0), {name})" for name, place in arguments),
         *driver.collected_into(outputs, "0"),
         REWIND,
@@ -296,7 +306,7 @@ def hessian(f, argnums=0):
         *("    " + line for line in record),
         "    y__ = as_active(like__, result__)",
         *("    " + line for line in driver.CHECK),
-        "    seed_and_sweep(tape__, low__, y__, like__)",
+        *("    " + line for line in driver.SWEEP),
         f"    collect_columns(tape__, first__, {name}, zero__, gradient__, hessian__, lane__)",
         "    value__ = inner(inner(y__))",
         f"    {REWIND}",

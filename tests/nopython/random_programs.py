@@ -1,7 +1,8 @@
 """Random programs, and an exact oracle for them: the same source run in plain Python on dual numbers.
 
-A program takes a vector of five numbers and uses scalars, a work array, loops, branches, calls and in-place operators.
-Every assignment is squashed by a bounded function, so values stay near one and nothing overflows.
+A program takes a vector of twenty numbers and uses scalars, tuples, a work array, a view of it and slices, loops of all
+kinds (some long enough for strips), branches, breaks, calls and in-place operators. Every assignment is squashed by a
+bounded function, so values stay near one and nothing overflows. The oracle's arrays are NumPy's, of objects.
 """
 
 import math
@@ -9,7 +10,8 @@ import random
 
 import numpy as np
 
-SIZE = 5
+SIZE = 20
+VIEW = 8  # numbers in the view of the work array
 
 
 class Number:
@@ -75,10 +77,11 @@ PYTHON = {
     "atan": _lifted(math.atan, lambda x: 1 / (1 + x * x)),
     "exp": _lifted(math.exp, math.exp),
     "sqrt": _lifted(math.sqrt, lambda x: 0.5 / math.sqrt(x)),
-    "zeros": lambda n: [Number(0.0) for _ in range(n)],
+    "zeros": lambda n: np.array([Number(0.0) for _ in range(n)], dtype=object),
+    "total": lambda array: sum(array, Number(0.0)),
 }
 COMPILED = {"sin": math.sin, "cos": math.cos, "tanh": math.tanh, "atan": math.atan, "exp": math.exp, "sqrt": math.sqrt,
-            "zeros": np.zeros}  # fmt: skip
+            "zeros": np.zeros, "total": np.sum}  # fmt: skip
 
 
 class Writer:
@@ -98,13 +101,17 @@ class Writer:
         return self.random.choice(options)
 
     def atom(self):
-        kind = self.random.randrange(7)
+        kind = self.random.randrange(9)
         if kind < 2:
             return f"x[{self.index()}]"
         if kind < 4:
             return self.random.choice(self.scalars)
         if kind == 4:
             return f"w[{self.index()}]"
+        if kind == 6:
+            return f"v[{self.random.randrange(VIEW)}]"
+        if kind == 7:
+            return f"t[{self.random.randrange(2)}]"
         if kind == 5 and self.indices:
             return self.random.choice(self.indices)
         return f"{self.random.uniform(-2, 2):.3f}"
@@ -132,12 +139,66 @@ class Writer:
         e = self.expression(self.random.randrange(1, 4))
         return self.random.choice([f"sin({e})", f"tanh({e})", f"atan({e})", f"0.3 * cos({e})"])
 
+    def slice(self, length):
+        name = self.random.choice("xw")
+        start = self.random.randrange(SIZE - length + 1)
+        return f"{name}[{start}:{start + length}]"
+
+    def long_loop(self, indent):
+        """A loop over the arrays, whose passes may or may not depend on each other."""
+        name = f"i{self.fresh}"
+        self.fresh += 1
+        first, last = self.random.choice([(0, SIZE), (1, SIZE - 1), (2, SIZE - 2)])
+        near = [f"{name}{shift}" for shift in ("", "", " - 1" if first else "", " + 1" if first else "")]
+        self.put(indent, f"for {name} in range({first}, {last}):")
+        scale = self.random.choice(["", "0.5 * "])
+        for _ in range(self.random.randrange(1, 3)):
+            e = self.random.choice(
+                ["{} * {}", "{} + {}", "{} * {} - {}", "({} - 2.0 * {} + {}) * {}", "{} / (2.0 + cos({}))"]
+            )
+            items = [
+                f"{self.random.choice('xxw')}[{self.random.choice(near)}]",
+                *self.random.choices([*self.scalars, "x[3]"], k=1),
+            ]
+            while len(items) < e.count("{}"):
+                items.append(f"{self.random.choice('xw')}[{self.random.choice(near)}]")
+            self.random.shuffle(items)
+            value = (
+                f"{scale}{self.random.choice(['sin', 'tanh', 'atan'])}({e.format(*items[: e.count('{}')])})"
+            )
+            target = self.random.choice([f"w[{self.random.choice(near)}]", f"w[{name}]", "a"])
+            operator = (
+                self.random.choice(["+=", "-="]) if target == "a" else self.random.choice(["=", "=", "+="])
+            )
+            self.put(indent + 1, f"{target} {operator} {'0.1 * ' if operator != '=' else ''}{value}")
+
     def put(self, indent, text):
         self.lines.append("    " * indent + text)
 
     def statement(self, indent, depth):
-        kind = self.random.randrange(13 if depth else 8)
-        if kind < 2:
+        kind = self.random.randrange(20 if depth else 8)
+        if kind == 13:
+            length = self.random.randrange(1, SIZE)
+            operator = self.random.choice(["=", "+=", "-="])
+            self.put(
+                indent,
+                f"{self.slice(length).replace('x', 'w')} {operator} {self.slice(length)} * sin({self.atom()})",
+            )
+        elif kind == 14:
+            self.put(
+                indent,
+                f"{self.random.choice(self.scalars)} = tanh(total({self.slice(self.random.randrange(1, SIZE))}))",
+            )
+        elif kind == 15:
+            self.put(
+                indent,
+                f"t = pair({self.atom()} * {self.atom()}, {self.squashed()}, {self.random.randrange(4)})",
+            )
+        elif kind == 16:
+            self.put(indent, f"v[{self.random.randrange(VIEW)}] = {self.squashed()}")
+        elif kind >= 17:
+            self.long_loop(indent)
+        elif kind < 2:
             if self.random.random() < 0.5 or indent > 1:
                 self.put(indent, f"{self.random.choice(self.scalars)} = {self.squashed()}")
             else:
@@ -184,6 +245,9 @@ class Writer:
             self.put(indent, f"while {name} < 3 and abs({self.random.choice(self.scalars)}) < 0.8:")
             self.put(indent + 1, f"{name} += 1")
             self.block(indent + 1, depth - 1)
+            if self.random.random() < 0.3:
+                self.put(indent + 1, f"if {self.atom()} < {self.atom()} - 0.5:")
+                self.put(indent + 2, "break")
 
     def block(self, indent, depth):
         known = list(self.scalars)
@@ -197,12 +261,21 @@ class Writer:
         self.put(2, "w[1] = w[1] * 0.5 + y")
         self.put(2, "return sin(y) + w[0]")
         self.put(1, "return y * y - w[2] * y")
+        self.put(0, "def pair(y, z, n):")
+        self.put(1, "if n <= 0:")
+        self.put(2, "return y - z, sin(y) * z")
+        self.put(1, "p, q = pair(z * 0.5, y, n - 1)")
+        self.put(1, "return tanh(p + y), q * 0.5")
         self.put(0, "def program(x):")
         self.put(1, f"w = zeros({SIZE})")
+        self.put(1, f"v = w[5:{5 + VIEW}]")
+        self.put(1, "t = (x[0] * 0.5, x[1])")
         self.put(1, "a = 0.0" if self.random.random() < 0.5 else "a = x[0] * x[1]")
         for _ in range(self.random.randrange(3, 8)):
             self.statement(1, 2)
-        total = " + ".join([*self.scalars, "w[0]", "w[1]", "w[2]", "w[3]", "w[4]"])
+        total = " + ".join(
+            [*self.scalars, "w[0]", "w[1]", "w[2]", "w[3]", "w[4]", "t[0]", "t[1]", "total(w[5:])"]
+        )
         self.put(1, f"return {total}")
         return "\n".join(self.lines) + "\n"
 
@@ -213,5 +286,6 @@ def make(seed):
     point = np.random.default_rng(seed).normal(size=SIZE) * 0.7
     plain = dict(PYTHON)
     exec(compile(source, f"<program {seed}>", "exec"), plain)
-    result = Number.of(plain["program"]([Number(v, np.eye(SIZE)[k]) for k, v in enumerate(point)]))
+    numbers = np.array([Number(v, np.eye(SIZE)[k]) for k, v in enumerate(point)], dtype=object)
+    result = Number.of(plain["program"](numbers))
     return source, (result.v, result.g), point

@@ -50,14 +50,19 @@ def prints(x, work):
     return x[0]
 
 
-@unsupported("solve")
-def solves(x, work):
-    return np.linalg.solve(np.eye(3), x)[0]
+@unsupported("eigvals")
+def eigenvalues(x, work):
+    return np.linalg.eigvals(np.outer(x, x))[0].real
 
 
-@unsupported("interp")
-def interpolates(x, work):
-    return np.interp(x[0], work, work)
+@unsupported("qr")
+def orthogonalises(x, work):
+    return np.linalg.qr(np.outer(x, x))[1][0, 0]
+
+
+@unsupported("searchsorted")
+def searches(x, work):
+    return 1.0 * np.searchsorted(x, x[0])
 
 
 @unsupported("gamma")

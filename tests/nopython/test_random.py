@@ -8,14 +8,31 @@ from random_programs import COMPILED, make
 from tapejit import nopython
 
 
-def check(seed, mode):
-    source, (value, gradient), point = make(seed)
+def compiled(source):
     namespace = dict(COMPILED)
     exec(source, namespace)
-    namespace["helper"] = njit(namespace["helper"])
-    found, slope = nopython.value_and_grad(namespace["program"], mode=mode)(point)
+    for name in ("helper", "pair"):
+        namespace[name] = njit(namespace[name])
+    return namespace["program"]
+
+
+def check(seed, mode):
+    source, (value, gradient), point = make(seed)
+    found, slope = nopython.value_and_grad(compiled(source), mode=mode)(point)
     assert found == pytest.approx(value, rel=1e-9, abs=1e-10), source
     assert np.allclose(slope, gradient, rtol=1e-8, atol=1e-9), source
+
+
+def check_float32(seed):
+    """Single precision takes its own branches: tape and dual numbers are compared with each other."""
+    source, _, point = make(seed)
+    results = [
+        nopython.value_and_grad(compiled(source), mode=m)(point.astype(np.float32)) for m in ("tape", "dual")
+    ]
+    (found, slope), (value, gradient) = results
+    assert slope.dtype == np.float32
+    assert found == pytest.approx(value, rel=1e-6), source
+    assert np.allclose(slope, gradient, rtol=1e-5, atol=1e-6), source
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -26,4 +43,7 @@ def test_a_few_programs(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10, 510))
 def test_many_programs(seed):
-    check(seed, "dual" if seed % 5 == 0 else "tape")
+    if seed % 10 == 9:
+        check_float32(seed)
+    else:
+        check(seed, "dual" if seed % 5 == 0 else "tape")

@@ -13,7 +13,7 @@ from numba import njit
 from tapejit import nopython
 from tapejit.nopython import tape
 from tapejit.nopython.memory import get_thread_tape, read
-from tapejit.nopython.stripsweep import STRIP
+from tapejit.nopython.tape import CALL
 
 SIZE = 45
 LOOPS = {}
@@ -34,7 +34,7 @@ def count_strips(statements):
     counts = read(get_thread_tape(1), tape.COUNTS, 0)
     found = 0
     for k in range(statements):
-        found += read(counts, k, np.int32(0)) == STRIP
+        found += read(counts, k, np.int32(0)) == CALL
     return found
 
 

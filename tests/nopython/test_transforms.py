@@ -163,6 +163,11 @@ def test_jacobian_of_several_arguments(f, options):
     for out, part in zip(outs, found, strict=True):
         assert np.array_equal(out, part)
     assert np.isnan(block).sum() == 2 * 5, "nothing else is written"
+    together = np.full((2, 10), np.nan)
+    assert tuple(j.into(*PROJECTION, together)) == tuple(value)
+    assert np.array_equal(together, np.hstack([found[0], found[1], found[2][:, None]]))
+    with pytest.raises(ValueError, match="shape of the result"):
+        j.into(*PROJECTION, np.zeros((2, 11)))
 
 
 def test_jacobian_of_numbers_takes_dual_numbers():
@@ -375,75 +380,3 @@ def test_stop_gradient():
 
     assert nopython.grad(f)(np.array([2.0, 3.0])) == pytest.approx(np.array([4.0, 3.0]))
     assert nopython.stop_gradient(3.0) == 3.0
-
-
-def step(u, p):
-    w = u.copy()
-    for i in range(1, len(u) - 1):
-        w[i] = u[i] + p * (u[i - 1] - 2 * u[i] + u[i + 1]) * math.sin(u[i])
-    return w
-
-
-def test_checkpoint():
-    short = nopython.checkpoint(step)
-    plain = njit(step)
-
-    def loss(u, p):
-        for _ in range(5):
-            u = plain(u, p)
-        return np.sum(u * u)
-
-    def bounded(u, p):
-        for _ in range(5):
-            u = short(u, p)
-        return np.sum(u * u)
-
-    u = np.linspace(0, 1, 5) ** 2
-    expected = nopython.grad(loss, (0, 1))(u, 0.3)
-    found = nopython.grad(bounded, (0, 1))(u, 0.3)
-    assert found[0] == pytest.approx(expected[0])
-    assert found[1] == pytest.approx(expected[1])
-
-
-def energy(x, k):
-    s = 0.0
-    for i in range(x.size):
-        s += math.sin(k * x[i]) * x[i]
-    return s
-
-
-def newton(a, b):
-    y = a
-    for _ in range(6):
-        y = 0.5 * (y + a / y) + 0.01 * b
-    return y
-
-
-def chained(first, second):
-    def loss(x, k):
-        a = first(x, k)
-        return a * second(a * a + 1.0, k) + second(k, 2.0)
-
-    return loss
-
-
-def test_checkpoint_of_a_number():
-    """A step that returns a number: one statement per call, for arguments that are arrays, numbers and constants."""
-    plain = chained(njit(energy), njit(newton))
-    short = chained(nopython.checkpoint(energy), nopython.checkpoint(newton))
-    x = np.linspace(0.1, 1.0, 5)
-    value, expected = nopython.value_and_grad(plain, (0, 1))(x, 0.7)
-    for mode in ("tape", "dual"):
-        found, slopes = nopython.value_and_grad(short, (0, 1), mode=mode)(x, 0.7)
-        assert found == value
-        assert slopes[0] == pytest.approx(expected[0], rel=1e-12)
-        assert slopes[1] == pytest.approx(expected[1], rel=1e-12)
-    assert nopython.hessian(short)(x, 0.7)[2] == pytest.approx(nopython.hessian(plain)(x, 0.7)[2], rel=1e-10)
-
-
-def test_checkpoint_in_some_arguments():
-    """What ``argnums`` leaves out is held constant, as the caller of ``checkpoint`` asked."""
-    step = nopython.checkpoint(newton, argnums=0)
-    found = nopython.grad(lambda a, b: 3.0 * step(a, b), (0, 1))(0.7, 2.0)
-    expected = nopython.grad(njit(newton))(0.7, 2.0)
-    assert found == pytest.approx((3.0 * expected, 0.0), rel=1e-12)

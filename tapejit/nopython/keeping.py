@@ -1,0 +1,389 @@
+"""What a checkpoint keeps of a call: its arguments as words in the tape's memory, and its results as statements."""
+
+# ruff: noqa: RUF005  (compiled by Numba: tuples are joined with +, counters beside np.ndindex)
+
+import numpy as np
+from numba.core import types
+from numba.core.extending import overload
+from numba.extending import intrinsic
+
+from tapejit.nopython.alloc import empty_like_element
+from tapejit.nopython.errors import DifferentiationError
+from tapejit.nopython.inputs import lift, variable
+from tapejit.nopython.like import _zero, first_of
+from tapejit.nopython.memory import as_i32, read, size_of, write
+from tapejit.nopython.statements import inner
+from tapejit.nopython.sweep import (
+    coefficient_of,
+    index_of,
+    take_adjoint,
+)
+from tapejit.nopython.tape import (
+    ADJOINTS,
+    INDICES,
+)
+from tapejit.nopython.twins import active_function
+from tapejit.nopython.types import Active, is_active, is_active_array, is_number, level
+
+
+@intrinsic
+def settled(typingctx, x):
+    """A recorded value whose coefficient is one: then its statement says all about its derivative."""
+
+    def codegen(context, builder, sig, args):
+        model = context.data_model_manager[x]
+        return model.from_data(builder, model.as_data(builder, args[0]))
+
+    return x(x), codegen
+
+
+def _is_counted(ty):
+    """Whether a result, or an array's elements, can depend on the inputs."""
+    return isinstance(ty, (types.Float, Active))
+
+
+def _unfit(x):
+    return DifferentiationError(
+        f"[tapejit] checkpoint keeps numbers, arrays and tuples of them; an argument or result here is {x}\n"
+        "  instead: use the values as globals of the function, or leave out the checkpoint\n[/tapejit]"
+    )
+
+
+def settle(like, x):
+    """An argument whose numbers at the level of ``like`` have statements of their own."""
+    raise NotImplementedError
+
+
+@overload(settle)
+def _settle(like, x):
+    if isinstance(x, types.BaseTuple) and len(x):
+        return lambda like, x: (settle(like, x[0]),) + settle(like, x[1:])
+    if level(x) == like.level:
+        return lambda like, x: settled(x)
+    return lambda like, x: x
+
+
+def same_values(like, x, kept):
+    """Whether a differentiated argument still has the values that a call was given."""
+    raise NotImplementedError
+
+
+@overload(same_values)
+def _same_values(like, x, kept):
+    if isinstance(x, types.BaseTuple):
+        if len(x) == 0:
+            return lambda like, x, kept: True
+        return lambda like, x, kept: same_values(like, x[0], kept[0]) and same_values(like, x[1:], kept[1:])
+    if not (is_active_array(x) and x.dtype.level == like.level):
+        return lambda like, x, kept: True
+
+    def of_array(like, x, kept):
+        for index in np.ndindex(x.shape):
+            a, b = inner(x[index]), kept[index]
+            if a != b and (a == a or b == b):
+                return False
+        return True
+
+    return of_array
+
+
+# Arguments as words in the tape's memory
+
+
+def room_of(x):
+    """How many bytes an argument takes."""
+    raise NotImplementedError
+
+
+@overload(room_of)
+def _room_of(x):
+    if isinstance(x, types.BaseTuple):
+        if len(x) == 0:
+            return lambda x: 0
+        return lambda x: room_of(x[0]) + room_of(x[1:])
+    if isinstance(x, types.Array) and x.ndim <= 3 and (is_active(x.dtype) or is_number(x.dtype)):
+        ndim = x.ndim
+        return lambda x: 8 * ndim + x.size * ((size_of(first_of(x)) + 7) // 8 * 8)
+    if is_number(x) or is_active(x):
+        return lambda x: (size_of(x) + 7) // 8 * 8
+    raise _unfit(x)
+
+
+def store(place, x):
+    """Write an argument; returns the place behind it."""
+    raise NotImplementedError
+
+
+@overload(store)
+def _store(place, x):
+    if isinstance(x, types.BaseTuple):
+        if len(x) == 0:
+            return lambda place, x: place
+        return lambda place, x: store(store(place, x[0]), x[1:])
+    if not isinstance(x, types.Array):
+
+        def of_number(place, x):
+            write(place, 0, x)
+            return place + room_of(x)
+
+        return of_number
+
+    def of_array(place, x):
+        for extent in x.shape:
+            write(place, 0, extent)
+            place += 8
+        step = (size_of(first_of(x)) + 7) // 8 * 8
+        for index in np.ndindex(x.shape):
+            write(place, 0, x[index])
+            place += step
+        return place
+
+    return of_array
+
+
+def load(place, ref):
+    """(an argument of a given type, the place behind it)."""
+    raise NotImplementedError
+
+
+@overload(load)
+def _load(place, ref):
+    ty = ref.instance_type
+    if isinstance(ty, types.BaseTuple):
+        if len(ty) == 0:
+            return lambda place, ref: ((), place)
+        head, tail = ty[0], types.BaseTuple.from_types(tuple(ty)[1:])
+
+        def of_tuple(place, ref):
+            first, behind = load(place, head)
+            others, end = load(behind, tail)
+            return (first,) + others, end
+
+        return of_tuple
+    item = ty.dtype if isinstance(ty, types.Array) else types.unliteral(ty)
+    if not isinstance(ty, types.Array):
+
+        def of_number(place, ref):
+            x = read(place, 0, number_of(item))
+            return x, place + room_of(x)
+
+        return of_number
+    ndim = ty.ndim
+
+    def of_array(place, ref):
+        shape = load_shape(place, ref)
+        place += 8 * ndim
+        zero = number_of(item)
+        out = empty_like_element(shape, zero)
+        step = (size_of(zero) + 7) // 8 * 8
+        for index in np.ndindex(shape):
+            out[index] = read(place, 0, zero)
+            place += step
+        return out, place
+
+    return of_array
+
+
+def load_shape(place, ref):
+    raise NotImplementedError
+
+
+@overload(load_shape)
+def _load_shape(place, ref):
+    ndim = ref.instance_type.ndim
+    if ndim == 1:
+        return lambda place, ref: (read(place, 0, 0),)
+    if ndim == 2:
+        return lambda place, ref: (read(place, 0, 0), read(place, 1, 0))
+    return lambda place, ref: (read(place, 0, 0), read(place, 1, 0), read(place, 2, 0))
+
+
+@intrinsic
+def number_of(typingctx, ref):
+    """A zero of a scalar type."""
+    ty = ref.instance_type
+
+    def codegen(context, builder, sig, args):
+        return _zero(ty)(context, builder, sig, args) if is_active(ty) else context.get_constant(ty, 0)
+
+    return ty(ref), codegen
+
+
+def count_inputs(like, x):
+    """How many numbers of an argument have statements."""
+    raise NotImplementedError
+
+
+@overload(count_inputs)
+def _count_inputs(like, x):
+    if isinstance(x, types.BaseTuple) and len(x):
+        return lambda like, x: count_inputs(like, x[0]) + count_inputs(like, x[1:])
+    if is_active_array(x) and x.dtype.level == like.level:
+        return lambda like, x: x.size
+    n = int(level(x) == like.level)
+    return lambda like, x: n
+
+
+def note_statements(like, x, indices, k):
+    """Write the statements of an argument's numbers from word ``k`` on; the word behind them."""
+    raise NotImplementedError
+
+
+@overload(note_statements)
+def _note_statements(like, x, indices, k):
+    if isinstance(x, types.BaseTuple):
+        if len(x) == 0:
+            return lambda like, x, indices, k: k
+        return lambda like, x, indices, k: note_statements(
+            like, x[1:], indices, note_statements(like, x[0], indices, k)
+        )
+    if level(x) == like.level:
+
+        def of_number(like, x, indices, k):
+            as_i32(indices)[k] = index_of(x)
+            return k + 1
+
+        return of_number
+    if not (is_active_array(x) and x.dtype.level == like.level):
+        return lambda like, x, indices, k: k
+
+    def of_array(like, x, indices, k):
+        for index in np.ndindex(x.shape):
+            as_i32(indices)[k] = index_of(x[index])
+            k += 1
+        return k
+
+    return of_array
+
+
+# Results
+
+
+def count_results(y):
+    raise NotImplementedError
+
+
+@overload(count_results)
+def _count_results(y):
+    if isinstance(y, types.BaseTuple):
+        if len(y) == 0:
+            return lambda y: 0
+        return lambda y: count_results(y[0]) + count_results(y[1:])
+    if isinstance(y, types.Array):
+        return (lambda y: y.size) if _is_counted(y.dtype) else (lambda y: 0)
+    if is_number(y) or is_active(y):
+        return (lambda y: 1) if _is_counted(y) else (lambda y: 0)
+    raise _unfit(y)
+
+
+def as_results(like, y, first, step):
+    """A result as statements ``first``, ``first + step``, ...; step 0 with first 0: constants."""
+    raise NotImplementedError
+
+
+@overload(as_results)
+def _as_results(like, y, first, step):
+    if isinstance(y, types.BaseTuple):
+        if len(y) == 0:
+            return lambda like, y, first, step: ()
+        return lambda like, y, first, step: (
+            (as_results(like, y[0], first, step),)
+            + as_results(like, y[1:], first + step * count_results(y[0]), step)
+        )
+    if not _is_counted(y.dtype if isinstance(y, types.Array) else y):
+        return lambda like, y, first, step: y
+    if not isinstance(y, types.Array):
+        return lambda like, y, first, step: variable(like, first, y)
+
+    def of_array(like, y, first, step):
+        out = empty_like_element(y.shape, variable(like, 0, first_of(y)))
+        k = first
+        for index in np.ndindex(y.shape):
+            out[index] = variable(like, k, y[index])
+            k += step
+        return out
+
+    return of_array
+
+
+def seed_results(tape, like, y, first, zero):
+    """Move the adjoints of a call's results to those of its second recording; the statement behind them."""
+    raise NotImplementedError
+
+
+@overload(seed_results)
+def _seed_results(tape, like, y, first, zero):
+    if isinstance(y, types.BaseTuple):
+        if len(y) == 0:
+            return lambda tape, like, y, first, zero: first
+        return lambda tape, like, y, first, zero: seed_results(
+            tape, like, y[1:], seed_results(tape, like, y[0], first, zero), zero
+        )
+    item = y.dtype if isinstance(y, types.Array) else y
+    if not _is_counted(item):
+        return lambda tape, like, y, first, zero: first
+    active = level(item) == like.level
+
+    def of_number(tape, like, y, first, zero):
+        adjoint = take_adjoint(tape, first, zero)
+        if active:
+            add_adjoint(tape, index_of(y), coefficient_of(y) * adjoint, zero)
+        return first + 1
+
+    if not isinstance(y, types.Array):
+        if active:
+            return of_number
+
+        def of_constant(tape, like, y, first, zero):
+            take_adjoint(tape, first, zero)
+            return first + 1
+
+        return of_constant
+
+    def of_array(tape, like, y, first, zero):
+        for index in np.ndindex(y.shape):
+            first = seed_results(tape, like, y[index], first, zero)
+        return first
+
+    return of_array
+
+
+@active_function
+def add_adjoint(tape, index, value, zero):
+    adjoints = read(tape, ADJOINTS, 0)
+    write(adjoints, index, read(adjoints, index, zero) + value)
+
+
+@active_function
+def hand_on(tape, inputs, n, term, zero):
+    """Add the adjoints of ``n`` inputs of the second recording to those of the statements they stand for."""
+    targets = as_i32(read(tape, INDICES, 0) + 4 * term)
+    for j in range(n):
+        add_adjoint(tape, np.int64(targets[j]), take_adjoint(tape, inputs + j, zero), zero)
+
+
+def lift_again(tape, like, x, ref):
+    """A kept argument, differentiated where the original was, whose type is given."""
+    raise NotImplementedError
+
+
+@overload(lift_again)
+def _lift_again(tape, like, x, ref):
+    ty = ref.instance_type
+    if isinstance(ty, types.BaseTuple) and len(ty):
+        head, tail = ty[0], types.BaseTuple.from_types(tuple(ty)[1:])
+        return lambda tape, like, x, ref: (
+            (lift_again(tape, like, x[0], head),) + lift_again(tape, like, x[1:], tail)
+        )
+    if level(ty) == like.level or (is_active_array(ty) and ty.dtype.level == like.level):
+        return lambda tape, like, x, ref: lift(tape, like, x, None)
+    return lambda tape, like, x, ref: x
+
+
+def kept_type(ty, depth):
+    """The type of an argument that has been stored and loaded: one level down, arrays in C order."""
+    if isinstance(ty, types.BaseTuple):
+        return types.BaseTuple.from_types(tuple(kept_type(item, depth) for item in ty))
+    if isinstance(ty, types.Array):
+        return types.Array(kept_type(ty.dtype, depth), ty.ndim, "C")
+    return ty.scalar if level(ty) == depth else types.unliteral(ty)
