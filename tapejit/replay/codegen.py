@@ -132,7 +132,7 @@ class Code:
         code = []
         for region in step.regions:
             lines = []
-            for instruction in region.body.code:
+            for instruction in region.body:
                 if instruction[0] == "load":
                     _, dtype, k, affine = instruction
                     base, offset = self.memory.home[k]
@@ -149,7 +149,7 @@ class Code:
             place = (("out", unit.number), 0) if unit.kind == "out" else self.memory.home[unit.node.id]
             targets.append((buffer(("w", unit.id), place), *self._action(unit, step)))
         roots = tuple(
-            tuple((_position(step.units, u, self), value) for u, value in region.roots if not self._is_home(u))
+            tuple((_position(step.units, u, self), value, last) for u, value, last in region.roots if not self._is_home(u))
             for region in step.regions
         )
         key = (tuple(code), tuple(targets), roots)

@@ -122,7 +122,7 @@ class LoopWriter:
     def _row_totals(self, roots, depth):
         """Registers for sums whose target does not move with the innermost counter."""
         made = {}
-        for t, _ in roots:
+        for t, _, _ in roots:
             _, what, _dtype, steps, _, _ = self.targets[t]
             if what in START and t not in self.totals and steps[depth] == 0:
                 made[t] = self.totals[t] = self._total(what)
@@ -160,14 +160,15 @@ class LoopWriter:
         for p in range(len(lines)):
             if p not in values:
                 values[p] = self._value(lines, p, counters, values)
-        for t, p in roots:
+        for t, p, last in roots:
             number, what, dtype, steps, start, _ = self.targets[t]
             if t in self.totals:
                 place = self.totals[t]
                 value = cast(b, values[p], dtype, "f8")
                 b.store(self._joined(what, b.load(place), value), place)
                 continue
-            where = self._element(number, dtype, self._index((start, *steps), counters))
+            at = counters if last is None else [*counters[:-1], I64(last)]
+            where = self._element(number, dtype, self._index((start, *steps), at))
             if what == "sum":
                 b.store(b.fadd(b.load(where), values[p], flags=("contract",)), where)
             elif what in START:

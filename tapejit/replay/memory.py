@@ -85,8 +85,8 @@ def _reads(planner, step):
         if step.unit.kind == "guard":
             return [step.unit.node.id]
         return [x.id for x in planner._operands(step.unit.node)]
-    bodies = [step.body] if isinstance(step, Scalars) else [r.body for r in step.regions]
-    found = [i[2] for body in bodies for i in body.code if i[0] == "load"]
+    bodies = [step.body.code] if isinstance(step, Scalars) else [r.body for r in step.regions]
+    found = [i[2] for body in bodies for i in body if i[0] == "load"]
     if isinstance(step, Scalars):
         found += [u.node.id for u in step.units if u.kind in ("guard", "out")]
     else:

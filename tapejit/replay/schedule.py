@@ -10,6 +10,7 @@ from tapejit import dtypes
 from tapejit.layout import layout_of, packed_strides
 from tapejit.linalg import _matrix_words
 from tapejit.replay.body import Body, NotFlat, NotYet, Split
+from tapejit.replay.columns import joined
 from tapejit.replay.graph import LAZY, REDUCTIONS
 from tapejit.replay.steps import Call, Loops, Region, Scalars, Unit
 from tapejit.replay.storage import WINDOW, far_values
@@ -19,6 +20,7 @@ MOST_REGIONS = 4096
 # Programs with more values of many elements than this are planned along the order of the tape, in time that grows with their
 # length: unrolled time steps, say. Shorter ones are fused as far as that goes.
 LONG_PROGRAM = 300
+LONG_LOOP = 100  # elements from which on it pays to compile longer for fewer passes over memory
 MOST_UNITS = 24  # values that one loop of a long program stores or sums
 ATTEMPTS = 12  # plans that may still find values worth keeping
 
@@ -48,7 +50,8 @@ class Planner:
 
     def __init__(self, graph, outputs, guards):
         self.graph, self.outputs, self.guards = graph, outputs, guards
-        self.long = sum(n.n > 1 and n.op in LAZY for n in graph.nodes) > LONG_PROGRAM
+        sizes = [n.n for n in graph.nodes if n.n > 1 and n.op in LAZY]
+        self.long = len(sizes) > (LONG_PROGRAM if max(sizes, default=0) < LONG_LOOP else 3 * LONG_PROGRAM)
         self.stored = far_values(graph.nodes, self.DEAR) if self.long else set()
 
     def plan(self) -> list:
@@ -394,7 +397,7 @@ class Planner:
             body = Body(self, box, flat, here, self.group)
             try:
                 values = [
-                    (u, body.at(node, body.identity())) for u, node in roots if not flat or box[0][1] <= node.n
+                    (u, body.at(node, body.identity()), None) for u, node in roots if not flat or box[0][1] <= node.n
                 ]
             except Split as cut:
                 a, b = box[cut.counter]
@@ -404,8 +407,8 @@ class Planner:
                     self.requests |= {u.node.id for u, _ in roots}
                     raise Restart from None
                 continue
-            regions.append(Region(box, body, values))
-        return regions
+            regions.append(Region(box, body.code, values))
+        return joined(regions)
 
     def _scatter(self, unit):
         """A spread that is kept: zeros, then a loop over its operand that adds in place."""

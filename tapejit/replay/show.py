@@ -50,7 +50,7 @@ def lowered_text(program) -> str:
             continue
         if isinstance(step, Scalars):
             lines.append(f"step {number}: scalar code")
-            lines += _code(step.body)
+            lines += _code(step.body.code)
             lines += [f"    {u.kind} {u.number if u.kind in ('guard', 'out') else u.node!r}" for u in step.units]
             continue
         lines.append(f"step {number}: fused loop")
@@ -58,15 +58,16 @@ def lowered_text(program) -> str:
             ranges = " x ".join(f"[{a}, {b})" for a, b in region.box)
             lines.append(f"  for i in {ranges}:")
             lines += _code(region.body)
-            for unit, value in region.roots:
+            for unit, value, last in region.roots:
                 target = f"out {unit.number}" if unit.kind == "out" else repr(unit.node)
+                target += "" if last is None else f"[..., {last}]"
                 lines.append(f"    {target} {'+=' if unit.kind == 'reduce' else '='} t{value}")
     return "\n".join(lines)
 
 
-def _code(body):
+def _code(code):
     lines = []
-    for p, instruction in enumerate(body.code):
+    for p, instruction in enumerate(code):
         what, dtype, *rest = instruction
         if what == "const":
             text = rest[0]

@@ -27,8 +27,8 @@ class Unit:
 @dataclass
 class Region:
     box: tuple
-    body: Body
-    roots: list  # (unit, position of its value)
+    body: list  # instructions
+    roots: list  # (unit, position of its value, index of its last dimension if that is not the counter)
 
 
 @dataclass
