@@ -5,7 +5,7 @@ from bench.report import timed
 # library: (colour, marker); another form of one of these is a dot of its colour, what is not here is grey
 MARKS = {
     "tapejit": ("#d62728", "o"),
-    "tapejit bound": ("#d62728", "D"),
+    "tapejit into": ("#d62728", "D"),
     "tapejit nopython": ("#d62728", "s"),
     "tapejit eager": ("#ff9896", "o"),
     "JAX": ("#1f77b4", "^"),

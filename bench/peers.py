@@ -24,7 +24,7 @@ DDX = "compiled, buffer()"
 DDX_VECTORS = "vector nodes (interpreted), buffer()"
 HEYOKA = "cfunc of diff_tensors, outputs= given"
 XAD = "adjoint tape, recorded at every call"
-REPLAY, INTO, EAGER, NOPYTHON = "value_and_grad", "value_and_grad, bound or into", "eager, backward()", "nopython"
+REPLAY, INTO, EAGER, NOPYTHON = "value_and_grad", "value_and_grad, into", "eager, backward()", "nopython"
 
 
 def array_code(work, build, data, wrt=(0,), without=()):
@@ -44,7 +44,7 @@ def array_code(work, build, data, wrt=(0,), without=()):
 
         return replayed(tj.value_and_grad(build("tapejit", tj), argnums, compile="now"), *data())
 
-    @enter("tapejit bound", "tapejit", INTO)
+    @enter("tapejit into", "tapejit", INTO)
     def _():
         import tapejit as tj
 
@@ -81,10 +81,8 @@ def replayed(g, *args):
 
 
 def into(g, *args):
-    """Its fastest form: inputs and results bound once if the function can, else results written into given arrays."""
+    """The form that writes its results into given arrays."""
     _, gradient = g(*args)
-    if hasattr(g, "bind"):
-        return g.bind(*args)
     if isinstance(gradient, tuple) and all(np.ndim(a) for a in gradient):
         out = [np.empty(np.shape(a)) for a in gradient]
     elif isinstance(gradient, np.ndarray):

@@ -32,14 +32,7 @@ def _():
     return lambda: f_and_slope(POINT)
 
 
-peers.array_code(same, lambda library, module: f, lambda: [POINT], without=("JAX", "autograd", "tapejit bound"))
-
-
-@same.library("tapejit bound", "tapejit", form="value_and_grad, bound")
-def _():
-    import tapejit as tj
-
-    return peers.into(tj.value_and_grad(f, compile="now"), POINT)
+peers.array_code(same, lambda library, module: f, lambda: [POINT], without=("JAX", "autograd", "tapejit into"))
 
 
 @same.library("tapejit nopython", "tapejit", form=peers.NOPYTHON)

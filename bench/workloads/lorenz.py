@@ -50,7 +50,7 @@ def _():
     return peers.replayed(nopython.value_and_grad(lorenz), POINT)
 
 
-@work.library("tapejit bound", "tapejit", form="nopython, dual numbers, into")
+@work.library("tapejit into", "tapejit", form="nopython, dual numbers, into")
 def _():
     from bench.problems.lorenz import lorenz
     from tapejit import nopython

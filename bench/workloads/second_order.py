@@ -46,15 +46,13 @@ def _(what):
     return peers.replayed(tj.hessian(rosenbrock, compile="now"), point(N))
 
 
-@both("tapejit bound", "tapejit", form="the same, bound or into")
+@both("tapejit into", "tapejit", form="the same, into")
 def _(what):
     import tapejit as tj
 
     g = (tj.hvp if what == "product" else tj.hessian)(rosenbrock, compile="now")
     arguments = (point(N), direction()) if what == "product" else (point(N),)
     g(*arguments)
-    if hasattr(g, "bind"):
-        return g.bind(*arguments)
     out = np.empty(N if what == "product" else (N, N))
     return lambda: g.into(*arguments, out)
 
