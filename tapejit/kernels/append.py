@@ -5,9 +5,10 @@ the handle of the new record, or one of the negative answers of ``record``. The 
 ``scalar``) refuse everything unusual; ``general`` takes what Python has worked out.
 """
 
+from tapejit.kernels.forward import run_record
 from tapejit.kernels.heap import alloc, release
 from tapejit.kernels.jit import entry, inner
-from tapejit.kernels.raw import as_f32, as_f64, as_i32, as_i64, call5, call8, copy_bytes, thread_id
+from tapejit.kernels.raw import as_f32, as_f64, as_i32, as_i64, call8, copy_bytes, thread_id
 from tapejit.kernels.record import (
     ADDRESS,
     COMPILE,
@@ -29,7 +30,6 @@ from tapejit.kernels.record import (
     H_STAMPS,
     H_TAPE,
     H_THREAD,
-    H_TRAITS,
     H_VERSIONS,
     IMM,
     KERNELS_PER_OP,
@@ -48,13 +48,10 @@ from tapejit.kernels.record import (
     SCALAR_C,
     SIZE,
     SLOW,
-    T_CONDITION,
-    T_ELEMENTWISE,
     TAPE_SHIFT,
     VIEW,
     A,
 )
-from tapejit.kernels.rows import run_forward
 
 SCALARS = SCALAR_A | SCALAR_B | SCALAR_C
 MASK = (1 << TAPE_SHIFT) - 1
@@ -188,16 +185,6 @@ def operand(header, k):
 
 
 @inner
-def address_of(header, record, k, flag):
-    """Where an operand's value is: in its record's block, or the immediate of the record that uses it."""
-    if as_i32(record)[FLAGS >> 2] & flag:
-        return record + IMM
-    if k < 0:
-        return 0
-    return as_i64(as_i64(header)[H_RECORDS] + k * SIZE)[ADDRESS >> 3]
-
-
-@inner
 def grad_flag(header, k):
     if k < 0:
         return 0
@@ -241,19 +228,7 @@ def general(header, op, flags, a, b, c, layout, plan, imm):
     grad = (grad_flag(header, a) | grad_flag(header, b) | grad_flag(header, c)) & h[H_GRAD_MODE]
     k = write_record(header, op, flags | grad, a, b, c, owner, out, layout, plan, imm)
     record = h[H_RECORDS] + (k & MASK) * SIZE
-    x = address_of(header, record, a, SCALAR_A)
-    y = address_of(header, record, b, SCALAR_B)
-    z = address_of(header, record, c, SCALAR_C)
-    traits = as_i64(h[H_TRAITS])[op]
-    if traits & T_ELEMENTWISE:
-        size = shape[L_ITEMSIZE]
-        size_x = 1 if traits & T_CONDITION else size
-        sx = 0 if flags & SCALAR_A else 1
-        sy = 0 if flags & SCALAR_B else 1
-        sz = 0 if flags & SCALAR_C else 1
-        run_forward(kernel, plan, shape[L_N], size, size_x, out, x, sx, y, sy, z, sz)
-    else:
-        call5(kernel, record, out, x, y, z)
+    run_record(header, record, kernel)
     if not grad | h[H_RECORDING]:
         words = as_i32(record)
         words[2] = words[3] = words[4] = -1

@@ -1,13 +1,14 @@
-"""The forward sweep: records that have run once are run again, with other numbers in their leaves."""
+"""Running records forward: one that was just appended, or all of a tape again, with other numbers in its leaves."""
 
-from tapejit.kernels.append import address_of
-from tapejit.kernels.jit import entry
+from tapejit.kernels.jit import entry, inner
 from tapejit.kernels.raw import as_i32, as_i64, call5
 from tapejit.kernels.record import (
     ADDRESS,
+    FLAGS,
     H_KERNELS,
     H_RECORDS,
     H_TRAITS,
+    IMM,
     KERNELS_PER_OP,
     L_DTYPE,
     L_ITEMSIZE,
@@ -26,30 +27,47 @@ from tapejit.kernels.record import (
 from tapejit.kernels.rows import run_forward
 
 
+@inner
+def address_of(header, record, k, flag):
+    """Where an operand's value is: in its record's block, or the immediate of the record that uses it."""
+    if as_i32(record)[FLAGS >> 2] & flag:
+        return record + IMM
+    if k < 0:
+        return 0
+    return as_i64(as_i64(header)[H_RECORDS] + k * SIZE)[ADDRESS >> 3]
+
+
+@inner
+def run_record(header, record, kernel):
+    """Run a record's kernel on the values of its operands."""
+    words, longs = as_i32(record), as_i64(record)
+    op, flags = words[0], words[1]
+    out = longs[ADDRESS >> 3]
+    x = address_of(header, record, words[2], SCALAR_A)
+    y = address_of(header, record, words[3], SCALAR_B)
+    z = address_of(header, record, words[4], SCALAR_C)
+    traits = as_i64(as_i64(header)[H_TRAITS])[op]
+    if traits & T_ELEMENTWISE:
+        layout = as_i64(longs[LAYOUT >> 3])
+        size = layout[L_ITEMSIZE]
+        size_x = 1 if traits & T_CONDITION else size
+        sx = 0 if flags & SCALAR_A else 1
+        sy = 0 if flags & SCALAR_B else 1
+        sz = 0 if flags & SCALAR_C else 1
+        run_forward(kernel, longs[PLAN >> 3], layout[L_N], size, size_x, out, x, sx, y, sy, z, sz)
+    else:
+        call5(kernel, record, out, x, y, z)
+
+
 @entry
 def forward(header, first, end):
     """Run records ``first`` to ``end`` - 1 in order; leaves and views have nothing to run."""
     h = as_i64(header)
     for k in range(first, end):
         record = h[H_RECORDS] + k * SIZE
-        words, longs = as_i32(record), as_i64(record)
+        words = as_i32(record)
         op, flags = words[0], words[1]
-        if op == 0 or flags & (VIEW | PUT) == VIEW:
-            continue
-        layout = as_i64(longs[LAYOUT >> 3])
-        kernel = as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + layout[L_DTYPE] * 4]
-        out = longs[ADDRESS >> 3]
-        x = address_of(header, record, words[2], SCALAR_A)
-        y = address_of(header, record, words[3], SCALAR_B)
-        z = address_of(header, record, words[4], SCALAR_C)
-        traits = as_i64(h[H_TRAITS])[op]
-        if traits & T_ELEMENTWISE:
-            size = layout[L_ITEMSIZE]
-            size_x = 1 if traits & T_CONDITION else size
-            sx = 0 if flags & SCALAR_A else 1
-            sy = 0 if flags & SCALAR_B else 1
-            sz = 0 if flags & SCALAR_C else 1
-            run_forward(kernel, longs[PLAN >> 3], layout[L_N], size, size_x, out, x, sx, y, sy, z, sz)
-        else:
-            call5(kernel, record, out, x, y, z)
+        if op != 0 and flags & (VIEW | PUT) != VIEW:
+            dtype = as_i64(as_i64(record)[LAYOUT >> 3])[L_DTYPE]
+            run_record(header, record, as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + dtype * 4])
     return 0
