@@ -98,7 +98,8 @@ def asinh(x):
     large = size > 2.0 ** (28 if x.fmt.is_double else 13)
     square = size * size
     f, f_low = fast_two_sum(size, square / (1.0 + (square + 1.0).sqrt()))
-    # Single precision has room for the rounding of this sum: 1.98 ulp at most, over every number from 0.1 to 3, and a sample outside.
+    # Single precision has room for the rounding of this sum: 1.98 ulp at most, of every number from 0.1 to 3 and of a sample
+    # outside.
     result = _log_one_plus(f, f_low if x.fmt.is_double else 0.0, size, large)
     return select(size < float("inf"), result, size).with_sign(x.sign())
 
