@@ -14,14 +14,14 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from tapejit.kernels.cache import cache_folder, engine_stamp
-from tapejit.kernels.vecmath.emit import _has_fma
+from tapejit.kernels.vecmath import processor
 
 _libraries = []  # own the machine code; kernels are never dropped
 
 
 def has_fma() -> bool:
     """Whether the processor that code is made for has fused multiply-add."""
-    return _has_fma(cpu_target.target_context)
+    return processor.has_fma(cpu_target.target_context)
 
 
 @global_compiler_lock

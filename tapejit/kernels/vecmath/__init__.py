@@ -4,16 +4,17 @@ Arguments are float64 or float32, and the result has their type; integers count 
 into its caller (`log`, `log2`, `log10` and `pow` as a call per vector), is at most 2 ulp from the true value over its whole
 range, and follows C99 (annex F) at its special values. They may also be called from Python, one number at a time.
 
-Where to look: `emit` turns formulas into LLVM code; `exponential`, `logarithm`, `trig`, `hyperbolic`, `inverse`, `power`
-and `error` hold the formulas; `rare` puts branches into a vectorised loop, and `tables` the small tables of logarithms.
+Where to look: `emit` turns formulas into LLVM code, `register` makes them known to Numba, `processor` tells what vectors
+there are; `exponential`, `logarithm`, `trig`, `hyperbolic`, `inverse`, `power` and `error` hold the formulas; `rare` puts
+branches into a vectorised loop, and `tables` the small tables of logarithms.
 """
-from .emit import select_scalars as select
 from .error import erf, erfc
 from .exponential import exp, exp2, expm1, sigmoid
 from .hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
 from .inverse import acos, asin, atan, atan2
 from .logarithm import log, log1p, log2, log10, softplus
 from .power import hypot, pow
+from .register import select_scalars as select
 from .trig import cos, sin, tan
 
 __all__ = [

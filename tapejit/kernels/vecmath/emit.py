@@ -13,13 +13,10 @@ that carry none, therefore every instruction here carries one:
 import functools
 import struct
 
-import numba
 from llvmlite import ir
-from llvmlite.binding import llvm_version_info
 from numba.core import types
-from numba.core.registry import cpu_target
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import lower_builtin
+
+from .processor import has_avx512
 
 CONTRACT = ("contract",)
 EXACT = ("arcp",)
@@ -61,7 +58,7 @@ class Format:
 _format = functools.cache(Format)
 DOUBLE = _format("f64", ir.DoubleType(), 64, 52, None)
 SINGLE = _format("f32", ir.FloatType(), 32, 23, None)
-_FORMATS = {types.float64: DOUBLE, types.float32: SINGLE}
+FORMATS = {types.float64: DOUBLE, types.float32: SINGLE}
 
 
 def constant(kind, number):
@@ -353,102 +350,3 @@ def poly(x, coefficients):
     even = horner(square, coefficients[(n - 1) % 2::2])
     odd = horner(square, coefficients[n % 2::2])
     return odd * x + even
-
-
-# What the processor that is compiled for can do.
-@functools.cache
-def _features():
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    return frozenset(features.split(","))
-
-
-def has_avx512():
-    """Whether there are vectors of 512 bits, and conversions from 64-bit integers."""
-    return {"+avx512f", "+avx512dq", "+avx512vl"} <= _features()
-
-
-def has_scalef():
-    """Whether `ldexp` becomes one instruction, which LLVM knows since version 22."""
-    return has_avx512() and llvm_version_info >= (22,)
-
-
-def vector_bits():
-    """The width of the vectors, in bits."""
-    return 512 if has_avx512() else 256 if "+avx2" in _features() else 128
-
-
-# Registration with Numba.
-def _has_fma(context):
-    """Whether the code being compiled may use fused multiply-add instructions."""
-    triple, _, features = context.codegen().magic_tuple()
-    return "+fma" in features.split(",") or triple.startswith(("aarch64", "arm64"))
-
-
-def _result_type(argument_types):
-    """float32 if all arguments are, float64 for any mix with float64 or integers, None for anything else."""
-    kinds = [types.unliteral(t) for t in argument_types]
-    if not all(isinstance(t, (types.Integer, types.Boolean)) or t in _FORMATS for t in kinds):
-        return None
-    return types.float32 if all(t == types.float32 for t in kinds) else types.float64
-
-
-def elementwise(body):
-    """Make a function over `Value`s callable from nopython code, from other such functions and from Python.
-
-    Arguments are float64, float32 or integers (taken as float64); the result has the type of the arguments.
-    """
-    count = body.__code__.co_argcount
-
-    @functools.wraps(body)
-    def function(*args):
-        if isinstance(args[0], Value):
-            return body(*args)
-        return _compiled(function, count)(*args)
-
-    class Template(AbstractTemplate):
-        key = function
-
-        def generic(self, args, kws):
-            result = _result_type(args) if len(args) == count and not kws else None
-            return signature(result, *[result] * count) if result else None
-
-    Template.__name__ = f"{body.__name__}_template"
-    infer_global(function, types.Function(Template))
-
-    @lower_builtin(function, *[types.Float] * count)
-    def lower(context, builder, sig, args):
-        fmt = _FORMATS[sig.return_type]
-        has_fma = _has_fma(context)
-        return body(*[Value(builder, fmt, has_fma, a) for a in args]).ir
-
-    return function
-
-
-@functools.cache
-def _compiled(function, count):
-    """The function as a dispatcher, for calls from Python."""
-    if count == 1:
-        return numba.njit(lambda x: function(x))
-    return numba.njit(lambda x, y: function(x, y))
-
-
-class _SelectTemplate(AbstractTemplate):
-    def generic(self, args, kws):
-        if len(args) != 3 or kws or not isinstance(args[0], types.Boolean):
-            return None
-        result = _result_type(args[1:])
-        return signature(result, types.boolean, result, result) if result else None
-
-
-def select_scalars(condition, if_true, if_false):
-    """`if_true` where the condition holds, else `if_false`: both are computed, and a loop stays vectorised."""
-    return if_true if condition else if_false
-
-
-_SelectTemplate.key = select_scalars
-infer_global(select_scalars, types.Function(_SelectTemplate))
-
-
-@lower_builtin(select_scalars, types.Boolean, types.Float, types.Float)
-def _lower_select(context, builder, sig, args):
-    return builder.select(*args)

@@ -1,6 +1,7 @@
 """erf and erfc."""
-from .emit import elementwise, fast_two_sum, horner, poly, product_residual, select, two_prod, two_sum
+from .emit import fast_two_sum, horner, poly, product_residual, select, two_prod, two_sum
 from .exponential import exp_tail, power_of_two, reduce_exp, scale
+from .register import elementwise
 
 # All tables: least squares with Lawson weights at Chebyshev nodes in 260-bit arithmetic, coefficients rounded one by one.
 # erf(x)/x - 1 as a polynomial in x**2 on |x| <= 1; relative error of erf 2**-56.0, in single precision 2**-29.3.

@@ -3,7 +3,9 @@
 All of them write x = n ln 2 + r with an integer n and |r| <= ln(2)/2, in two parts of ln 2 (Cody and Waite, Software
 Manual for the Elementary Functions, 1980), and take e**r = 1 + r + r**2 q(r) from one polynomial q.
 """
-from .emit import clamp, elementwise, fast_two_sum, has_scalef, ldexp, poly, product_and_sum, quotient, select
+from .emit import clamp, fast_two_sum, ldexp, poly, product_and_sum, quotient, select
+from .processor import has_scalef
+from .register import elementwise
 
 LOG2_E = 1.4426950408889634
 # ln 2 = high + low; `high` ends in enough zero bits for n * high to be exact.

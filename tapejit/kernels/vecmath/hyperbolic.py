@@ -1,7 +1,8 @@
 """sinh, cosh, tanh and their inverses."""
-from .emit import elementwise, fast_two_sum, horner, poly, quotient, select, two_sum
+from .emit import fast_two_sum, horner, poly, quotient, select, two_sum
 from .exponential import EXP_SERIES, LN2, power_of_two, reduce_exp
 from .logarithm import log_parts, split_exponent
+from .register import elementwise
 
 # (sinh(r) - r) / r**3 and (cosh(r) - 1) / r**2 as polynomials in r**2, |r| <= 0.34667; least squares with Lawson weights,
 # coefficients rounded one by one; relative error 2**-61.7 and 2**-58.0, in single precision 2**-26.2 and 2**-33.2.

@@ -1,5 +1,6 @@
 """asin, acos, atan, atan2."""
-from .emit import elementwise, poly, select
+from .emit import poly, select
+from .register import elementwise
 
 # (asin(x) - x) / x**3 as a polynomial in x**2 on |x| <= 1/2; least squares with Lawson weights at Chebyshev nodes in
 # 260-bit arithmetic, coefficients rounded one by one; relative error of asin 2**-55.9, in single precision 2**-27.6.

@@ -4,9 +4,10 @@ x = 2**k m with sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f), and then
 log(1 + f) = f - s (f - R(s**2)), where R(z) = (log((1 + s)/(1 - s)) - 2 s) / s; this form of the series is that of
 Ng's fdlibm (1993). So for sums, as in log1p; log, log2 and log10 themselves use the smaller intervals of `tables`.
 """
-from .emit import elementwise, horner, poly, select, two_sum
+from .emit import horner, poly, select, two_sum
 from .exponential import LN2, exp_nonpositive
 from .rare import outlined, when_any
+from .register import elementwise
 from .tables import COARSE, Reduced
 
 # R(z) / z on 0 <= z <= 0.02944, least squares with Lawson weights, coefficients rounded one by one; error relative to the

@@ -7,9 +7,10 @@ number; so all of them are one rare branch, and so are subnormal results.
 import decimal
 import functools
 
-from .emit import SINGLE, clamp, elementwise, fast_two_sum, horner, product_and_sum, select, two_prod
+from .emit import SINGLE, clamp, fast_two_sum, horner, product_and_sum, select, two_prod
 from .exponential import scale
 from .rare import outlined, when_any
+from .register import elementwise
 from .tables import COARSE, FINE, Reduced, lookup, two_parts
 
 INF = float("inf")

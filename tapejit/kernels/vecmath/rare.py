@@ -8,7 +8,8 @@ per vector.
 """
 from llvmlite import ir
 
-from .emit import Value, constant, select, vector_bits
+from .emit import Value, constant, select
+from .processor import vector_bits
 
 # A call destroys every vector register under the usual convention; this one preserves half of them, so that the
 # constants of the loop need not be read back from the stack after every call.

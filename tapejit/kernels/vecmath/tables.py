@@ -10,7 +10,8 @@ import math
 
 from llvmlite import ir
 
-from .emit import call_intrinsic, has_avx512, product_residual, select
+from .emit import call_intrinsic, product_residual, select
+from .processor import has_avx512
 from .rare import when_any
 
 _I32 = ir.IntType(32)

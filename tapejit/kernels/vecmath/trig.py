@@ -9,8 +9,9 @@ import itertools
 
 from llvmlite import ir
 
-from .emit import DOUBLE, elementwise, fast_two_sum, horner, poly, product_residual, select, two_prod, two_sum
+from .emit import DOUBLE, fast_two_sum, horner, poly, product_residual, select, two_prod, two_sum
 from .rare import patched
+from .register import elementwise
 
 TWO_OVER_PI = 0.6366197723675814
 # pi/2 in three parts of full length; n is below 2**27 (2**17), so what is left out is below 2**-130 (2**-60).
