@@ -127,6 +127,8 @@ def planned(call):
     """Calls in a batch, and the most rounds."""
     once = batch(call, 1)[0]
     if once > SLOW:
+        once = batch(call, 1)[0]  # the first may have compiled something
+    if once > SLOW:
         return 1, 3 if once < 1 else 1
     once = min(batch(call, 1)[0] for _ in range(3))
     return max(1, math.ceil(BATCH / once)), math.inf

@@ -248,6 +248,7 @@ class Replayed(Door, Inspected):
             signature.paths.add(program)
             if self.policy == "now" and signature.paths.eager is None:
                 program.compile()
+                self._open(signature, signature.paths, program)
         results = [v.item() if v.ndim == 0 and v.dtype == np.float64 else v for v in values]
         return structure, results
 
