@@ -4,7 +4,6 @@ import sys
 
 import numpy as np
 
-from tapejit.dtypes import as_dtype
 from tapejit.kernels import record as R
 from tapejit.layout import layout_at, packed_strides
 from tapejit.ops.table import OPERANDS, OPS
@@ -350,7 +349,3 @@ def trace(graph, expr, bindings, dtype):
     if expr.op in ("lt", "le", "gt", "ge", "eq", "ne") and args[0].dtype != args[1].dtype:
         args = [graph.cast(a, dtype) for a in args]
     return graph.elementwise(expr.op, *args)
-
-
-def as_code(dtype: str) -> int:
-    return as_dtype(dtype).code

@@ -1,11 +1,6 @@
 """What a replayed function shows of itself: its tape, the optimised graph as text and as a picture."""
 
 
-def tape_text(program) -> str:
-    """One line per record: number, op, operands, shape, the user's line."""
-    return "\n".join(program.frozen.listing)
-
-
 def listing(recorder, lowering) -> list:
     """The lines of a recording, made while its tape is still there."""
     from tapejit.ops.table import OPS
