@@ -26,6 +26,7 @@ import tapejit as tj
 LAYERS = (64, 64, 10)
 BATCH = 32
 LEARNING_RATE = 0.3
+WARM_UP = 250  # steps before the clock starts
 SEED = 0
 
 
@@ -55,37 +56,66 @@ def logits(tp, x, parameters):
     return tp.relu(x @ w1 + b1) @ w2 + b2
 
 
-def train(tp, data, epochs):
-    """Train with ``tp``, a module with tensors: tapejit, or PyTorch for comparison."""
-    train_pixels, test_pixels, train_labels, test_labels = data
-    rng = np.random.default_rng(SEED)
-    parameters = [tp.tensor(w, requires_grad=True) for w in initial_weights(rng)]
-    x, labels = tp.tensor(train_pixels), tp.tensor(train_labels)
-    rows = tp.arange(BATCH)
-    steps = len(train_pixels) // BATCH
+class Training:
+    """A network that is being trained with ``tp``, a module with tensors: tapejit, or PyTorch for comparison."""
 
-    losses, times = [], []
-    with tqdm(total=epochs * steps, desc=tp.__name__, unit="step") as bar:
+    def __init__(self, tp, data):
+        self.tp = tp
+        train_pixels, test_pixels, train_labels, self.test_labels = data
+        self.rng = np.random.default_rng(SEED)
+        self.parameters = [tp.tensor(w, requires_grad=True) for w in initial_weights(self.rng)]
+        self.x, self.labels, self.test = (tp.tensor(a) for a in (train_pixels, train_labels, test_pixels))
+        self.rows = tp.arange(BATCH)
+        self.steps = len(train_pixels) // BATCH
+        self.losses, self.times = [], []
+
+    def loss(self, batch):
+        scores = logits(self.tp, self.x[batch], self.parameters)
+        return -self.tp.log_softmax(scores, dim=1)[self.rows, self.labels[batch]].mean()
+
+    def step(self, batch, rate):
+        loss = self.loss(batch)
+        loss.backward()
+        with self.tp.no_grad():
+            for p in self.parameters:
+                p -= rate * p.grad
+                p.grad.zero_()
+        return loss.item()
+
+    def prepare(self):
+        """Steps that change nothing: what is compiled or loaded at first use, reclaiming included, is there afterwards."""
+        for _ in range(WARM_UP):
+            self.step(self.rows, 0.0)
+
+    def epoch(self):
+        order = self.rng.permutation(len(self.x))[: self.steps * BATCH]
+        batches = [self.tp.tensor(chosen) for chosen in order.reshape(self.steps, BATCH)]
+        start = time.perf_counter()
+        for batch in batches:
+            self.losses.append(self.step(batch, LEARNING_RATE))
+        self.times.append((time.perf_counter() - start) / self.steps)
+
+    def result(self):
+        with self.tp.no_grad():
+            guesses = logits(self.tp, self.test, self.parameters).argmax(dim=1).numpy()
+        accuracy = float((guesses == self.test_labels).mean())
+        return Result(self.losses, accuracy, 1e6 * statistics.median(self.times))
+
+
+def train(libraries, data, epochs):
+    """Train with each library, an epoch in turn, so that all meet the same machine; a Result by name."""
+    trainings = [Training(tp, data) for tp in libraries]
+    with tqdm(total=epochs * trainings[0].steps, desc="compiling (first run only)", unit="step") as bar:
+        for training in trainings:
+            training.prepare()
+        bar.set_description("training")
+        bar.reset()  # the clock starts here
         for _ in range(epochs):
-            order = rng.permutation(len(train_pixels))[: steps * BATCH]
-            batches = [tp.tensor(chosen) for chosen in order.reshape(steps, BATCH)]
-            start = time.perf_counter()
-            for batch in batches:
-                scores = logits(tp, x[batch], parameters)
-                loss = -tp.log_softmax(scores, dim=1)[rows, labels[batch]].mean()
-                loss.backward()
-                with tp.no_grad():
-                    for p in parameters:
-                        p -= LEARNING_RATE * p.grad
-                        p.grad.zero_()
-                losses.append(loss.item())
-            times.append((time.perf_counter() - start) / steps)
-            bar.update(steps)
-            bar.set_postfix(loss=f"{np.mean(losses[-steps:]):.4f}")
-
-    with tp.no_grad():
-        guesses = logits(tp, tp.tensor(test_pixels), parameters).argmax(dim=1).numpy()
-    return Result(losses, float((guesses == test_labels).mean()), 1e6 * statistics.median(times))
+            for training in trainings:
+                training.epoch()
+            bar.update(trainings[0].steps)
+            bar.set_postfix(loss=f"{np.mean(trainings[0].losses[-trainings[0].steps :]):.4f}")
+    return {training.tp.__name__: training.result() for training in trainings}
 
 
 def plot_losses(results, path):
@@ -98,42 +128,39 @@ def plot_losses(results, path):
     figure.savefig(path, dpi=150)
 
 
-def report(name, result):
-    print(f"{name}: test accuracy {result.accuracy:.4f}, {result.us_per_step:.0f} µs per step")
-
-
-def compare(data, epochs, ours):
-    """The same loop in PyTorch with one thread; None when PyTorch is not installed."""
+def pytorch():
+    """PyTorch with one thread, in a list; an empty list when it is not installed."""
     try:
         import torch
     except ImportError:
         print("PyTorch is not installed: nothing to compare with")
-        return None
+        return []
     torch.set_num_threads(1)
-    theirs = train(torch, data, epochs)
-    report("torch", theirs)
-    apart = np.abs(np.subtract(ours.losses, theirs.losses)).max()
-    print(f"largest difference between the two loss curves: {apart:.1e}")
-    print(f"one step in PyTorch takes {theirs.us_per_step / ours.us_per_step:.1f} times as long")
-    return theirs
+    return [torch]
+
+
+def report(results):
+    for name, result in results.items():
+        print(f"{name}: test accuracy {result.accuracy:.4f}, {result.us_per_step:.0f} µs per step")
+    if len(results) == 2:
+        ours, theirs = results.values()
+        apart = np.abs(np.subtract(ours.losses, theirs.losses)).max()
+        print(f"largest difference between the two loss curves: {apart:.1e}")
+        print(f"one step in PyTorch takes {theirs.us_per_step / ours.us_per_step:.1f} times as long")
 
 
 def main():
     parser = argparse.ArgumentParser(description="Train an MLP on real handwritten digits.")
     parser.add_argument("--epochs", type=int, default=50, help="passes over the training digits (default 50)")
     parser.add_argument("--quick", action="store_true", help="3 epochs only")
-    parser.add_argument("--compare", action="store_true", help="run the same loop in PyTorch, if installed")
+    parser.add_argument("--compare", action="store_true", help="run the same loop in PyTorch in turns, if installed")
     parser.add_argument("--out", type=Path, default=Path("digits_mlp.png"), help="where the loss curve goes")
     arguments = parser.parse_args()
     epochs = 3 if arguments.quick else arguments.epochs
 
-    data = load_data()
-    results = {}
     with threadpool_limits(1):
-        results["tapejit"] = train(tj, data, epochs)
-        report("tapejit", results["tapejit"])
-        if arguments.compare and (theirs := compare(data, epochs, results["tapejit"])):
-            results["torch"] = theirs
+        results = train([tj, *(pytorch() if arguments.compare else [])], load_data(), epochs)
+    report(results)
     plot_losses(results, arguments.out)
     print(f"loss curve: {arguments.out}")
 

@@ -84,6 +84,7 @@ def main():
     observed = np.log(simulate(truth, 40)) + 0.02 * rng.normal(size=(40, 2))
     start = truth + 0.15 * rng.normal(size=6)
 
+    print("compiling (first run only) ...", flush=True)
     begin = time.perf_counter()
     fit(start, observed, 1, 0.01)
     compiled = time.perf_counter()
