@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tapejit as tj
-from tapejit.kernels import capi
+from tapejit.edge import capi
 
 
 def squares(x):

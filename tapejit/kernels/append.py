@@ -5,10 +5,10 @@ the handle of the new record, or one of the negative answers of ``record``. The 
 ``scalar``) refuse everything unusual; ``general`` takes what Python has worked out.
 """
 
+from tapejit.edge.jit import entry, inner
+from tapejit.edge.raw import as_f32, as_f64, as_i32, as_i64, call8, copy_bytes, thread_id
 from tapejit.kernels.forward import run_record
 from tapejit.kernels.heap import alloc, release
-from tapejit.kernels.jit import entry, inner
-from tapejit.kernels.raw import as_f32, as_f64, as_i32, as_i64, call8, copy_bytes, thread_id
 from tapejit.kernels.record import (
     ADDRESS,
     COMPILE,

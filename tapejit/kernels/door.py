@@ -13,10 +13,10 @@ import functools
 from numba import cfunc
 from numba.core import types
 
+from tapejit.edge import capi
+from tapejit.edge.jit import inner
+from tapejit.edge.raw import as_f64, as_i32, as_i64
 from tapejit.kernels import blocks as B
-from tapejit.kernels import capi
-from tapejit.kernels.jit import inner
-from tapejit.kernels.raw import as_f64, as_i32, as_i64
 
 _COUNT = (1 << 63) - 1
 MISS = 1  # in place of an object: this way does not lead to a result

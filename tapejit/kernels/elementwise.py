@@ -15,8 +15,8 @@ import itertools
 from llvmlite import ir
 from numba.core import cgutils
 
+from tapejit.edge.objects import compiled_address, has_fma
 from tapejit.kernels.lowering import lower_expr
-from tapejit.kernels.objects import compiled_address, has_fma
 from tapejit.kernels.vecmath.emit import DOUBLE, SINGLE, Value
 from tapejit.ops.table import OPERANDS
 

@@ -1,7 +1,7 @@
 """Running records forward: one that was just appended, or all of a tape again, with other numbers in its leaves."""
 
-from tapejit.kernels.jit import entry, inner
-from tapejit.kernels.raw import as_i32, as_i64, call5
+from tapejit.edge.jit import entry, inner
+from tapejit.edge.raw import as_i32, as_i64, call5
 from tapejit.kernels.record import (
     ADDRESS,
     FLAGS,

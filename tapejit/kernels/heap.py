@@ -5,8 +5,8 @@ power of two; a small block is cut from a chunk, a large one is allocated by its
 memory lies idle. Every block is aligned to 16 bytes, those of 64 bytes and more to 64.
 """
 
-from tapejit.kernels.jit import inner
-from tapejit.kernels.raw import as_i64, leading_zeros, native_alloc, native_free
+from tapejit.edge.jit import inner
+from tapejit.edge.raw import as_i64, leading_zeros, native_alloc, native_free
 from tapejit.kernels.record import H_BYTES, H_CACHED, H_CHUNK, H_CHUNK_END, H_FREE_LISTS
 
 CHUNK = 1 << 20

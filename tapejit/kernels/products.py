@@ -8,10 +8,10 @@ for row-major ``out[m, n] = x[m, k] @ y[k, n]``; ``transposed`` says that the me
 column-major, so it is asked for the transposed product.
 """
 
+from tapejit.edge.jit import inner
+from tapejit.edge.raw import as_f64 as P
+from tapejit.edge.raw import as_i64, zero_bytes
 from tapejit.kernels import blas
-from tapejit.kernels.jit import inner
-from tapejit.kernels.raw import as_f64 as P
-from tapejit.kernels.raw import as_i64, zero_bytes
 from tapejit.kernels.record import PLAN
 
 SIZE = 8  # bytes of an element; rebound with P

@@ -4,9 +4,9 @@ A record stays while a Tensor refers to it, while a kept record's gradient still
 value that one of those needs. Values never move, only records do.
 """
 
+from tapejit.edge.jit import entry, inner
+from tapejit.edge.raw import as_i32, as_i64, as_u8, copy_bytes
 from tapejit.kernels.heap import release
-from tapejit.kernels.jit import entry, inner
-from tapejit.kernels.raw import as_i32, as_i64, as_u8, copy_bytes
 from tapejit.kernels.record import (
     ADDRESS,
     DEAD,

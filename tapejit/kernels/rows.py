@@ -8,9 +8,9 @@ Bit j of ``reduced`` says that operand j was broadcast, so that its adjoint is a
 for operands that all look like the result.
 """
 
+from tapejit.edge.jit import inner
+from tapejit.edge.raw import as_i64, call5, call8, call11, zero_bytes
 from tapejit.kernels.heap import alloc, release
-from tapejit.kernels.jit import inner
-from tapejit.kernels.raw import as_i64, call5, call8, call11, zero_bytes
 
 
 @inner

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tapejit.kernels.jit import inner
-from tapejit.kernels.raw import as_f64, as_i64, copy_bytes, zero_bytes
-from tapejit.kernels.raw import as_f64 as P
+from tapejit.edge.jit import inner
+from tapejit.edge.raw import as_f64, as_i64, copy_bytes, zero_bytes
+from tapejit.edge.raw import as_f64 as P
 from tapejit.kernels.record import IMM, PLAN, N
 
 SIZE = 8  # bytes of an element; rebound with P

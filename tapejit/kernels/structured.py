@@ -14,8 +14,9 @@ import types as python_types
 from numba import cfunc, njit
 from numba.core import types
 
-from tapejit.kernels import blas, raw
-from tapejit.kernels.cache import GENERATED
+from tapejit.edge import raw
+from tapejit.edge.cache import GENERATED
+from tapejit.kernels import blas
 
 _GENERIC = {f"tapejit.kernels.{name}" for name in ("strided", "indexed", "products", "along")}
 

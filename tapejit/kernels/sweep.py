@@ -7,11 +7,11 @@ instead of adding, and goes back to the heap as soon as its record is done, so t
 The word that will hold a record's adjoint address says before that: 0 not reached, 1 reached, 2 reached and wanted.
 """
 
+from tapejit.edge.jit import entry, inner
+from tapejit.edge.raw import as_f32, as_f64, as_i32, as_i64, call8, copy_bytes, thread_id, zero_bytes
 from tapejit.kernels.append import MASK, fill, flags_of, touch, write_record
 from tapejit.kernels.forward import address_of
 from tapejit.kernels.heap import alloc, release
-from tapejit.kernels.jit import entry, inner
-from tapejit.kernels.raw import as_f32, as_f64, as_i32, as_i64, call8, copy_bytes, thread_id, zero_bytes
 from tapejit.kernels.record import (
     ADDRESS,
     CAPTURE,

@@ -8,9 +8,8 @@ innermost loop around each addition, it is not read but by further additions and
 
 import operator
 
-from numba.core import ir
-from numba.core.analysis import compute_cfg_from_blocks
-
+from tapejit.edge.compiler import compute_cfg_from_blocks
+from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython.scalars import PREDICATES
 from tapejit.nopython.types import Tape
 

@@ -358,7 +358,7 @@ def _is_one(value):
 
 
 def _target():
-    from numba.core.registry import cpu_target
+    from tapejit.edge.compiler import cpu_target
 
     return cpu_target.target_context
 

@@ -4,10 +4,9 @@ import functools
 
 import numpy as np
 from numba.core import cgutils, types
-from numba.core.imputils import impl_ret_new_ref
 from numba.extending import intrinsic, overload
-from numba.np import arrayobj
 
+from tapejit.edge.compiler import arrayobj, impl_ret_new_ref
 from tapejit.nopython.twins import active_function
 from tapejit.nopython.types import Active, is_active, is_active_array, is_number, level, scalars_in
 

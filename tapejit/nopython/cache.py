@@ -8,10 +8,10 @@ import hashlib
 from pathlib import Path
 
 from numba import njit
-from numba.core import caching
-from numba.core.extending import overload
+from numba.extending import overload
 
-from tapejit.kernels import cache as kernel_cache
+from tapejit.edge import cache as kernel_cache
+from tapejit.edge.compiler import caching
 
 GENERATED = "<nopython "  # co_filename of a generated driver: "<nopython NAME DIGEST>"
 PACKAGE = Path(__file__).resolve().parent

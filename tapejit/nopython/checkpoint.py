@@ -14,10 +14,9 @@ import functools
 import numpy as np
 from numba import njit
 from numba.core import types
-from numba.core.dispatcher import Dispatcher
-from numba.core.extending import overload
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
+from tapejit.edge.compiler import Dispatcher
 from tapejit.nopython.custom import rule_twin
 from tapejit.nopython.dispatch import generated_function
 from tapejit.nopython.keeping import (

@@ -5,10 +5,9 @@ import inspect
 import numpy as np
 from numba import njit
 from numba.core import types
-from numba.core.dispatcher import Dispatcher
-from numba.core.extending import overload
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
+from tapejit.edge.compiler import Dispatcher
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.dispatch import generated_function

@@ -10,13 +10,17 @@ import types as pytypes
 
 import numpy as np
 from numba.core import types
-from numba.core.dispatcher import Dispatcher, _FunctionCompiler
 from numba.core.errors import NumbaError
-from numba.core.extending import lower_getattr
-from numba.core.registry import CPUDispatcher
-from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import models, register_model
 
+from tapejit.edge.compiler import (
+    AttributeTemplate,
+    CPUDispatcher,
+    Dispatcher,
+    _FunctionCompiler,
+    infer_getattr,
+    lower_getattr,
+)
 from tapejit.nopython.cache import GENERATED
 from tapejit.nopython.errors import DifferentiationError, clean
 from tapejit.nopython.lowering import ActiveCompiler

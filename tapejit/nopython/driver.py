@@ -10,8 +10,8 @@ import inspect
 import re
 
 from numba.core import types
-from numba.core.dispatcher import Dispatcher
 
+from tapejit.edge.compiler import Dispatcher
 from tapejit.nopython import inputs, lanes, like, results, statements, sweep, tape
 from tapejit.nopython.dispatch import fingerprint, generated_function
 from tapejit.nopython.errors import DifferentiationError

@@ -5,9 +5,9 @@
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
+from tapejit.edge.compiler import impl_ret_borrowed
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import with_leaf
 from tapejit.nopython.cache import helper, typed
@@ -135,7 +135,7 @@ def array_at(typingctx, address, shape, like):
     arrty = types.Array(like, ndim, "C")
 
     def codegen(context, builder, sig, args):
-        from numba.np import arrayobj
+        from tapejit.edge.compiler import arrayobj
 
         item = context.get_abi_sizeof(context.get_data_type(like))
         extents = cgutils.unpack_tuple(builder, args[1])

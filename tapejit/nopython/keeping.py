@@ -4,8 +4,7 @@
 
 import numpy as np
 from numba.core import types
-from numba.core.extending import overload
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.errors import DifferentiationError

@@ -8,13 +8,21 @@
 
 from llvmlite import ir as llvm_ir
 from llvmlite.ir import instructions
-from numba.core import ir, lowering, types
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import register_pass
-from numba.core.ir_utils import find_const, guard
-from numba.core.typed_passes import BaseNativeLowering, NativeLowering, NopythonTypeInference
-from numba.core.untyped_passes import MakeFunctionToJitFunction
+from numba.core import types
 
+from tapejit.edge.compiler import (
+    BaseNativeLowering,
+    CompilerBase,
+    DefaultPassBuilder,
+    MakeFunctionToJitFunction,
+    NativeLowering,
+    NopythonTypeInference,
+    find_const,
+    guard,
+    lowering,
+    register_pass,
+)
+from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython import scalars
 from tapejit.nopython.accumulate import running_sums
 from tapejit.nopython.algebra import DualValue, Pending, algebra

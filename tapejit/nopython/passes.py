@@ -7,13 +7,18 @@ go to ours. Everything is exchanged for a function that, called without active v
 import types as pytypes
 
 import numpy as np
-from numba.core import ir
-from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.errors import NumbaError
-from numba.core.ir_utils import build_definitions, get_definition, guard
-from numba.core.registry import CPUDispatcher
-from numba.core.typed_passes import NopythonTypeInference
 
+from tapejit.edge.compiler import (
+    CPUDispatcher,
+    FunctionPass,
+    NopythonTypeInference,
+    build_definitions,
+    get_definition,
+    guard,
+    register_pass,
+)
+from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython import arrays
 from tapejit.nopython.alloc import allocators, structure_of
 from tapejit.nopython.errors import DifferentiationError, explain, located

@@ -9,8 +9,8 @@ dual numbers the same functions are plain loops.
 import numpy as np
 from numba.core import types
 from numba.extending import overload
-from numba.np import arraymath
 
+from tapejit.edge.compiler import arraymath
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.scalars import primal
 from tapejit.nopython.statements import close, element_like, inner, put, reserve

@@ -33,7 +33,7 @@ def dual_result(typingctx, like, y):
 
     def codegen(context, builder, sig, args):
         if ty == plain:
-            from numba.core.imputils import impl_ret_borrowed
+            from tapejit.edge.compiler import impl_ret_borrowed
 
             return impl_ret_borrowed(context, builder, ty, args[1])
         alg = algebra(context, builder, ty)

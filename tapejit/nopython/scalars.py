@@ -9,11 +9,9 @@ import operator
 
 import numpy as np
 from numba.core import types
-from numba.core.extending import lower_builtin, overload
-from numba.core.imputils import lower_cast
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic
+from numba.extending import intrinsic, lower_builtin, overload
 
+from tapejit.edge.compiler import AbstractTemplate, infer_global, lower_cast, signature
 from tapejit.nopython.algebra import algebra, primal_value, scalar_operation
 from tapejit.nopython.types import Active, Dual, Tape, is_active, is_number, promote
 

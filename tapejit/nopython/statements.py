@@ -9,9 +9,9 @@ Nothing else may be recorded between ``reserve`` and ``close``. ``like`` is any 
 
 from llvmlite import ir
 from numba.core import types
-from numba.core.typing import signature
 from numba.extending import intrinsic
 
+from tapejit.edge.compiler import signature
 from tapejit.nopython.algebra import TapeAlgebra, algebra
 from tapejit.nopython.memory import I32, I64
 from tapejit.nopython.tape import load_counter, state, store_counter

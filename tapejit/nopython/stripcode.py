@@ -9,8 +9,8 @@ The body is written twice. Each pass first asks how many passes from here on can
 
 from llvmlite import ir as llvm
 from numba.core import cgutils, types
-from numba.cpython.rangeobj import make_range_iterator
 
+from tapejit.edge.compiler import make_range_iterator
 from tapejit.nopython import stripsweep, tape
 from tapejit.nopython.algebra import Pending, algebra
 from tapejit.nopython.real import Real

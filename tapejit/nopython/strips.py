@@ -16,8 +16,9 @@ passes for which it does not hold are recorded one by one.
 
 import operator
 
-from numba.core import ir, types
+from numba.core import types
 
+from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython.scalars import ARITHMETIC, PREDICATES, result_type
 from tapejit.nopython.types import Active, Tape, is_active, is_active_array, is_number
 

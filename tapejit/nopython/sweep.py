@@ -10,9 +10,9 @@ so tapes nest like stack frames.
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.typing import signature
 from numba.extending import intrinsic
 
+from tapejit.edge.compiler import signature
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element, with_leaf
 from tapejit.nopython.cache import helper, typed

@@ -1,8 +1,6 @@
 """Active twins: the second life of a user's function, compiled for active arguments."""
 
-from numba.core.dispatcher import Dispatcher
-from numba.core.registry import CPUDispatcher
-
+from tapejit.edge.compiler import CPUDispatcher, Dispatcher
 from tapejit.nopython.cache import is_cacheable
 from tapejit.nopython.lowering import ActiveCompiler
 from tapejit.nopython.types import has_active

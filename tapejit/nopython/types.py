@@ -11,8 +11,9 @@ in float64 whatever the precision of the values.
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.typeconv import Conversion
 from numba.extending import models, register_model
+
+from tapejit.edge.compiler import Conversion
 
 I64 = ir.IntType(64)
 F64 = ir.DoubleType()

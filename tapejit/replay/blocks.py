@@ -9,8 +9,8 @@ import functools
 
 import numpy as np
 
+from tapejit.edge.nativecall import NativeCall, add_method, call_natively, may_call
 from tapejit.kernels import blocks as B
-from tapejit.replay.nativecall import NativeCall, add_method, call_natively, may_call
 from tapejit.replay.recorder import active
 from tapejit.replay.trees import LEAF
 
@@ -68,7 +68,8 @@ def _general_into(self, args, names):
 @functools.cache
 def _open_all(kind) -> int:
     """The address of what answers calls of a class; 0 where the interpreter's objects look otherwise than expected."""
-    from tapejit.kernels import capi, door
+    from tapejit.edge import capi
+    from tapejit.kernels import door
 
     if not (capi.layouts_hold() and may_call(kind)):
         return 0

@@ -2,7 +2,8 @@
 import functools
 
 from llvmlite.binding import llvm_version_info
-from numba.core.registry import cpu_target
+
+from tapejit.edge.numba import cpu_target
 
 
 @functools.cache

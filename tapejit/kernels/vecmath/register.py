@@ -3,8 +3,9 @@ import functools
 
 import numba
 from numba.core import types
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
+
+from tapejit.edge.numba import AbstractTemplate, infer_global, signature
 
 from . import processor
 from .emit import FORMATS, Value

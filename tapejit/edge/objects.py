@@ -10,10 +10,9 @@ import pickle
 import uuid
 
 import numba
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import cpu_target
 
-from tapejit.kernels.cache import cache_folder, engine_stamp
+from tapejit.edge.cache import cache_folder, engine_stamp
+from tapejit.edge.numba import cpu_target, global_compiler_lock
 from tapejit.kernels.vecmath import processor
 
 _libraries = []  # own the machine code; kernels are never dropped

@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from tapejit.kernels.raw import _extern
+from tapejit.edge.raw import _extern
 
 # Offsets in bytes.
 REFERENCES, TYPE, SIZE = 0, 8, 16

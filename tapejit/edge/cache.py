@@ -1,7 +1,7 @@
 """Where compiled kernels are kept between processes.
 
 Numba's own locators look for a source file; kernels generated from the op table have none, and a jitted function of
-this package depends on more than its own file. Both get one stamp: a hash of every source file of ``kernels``.
+this package depends on more than its own file. Both get one stamp: a hash of every source file of ``edge`` and ``kernels``.
 """
 
 import functools
@@ -10,10 +10,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from numba.core import caching, config
-from numba.misc.appdirs import AppDirs
+from tapejit.edge.numba import AppDirs, caching, config
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
+ENGINE = (PACKAGE / "edge", PACKAGE / "kernels")  # the sources that decide what the engine's machine code is
 GENERATED = "<tapejit "  # co_filename of generated code: "<tapejit NAME DIGEST>"
 
 
@@ -21,7 +21,7 @@ GENERATED = "<tapejit "  # co_filename of generated code: "<tapejit NAME DIGEST>
 def engine_stamp() -> str:
     """A digest of the engine's sources: a new engine never runs an old one's machine code."""
     digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted(path for folder in ENGINE for path in folder.rglob("*.py")):
         digest.update(path.relative_to(PACKAGE).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -63,7 +63,7 @@ class TapejitCacheLocator(caching._CacheLocator):
 
     @classmethod
     def from_function(cls, py_func, py_file):
-        ours = py_file.startswith(GENERATED) or Path(py_file).is_relative_to(PACKAGE)
+        ours = py_file.startswith(GENERATED) or any(map(Path(py_file).is_relative_to, ENGINE))
         return cls(py_func, py_file) if ours and cache_folder() else None
 
 
