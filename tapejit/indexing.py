@@ -1,46 +1,24 @@
 """Indexing, and putting tensors together and apart.
 
 Basic keys (integers, slices, None, ...) give views; integer arrays and boolean masks gather by flat indices, which
-NumPy works out from the same key.
+NumPy works out from the same key (``keys``).
 """
 
 import itertools
 
 import numpy as np
 
-from tapejit import dtypes
 from tapejit import tape as tapes
 from tapejit.dispatch import as_float, emit, emit_view, empty, from_array, result_dtype, view_by
 from tapejit.inplace import assign
+from tapejit.keys import as_key, flat_indices, is_basic, last_of_each, plain_part, select, steps_back
 from tapejit.layout import Layout, layout_of, packed_strides
 from tapejit.ops import structured as ops
 from tapejit.plans import bounded, region_plan
 from tapejit.tensor import Tensor
-from tapejit.views import _dim, _view_plan, contiguous, reshape, view_of
+from tapejit.views import _dim, _view_plan, clone, contiguous, reshape, view_of
 
 _SELECT, _SLICE = ops.VIEWS["Select"], ops.VIEWS["Slice"]
-
-
-def _is_basic(key) -> bool:
-    return key is None or key is Ellipsis or (isinstance(key, (slice, int, np.integer)) and not isinstance(key, bool))
-
-
-def _plain_key(part):
-    """A part of a key as NumPy knows it."""
-    if isinstance(part, Tensor):
-        if part.dtype.is_floating_point:
-            raise IndexError(f"tensors used as indices must be integer or bool, got {part.dtype}; use .to(tapejit.int64)")
-        return part.item() if part.ndim == 0 and part.dtype is not dtypes.bool_ else part._array()
-    if isinstance(part, slice):
-        ends = (part.start, part.stop, part.step)
-        return slice(*(e.item() if isinstance(e, Tensor) else e for e in ends))
-    return part
-
-
-def _check_steps(key):
-    for part in key:
-        if isinstance(part, slice) and part.step is not None and part.step < 1:
-            raise ValueError(f"slices of tensors need a step of at least 1, got {part.step}; use flip()")
 
 
 def _probe(layout, strides, key):
@@ -52,7 +30,7 @@ def _probe(layout, strides, key):
 
 
 def _basic(x: Tensor, key) -> Tensor:
-    """The view that a basic key selects."""
+    """The view that a basic key selects; a copy if a slice runs backwards."""
     layout = x._layout
     if len(key) == 1 and layout.ndim:
         fast = _leading_view(layout, key[0])
@@ -60,15 +38,16 @@ def _basic(x: Tensor, key) -> Tensor:
             out, op, plan, offset, start = fast
             seen = view_by((out, op.code, plan, offset * layout.dtype.itemsize, start), x)
             return emit_view(op, x, out, offset, plan=plan, start=start) if seen is None else seen
-    _check_steps(key)
+    back = steps_back(key)
     try:
         shape, memory, offset = _probe(layout, layout.strides, key)
-        if layout.contiguous:
-            return view_of(x, shape, memory, memory, offset, offset, _SLICE)
-        _, logical, start = _probe(layout, packed_strides(layout.shape), key)
+        logical, start = memory, offset
+        if not layout.contiguous:
+            _, logical, start = _probe(layout, packed_strides(layout.shape), key)
     except IndexError as error:
         raise IndexError(f"{error} (tensor of shape {layout.shape})") from None
-    return view_of(x, shape, memory, logical, offset, start, _SLICE)
+    seen = view_of(x, shape, memory, logical, offset, start, _SLICE)
+    return clone(seen) if back else seen
 
 
 _leading_views = bounded()
@@ -108,60 +87,25 @@ def _leading(layout, part):
     return (length, *layout.shape[1:]), packed_strides(layout.shape), start if length else 0
 
 
-def flat_indices(layout, key) -> np.ndarray:
-    """The positions in the flattened tensor that a key selects, in the shape of the result.
-
-    Raises:
-        IndexError: if the key does not fit the shape.
-    """
-    if not layout.ndim:
-        return select(np.zeros((), np.int64), key)
-    total = 0
-    for d, (size, step) in enumerate(zip(layout.shape, packed_strides(layout.shape), strict=True)):
-        line = np.arange(size).reshape([-1 if k == d else 1 for k in range(layout.ndim)])
-        total = total + select(np.broadcast_to(line, layout.shape), key) * step  # no array of the whole shape is made
-    return total
-
-
-def select(array: np.ndarray, key) -> np.ndarray:
-    """``array[key]`` by PyTorch's rule for mixed keys: the basic parts first, then the arrays on what they left.
-
-    Raises:
-        IndexError: if the key does not fit the shape.
-    """
-    basic, rest = [], []
-    for part in key:
-        if isinstance(part, np.ndarray):
-            taken = part.ndim if part.dtype == bool else 1
-            basic += [slice(None)] * taken
-            rest.append(part)
-        else:
-            basic.append(part)
-            if part is Ellipsis:
-                used = sum(k.ndim if isinstance(k, np.ndarray) and k.dtype == bool else k is not None for k in key) - 1
-                rest += [slice(None)] * (array.ndim - used)
-            elif part is None or isinstance(part, slice):
-                rest.append(slice(None))
-    try:
-        return array[tuple(basic)][tuple(rest)]
-    except IndexError as error:
-        raise IndexError(f"{error} (tensor of shape {array.shape})") from None
-
-
 def getitem(x: Tensor, key) -> Tensor:
-    """``x[key]``: a view for integers, slices, None and ...; a copy for integer arrays and boolean masks."""
-    if not isinstance(key, tuple):
-        key = (np.asarray(key),) if isinstance(key, list) else (key,)
-    if all(map(_is_basic, key)):
+    """``x[key]``: a view for integers, slices, None and ...; a copy for integer arrays, masks and slices that run backwards.
+
+    Raises:
+        IndexError: for a key that does not fit the shape, or parts that are no indices.
+    """
+    if key.__class__ is not tuple:
+        key = (key,)
+    if all(map(is_basic, key)):
         return _basic(x, key)
+    key = as_key(key)
     recorder = tapes.current().recorder
     if recorder is not None and recorder.takes(x, key):
         return take_flat(x, recorder.flat_positions(x, key), None)
-    key = tuple(_plain_key(np.asarray(k) if isinstance(k, list) else k) for k in key)
-    if all(map(_is_basic, key)):
+    key = tuple(map(plain_part, key))
+    if all(map(is_basic, key)):
         return _basic(x, key)
-    _check_steps(key)
-    if not x.requires_grad and tapes.current().recorder is None:
+    steps_back(key)
+    if not x.requires_grad and recorder is None:
         return from_array(select(x._array(), key))
     return take_flat(x, from_array(flat_indices(x._layout, key)), None)
 
@@ -178,7 +122,7 @@ def scatter_add_flat(x: Tensor, indices: Tensor, shape) -> Tensor:
 
 
 def put_flat(x: Tensor, values: Tensor, indices: Tensor) -> Tensor:
-    """A copy of ``x`` with ``values`` at flat indices."""
+    """A copy of ``x`` with ``values`` at flat indices, each of which occurs once."""
     x, values = contiguous(x), contiguous(values)
     return emit(ops.put, x._layout, x, values, indices, imm=float(values.numel()))
 
@@ -190,12 +134,13 @@ def place(x: Tensor, values: Tensor, plan, start) -> Tensor:
 
 
 def setitem(x: Tensor, key, value) -> None:
-    """``x[key] = value``: in place, with the gradient flowing to ``value`` and to what is left of ``x``."""
-    if not isinstance(key, tuple):
-        key = (np.asarray(key),) if isinstance(key, list) else (key,)
-    key = tuple(_plain_key(np.asarray(k) if isinstance(k, list) else k) for k in key)
-    _check_steps(key)
-    basic = all(map(_is_basic, key))
+    """``x[key] = value``: in place, with the gradient flowing to ``value`` and to what is left of ``x``.
+
+    Where a key names a place twice, the last value stays, and it alone gets the gradient.
+    """
+    key = tuple(map(plain_part, as_key(key)))
+    steps_back(key)
+    basic = all(map(is_basic, key))
 
     def put(base, values):
         layout = base._layout
@@ -203,17 +148,13 @@ def setitem(x: Tensor, key, value) -> None:
             shape, strides, start = _probe(layout, packed_strides(layout.shape), key)
             plan = region_plan(shape, strides)
             return place(base, values, plan, start)
-        return put_flat(base, values, from_array(flat_indices(layout, key)))
+        flat = flat_indices(layout, key)
+        last = last_of_each(flat, layout.n)
+        if last is not None:
+            flat, values = flat.reshape(-1)[last], take_flat(values, from_array(last), None)
+        return put_flat(base, values, from_array(flat))
 
     assign(x, key, value, put)
-
-
-def _rows(array, chosen):
-    """``array[chosen]`` by NumPy's quicker way for whole rows."""
-    try:
-        return array.take(chosen, axis=0)
-    except IndexError as error:
-        raise IndexError(f"{error} (tensor of shape {array.shape})") from None
 
 
 # Gathering along a dimension

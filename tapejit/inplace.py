@@ -10,6 +10,7 @@ from tapejit import engine
 from tapejit import tape as tapes
 from tapejit.dispatch import emit_view, from_array
 from tapejit.grad_mode import is_grad_enabled, no_grad
+from tapejit.keys import assign_selected, select
 from tapejit.kernels import record as R
 from tapejit.ops import structured as ops
 from tapejit.ops.table import VALUE
@@ -170,12 +171,11 @@ def inplace_method(function, keeps_operand):
 def assign(x: Tensor, key, value, put) -> None:
     """``x[key] = value``; ``put(base, values)`` makes the changed tensor when the graph must know."""
     recorded = check_inplace(x, value)
-    selected = x._memory()[key]
-    shape = np.shape(selected)
+    shape = x.shape if key is Ellipsis else select(x._memory(), key).shape
     if not recorded:
         values = value._array() if isinstance(value, Tensor) else value
         try:
-            x._array()[key] = values
+            assign_selected(x._array(), (key,) if key is Ellipsis else key, values)
         except ValueError:
             raise _does_not_fit(value, shape) from None
         engine.changed(x._tape().address, x._r)

@@ -150,7 +150,8 @@ def test_rows_by_iteration_and_unpacking():
         ([0, 2], IndexError),
         ([0.0, 1.0], IndexError),
         ([True, False, True], IndexError),
-        (slice(None, None, -1), ValueError),
+        (slice(None, None, 0), ValueError),
+        (tj.tensor([0, 1], dtype=tj.uint8), IndexError),
     ],
     ids=str,
 )

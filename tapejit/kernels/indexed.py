@@ -31,7 +31,7 @@ def scatter_add_reverse(record, g, x, y, z, out, target, accumulate):
         P(target)[i] = P(g)[as_i64(y)[i]] + (P(target)[i] if accumulate else 0)
 
 
-# put: the operand with some elements replaced, by flat indices (z); place: the same for a strided region.
+# put: the operand with some elements replaced, by flat indices (z) that are all different; place: the same for a strided region.
 # The adjoint of the operand is the result's with those elements cleared, which reverse_x does in place.
 
 
@@ -48,8 +48,7 @@ def put_reverse_x(record, g, x, y, z, out, target, accumulate):
 
 
 def put_reverse_y(record, g, x, y, z, out, target, accumulate):
-    # Of several values put at one place the last one stands; it alone gets the gradient.
-    for i in range(int(as_f64(record)[IMM >> 3]) - 1, -1, -1):
+    for i in range(int(as_f64(record)[IMM >> 3])):
         j = as_i64(z)[i]
         P(target)[i] = P(g)[j] + (P(target)[i] if accumulate else 0)
 

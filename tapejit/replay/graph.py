@@ -199,7 +199,7 @@ class Graph:
         return self.view(y, shape, steps, first) if (positions(shape, steps, first) == read).all() else None
 
     def spread(self, x, strides, start, target):
-        if _is_nothing(x):
+        if _is_nothing(x) or not x.n:
             return self.zero(target, x.dtype)
         summed = [d for d, (n, s) in enumerate(zip(x.shape, strides, strict=True)) if n != 1 and s == 0]
         if summed:  # what goes to one place is added up first

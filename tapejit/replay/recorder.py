@@ -236,7 +236,7 @@ class Recorder:
     def flat_positions(self, x, key):
         """The positions in the flattened ``x`` that such a key selects."""
         from tapejit.dispatch import from_array
-        from tapejit.indexing import flat_indices
+        from tapejit.keys import flat_indices
         from tapejit.layout import packed_strides
         from tapejit.plans import broadcast_strides
 
