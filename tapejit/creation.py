@@ -25,7 +25,7 @@ def _plain(data):
         return data._array()
     if isinstance(data, (list, tuple)):
         return [_plain(item) for item in data]
-    return data
+    return dtypes.as_array(data) if isinstance(data, np.ndarray) else data
 
 
 def _inferred(array, data):

@@ -158,7 +158,7 @@ def from_array(array, dtype=None, *, copy=True) -> Tensor:
     Raises:
         TypeError: if the elements are not numbers that tensors can hold.
     """
-    array = np.asarray(array)
+    array = dtypes.as_array(array)
     dtype = dtypes.as_dtype(array.dtype) if dtype is None else dtype
     shared = not copy and array.dtype == dtype.numpy and array.dtype.isnative
     if shared and all(s % array.itemsize == 0 for s in array.strides):
@@ -177,7 +177,7 @@ def from_array(array, dtype=None, *, copy=True) -> Tensor:
 
 def plain(operands):
     """Operands as NumPy takes them: tensors as arrays."""
-    return [x._array() if isinstance(x, Tensor) else x for x in operands]
+    return [x._array() if isinstance(x, Tensor) else dtypes.as_array(x) if isinstance(x, np.ndarray) else x for x in operands]
 
 
 def noted(name, function, *operands, parameters=()):
@@ -219,7 +219,7 @@ def apply(op, *operands) -> Tensor:
     operands = [_operand(op, x) for x in operands]
     values = operands[1:] if op.condition else operands
     if not any(isinstance(x, Tensor) for x in operands):
-        operands = [from_array(np.asarray(x)) for x in operands]
+        operands = [from_array(x) for x in operands]
         values = operands[1:] if op.condition else operands
     dtype = result_dtype(values)
     if not dtype.is_floating_point:
@@ -242,7 +242,7 @@ def as_condition(x) -> Tensor:
         TypeError: for a tensor of another dtype.
     """
     if not isinstance(x, Tensor):
-        return from_array(np.asarray(x, dtype=bool))
+        return from_array(dtypes.as_array(x, bool))
     if x._layout.dtype is not dtypes.bool_:
         raise TypeError(f"a condition must be a bool tensor, got {x.dtype}: compare it, for example x != 0")
     return x

@@ -33,6 +33,20 @@ _BY_NUMPY = {d.numpy: d for d in ALL}
 _default = float64
 
 
+def as_array(data, dtype=None) -> np.ndarray:
+    """``np.asarray`` for what users pass.
+
+    Raises:
+        TypeError: for a masked array, whose mask would be lost.
+    """
+    if isinstance(data, np.ndarray) and type(data) is not np.ndarray and hasattr(data, "mask"):
+        raise TypeError(
+            "a masked array was passed, but tensors have no mask and its masked elements would count; fill them with "
+            "a.filled(value), leave them out with a.compressed(), or keep apart a.data and tapejit.where(~a.mask, ...)"
+        )
+    return np.asarray(data, dtype=dtype)
+
+
 def as_dtype(dtype) -> DType:
     """The DType for a DType, a NumPy dtype or its name, or one of float, int, bool.
 

@@ -128,7 +128,7 @@ def comparison(name, doc):
 
     def function(x, other):
         if not isinstance(x, Tensor):
-            x = from_array(np.asarray(x))
+            x = from_array(x)
         if not isinstance(other, (Tensor, int, float, bool, np.ndarray, np.generic)):
             return NotImplemented
         try:
@@ -169,8 +169,7 @@ LOGICAL = {
 
 def allclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False) -> bool:
     """Whether all elements agree to within ``atol + rtol * |y|``."""
-    arrays = (t._array() if isinstance(t, Tensor) else t for t in (x, y))
-    return bool(np.allclose(*arrays, rtol=rtol, atol=atol, equal_nan=equal_nan))
+    return bool(np.allclose(*plain((x, y)), rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
 def equal(x, y) -> bool:

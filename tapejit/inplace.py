@@ -8,10 +8,10 @@ import numpy as np
 
 from tapejit import engine
 from tapejit import tape as tapes
-from tapejit.dispatch import emit_view, from_array
+from tapejit.dispatch import emit_view, from_array, plain
 from tapejit.grad_mode import is_grad_enabled, no_grad
-from tapejit.keys import assign_selected, select
 from tapejit.kernels import record as R
+from tapejit.keys import assign_selected, select
 from tapejit.ops import structured as ops
 from tapejit.ops.table import VALUE
 from tapejit.plans import region_plan
@@ -173,7 +173,7 @@ def assign(x: Tensor, key, value, put) -> None:
     recorded = check_inplace(x, value)
     shape = x.shape if key is Ellipsis else select(x._memory(), key).shape
     if not recorded:
-        values = value._array() if isinstance(value, Tensor) else value
+        (values,) = plain((value,))
         try:
             assign_selected(x._array(), (key,) if key is Ellipsis else key, values)
         except ValueError:
@@ -181,7 +181,7 @@ def assign(x: Tensor, key, value, put) -> None:
         engine.changed(x._tape().address, x._r)
         return
     if not isinstance(value, Tensor):
-        value = from_array(np.asarray(value), x.dtype)
+        value = from_array(value, x.dtype)
     value = value.to(x.dtype)
     while value.ndim > len(shape) and value.shape[0] == 1:
         value = value.squeeze(0)
@@ -213,7 +213,7 @@ def fill_(x: Tensor, value) -> Tensor:
 def copy_(x: Tensor, source) -> Tensor:
     """Take over the values of another tensor or array, broadcast, in place."""
     if not isinstance(source, Tensor):
-        source = from_array(np.asarray(source), x.dtype)
+        source = from_array(source, x.dtype)
     assign(x, Ellipsis, source, lambda base, values: values.clone())
     return x
 

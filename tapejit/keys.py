@@ -41,7 +41,7 @@ def _part(part):
             f"got {type(part).__name__}"
         )
     try:
-        array = np.asarray(_without_tensors(part))
+        array = dtypes.as_array(_without_tensors(part))
     except ValueError:
         raise IndexError(f"an index list must be rectangular, got {part!r}") from None
     if array.size == 0 and not isinstance(part, np.ndarray):

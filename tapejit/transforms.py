@@ -10,6 +10,7 @@ import tapejit as tj
 from tapejit import autograd
 from tapejit import tape as tapes
 from tapejit.dispatch import emit_view, from_array
+from tapejit.dtypes import as_array
 from tapejit.grad_mode import enable_grad
 from tapejit.indexing import scatter_add_flat, take_flat
 from tapejit.kernels import record as R
@@ -23,7 +24,7 @@ from tapejit.tensor import Tensor
 
 def _as_tensor(x):
     """A tensor of a leaf: arrays and numbers become tensors of their own."""
-    return x if isinstance(x, Tensor) else from_array(np.asarray(x))
+    return x if isinstance(x, Tensor) else from_array(x)
 
 
 def _fresh(x):
@@ -69,7 +70,7 @@ class Differentiated:
 def _floating(x):
     if isinstance(x, Tensor):
         return x
-    x = np.asarray(x)
+    x = as_array(x)
     return from_array(x if x.dtype.kind == "f" else x.astype(np.float64))
 
 

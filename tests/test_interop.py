@@ -241,3 +241,44 @@ def test_equal_and_allclose():
     assert not tj.equal(a, b)
     assert tj.allclose(a, b)
     assert not tj.allclose(a, b + 1)
+
+
+# --- masked arrays ----------------------------------------------------------------------------------------------------
+
+MASKED = np.ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        tj.tensor,
+        tj.as_tensor,
+        tj.from_numpy,
+        lambda a: tj.tensor([a, a]),
+        lambda a: tj.tensor(a, dtype=tj.float32),
+        lambda a: tj.ones(3) * a,
+        lambda a: a * tj.ones(3),
+        lambda a: tj.ones(3) < a,
+        lambda a: tj.arange(3) + a.astype(int),
+        lambda a: tj.exp(a),
+        lambda a: tj.logical_and(tj.ones(3), a),
+        lambda a: tj.where(a > 1, tj.ones(3), 0.0),
+        lambda a: tj.ones(3).copy_(a),
+        lambda a: tj.ones(3).add_(a),
+        lambda a: tj.ones(3).__setitem__(slice(None), a),
+        lambda a: (tj.ones(3, requires_grad=True) * 1).__setitem__(slice(None), a),
+        lambda a: tj.ones(3)[a > 1],
+        lambda a: tj.allclose(tj.ones(3), a),
+        lambda a: tj.ones(3, requires_grad=True).exp().backward(a),
+        lambda a: tj.ones(3) @ a,
+        lambda a: tj.value_and_grad(lambda x: (x * x).sum())(a),
+        lambda a: tj.value_and_grad(lambda x: (x * x).sum(), compile="never")(a),
+        lambda a: tj.value_and_grad(lambda x: (x * a).sum())(np.ones(3)),
+        lambda a: tj.jit(lambda x, w: x * w)(np.ones(3), a),
+        lambda a: tj.grad(lambda t: (t["x"] * t["x"]).sum())({"x": a}),
+        lambda a: tj.hessian(lambda x: (x * x).sum())(a),
+    ],
+)
+def test_masked_arrays_are_refused(use):
+    with pytest.raises(TypeError, match="masked"):
+        use(MASKED)

@@ -31,7 +31,8 @@ def scatter_add_reverse(record, g, x, y, z, out, target, accumulate):
         P(target)[i] = P(g)[as_i64(y)[i]] + (P(target)[i] if accumulate else 0)
 
 
-# put: the operand with some elements replaced, by flat indices (z) that are all different; place: the same for a strided region.
+# put: the operand with some elements replaced, by flat indices (z) that are all different; place: the same for a strided
+# region.
 # The adjoint of the operand is the result's with those elements cleared, which reverse_x does in place.
 
 

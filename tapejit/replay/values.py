@@ -3,6 +3,7 @@
 import numpy as np
 
 from tapejit.dispatch import from_array
+from tapejit.dtypes import as_array
 from tapejit.replay.trees import LEAF, unflatten
 from tapejit.tensor import Tensor
 
@@ -29,6 +30,8 @@ def kind(x):
         return "T", x._layout.shape, x._layout.dtype
     if isinstance(x, np.floating):
         return (x.dtype,)
+    if x.__class__ is not np.ndarray:
+        as_array(x)  # refuses masked arrays
     return x.dtype, x.shape
 
 
