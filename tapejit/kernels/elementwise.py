@@ -18,6 +18,7 @@ from numba.core import cgutils
 from tapejit.edge.objects import compiled_address, has_fma
 from tapejit.kernels.lowering import lower_expr
 from tapejit.kernels.vecmath.emit import DOUBLE, SINGLE, Value
+from tapejit.ops.expr import Expr, symbol
 from tapejit.ops.table import OPERANDS
 
 _FORMATS = (DOUBLE, SINGLE)
@@ -117,11 +118,12 @@ class _Kernel:
                 if "out" in self.op.needs[self.which - 1]:
                     values["out"] = self._load("out", i)
             like = self._value(ir.Constant(self.format.float, 0.0))
-            result = lower_expr(self.op.trace(self.which), values, like)
+            expression = self.op.trace(self.which)
             place = builder.gep(self.target, [i])
             if accumulate:
-                result = result + self._value(builder.load(place))
-            builder.store(result.ir, place)
+                values["target"] = self._value(builder.load(place))
+                expression = Expr("add", expression, symbol("target"))
+            builder.store(lower_expr(expression, values, like).ir, place)
 
     def _load(self, name, index):
         loaded = self.builder.load(self.builder.gep(self.arguments[name], [index]))

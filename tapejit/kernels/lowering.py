@@ -8,6 +8,7 @@ from llvmlite import ir
 from tapejit.kernels import vecmath
 from tapejit.kernels.vecmath.emit import Value, select
 from tapejit.kernels.vecmath.emit import _intrinsic as call_intrinsic
+from tapejit.ops.expr import Expr
 
 _INFIX = {
     "add": lambda x, y: x + y,
@@ -38,6 +39,8 @@ def lower_expr(expr, bindings, like: Value, known=None) -> Value:
         known: results by expression node, to share what several expressions have in common.
     """
     known = {} if known is None else known
+    if like.fma:
+        expr = fused(expr)
     if expr.op == "symbol":
         return bindings[expr.args[0]]
     if expr.op == "const":
@@ -45,8 +48,24 @@ def lower_expr(expr, bindings, like: Value, known=None) -> Value:
     operands = [lower_expr(arg, bindings, like, known) for arg in expr.args]
     key = (expr.op, *(_identity(v.ir) for v in operands))
     if key not in known:
-        known[key] = _apply(expr.op, operands)
+        known[key] = _apply(expr.op, operands).rounded()
     return known[key]
+
+
+def fused(expr):
+    """An expression with its outermost sum written as a fused multiply-add, if it is one of a product.
+
+    Which products fuse is settled here, and not by LLVM, so that an op has the same bits in its kernel and in a program.
+    """
+    if expr.op not in ("add", "sub"):
+        return expr
+    x, y = expr.args
+    if x.op == "mul":
+        return Expr("fma", *x.args, y if expr.op == "add" else Expr("neg", y))
+    if y.op == "mul":
+        a, b = y.args
+        return Expr("fma", a if expr.op == "add" else Expr("neg", a), b, x)
+    return expr
 
 
 def _identity(value):
@@ -61,6 +80,6 @@ def _apply(op, operands):
         return select(*operands)
     if op in _METHODS:
         return _METHODS[op](operands[0])
-    if op in _ROUNDING:
-        return operands[0].of(call_intrinsic(operands[0], f"llvm.{op}", [operands[0].ir]))
+    if op in _ROUNDING or op == "fma":
+        return operands[0].of(call_intrinsic(operands[0], f"llvm.{op}", [x.ir for x in operands]))
     return getattr(vecmath, op)(*operands)

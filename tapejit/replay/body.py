@@ -5,7 +5,7 @@ view or a spread needs memory of its own: it is worked out where it is read, unl
 """
 
 from tapejit.layout import packed_strides
-from tapejit.replay.graph import ELEMENTWISE, decompose
+from tapejit.replay.graph import ELEMENTWISE, EXACT, decompose
 
 
 class Split(Exception):
@@ -145,11 +145,11 @@ class Body:
             return operands[0]
         if node.op == "cast":
             return self.put("cast", node.dtype, node.args[0].dtype, operands[0])
-        if node.op == "add":  # zeros are what a spread is outside of its region
+        if node.op == "add" and not node.attr:  # zeros are what a spread is outside of its region
             for a, b in (operands, operands[::-1]):
                 if self.code[a][0] == "const" and float(self.code[a][2]) == 0.0:
                     return b
-        return self.put("prim", node.dtype, node.op, *operands)
+        return self.put("prim", node.dtype, f"{EXACT} {node.op}" if node.attr else node.op, *operands)
 
     def _view(self, node, index):
         (strides, start), x = node.attr, node.args[0]

@@ -3,6 +3,9 @@
 Simplification happens as nodes are made. Elementwise ops appear as their primitives (``add``, ``exp``, ``select``, ...),
 operands broadcast as in NumPy; shapes are moved by ``view`` and ``spread``, whose strides count elements of the packed
 operand (result). Whatever is not elementwise, a view or a sum is a ``call`` of the op table's kernel.
+
+A decision hangs on the last bit. What it is made of has EXACT for its attribute: the operations of the eager kernels, in their
+order, which nothing may contract or replace.
 """
 
 import functools
@@ -19,6 +22,7 @@ _SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 # Rough costs in cycles per vector, for the choice between computing again and keeping.
 COSTS = {"div": 6, "sqrt": 8, "exp": 14, "exp2": 14, "select": 1, "floor": 1, "abs": 1, "neg": 0.5, "cast": 0.5, "copy": 0}
 _DEAR = 25
+EXACT = "exact"
 MOST_COST = 1e6  # as good as never
 SMALL = 4096  # elements up to which views of spreads are looked at element by element
 
@@ -48,13 +52,14 @@ class Node:
         return f"%{self.id}"
 
 
-_CHEAP = {"add", "sub", "mul", "and", "or", "xor", "not", *COMPARISONS}
+_CHEAP = {"add", "sub", "mul", "fma", "and", "or", "xor", "not", *COMPARISONS}
 ELEMENTWISE = {
     *_CHEAP,
     *COSTS,
     *"""expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh sigmoid softplus pow
     erf erfc hypot fmod ceil trunc rint isnan isinf isfinite""".split(),
 }
+_CERTAIN = {*_CHEAP, *COSTS} - {"add", "sub", "mul", "fma", "exp", "exp2"}  # these have one result, however they are done
 REDUCTIONS = {"sum", "max", "min"}
 LAZY = {*ELEMENTWISE, "view", "spread"}  # computed where they are read, unless they are kept
 
@@ -99,14 +104,17 @@ class Graph:
 
     # Elementwise
 
-    def elementwise(self, op, *args) -> Node:
+    def elementwise(self, op, *args, exact=False) -> Node:
         shape = _broadcast([a.shape for a in args])
         dtype = "b1" if op in COMPARISONS or op in ("isnan", "isinf", "isfinite") else args[-1].dtype
-        simple = self._simplified(op, args, shape, dtype)
-        return self.node(op, args, None, shape, dtype) if simple is None else simple
+        simple = self._simplified(op, args, shape, dtype, exact)
+        attr = EXACT if exact and op not in _CERTAIN else None
+        return self.node(op, args, attr, shape, dtype) if simple is None else simple
 
-    def _simplified(self, op, args, shape, dtype):
-        if op in ("neg", "mul", "div") and (_is_nothing(args[0]) or (op == "mul" and _is_nothing(args[1]))):
+    def _simplified(self, op, args, shape, dtype, exact):
+        if exact:
+            pass
+        elif op in ("neg", "mul", "div") and (_is_nothing(args[0]) or (op == "mul" and _is_nothing(args[1]))):
             return self.zero(shape, dtype)
         if all(a.op == "const" for a in args):
             value = _fold(op, [a.attr.value for a in args])
@@ -116,12 +124,14 @@ class Graph:
         y = args[1] if len(args) > 1 else None
         if op == "neg" and x.op == "neg":
             return x.args[0]
-        if op == "add":
+        if op == "add" and not exact:
             return self._same(x, shape) if _is(y, 0) else self._same(y, shape) if _is(x, 0) else None
-        if op == "sub":
+        if op == "sub" and not exact:
             return self._same(x, shape) if _is(y, 0) else None
-        if op == "mul":
-            return self._same(x, shape) if _is(y, 1) else self._same(y, shape) if _is(x, 1) else self._factors(x, y, shape)
+        if op == "mul" and (_is(x, 1) or _is(y, 1)):
+            return self._same(x if _is(y, 1) else y, shape)
+        if op == "mul" and not exact:
+            return self._factors(x, y, shape)
         if op == "div":
             return self._same(x, shape) if _is(y, 1) else None
         if op == "select" and x.op == "const":

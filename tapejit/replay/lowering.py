@@ -4,22 +4,29 @@ import sys
 
 import numpy as np
 
+from tapejit.edge.objects import has_fma
 from tapejit.kernels import record as R
+from tapejit.kernels.lowering import fused
 from tapejit.layout import layout_at, packed_strides
 from tapejit.ops.table import OPERANDS, OPS
 from tapejit.plans import plan_at
 from tapejit.replay.graph import Graph, Node
 from tapejit.replay.positions import positions
 from tapejit.replay.recorder import Refused
+from tapejit.replay.schedule import blas_view
 from tapejit.tensor import _MASK, Tensor
 
 MOST_PARTS = 128  # arrays put together into one by a fused loop
 
 
 class Lowering:
-    """The graph of one recording; ``node(k)`` is the value of record k."""
+    """The graph of one recording; ``node(k)`` is the value of record k.
 
-    def __init__(self, recorder, stop=()):
+    Args:
+        decisions: records whose values, and all that these are made of, are to have the bits of eager execution.
+    """
+
+    def __init__(self, recorder, stop=(), decisions=()):
         self.recorder = recorder
         self.graph = Graph()
         self.values = {}
@@ -32,6 +39,7 @@ class Lowering:
         self.stop = {k: -1 - j for j, k in enumerate(stop)}  # records taken as inputs of their own
         self.columns = {name: rows[name].tolist() for name in rows.dtype.names}
         self.imm32 = rows["imm"].copy().view(np.float32)[::2].tolist() if len(rows) else []
+        self.exact = self._ancestors(decisions)
 
     def operands(self, k):
         """The records that record k reads."""
@@ -49,15 +57,19 @@ class Lowering:
 
     def nodes(self, records) -> list:
         """The values of some records; what they need is worked out in the order of the tape."""
-        needed, stack = set(), list(records)
-        while stack:
-            k = stack.pop()
-            if k not in needed and k not in self.values:
-                needed.add(k)
-                stack += self.operands(k)
-        for k in sorted(needed):
+        for k in sorted(self._ancestors(records)):
             self.values[k] = self._lower(k)
         return [self.values[k] for k in records]
+
+    def _ancestors(self, records) -> set:
+        """The records and all that they read which has no value yet."""
+        found, stack = set(), list(records)
+        while stack:
+            k = stack.pop()
+            if k not in found and k not in self.values:
+                found.add(k)
+                stack += self.operands(k)
+        return found
 
     def _layout(self, k):
         return layout_at(self.columns["layout"][k])
@@ -82,14 +94,17 @@ class Lowering:
                 args.append(self.values[o])
             else:
                 args.append(None)
+        exact = k in self.exact
         if op.elementwise:
-            value = trace(self.graph, op.trace(0), dict(zip(OPERANDS, args, strict=True)), dtype)
+            value = trace(self.graph, op.trace(0), dict(zip(OPERANDS, args, strict=True)), dtype, exact)
             return self.graph._same(value, tuple(layout.shape))
         base = op.alias_of or op
         plan_address = self.columns["plan"][k]
         plan = plan_at(plan_address) if plan_address else None
         structured = getattr(self, f"_{base.name}", None)
-        if structured is not None:
+        if exact and base.name == "matmul":
+            args = [self._transposed_as(x, words) for x, words in zip(args, (plan.words[4:7], plan.words[7:10]), strict=False)]
+        if structured is not None and (not exact or base.name in _MOVES):
             value = structured(args, plan, imm, layout)
             if value is not None:
                 return value
@@ -338,14 +353,33 @@ class Lowering:
         x, y = map(self._in_memory, args[:2])
         return self.graph.node("matmul", (x, y), None, tuple(layout.shape), x.dtype)
 
+    def _transposed_as(self, x, words):
+        """An operand that BLAS reads transposed, or not, as the plan says: it does not add up both in one order."""
+        graph, transposed = self.graph, int(words[0])
+        x = self._in_memory(x)
+        if transposed == (blas_view(x) or (0,))[0]:
+            return x
+        if not transposed:
+            return graph.node("copy", (x,), None, x.shape, x.dtype)
+        turned = (*x.shape[:-2], x.shape[-1], x.shape[-2])
+        packed = packed_strides(x.shape)
+        copied = graph.node("copy", (graph.view(x, turned, (*packed[:-2], packed[-1], packed[-2]), 0),), None, turned, x.dtype)
+        packed = packed_strides(turned)
+        return graph.view(copied, x.shape, (*packed[:-2], packed[-1], packed[-2]), 0)
 
-def trace(graph, expr, bindings, dtype):
-    """The nodes of a scalar expression of the op table."""
+
+_MOVES = {"view", "copy", "cast", "place", "matmul"}  # ops without arithmetic, and products, which are BLAS's in any case
+
+
+def trace(graph, expr, bindings, dtype, exact=False):
+    """The nodes of a scalar expression of the op table; exactly as its kernel works it out, or in any way."""
+    if exact and has_fma():
+        expr = fused(expr)
     if expr.op == "symbol":
         return bindings[expr.args[0]]
     if expr.op == "const":
         return graph.const(expr.args[0], (), dtype)
-    args = [trace(graph, a, bindings, dtype) for a in expr.args]
+    args = [trace(graph, a, bindings, dtype, exact) for a in expr.args]
     if expr.op in ("lt", "le", "gt", "ge", "eq", "ne") and args[0].dtype != args[1].dtype:
         args = [graph.cast(a, dtype) for a in args]
-    return graph.elementwise(expr.op, *args)
+    return graph.elementwise(expr.op, *args, exact=exact)

@@ -9,6 +9,8 @@ import numpy as np
 from llvmlite import ir
 
 from tapejit import dtypes, engine
+from tapejit.edge.numba import cpu_target
+from tapejit.edge.objects import has_fma
 from tapejit.kernels import blas
 from tapejit.kernels import record as R
 from tapejit.layout import layout_of
@@ -22,15 +24,10 @@ _numbers = itertools.count()
 
 @functools.cache
 def target_machine():
-    """The machine for this processor, and whether it has fused multiply-add."""
+    """The machine for the processor that Numba compiles for, and whether it has fused multiply-add."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    triple = llvm.get_process_triple()
-    features = llvm.get_host_cpu_features().flatten()
-    machine = llvm.Target.from_triple(triple).create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features, opt=2, jit=True
-    )
-    return machine, "+fma" in features.split(",") or triple.startswith(("aarch64", "arm64"))
+    return fresh_machine(), has_fma()
 
 
 class KernelCalls:
@@ -105,13 +102,13 @@ class Machine:
     """
 
     def __init__(self, planner, steps):
-        machine, has_fma = target_machine()
+        machine, fma = target_machine()
         name = f"tapejit_program_{next(_numbers)}"
         module = ir.Module(name)
         module.triple = machine.triple
         module.data_layout = str(machine.target_data)
         self.calls = KernelCalls()
-        self.code = Code(module, planner, steps, has_fma, self.calls)
+        self.code = Code(module, planner, steps, fma, self.calls)
         self.code.write(name)
         self.text = str(module)
         self.optimised = parsed = _optimised(self.text, self.code.long_scalars)
@@ -131,8 +128,5 @@ class Machine:
 
 def fresh_machine():
     """A machine of its own for an execution engine, which takes possession of it."""
-    machine, _ = target_machine()
-    features = llvm.get_host_cpu_features().flatten()
-    return llvm.Target.from_triple(machine.triple).create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features, opt=2, jit=True
-    )
+    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    return llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=2, jit=True)

@@ -25,7 +25,7 @@ class Frozen:
     """
 
     def __init__(self, recorder, inputs, outputs):
-        lowering = Lowering(recorder)
+        lowering = Lowering(recorder, decisions=[guard.record for guard in recorder.guards])
         self.inputs = inputs
         wanted = lowering.nodes([*outputs, *(guard.record for guard in recorder.guards)])
         self.outputs = wanted[: len(outputs)]

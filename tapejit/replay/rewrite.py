@@ -38,12 +38,13 @@ def _pack_once(graph, roots) -> list:
     absorbed = set()
     sums = {}
     for node in reversed(order):
-        if node.op != "add" or node.n <= 1 or node.id in absorbed:
+        if node.op != "add" or node.attr or node.n <= 1 or node.id in absorbed:
             continue
         leaves, stack, inner = [], [node], []
         while stack:
             x = stack.pop()
-            if x.op == "add" and x.shape == node.shape and (x is node or (uses[x.id] == 1 and x.id not in wanted)):
+            free = x is node or (uses[x.id] == 1 and x.id not in wanted)
+            if x.op == "add" and not x.attr and x.shape == node.shape and free:
                 inner.append(x.id)
                 stack += x.args
             else:

@@ -8,6 +8,7 @@ from llvmlite import ir
 
 from tapejit.kernels import vecmath
 from tapejit.kernels.vecmath.emit import DOUBLE, SINGLE, Value
+from tapejit.replay.graph import EXACT
 
 I1, I8, I32, I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
 BYTES = I8.as_pointer()
@@ -92,12 +93,14 @@ class Primitives:
         """The value of one primitive.
 
         Args:
-            op: its name.
+            op: its name; after "exact ", with the bits of the eager kernels.
             dtype: of the result.
             args, kinds: the operands' values and dtypes.
         """
         b = self.builder
         kind = kinds[-1]
+        exact = op.startswith(EXACT)
+        op = op.removeprefix(f"{EXACT} ")
         if op == "select":
             return b.select(args[0], args[1], args[2])
         if op in _BITS:
@@ -107,7 +110,7 @@ class Primitives:
         if kind[0] != "f":
             return self._integer(op, args, kind)
         if op in _ARITHMETIC:
-            return getattr(b, _ARITHMETIC[op])(*args, flags=CONTRACT)
+            return getattr(b, _ARITHMETIC[op])(*args, flags=() if exact else CONTRACT)
         if op == "neg":
             return b.fneg(args[0])
         if op == "fmod":
@@ -119,9 +122,9 @@ class Primitives:
         if op in ("isinf", "isfinite"):
             infinity = ir.Constant(args[0].type, float("inf"))
             return b.fcmp_ordered("==" if op == "isinf" else "<", self._intrinsic("abs", args[0]), infinity)
-        if op in _ROUNDING:
-            return self._intrinsic(op, args[0])
-        return self._elementary(op, kind, args)
+        if op in _ROUNDING or op == "fma":
+            return self._intrinsic(op, *args)
+        return self._elementary(op, kind, args, exact)
 
     def _integer(self, op, args, kind):
         b = self.builder
@@ -136,13 +139,14 @@ class Primitives:
             return b.select(b.icmp_signed("<", args[0], ir.Constant(args[0].type, 0)), b.neg(args[0]), args[0])
         raise NotImplementedError(f"{op} of {kind}")
 
-    def _intrinsic(self, op, x):
+    def _intrinsic(self, op, *args):
         name = "llvm.fabs" if op == "abs" else f"llvm.{op}"
-        return self.builder.call(self.module.declare_intrinsic(name, [x.type]), [x])
+        kind = ir.FunctionType(args[0].type, [a.type for a in args])
+        return self.builder.call(self.module.declare_intrinsic(name, [args[0].type], kind), args)
 
-    def _elementary(self, op, kind, args):
+    def _elementary(self, op, kind, args, exact):
         fmt = FORMATS[kind]
-        if self.alone and kind == "f8" and op in FOR_ONE and _in_library(op):
+        if not exact and self.alone and kind == "f8" and op in FOR_ONE and _in_library(op):
             function = self.module.globals.get(op) or ir.Function(self.module, ir.FunctionType(F64, [F64]), op)
             return self.builder.call(function, args)
         if not self.outlined:

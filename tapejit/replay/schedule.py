@@ -188,7 +188,7 @@ class Planner:
 
     def _operands(self, node):
         """What a kernel reads: for a view that BLAS can take as it is, the base of the view."""
-        return [a.args[0] if blas_view(a) and node.op == "matmul" else a for a in node.args]
+        return [a.args[0] if node.op == "matmul" and blas_view(a) else a for a in node.args]
 
     def _ancestors(self, units):
         found, stack = set(), [u.id for u in units]

@@ -4,11 +4,14 @@ A function here is written once, in plain Python, over `Value` objects: every op
 into the function that calls it. So a call costs Numba one typing step and one lowering step (nothing is compiled
 apart, nothing is linked, the caller may be cached on disk), and LLVM sees straight-line code, which it vectorises.
 
-The formulas must survive whatever `fastmath` the caller asks for. Numba adds the caller's flags only to instructions
-that carry none, therefore every instruction here carries one:
+A function gives the same bits wherever it is written: over one number or a vector, alone or in a loop, eagerly or in a
+replayed program. So nothing is left to the compiler: `x * y + z` is written as a fused multiply-add here (where the processor
+has one), and no instruction may be contracted. The formulas must survive whatever `fastmath` the caller asks for: Numba adds
+the caller's flags only to instructions that carry none, therefore every instruction here carries one that means nothing to
+it: `contract` on divisions, `arcp` on all others.
 
-* `+ - * /` carry `contract`: a product and a sum may become a fused multiply-add, which is only more accurate;
-* the error-free steps (`two_sum`, `two_prod`, ...) carry `arcp`, which means nothing on anything but a division.
+`+ - *` fuse; the error-free steps (`two_sum`, `two_prod`, ...) use `add`, `sub`, `mul`, which do not. A product that is both
+added to something and used again, rounded, has to be one of the latter.
 """
 import functools
 import struct
@@ -69,13 +72,14 @@ def constant(kind, number):
 class Value:
     """One scalar (or vector) in the code being written: a float, an integer of the same width, or a truth value."""
 
-    __slots__ = ("b", "fmt", "fma", "ir")
+    __slots__ = ("b", "factors", "fma", "fmt", "ir")
 
     def __init__(self, builder, fmt, has_fma, ir_value):
         self.b = builder
         self.fmt = fmt
         self.fma = has_fma
         self.ir = ir_value
+        self.factors = None  # of a product that a sum may fuse with
 
     def of(self, ir_value, fmt=None):
         """A new value in the same place."""
@@ -93,8 +97,8 @@ class Value:
         """A float constant of this value's format."""
         return self.of(getattr(self.b, "constant", constant)(self.fmt.float, float(number)))
 
-    # Arithmetic: floats contract, integers wrap.
-    def _binary(self, other, float_op, int_op, flip=False, flags=CONTRACT):
+    # Arithmetic: floats fuse, integers wrap.
+    def _binary(self, other, float_op, int_op, flip=False, flags=EXACT):
         left, right = self.ir, self._lift(other)
         if flip:
             left, right = right, left
@@ -102,40 +106,64 @@ class Value:
             return self.of(getattr(self.b, float_op)(left, right, flags=flags))
         return self.of(getattr(self.b, int_op)(left, right))
 
+    def _fused(self, factors, addend, negative_product=False, negative_addend=False):
+        """The product of the factors, or its negative, plus (or minus) the addend, with one rounding."""
+        x, y = factors
+        x = self.b.fneg(x) if negative_product else x
+        addend = self.b.fneg(addend) if negative_addend else addend
+        return self.of(_intrinsic(self, "llvm.fma", [x, y, addend]))
+
     def __add__(self, other):
+        if self.factors:
+            return self._fused(self.factors, self._lift(other))
+        if isinstance(other, Value) and other.factors:
+            return self._fused(other.factors, self.ir)
         return self._binary(other, "fadd", "add")
 
     __radd__ = __add__
 
     def __sub__(self, other):
+        if self.factors:
+            return self._fused(self.factors, self._lift(other), negative_addend=True)
+        if isinstance(other, Value) and other.factors:
+            return self._fused(other.factors, self.ir, negative_product=True)
         return self._binary(other, "fsub", "sub")
 
     def __rsub__(self, other):
+        if self.factors:
+            return self._fused(self.factors, self._lift(other), negative_product=True)
         return self._binary(other, "fsub", "sub", flip=True)
 
     def __mul__(self, other):
-        return self._binary(other, "fmul", "mul")
+        product = self._binary(other, "fmul", "mul")
+        if self.fma and self._is_float():
+            product.factors = self.ir, self._lift(other)
+        return product
 
     __rmul__ = __mul__
 
     def __truediv__(self, other):
-        return self._binary(other, "fdiv", "sdiv")
+        return self._binary(other, "fdiv", "sdiv", flags=CONTRACT)
 
     def __rtruediv__(self, other):
-        return self._binary(other, "fdiv", "sdiv", flip=True)
+        return self._binary(other, "fdiv", "sdiv", flip=True, flags=CONTRACT)
 
     def __neg__(self):
         return self.of(self.b.fneg(self.ir)) if self._is_float() else 0 - self
 
-    # Error-free arithmetic: never contracted with a neighbour.
+    # Error-free arithmetic: never fused with a neighbour.
     def add(self, other):
-        return self._binary(other, "fadd", "add", flags=EXACT)
+        return self._binary(other, "fadd", "add")
 
     def sub(self, other):
-        return self._binary(other, "fsub", "sub", flags=EXACT)
+        return self._binary(other, "fsub", "sub")
 
     def mul(self, other):
-        return self._binary(other, "fmul", "mul", flags=EXACT)
+        return self._binary(other, "fmul", "mul")
+
+    def rounded(self):
+        """The same number, as a sum takes it that is not to be fused."""
+        return self.of(self.ir)
 
     # Integers and truth values.
     def __and__(self, other):
@@ -245,6 +273,13 @@ def _intrinsic(value, name, arguments):
     return call_intrinsic(value.b, name, value.fmt.float, arguments)
 
 
+class _Unflagged(set):
+    """The flags of a call that Numba would put the caller's `fastmath` on: none, ever."""
+
+    def add(self, flag):
+        pass
+
+
 def call_intrinsic(builder, name, result, arguments, overloads=None):
     """Call of an LLVM intrinsic that is overloaded in the given types, or else in its result."""
     overloads = [result] if overloads is None else overloads
@@ -254,7 +289,9 @@ def call_intrinsic(builder, name, result, arguments, overloads=None):
     if function is None:
         kind = ir.FunctionType(result, [a.type for a in arguments])
         function = ir.Function(builder.module, kind, name + suffix)
-    return builder.call(function, arguments)
+    call = builder.call(function, arguments)
+    call.fastmath = _Unflagged()
+    return call
 
 
 def select(condition, if_true, if_false):
@@ -329,7 +366,7 @@ def product_residual(x, n, c):
 def quotient(a, b, b_low):
     """a / (b + b_low) with hardly more than one rounding; b_low is what the rounding of b lost."""
     inverse = 1.0 / b
-    q = a * inverse
+    q = a.mul(inverse)
     return q + (product_residual(a, q, b) - q * b_low) * inverse
 
 
