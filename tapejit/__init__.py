@@ -91,6 +91,7 @@ from tapejit.reductions import (
     sum,
     var,
 )
+from tapejit.sorting import argsort, median, sort, topk
 from tapejit.tensor import Tensor
 from tapejit.transforms import grad, hessian, hvp, jacfwd, jacobian, jacrev, jit, jvp, value_and_grad, vjp
 from tapejit.views import (

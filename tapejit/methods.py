@@ -1,6 +1,6 @@
 """Which functions are methods of Tensor, and which have an in-place form."""
 
-from tapejit import autograd, functional, indexing, inplace, linalg, reductions, views
+from tapejit import autograd, functional, indexing, inplace, linalg, reductions, sorting, views
 from tapejit.ops.table import BY_NAME
 from tapejit.tensor import Tensor
 
@@ -10,6 +10,7 @@ _FUNCTIONS = {
         contiguous diagonal flip t""",
     reductions: """sum mean var std norm prod cumsum softmax log_softmax logsumexp amax amin max min argmax argmin any
         all""",
+    sorting: "sort argsort topk median",
     linalg: "dot mv mm bmm matmul outer",
     indexing: "gather index_select take_along_dim split chunk narrow unbind roll tril triu",
     inplace: "zero_ fill_ copy_ detach_ requires_grad_ retain_grad",

@@ -144,6 +144,19 @@ CASES = {
         (lambda x, y: x @ y, [(0,), (0,)]),
         (lambda x: tj.dot(x, x), [(1,)]),
     ],
+    "ascending": [
+        (lambda x: x.sort(0).values, [(6,)]),
+        (lambda x: x.sort(1).values, [(2, 5, 3)]),
+        (lambda x: x.T.sort().values, [(4, 3)]),
+        (lambda x: x.sort(0).values, [(0, 2)]),
+        (lambda x: x.sort().values, [()]),
+        (lambda x: x.median(), [(7,)]),
+        (lambda x: x.median(1, keepdim=True).values, [(3, 4)]),
+    ],
+    "descending": [
+        (lambda x: x.sort(descending=True).values, [(3, 6)]),
+        (lambda x: x.topk(2, dim=0).values, [(5, 2)]),
+    ],
     "cumsum": [
         (lambda x: x.cumsum(0), [(4,)]),
         (lambda x: x.cumsum(1), [(2, 3, 2)]),

@@ -6,7 +6,7 @@ only use the operands that ``needs`` names, and the shape of the one it is for: 
 """
 
 import tapejit as tj
-from tapejit.kernels import along, indexed, products, strided
+from tapejit.kernels import along, indexed, ordering, products, strided
 from tapejit.ops.table import alias, structured
 
 
@@ -171,6 +171,11 @@ amin = structured(
     kernels=(along.amin_forward, along.extreme_reverse),
     needs=(("x", "out"),),
     rules=(_extreme_rule,),
+)
+
+ascending, descending = (  # the places of elements in order, as numbers: constants
+    structured(name, kernels=(kernel, None), needs=((),), rules=(None,))
+    for name, kernel in (("ascending", ordering.ascending_forward), ("descending", ordering.descending_forward))
 )
 
 logsumexp = structured(
