@@ -1,0 +1,32 @@
+"""A rotating share of the slow tests: ``pytest -m "" --slow-share 30`` runs all fast tests and a thirtieth of the slow ones.
+
+Which ones is decided by the date, so that in as many days all of them have run; ``TAPEJIT_TEST_DAY`` sets the day's number.
+"""
+
+import datetime
+import os
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow-share", type=int, metavar="N", help="of the slow tests, run every Nth, others every day")
+
+
+def pytest_configure(config):
+    # Decided once, so that parallel workers agree although midnight passes.
+    os.environ.setdefault("TAPEJIT_TEST_DAY", str(datetime.date.today().toordinal()))
+
+
+def pytest_report_header(config):
+    share = config.getoption("slow_share")
+    return f"slow tests: day {os.environ['TAPEJIT_TEST_DAY']}, one of {share}" if share else None
+
+
+def pytest_collection_modifyitems(config, items):
+    share = config.getoption("slow_share")
+    if not share:
+        return
+    day = int(os.environ["TAPEJIT_TEST_DAY"])
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    left_out = {item for k, item in enumerate(slow) if (k + day) % share}
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
