@@ -6,8 +6,9 @@ Functions of the core are called through their compiled entry points, which skip
 import numpy as np
 from numba.core import types
 
+from tapejit.edge import selftest, signals
 from tapejit.kernels import record as R
-from tapejit.ops.table import OPS, VALUES
+from tapejit.ops.table import OPS, VALUES, entered
 
 _MAX_OPS = 512
 kernel_table = np.zeros(_MAX_OPS * R.KERNELS_PER_OP, dtype=np.int64)
@@ -28,11 +29,14 @@ def compile_slot(slot: int) -> None:
         return
     dtype, which = divmod(slot % R.KERNELS_PER_OP, 4)
     build = elementwise_kernel if op.elementwise else structured_kernel
-    kernel_table[slot] = build(op, which, dtype)
+    with signals.deferred():
+        kernel_table[slot] = build(op, which, dtype)
 
 
 def set_traits(op) -> None:
     """Write what the sweep must know about an op into the traits table."""
+    if op.code >= _MAX_OPS:
+        raise RuntimeError(f"the op table has room for {_MAX_OPS} ops; {op.name!r} is one too many")
     word = 0
     for j, needs in enumerate(op.needs):
         word |= sum(1 << (4 * j + i) for i, name in enumerate(VALUES) if name in needs)
@@ -42,6 +46,11 @@ def set_traits(op) -> None:
     word |= R.T_SCATTER if op.scatter else 0
     word |= R.T_ERASE if op.erase else 0
     traits_table[op.code] = word
+
+
+for _op in OPS:
+    set_traits(_op)
+entered.append(set_traits)
 
 
 def _compile(function, *arguments):
@@ -71,12 +80,14 @@ def load(name):
     """The entry point of a core function, compiled or loaded from the cache."""
     import importlib
 
+    selftest.at_first_use()
     for module, names in _NAMES.items():
         if name in names.split():
-            function = getattr(importlib.import_module(f"tapejit.kernels.{module}"), name)
-            count = function.py_func.__code__.co_argcount
-            floats = _FLOATS.get(name, ())
-            return _compile(function, *(types.float64 if i in floats else types.int64 for i in range(count)))
+            with signals.deferred():
+                function = getattr(importlib.import_module(f"tapejit.kernels.{module}"), name)
+                count = function.py_func.__code__.co_argcount
+                floats = _FLOATS.get(name, ())
+                return _compile(function, *(types.float64 if i in floats else types.int64 for i in range(count)))
     raise AttributeError(f"module 'tapejit.engine' has no attribute {name!r}")
 
 

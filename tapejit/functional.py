@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from tapejit import dtypes, engine
+from tapejit import dtypes
 from tapejit.dispatch import (
     apply,
     as_condition,
@@ -41,9 +41,6 @@ def _public(op):
     function.__doc__ = f"{op.doc}, elementwise.\n\nTakes {operands}; the result has the promoted float dtype."
     return function
 
-
-for _op in OPS:
-    engine.set_traits(_op)
 
 FUNCTIONS = {op.name: _public(op) for op in OPS if op.elementwise and op.code}
 

@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from tapejit.edge import cpython
 from tapejit.edge.raw import _extern
 
 # Offsets in bytes.
@@ -179,7 +180,5 @@ def layouts_hold() -> bool:
 
 def array_constructor() -> int:
     """The address of ``PyArray_NewFromDescr``."""
-    take = ctypes.pythonapi.PyCapsule_GetPointer
-    take.restype, take.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    table = take(np._core._multiarray_umath._ARRAY_API, None)
+    table = cpython.capsule_pointer(np._core._multiarray_umath._ARRAY_API, None)
     return ctypes.c_void_p.from_address(table + 8 * NEW_FROM_DESCRIPTOR).value

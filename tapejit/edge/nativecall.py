@@ -6,6 +6,7 @@ for the block by which that function knows the object.
 
 import ctypes
 
+from tapejit.edge import cpython
 from tapejit.kernels.blocks import BLOCK, VECTORCALL
 
 _FLAGS = 168  # offset of tp_flags in PyTypeObject
@@ -49,9 +50,7 @@ _members = (_Member * 3)(
 )
 _slots = (_Slot * 2)(_Slot(_TP_MEMBERS, ctypes.addressof(_members)), _Slot(0, None))
 _spec = _Spec(b"tapejit.replay.NativeCall", BLOCK + 8, 0, _BASETYPE | _HAVE_VERSION_TAG, ctypes.addressof(_slots))
-_make = ctypes.pythonapi.PyType_FromSpec
-_make.restype, _make.argtypes = ctypes.py_object, [ctypes.c_void_p]
-NativeCall = _make(ctypes.addressof(_spec))
+NativeCall = cpython.type_from_spec(ctypes.addressof(_spec))
 
 
 def may_call(kind) -> bool:
@@ -60,7 +59,7 @@ def may_call(kind) -> bool:
     if flags.value != kind.__flags__:
         return False
     flags.value |= _HAVE_VECTORCALL  # a class with a __call__ of its own does not inherit it
-    ctypes.pythonapi.PyType_Modified(ctypes.py_object(kind))
+    cpython.type_modified(kind)
     return True
 
 
@@ -76,6 +75,4 @@ def add_method(kind, name, address):
     """Put a C function of the same form into a class, as a method."""
     method = _Method(name.encode(), address, _FASTCALL_KEYWORDS, (getattr(kind, name).__doc__ or "").encode())
     _methods.append(method)
-    describe = ctypes.pythonapi.PyDescr_NewMethod
-    describe.restype, describe.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_void_p]
-    setattr(kind, name, describe(kind, ctypes.addressof(method)))
+    setattr(kind, name, cpython.new_method(kind, ctypes.addressof(method)))

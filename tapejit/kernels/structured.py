@@ -15,7 +15,7 @@ from numba import cfunc, njit
 from numba.core import types
 
 from tapejit.edge import raw
-from tapejit.edge.cache import GENERATED
+from tapejit.edge.caching import is_ours
 from tapejit.kernels import blas
 
 _GENERIC = {f"tapejit.kernels.{name}" for name in ("strided", "indexed", "products", "along")}
@@ -34,7 +34,10 @@ def as_floats(function, dtype):
             scope[name] = _as_floats_jitted(scope[name], dtype)
     name = f"{function.__name__}_{('f64', 'f32')[dtype]}"
     code = function.__code__
-    code = code.replace(co_filename=f"{GENERATED}{name} {code.co_firstlineno}>", co_name=name)
+    file = code.co_filename  # of an op of somebody else's, whose source is in no stamp
+    if is_ours(function):
+        file = f"<tapejit {function.__module__}.{name} {code.co_firstlineno}>"
+    code = code.replace(co_filename=file, co_name=name, co_qualname=name)
     copy = python_types.FunctionType(code, scope, name)
     copy.__module__ = function.__module__
     return copy
@@ -58,6 +61,6 @@ def structured_kernel(op, which, dtype) -> int:
     if op.name in ("matmul", "dot"):
         blas.link()
     signature = types.void(*[types.intp] * function.__code__.co_argcount)
-    options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "cache": True}
+    options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "cache": is_ours(function)}
     _compiled.append(cfunc(signature, **options)(function))
     return _compiled[-1].address

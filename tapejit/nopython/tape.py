@@ -17,7 +17,7 @@ from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from tapejit.nopython.cache import CACHED, helper
+from tapejit.nopython.cache import helper
 from tapejit.nopython.memory import (
     I32,
     I64,
@@ -244,7 +244,7 @@ def slot_of(typingctx, like):
     return types.int64(like), codegen
 
 
-@njit(nogil=True, cache=CACHED)
+@njit(nogil=True, cache=True)
 def free_memory():
     """Give back the memory of the calling thread's tapes. Not to be called inside a differentiated function."""
     for slot in range(24):

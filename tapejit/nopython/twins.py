@@ -35,7 +35,7 @@ class ActiveDispatcher(CPUDispatcher):
 def is_own(dispatcher):
     """Whether a jitted function belongs to Numba or to this engine, and is to be compiled as it stands."""
     module = getattr(dispatcher.py_func, "__module__", None) or ""
-    return module.split(".")[0] == "numba" or module.startswith(("tapejit.nopython", "tapejit.kernels"))
+    return module.split(".")[0] == "numba" or module.startswith(("tapejit.nopython", "tapejit.kernels", "tapejit.edge"))
 
 
 def twin(f, **options):

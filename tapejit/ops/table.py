@@ -103,6 +103,7 @@ class Op:
 
 OPS: list[Op] = []
 BY_NAME: dict[str, Op] = {}
+entered: list[Callable] = []  # called with each op that enters the table after them
 
 
 def _needs(rule) -> tuple:
@@ -121,6 +122,8 @@ def _add(**fields) -> Op:
         raise ValueError(f"the op table has an op named {op.name!r} already; choose another name")
     OPS.append(op)
     BY_NAME[op.name] = op
+    for tell in entered:
+        tell(op)
     return op
 
 

@@ -4,11 +4,11 @@ Blocks are arrays of 64-bit words that refer to one another, and to Python objec
 what it refers to.
 """
 
-import ctypes
 import functools
 
 import numpy as np
 
+from tapejit.edge.cpython import release
 from tapejit.edge.nativecall import NativeCall, add_method, call_natively, may_call
 from tapejit.kernels import blocks as B
 from tapejit.replay.recorder import active
@@ -235,12 +235,8 @@ class ProgramBlock:
         for row in self.specs:
             for k in (B.KEPT, B.KEPT_TOO):
                 if row[k]:
-                    _release(int(row[k]))
+                    release(int(row[k]))
                     row[k] = 0
-
-
-_release = ctypes.pythonapi.Py_DecRef
-_release.argtypes, _release.restype = [ctypes.c_void_p], None
 
 
 def _mapping(kind, keys):

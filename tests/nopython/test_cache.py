@@ -47,7 +47,7 @@ def test_another_process_loads_the_gradient(tmp_path):
     assert run(tmp_path) == (8.0, 0)
     assert run(tmp_path) == (8.0, 1)
     assert run(tmp_path, factor=5.0) == (20.0, 0), "a constant of the function has changed"
-    changed = "from tapejit.nopython import cache; cache.engine_stamp = lambda: 'another engine'"
+    changed = "from tapejit.edge import caching; caching.stamp = lambda folders: 'another engine'"
     assert run(tmp_path, factor=5.0, extra=changed) == (20.0, 0), "the engine has changed"
 
 

@@ -8,6 +8,8 @@ per vector.
 """
 from llvmlite import ir
 
+from tapejit.edge.caching import engine_stamp
+
 from .emit import Value, constant, select
 from .processor import vector_bits
 
@@ -42,7 +44,7 @@ def outlined(body, *args, vectorise=True):
 
 
 def _name(body, fmt):
-    return f"tapejit.vecmath.{body.__name__}.{fmt.name}"
+    return f"tapejit.vecmath.{body.__name__}.{fmt.name}.{engine_stamp()[:8]}"  # code on disk may be of other sources
 
 
 class _Pool:
