@@ -1,9 +1,9 @@
 """From the tape of a recording to a graph: one node, or a few primitives, per record that matters."""
 
-import sys
 
 import numpy as np
 
+from tapejit.edge.cpython import references_beside
 from tapejit.edge.objects import has_fma
 from tapejit.kernels import record as R
 from tapejit.kernels.lowering import fused
@@ -135,7 +135,8 @@ class Lowering:
             array = recorder.sources[k]
             if not array.dtype.isnative or array.dtype.kind not in "fiub" or array.dtype.str[1:] == "f2":
                 raise Refused(f"an array of dtype {array.dtype} is captured")
-            if array.ndim == 0 and array.base is None and sys.getrefcount(array) <= 4:
+            # Those that keep it are this function, the sources and the tape: nobody can change it.
+            if array.ndim == 0 and array.base is None and references_beside([array])[0] <= 3:
                 return self.graph.const(array.item(), shape, dtype)
             if any(s % array.itemsize for s in array.strides):
                 raise Refused("a captured array is not aligned to its elements")

@@ -9,11 +9,11 @@ import os
 import sys
 import threading
 from dataclasses import dataclass
-from sys import getrefcount
 
 import numpy as np
 
 from tapejit import tape as tapes
+from tapejit.edge.cpython import references_beside
 from tapejit.kernels import record as R
 from tapejit.tensor import _MASK, Tensor
 
@@ -100,7 +100,7 @@ class RecordingTape(tapes.Tape):
         from tapejit import engine
 
         self.recorder = None
-        if any(t is not None and getrefcount(t) > 3 for t in self.handles):
+        if (references_beside([t for t in self.handles if t is not None]) > 1).any():  # more than self.handles
             return
         self.handles = []
         self.flags[: len(self)] |= R.DEAD
