@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tapejit import dtypes
+from tapejit import dtypes, escapes
 from tapejit.dispatch import constant, from_array, number_tensor
 from tapejit.dispatch import empty as _empty
 from tapejit.kernels import record as R
@@ -22,6 +22,7 @@ def finish(t: Tensor, requires_grad: bool) -> Tensor:
 def _plain(data):
     """Data with every tensor inside it as an array or number."""
     if isinstance(data, Tensor):
+        escapes.check(data, "tensor()", quiet=True)
         return data._array()
     if isinstance(data, (list, tuple)):
         return [_plain(item) for item in data]

@@ -6,7 +6,7 @@ named methods are attached by ``methods``.
 
 import numpy as np
 
-from tapejit import dtypes, engine, printing
+from tapejit import dtypes, engine, escapes, printing
 from tapejit import tape as tapes
 from tapejit.kernels import record as R
 from tapejit.ops.table import OPS
@@ -213,8 +213,12 @@ class Tensor:
         """The value of a one-element tensor as a Python number.
 
         Raises:
-            RuntimeError: if there is not exactly one element.
+            RuntimeError: if there is not exactly one element, or a transform differentiates the value.
         """
+        escapes.check(self, "item()", quiet=True)
+        return self._item()
+
+    def _item(self):
         layout = self._layout
         if layout.n != 1:
             raise RuntimeError(
@@ -225,6 +229,7 @@ class Tensor:
 
     def tolist(self):
         """Nested lists of Python numbers."""
+        escapes.check(self, "tolist()", quiet=True)
         return self._array().tolist()
 
     def numpy(self) -> np.ndarray:
@@ -234,6 +239,7 @@ class Tensor:
             RuntimeError: if the tensor requires a gradient; say ``x.detach().numpy()``.
         """
         if self.requires_grad:
+            escapes.check(self, "numpy()", quiet=True)
             raise RuntimeError("numpy() on a tensor that requires grad would lose its history; use x.detach().numpy()")
         return self._array()
 
@@ -252,16 +258,26 @@ class Tensor:
         return bool(tapes.read_item(self)) if recorder is None else recorder.truth(self)
 
     def __float__(self):
-        return float(self.item())
+        escapes.check(self, "float()")
+        return float(self._item())
 
     def __int__(self):
         recorder = tapes.thread.stack[-1].recorder
-        return int(self.item()) if recorder is None or self._layout.n != 1 else recorder.whole(self)
+        return int(self._item()) if recorder is None or self._layout.n != 1 else recorder.whole(self)
+
+    def __floor__(self):
+        return int(self.floor())
+
+    def __ceil__(self):
+        return int(self.ceil())
+
+    def __trunc__(self):
+        return int(self)
 
     def __index__(self):
         if self._layout.dtype.is_floating_point:
             raise TypeError(f"only integer tensors can be an index, this one is {self.dtype}")
-        return int(self.item())
+        return int(self._item())
 
     def __len__(self):
         if not self._layout.ndim:
@@ -279,7 +295,7 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __format__(self, spec):
-        return format(self.item(), spec) if self._layout.ndim == 0 else format(repr(self), spec)
+        return format(self._item(), spec) if self._layout.ndim == 0 else format(repr(self), spec)
 
     def __repr__(self):
         array = self._array()

@@ -11,6 +11,7 @@ from tapejit import autograd
 from tapejit import tape as tapes
 from tapejit.dispatch import emit_view, from_array
 from tapejit.dtypes import as_array
+from tapejit.escapes import differentiated
 from tapejit.grad_mode import enable_grad
 from tapejit.indexing import scatter_add_flat, take_flat
 from tapejit.kernels import record as R
@@ -110,7 +111,7 @@ def value_and_grad(fun, argnums=0, has_aux=False, *, static_argnums=(), compile=
     def transformed(*args, **kwargs):
         with enable_grad():
             wanted = Differentiated(args, argnums, "value_and_grad()")
-            result = fun(*wanted.args, **kwargs)
+            result = differentiated(fun, wanted.args, kwargs)
             value, aux = result if has_aux else (result, None)
             y = _scalar(value, "value_and_grad()")
             gradient = wanted.rebuild(_pull([y], [None], wanted.leaves))
@@ -125,7 +126,7 @@ def grad(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
     def transformed(*args, **kwargs):
         with enable_grad():
             wanted = Differentiated(args, argnums, "grad()")
-            result = fun(*wanted.args, **kwargs)
+            result = differentiated(fun, wanted.args, kwargs)
             value, aux = result if has_aux else (result, None)
             gradient = wanted.rebuild(_pull([_scalar(value, "grad()")], [None], wanted.leaves))
         return (gradient, aux) if has_aux else gradient
@@ -169,7 +170,7 @@ def jvp(fun, primals=None, tangents=None, *, compile="auto"):
             directions = []
             for t in tangents:
                 flatten(t, _is_number, directions)
-            outputs, structure = _results(fun(*wanted.args), "jvp()")
+            outputs, structure = _results(differentiated(fun, wanted.args, {}), "jvp()")
             found = _tangents(outputs, wanted.leaves, [_floating(t) for t in directions])
         return unflatten(structure, iter(outputs)), unflatten(structure, iter(found))
 
@@ -183,7 +184,7 @@ def vjp(fun, *primals, compile="auto"):
     def transformed(primals, cotangent):
         with enable_grad():
             wanted = Differentiated(primals, tuple(range(len(primals))), "vjp()")
-            outputs, _ = _results(fun(*wanted.args), "vjp()")
+            outputs, _ = _results(differentiated(fun, wanted.args, {}), "vjp()")
             seeds, _ = _results(cotangent, "vjp()")
             return wanted.rebuild(_pull(outputs, seeds, wanted.leaves))
 
@@ -199,7 +200,7 @@ def hvp(fun, *, compile="auto"):
             wanted = Differentiated((x,), 0, "hvp()")
             directions = []
             flatten(v, _is_number, directions)
-            first = _pull([_scalar(fun(*wanted.args), "hvp()")], [None], wanted.leaves)
+            first = _pull([_scalar(differentiated(fun, wanted.args, {}), "hvp()")], [None], wanted.leaves)
             return wanted.rebuild(_pull(first, [_floating(d) for d in directions], wanted.leaves))
 
     return Replayed(transformed, fun, "hvp", (0, 1), (), compile, (fun,))
@@ -211,7 +212,7 @@ def jacrev(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
     def transformed(*args, **kwargs):
         with enable_grad():
             wanted = Differentiated(args, argnums, "jacobian()")
-            result = fun(*wanted.args, **kwargs)
+            result = differentiated(fun, wanted.args, kwargs)
             value, aux = result if has_aux else (result, None)
             outputs, structure = _results(value, "jacobian()")
             rows = [_rows(y, wanted) for y in outputs]
@@ -237,7 +238,7 @@ def jacfwd(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
     def transformed(*args, **kwargs):
         with enable_grad():
             wanted = Differentiated(args, argnums, "jacobian()")
-            result = fun(*wanted.args, **kwargs)
+            result = differentiated(fun, wanted.args, kwargs)
             value, aux = result if has_aux else (result, None)
             outputs, structure = _results(value, "jacobian()")
             blocks = [_columns(outputs, wanted.leaves, j) for j in range(len(wanted.leaves))]
@@ -276,7 +277,7 @@ def hessian(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto")
             return general.function(*args, **kwargs)
         with enable_grad():
             wanted = Differentiated(args, argnums, "hessian()")
-            y = _scalar(fun(*wanted.args, **kwargs), "hessian()")
+            y = _scalar(differentiated(fun, wanted.args, kwargs), "hessian()")
             if len(wanted.leaves) == 1 and wanted.single and y.requires_grad:
                 found = _compressed(y, wanted.leaves[0])
                 if found is not None:
