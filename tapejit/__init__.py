@@ -8,7 +8,7 @@
     x.grad                      # tensor([ 0.,  4.,  8., 12.])
 """
 
-from tapejit import autograd
+from tapejit import autograd, linalg
 from tapejit.creation import (
     arange,
     as_tensor,
@@ -67,7 +67,29 @@ from tapejit.indexing import (
     unbind,
 )
 from tapejit.layout import Size
-from tapejit.linalg import bmm, dot, matmul, mm, mv, outer
+from tapejit.linalg import (
+    bmm,
+    cholesky,
+    cholesky_inverse,
+    cholesky_solve,
+    det,
+    diag,
+    diag_embed,
+    dot,
+    kron,
+    logdet,
+    matmul,
+    matrix_exp,
+    matrix_power,
+    mm,
+    mv,
+    outer,
+    slogdet,
+    trace,
+)
+from tapejit.linalg import inv as inverse
+from tapejit.linalg import pinv as pinverse
+from tapejit.linalg.plain import cross, lu_solve, qr, svd
 from tapejit.methods import attach as _attach
 from tapejit.printing import set_printoptions
 from tapejit.random import manual_seed, rand, rand_like, randint, randn, randn_like, randperm

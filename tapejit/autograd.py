@@ -7,6 +7,7 @@ from tapejit import tape as tapes
 from tapejit.dispatch import constant, recover, wrap
 from tapejit.grad_mode import enable_grad
 from tapejit.kernels import record as R
+from tapejit.layout import layout_at
 from tapejit.ops.table import OPS
 from tapejit.plans import plan_at
 from tapejit.tensor import _MASK, Tensor
@@ -41,6 +42,8 @@ def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, 
             answer = _prepare_scalar(_address, self._r)
         if answer == 0:
             made = _run(_address, 1 if retain_graph else 0, 1)
+            if made < 0:
+                made = _go_on(_main, retain_graph, True)
             if made & _COUNT:
                 _attach_gradients(_main)
             if made > _COUNT:
@@ -211,7 +214,47 @@ def _sweep(tape, outputs, seeds, inputs, retain, to_leaves):
     for k, seed in zip(roots.tolist(), seeds, strict=True):
         if tape.adjoints[k] >= 2:
             engine.give_seed(tape.address, k, 0 if seed is None else seed.data_ptr())
-    return engine.run(tape.address, int(bool(retain)), int(to_leaves))
+    made = engine.run(tape.address, int(bool(retain)), int(to_leaves))
+    return _go_on(tape, retain, to_leaves) if made < 0 else made
+
+
+def _go_on(tape, retain, to_leaves):
+    """Go on with a sweep that stopped at ops without reverse kernels: their rules run on a tape beside it, without history."""
+    try:
+        made = R.STOPPED
+        with tapes.aside() as side:
+            while made == R.STOPPED:
+                place = int(tape.header[R.H_MISSING])
+                _contribute(tape, side, int(tape.order[place]))
+                made = engine.resume(tape.address, place, int(bool(retain)), int(to_leaves))
+        return made
+    except BaseException:
+        engine.abandon(tape.address, int(to_leaves))
+        raise
+
+
+def _contribute(tape, side, k):
+    """Add the adjoints that the rule of record k gives to those of its operands."""
+    op = OPS[int(tape.ops[k])]
+    row = tape.records[k]
+    layout = layout_at(int(row["layout"]))
+    operands = [int(row[name]) for name in "abc"]
+    wanted = tuple(o >= 0 and tape.adjoints[o] >= 2 and bool(tape.flags[o] & R.GRAD) for o in operands)
+    needs = op.needs[0]
+
+    def value(o, name):
+        if o < 0 or name not in needs:
+            return None
+        return side.borrow(layout_at(int(tape.records["layout"][o])), int(tape.addresses[o]))
+
+    g = side.borrow(layout.packed, int(tape.adjoints[k]))
+    out = side.borrow(layout, int(row["address"])) if "out" in needs else None
+    record = RecordView(tape, k, layout, wanted)
+    adjoints = op.joint(record, g, *map(value, operands, "xyz"), out)
+    for o, part, asked in zip(operands, adjoints, wanted[: op.arity], strict=False):
+        if asked and part is not None:
+            part = contiguous(part)
+            engine.contribute(tape.address, o, part.data_ptr())
 
 
 def grad(
@@ -292,9 +335,10 @@ def _plan_sweep(tape, outputs, inputs=()):
 class RecordView:
     """What a rule on Tensors may ask of the record it differentiates."""
 
-    __slots__ = ("imm", "plan", "shape")
+    __slots__ = ("imm", "plan", "shape", "wanted")
 
-    def __init__(self, tape, k, layout):
+    def __init__(self, tape, k, layout, wanted=()):
+        self.wanted = wanted
         row = tape.records[k]
         self.plan = plan_at(int(row["plan"])) if row["plan"] else None
         self.imm = float(row["imm"])
@@ -353,10 +397,18 @@ def _contributions(tape, k, g, wanted):
     op = OPS[int(tape.ops[k])]
     operands = _operands(tape, k)
     out = handle_of(tape, k)
-    record = RecordView(tape, k, out._layout)  # now, since a rule may move records
+    asked = tuple(
+        j < op.arity and op.rules[j] is not None and isinstance(x, Tensor) and x.requires_grad and x in wanted
+        for j, x in enumerate(operands)
+    )
+    record = RecordView(tape, k, out._layout, asked)  # now, since a rule may move records
+    if op.joint is not None:
+        parts = op.joint(record, g, *operands, out)
+        yield from ((x, p) for x, p, a in zip(operands, parts, asked, strict=False) if a and p is not None)
+        return
     for j, rule in enumerate(op.rules):
         x = operands[j]
-        if rule is None or not isinstance(x, Tensor) or not x.requires_grad or x not in wanted:
+        if not asked[j]:
             continue
         if op.elementwise:
             known = {"g": g, "out": out, **dict(zip("xyz", operands, strict=True))}

@@ -15,7 +15,7 @@ from tapejit import tape as tapes
 from tapejit.kernels import record as R
 from tapejit.layout import Layout, layout_of
 from tapejit.ops.expr import Expr
-from tapejit.plans import bounded, cached, elementwise_plan
+from tapejit.plans import bounded, cached, elementwise_plan, plan_at
 from tapejit.tensor import Tensor
 
 _new = object.__new__
@@ -76,6 +76,8 @@ def emit(op, layout, a=None, b=None, c=None, *, plan=0, imm=0.0, flags=0) -> Ten
         )
         if answer >= 0:
             return wrap(tape, answer, layout)
+        if answer == R.FAILED:
+            raise errors.kernel_failure(op, plan_at(plan), int(tape.header[R.H_MISSING]))
         recover(tape, answer)
 
 

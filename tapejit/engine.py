@@ -45,6 +45,8 @@ def set_traits(op) -> None:
     word |= R.T_CONDITION if op.condition else 0
     word |= R.T_SCATTER if op.scatter else 0
     word |= R.T_ERASE if op.erase else 0
+    word |= R.T_RULE if op.joint else 0
+    word |= R.T_STATUS if op.failure else 0
     traits_table[op.code] = word
 
 
@@ -63,7 +65,7 @@ def _compile(function, *arguments):
 _NAMES = {
     "append": """unary binary scalar general view value constant external item link_gradient changed
         overwrite inplace fill_inplace settle""",
-    "sweep": "prepare give_seed run take_adjoint prepare_scalar forget",
+    "sweep": "prepare give_seed run resume contribute abandon take_adjoint prepare_scalar forget",
     "forward": "forward",
     "reclaim": "reclaim",
 }

@@ -1,6 +1,9 @@
 """Errors about the graph, in words: what was asked, what stands in the way, what to do."""
 
+import numpy as np
+
 from tapejit.kernels import record as R
+from tapejit.kernels.lapack import failed_at
 from tapejit.ops.table import OPS
 
 
@@ -24,3 +27,15 @@ def raise_for_graph(tape, answer: int):
             "inplace operation since it was saved; use the out-of-place form (x = x + 1 instead of x += 1), or change a clone()"
         )
     raise RuntimeError(f"tapejit: unexpected answer {answer} from the engine")
+
+
+def kernel_failure(op, plan, status) -> np.linalg.LinAlgError:
+    """What a kernel's status means, and for which matrix; the plan's shape is that of the batch."""
+    matrix, info = failed_at(status)
+    if not plan.shape:
+        which = "the matrix"
+    elif len(plan.shape) == 1:
+        which = f"matrix {matrix} of the batch"
+    else:
+        which = f"matrix {tuple(map(int, np.unravel_index(matrix, plan.shape)))} of the batch"
+    return np.linalg.LinAlgError(f"linalg.{op.name}: {which} {op.failure(info)}")

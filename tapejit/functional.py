@@ -18,7 +18,7 @@ from tapejit.dispatch import (
     result_dtype,
     unary_function,
 )
-from tapejit.ops import elementwise, structured
+from tapejit.ops import elementwise, linalg, structured  # noqa: F401 - the table is complete before it is read
 from tapejit.ops.table import BY_NAME, OPS
 from tapejit.tensor import Tensor
 from tapejit.views import clone, contiguous

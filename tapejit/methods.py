@@ -1,6 +1,7 @@
 """Which functions are methods of Tensor, and which have an in-place form."""
 
 from tapejit import autograd, functional, indexing, inplace, linalg, reductions, sorting, views
+from tapejit.linalg import plain
 from tapejit.ops.table import BY_NAME
 from tapejit.tensor import Tensor
 
@@ -11,7 +12,9 @@ _FUNCTIONS = {
     reductions: """sum mean var std norm prod cumsum softmax log_softmax logsumexp amax amin max min argmax argmin any
         all""",
     sorting: "sort argsort topk median",
-    linalg: "dot mv mm bmm matmul outer",
+    linalg: """dot mv mm bmm matmul outer cholesky cholesky_solve cholesky_inverse det slogdet logdet diag diag_embed kron
+        matrix_exp matrix_power trace""",
+    plain: "cross lu_solve qr svd",
     indexing: "gather index_select take_along_dim split chunk narrow unbind roll tril triu",
     inplace: "zero_ fill_ copy_ detach_ requires_grad_ retain_grad",
 }
@@ -45,6 +48,7 @@ def attach() -> None:
     Tensor.__rmatmul__ = lambda self, other: linalg.matmul(_tensor(other), self)
     Tensor.T = property(views.reverse_dims, doc="The dimensions in reverse order.")
     Tensor.mT = property(views.matrix_transpose, doc="The last two dimensions exchanged.")
+    Tensor.inverse, Tensor.pinverse = linalg.inv, linalg.pinv
     Tensor.double = lambda self: self.to("float64")
     Tensor.float = lambda self: self.to("float32")
     Tensor.int = lambda self: self.to("int32")

@@ -34,17 +34,21 @@ class bounded(dict):
 
 
 class Plan:
-    """Words for a kernel, the layout of the result, and what rules on Tensors want to know: ``shape``, ``strides``, ``dim``."""
+    """Words for a kernel, the layout of the result, and what rules on Tensors want to know.
 
-    __slots__ = ("address", "dim", "layout", "shape", "strides", "words")
+    That is ``shape``, ``strides``, ``dim``, and ``results``, the shapes of several results in one block.
+    """
 
-    def __init__(self, words, layout, shape=None, strides=None, dim=None):
+    __slots__ = ("address", "dim", "layout", "results", "shape", "strides", "words")
+
+    def __init__(self, words, layout, shape=None, strides=None, dim=None, results=None):
         self.words = np.array(words, dtype=np.int64)
         self.address = self.words.ctypes.data if len(words) else 0
         self.layout = layout
         self.shape = shape
         self.strides = strides
         self.dim = dim
+        self.results = results
 
 
 def known(key):

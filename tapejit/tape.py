@@ -207,6 +207,48 @@ class _Thread(threading.local):
 thread = _Thread()
 
 
+class Side(Tape):
+    """A tape for what a sweep works out while it waits; values of the waiting tape are borrowed, not copied."""
+
+    def borrow(self, layout, address):
+        """The contiguous or strided value at an address as a Tensor without a history."""
+        from tapejit.dispatch import recover, wrap
+
+        while True:
+            answer = engine.external(self.address, layout.address, address, R.EXTERNAL)
+            if answer >= 0:
+                self.kept_alive.setdefault(address, []).append(None)
+                return wrap(self, answer, layout)
+            recover(self, answer)
+
+
+_idle_sides: list = []
+
+
+@contextlib.contextmanager
+def aside():
+    """Let operations of this thread go to a tape of their own for a while, without gradients."""
+    try:
+        side = _idle_sides.pop()
+    except IndexError:
+        number = next(_numbers)
+        side = tapes[number] = Side(number)
+    side.header[R.H_THREAD] = 0
+    side.header[R.H_GRAD_MODE] = 0
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main:
+        main_thread = int(main.header[R.H_THREAD])
+        main.header[R.H_THREAD] = -1
+    thread.stack.append(side)
+    try:
+        yield side
+    finally:
+        thread.stack.pop()
+        if is_main:
+            main.header[R.H_THREAD] = main_thread
+        _idle_sides.append(side)
+
+
 def current() -> Tape:
     """The tape that operations of this thread go to: the innermost recording, or the thread's own."""
     return thread.stack[-1]

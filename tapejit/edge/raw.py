@@ -33,26 +33,24 @@ as_i32 = _caster(i32p)
 as_u8 = _caster(u8p)
 
 
-def _caller(arity):
-    """An intrinsic that calls the void function at an address with ``arity`` integer arguments."""
+def _caller(arity, result=types.void):
+    """An intrinsic that calls the function at an address with ``arity`` integer arguments."""
     names = ", ".join(f"a{i}" for i in range(arity))
-    scope = {"intrinsic": intrinsic, "emit": _emit_call, "types": types}
-    exec(
-        f"@intrinsic\ndef call{arity}(typingctx, fn, {names}):\n"
-        f"    return types.void(*[types.intp] * {arity + 1}), emit\n",
-        scope,
-    )
+    scope = {"intrinsic": intrinsic, "emit": _emit_call, "signature": result(*[types.intp] * (arity + 1))}
+    exec(f"@intrinsic\ndef call{arity}(typingctx, fn, {names}):\n    return signature, emit\n", scope)
     return scope[f"call{arity}"]
 
 
 def _emit_call(context, builder, signature, args):
     word = context.get_value_type(types.intp)
-    function_type = ir.FunctionType(ir.VoidType(), [word] * (len(args) - 1))
-    builder.call(builder.inttoptr(args[0], function_type.as_pointer()), args[1:])
-    return context.get_dummy_value()
+    is_void = signature.return_type == types.void
+    function_type = ir.FunctionType(ir.VoidType() if is_void else word, [word] * (len(args) - 1))
+    answer = builder.call(builder.inttoptr(args[0], function_type.as_pointer()), args[1:])
+    return context.get_dummy_value() if is_void else answer
 
 
 call5 = _caller(5)
+ask5 = _caller(5, types.intp)  # the function answers a status
 call8 = _caller(8)
 call11 = _caller(11)
 

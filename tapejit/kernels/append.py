@@ -14,6 +14,7 @@ from tapejit.kernels.record import (
     COMPILE,
     F32,
     F64,
+    FAILED,
     FLAGS,
     FLOAT_CODES,
     GRAD,
@@ -228,7 +229,12 @@ def general(header, op, flags, a, b, c, layout, plan, imm):
     grad = (grad_flag(header, a) | grad_flag(header, b) | grad_flag(header, c)) & h[H_GRAD_MODE]
     k = write_record(header, op, flags | grad, a, b, c, owner, out, layout, plan, imm)
     record = h[H_RECORDS] + (k & MASK) * SIZE
-    run_record(header, record, kernel)
+    status = run_record(header, record, kernel)
+    if status != 0:
+        release(header, out, shape[L_N] * shape[L_ITEMSIZE])
+        h[H_COUNT] -= 1
+        h[H_MISSING] = status
+        return FAILED
     if not grad | h[H_RECORDING]:
         words = as_i32(record)
         words[2] = words[3] = words[4] = -1

@@ -1,7 +1,7 @@
 """Running records forward: one that was just appended, or all of a tape again, with other numbers in its leaves."""
 
 from tapejit.edge.jit import entry, inner
-from tapejit.edge.raw import as_i32, as_i64, call5
+from tapejit.edge.raw import as_i32, as_i64, ask5, call5
 from tapejit.kernels.record import (
     ADDRESS,
     FLAGS,
@@ -22,6 +22,7 @@ from tapejit.kernels.record import (
     SIZE,
     T_CONDITION,
     T_ELEMENTWISE,
+    T_STATUS,
     VIEW,
 )
 from tapejit.kernels.rows import run_forward
@@ -39,7 +40,7 @@ def address_of(header, record, k, flag):
 
 @inner
 def run_record(header, record, kernel):
-    """Run a record's kernel on the values of its operands."""
+    """Run a record's kernel on the values of its operands. Its status, 0 for kernels that cannot fail."""
     words, longs = as_i32(record), as_i64(record)
     op, flags = words[0], words[1]
     out = longs[ADDRESS >> 3]
@@ -55,13 +56,19 @@ def run_record(header, record, kernel):
         sy = 0 if flags & SCALAR_B else 1
         sz = 0 if flags & SCALAR_C else 1
         run_forward(kernel, longs[PLAN >> 3], layout[L_N], size, size_x, out, x, sx, y, sy, z, sz)
+    elif traits & T_STATUS:
+        return ask5(kernel, record, out, x, y, z)
     else:
         call5(kernel, record, out, x, y, z)
+    return 0
 
 
 @entry
 def forward(header, first, end):
-    """Run records ``first`` to ``end`` - 1 in order; leaves and views have nothing to run."""
+    """Run records ``first`` to ``end`` - 1 in order; leaves and views have nothing to run.
+
+    Returns 0, or the status of a kernel that failed, where it ends.
+    """
     h = as_i64(header)
     for k in range(first, end):
         record = h[H_RECORDS] + k * SIZE
@@ -69,5 +76,7 @@ def forward(header, first, end):
         op, flags = words[0], words[1]
         if op != 0 and flags & (VIEW | PUT) != VIEW:
             dtype = as_i64(as_i64(record)[LAYOUT >> 3])[L_DTYPE]
-            run_record(header, record, as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + dtype * 4])
+            status = run_record(header, record, as_i64(h[H_KERNELS])[op * KERNELS_PER_OP + dtype * 4])
+            if status != 0:
+                return status
     return 0

@@ -46,6 +46,8 @@ T_SCATTER = 1 << 13  # reverse kernels only add: the target must hold zeros firs
 T_IDENTITY = 1 << 14  # (14-16) the adjoint of that operand is the adjoint of the result
 T_CONDITION = 1 << 17  # operand a is an array of bools
 T_ERASE = 1 << 18  # reverse a clears a part of the result's adjoint, which then is the operand's
+T_STATUS = 1 << 19  # the forward kernel may fail: it answers 0, or what ``failed_at`` takes apart
+T_RULE = 1 << 20  # no reverse kernel: the sweep stops, and the rule on Tensors gives all adjoints at once
 
 # descriptor of a Layout (int64 words)
 (
@@ -87,8 +89,9 @@ T_ERASE = 1 << 18  # reverse a clears a part of the result's adjoint, which then
     H_RECORDING,  # keep the operands of every record, gradient or not
     H_DROPPED,  # address of the list of external blocks let go by a reclaim
     H_DROPPED_COUNT,
+    H_RETAINED,  # adjoints that retain_grad() asked to keep, counted by the running sweep
     H_FREE_LISTS,  # from here on: heads of the free lists
-) = range(28)
+) = range(29)
 FREE_LISTS = 256
 HEADER_WORDS = H_FREE_LISTS + FREE_LISTS
 
@@ -101,6 +104,8 @@ COMPILE = -3  # H_MISSING names the kernel to compile first
 FREED_GRAPH = -4  # H_MISSING names the record whose saved values are gone
 MUTATED = -5  # H_MISSING names the record one of whose saved values was changed in place
 NO_MEMORY = -6
+FAILED = -7  # the kernel failed, H_MISSING says how; there is no record
+STOPPED = -8  # the sweep waits for the rule of the record whose place in the order is in H_MISSING
 
 KERNELS_PER_OP = 8  # (forward, reverse a, reverse b, reverse c) x (float64, float32)
 F64, F32 = 0, 1  # dtype codes below this are the differentiable ones

@@ -3,6 +3,8 @@
     forward(record, out, x, y, z)
     reverse(record, g, x, y, z, out, target, accumulate)
 
+(``forward`` of an op that can fail answers a status, made by ``lapack.failed``)
+
 are written once over ``P``, the pointer cast of the dtype they are compiled for (``Q`` is the other float type's);
 ``as_floats`` binds it. All tensors that a kernel sees are contiguous, but for the operands of ``copy`` and ``matmul``,
 whose plans hold strides. A reverse kernel of an op with the scatter trait finds zeros, or a sum, in ``target``.
@@ -16,9 +18,10 @@ from numba.core import types
 
 from tapejit.edge import raw
 from tapejit.edge.caching import is_ours
-from tapejit.kernels import blas
+from tapejit.kernels import blas, lapack
 
-_GENERIC = {f"tapejit.kernels.{name}" for name in ("strided", "indexed", "products", "along")}
+_FAMILIES = "strided indexed products along factor solves spectral exponential"
+_GENERIC = {f"tapejit.kernels.{name}" for name in _FAMILIES.split()}
 
 
 @functools.cache
@@ -28,6 +31,7 @@ def as_floats(function, dtype):
     scope = dict(function.__globals__)
     scope.update(P=casts[dtype], Q=casts[1 - dtype], SIZE=(8, 4)[dtype])
     scope.update(zip(("GEMM", "GEMV", "DOT"), (blas.DOUBLE, blas.SINGLE)[dtype], strict=True))
+    scope.update(lapack.ROUTINES[dtype])
     for name in function.__code__.co_names:
         helper = getattr(scope.get(name), "py_func", None)
         if helper is not None and helper.__module__ in _GENERIC:
@@ -58,9 +62,11 @@ _compiled = []  # own the machine code
 def structured_kernel(op, which, dtype) -> int:
     """Compile, or load from the cache, one kernel of a structured op; arguments and result as ``elementwise_kernel``."""
     function = as_floats(op.kernels[which], dtype)
-    if op.name in ("matmul", "dot"):
+    if op.name in ("matmul", "dot") or op.joint:
         blas.link()
-    signature = types.void(*[types.intp] * function.__code__.co_argcount)
+        lapack.link()
+    result = types.intp if op.failure and which == 0 else types.void
+    signature = result(*[types.intp] * function.__code__.co_argcount)
     options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "cache": is_ours(function)}
     _compiled.append(cfunc(signature, **options)(function))
     return _compiled[-1].address

@@ -31,6 +31,7 @@ from tapejit.kernels.record import (
     H_MISSING,
     H_ORDER,
     H_RECORDS,
+    H_RETAINED,
     H_STAMPS,
     H_TAPE,
     H_THREAD,
@@ -54,10 +55,12 @@ from tapejit.kernels.record import (
     SCALAR_C,
     SIZE,
     SLOW,
+    STOPPED,
     T_CONDITION,
     T_ELEMENTWISE,
     T_ERASE,
     T_IDENTITY,
+    T_RULE,
     T_SCATTER,
     TAPE_SHIFT,
     A,
@@ -204,6 +207,8 @@ def check(header):
             if is_wanted(header, operand_of(record, j)):
                 if h[H_LAST_STAMP] > 2 * k and stale(header, record, k, traits >> (4 * j)):
                     return MUTATED
+                if traits & T_RULE:
+                    continue
                 slot = op * KERNELS_PER_OP + dtype * 4 + 1 + j
                 if kernels[slot] == 0:
                     h[H_MISSING] = slot
@@ -343,11 +348,10 @@ def run(header, retain, to_leaves):
 
     With ``to_leaves``, adjoints of leaves are added to their gradients; a leaf without one gets a new record, in the
     order of the list of leaves, whose unneeded entries become -1. Returns the number of new records, plus 2**32 for
-    each adjoint that retain_grad() asked to keep.
+    each adjoint that retain_grad() asked to keep; or STOPPED, to be answered by ``contribute`` and ``resume``.
     """
     h = as_i64(header)
     adjoints = as_i64(h[H_ADJOINTS])
-    order = as_i64(h[H_ORDER])
     leaves = as_i64(h[H_LEAVES])
     for i in range(h[H_LEAF_COUNT]):
         k = leaves[i]
@@ -356,26 +360,54 @@ def run(header, retain, to_leaves):
             leaves[i] = -1
         elif to_leaves:
             open_gradient(header, k)
-    retained = 0
-    for i in range(h[H_VISITED]):
+    h[H_RETAINED] = 0
+    return advance(header, 0, retain, to_leaves)
+
+
+@entry
+def resume(header, i, retain, to_leaves):
+    """Go on with a sweep that stopped at position ``i`` of the order; results as of ``run``."""
+    let_go(header, as_i64(as_i64(header)[H_ORDER])[i])
+    return advance(header, i + 1, retain, to_leaves)
+
+
+@inner
+def let_go(header, k):
+    """Give the adjoint of a swept record back, unless it is asked for."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    flags = flags_of(header, k)
+    if adjoints[k] > WANTED and flags & (CAPTURE | RETAIN) == 0:
+        layout = as_i64(as_i64(h[H_RECORDS] + k * SIZE)[LAYOUT >> 3])
+        release(header, adjoints[k], layout[L_N] * layout[L_ITEMSIZE])
+        adjoints[k] = 0
+    elif flags & CAPTURE == 0 and adjoints[k] <= WANTED:
+        adjoints[k] = 0
+    if adjoints[k] > WANTED and flags & RETAIN:
+        h[H_RETAINED] += 1
+
+
+@inner
+def advance(header, first, retain, to_leaves):
+    """Sweep the records from position ``first`` of the order on, as far as the compiled kernels go."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    order = as_i64(h[H_ORDER])
+    leaves = as_i64(h[H_LEAVES])
+    for i in range(first, h[H_VISITED]):
         k = order[i]
-        flags = flags_of(header, k)
         record = h[H_RECORDS] + k * SIZE
         swept = False
         for j in range(3):
             swept = swept or is_wanted(header, operand_of(record, j))
         if not swept or adjoints[k] < WANTED:
             order[i] = -1
-        elif adjoints[k] > WANTED and flags & FREED == 0:
+        elif adjoints[k] > WANTED and flags_of(header, k) & FREED == 0:
+            if as_i64(h[H_TRAITS])[as_i32(record)[OP >> 2]] & T_RULE:
+                h[H_MISSING] = i
+                return STOPPED
             propagate(header, k)
-        if adjoints[k] > WANTED and flags & (CAPTURE | RETAIN) == 0:
-            layout = as_i64(as_i64(record)[LAYOUT >> 3])
-            release(header, adjoints[k], layout[L_N] * layout[L_ITEMSIZE])
-            adjoints[k] = 0
-        elif flags & CAPTURE == 0 and adjoints[k] <= WANTED:
-            adjoints[k] = 0
-        if adjoints[k] > WANTED and flags & RETAIN:
-            retained += 1
+        let_go(header, k)
     if not retain:
         consume(header)
     made = 0
@@ -385,7 +417,34 @@ def run(header, retain, to_leaves):
                 made += 1
             else:
                 leaves[i] = -1
-    return made + (retained << 32)
+    return made + (h[H_RETAINED] << 32)
+
+
+@entry
+def contribute(header, o, part):
+    """Add the contiguous array at ``part`` to the adjoint of record ``o``, which the stopped sweep wants."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    layout = as_i64(as_i64(h[H_RECORDS] + o * SIZE)[LAYOUT >> 3])
+    if adjoints[o] == WANTED:
+        adjoints[o] = alloc(header, layout[L_N] * layout[L_ITEMSIZE])
+        copy_bytes(adjoints[o], part, layout[L_N] * layout[L_ITEMSIZE])
+    else:
+        add_arrays(part, adjoints[o], layout[L_N], layout[L_DTYPE])
+
+
+@entry
+def abandon(header, to_leaves):
+    """End a sweep that stopped and is not to go on: its adjoints are given back, gradients keep what they have got."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    for k in range(h[H_COUNT]):
+        record = h[H_RECORDS] + k * SIZE
+        gradient = flags_of(header, k) & LEAF != 0 and to_leaves != 0 and operand_of(record, 0) >= 0
+        if adjoints[k] > WANTED and not gradient:
+            layout = as_i64(as_i64(record)[LAYOUT >> 3])
+            release(header, adjoints[k], layout[L_N] * layout[L_ITEMSIZE])
+    forget(header)
 
 
 @inner

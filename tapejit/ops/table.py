@@ -38,6 +38,9 @@ class Op:
         erase: the reverse kernel of x clears a part of the adjoint in place, which then is that of x.
         alias_of: the op whose kernels this one runs under another name.
         identity: (structured) the operands whose adjoint is the result's as it is.
+        joint: the rule gives the adjoints of all operands at once, and the sweep runs it where there are no reverse kernels.
+        failure: what went wrong, in words, for a forward kernel that answers a status; None if it cannot fail.
+        reads: how many operands the forward kernel reads; those after them are there for their gradient only.
     """
 
     name: str
@@ -56,6 +59,9 @@ class Op:
     erase: bool = False
     identity: tuple = ()
     alias_of: Any = None
+    joint: Callable | None = None
+    failure: Callable | None = None
+    reads: int = 3
     doc: str = ""
     traced: dict = field(default_factory=dict)
 
@@ -197,6 +203,35 @@ def structured(name, *, kernels, needs, rules, label=None, scatter=False, erase=
         scatter=scatter,
         erase=erase,
         identity=identity,
+    )
+
+
+def joint(name, *, arity, kernel, needs, rule, constant=(), reads=3, failure=None, label=None):
+    """Enter an op whose derivative is stated once, as a rule on Tensors for all operands together.
+
+    Args:
+        arity: how many operands it has, at most three.
+        kernel: the forward kernel, as described in ``kernels.structured``; with ``failure`` it answers a status. Further
+            results, and what is saved for the rule, lie behind the first one in its block: views take them out.
+        needs: the values that the rule reads, names out of ``x y z out``.
+        rule: a function ``rule(record, g, x, y, z, out)`` that gives one adjoint per operand, None where there is none;
+            ``record.wanted`` says which ones are asked for.
+        constant: the operands that never get a gradient.
+        reads: how many operands the kernel reads; the rest carry a gradient only, and may be None in the rule.
+        failure: ``failure(number)`` says in words what a status means for one matrix.
+        label: PyTorch's name for the node.
+    """
+    return _add(
+        name=name,
+        arity=arity,
+        value=None,
+        rules=tuple(None if j in constant else rule for j in range(arity)),
+        needs=(tuple(needs),) * arity,
+        label=label or camel(name),
+        kernels=(kernel,),
+        joint=rule,
+        failure=failure,
+        reads=reads,
     )
 
 

@@ -56,7 +56,8 @@ class Code:
             elif isinstance(step, Loops):
                 self._loops(step)
             elif step.unit.kind == "guard":
-                self._compare(step.unit)
+                if self.planner.guards[step.unit.number][1] != "status":  # that was looked at where the kernel was called
+                    self._compare(step.unit)
             else:
                 self._call(step)
         b.ret(I64(0))
@@ -320,6 +321,8 @@ class Code:
     def _guard(self, unit, value, dtype):
         b = self.builder
         _, kind, expected = self.planner.guards[unit.number]
+        if kind == "status":
+            return
         if kind == "truth":
             if dtype != "b1":
                 zero = ir.Constant(value.type, 0.0 if dtype[0] == "f" else 0)
@@ -370,8 +373,11 @@ class Code:
             addresses.append(b.ptrtoint(self.address(place[0], place[1] + start * itemsize(x.dtype)), I64))
         out = b.ptrtoint(self.home(node.id), I64)
         addresses += [I64(0)] * (3 - len(addresses))
-        kind = ir.FunctionType(VOID, [I64] * 5).as_pointer()
-        b.call(b.inttoptr(I64(kernel), kind), [I64(record), out, *addresses])
+        guard = next((j for j, (x, kind, _) in enumerate(self.planner.guards) if x is node and kind == "status"), None)
+        kind = ir.FunctionType(VOID if guard is None else I64, [I64] * 5).as_pointer()
+        status = b.call(b.inttoptr(I64(kernel), kind), [I64(record), out, *addresses])
+        if guard is not None:
+            self._return_if(b.icmp_signed("!=", status, I64(0)), guard)
 
 
 def _position(units, unit, code):

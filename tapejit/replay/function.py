@@ -224,7 +224,7 @@ class Replayed(Door, Inspected):
                     recorder.read_by_numpy(array)
             frozen = Frozen(recorder, [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays], records)
             if self.policy == "auto" and frozen.records > SMALL and Interpreter.can_run(recorder):
-                guards = [(place, *rest) for place, (_, *rest) in zip(frozen.places, frozen.guards, strict=True)]
+                guards = [(place, *rest) for place, (_, *rest) in zip(frozen.places, frozen.guards, strict=False)]
                 interpreter = Interpreter(recorder, guards, records)
         except NeedsHistory:
             signature.history = True

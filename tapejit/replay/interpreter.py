@@ -79,10 +79,12 @@ class Interpreter:
                 target[...] = leaves[j]
             first = 0
             for k, target, function, operands in self.stops:
-                engine.forward(self.tape.address, first, k)
+                if engine.forward(self.tape.address, first, k):
+                    return None  # a kernel failed: run by Python, it raises the error
                 target[...] = function(*operands)._memory()
                 first = k
-            engine.forward(self.tape.address, first, self.count)
+            if engine.forward(self.tape.address, first, self.count):
+                return None
             for number, (value, kind, expected) in enumerate(self.guards):
                 if not _holds(value, kind, expected):
                     return number + 1, ()

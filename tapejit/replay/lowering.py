@@ -33,6 +33,7 @@ class Lowering:
         self.kept = []  # plans, which must live as long as programs that refer to their words
         self.filled = {}  # node put together from parts -> which elements are filled, and the number of parts
         self.placed = {}  # node in which a part was written over -> the node before, and the positions of the part
+        self.fallible = []  # calls of kernels that may fail
         self.checks = []  # conditions that must hold for the program to be right: indices in range
         tape = recorder.tape
         rows = tape.records[: len(tape)]
@@ -109,9 +110,11 @@ class Lowering:
             if value is not None:
                 return value
         attr = (base.name, base.code, plan_address, imm)
-        inputs = [self._in_memory(a) for a in args if a is not None]
+        inputs = [self._in_memory(a) for a in args[: base.reads] if a is not None]
         self.kept.append(plan)
         node = self.graph.node("call", inputs, attr, tuple(layout.shape), dtype)
+        if base.failure:
+            self.fallible.append(node)
         if base.name == "place":
             self.placed[node.id] = args[0], positions(args[1].shape, plan.strides, int(imm))
         return node

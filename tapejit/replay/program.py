@@ -47,6 +47,10 @@ class Frozen:
                 self.guards.append((node, "truth", True))
                 self.lines.append("an index")
                 self.outcomes.append(("truth", True))
+        for node in lowering.fallible:  # where one fails, the function runs again and raises the error
+            self.guards.append((node, "status", 0))
+            self.lines.append("a factorisation")
+            self.outcomes.append(("status", 0))
         roots = [*self.outputs, *(node for node, _, _ in self.guards)]
         roots = pack_scalars(lowering.graph, roots)
         self.outputs = roots[: len(outputs)]

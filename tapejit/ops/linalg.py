@@ -1,0 +1,420 @@
+"""Linear algebra: LAPACK's kernels, and each derivative once, as a rule on Tensors (see ``table.joint``).
+
+Sources of the formulas: M. Giles, Collected matrix derivative results (2008); I. Murray, arXiv:1602.07527; G. Golub and
+V. Pereyra (1973) for the pseudo-inverse. Every result of several parts is one block, which ``parts`` takes apart.
+
+Symmetric matrices: a gradient is that of ``f((A + A.T) / 2)``, itself symmetric.
+"""
+
+import math
+
+import tapejit as tj
+from tapejit.kernels import factor, solves, spectral
+from tapejit.kernels.exponential import exponential_forward
+from tapejit.ops.table import joint
+
+
+def parts(t, shapes):
+    """The parts of a block, one after another, as views."""
+    start, found = 0, []
+    for shape in shapes:
+        found.append(tj.views.strided_view(t, shape, tj.layout.packed_strides(shape), start))
+        start += math.prod(shape)
+    return found
+
+
+def symmetric(t):
+    return (t + t.mT) * 0.5
+
+
+def _half_diagonal(t):
+    """The lower triangle, its diagonal halved."""
+    return t.tril(-1) + tj.linalg.diagonal_matrix(t.diagonal(0, -2, -1) * 0.5)
+
+
+# Triangular systems, Cholesky and LU
+
+
+def _sum_to(t, like):
+    """A matrix's adjoint, summed over the batch if the matrix is one for all."""
+    return t if like is None else tj.autograd.sum_to(t, like.shape)
+
+
+def _triangular_rule(r, g, x, y, z, out):
+    *_, left, upper, transposed, unit, _ = r.plan.words.tolist()
+    gx = tj.linalg.systems.triangular(g, y, left, upper, not transposed, unit)
+    if not r.wanted[1]:
+        return gx, None
+    one, other = (gx, out) if left else (out, gx)
+    if transposed:
+        one, other = other, one
+    product = tj.matmul(one, other.mT) if left else tj.matmul(one.mT, other)
+    gy = -_sum_to(product, y)
+    gy = gy.triu(unit) if upper else gy.tril(-unit)
+    return (gx if r.wanted[0] else None), gy
+
+
+triangular = joint(
+    "triangular",
+    arity=2,
+    kernel=solves.triangular_forward,
+    needs=("y", "out"),
+    rule=_triangular_rule,
+    label="LinalgSolveTriangular",
+)
+
+
+def _cholesky_rule(r, g, x, y, z, out):
+    return (tj.linalg.systems.cholesky_adjoint(out, g),)
+
+
+cholesky = joint(
+    "cholesky",
+    arity=1,
+    kernel=factor.cholesky_forward,
+    needs=("out",),
+    rule=_cholesky_rule,
+    failure=lambda info: f"is not positive definite (its leading minor of order {info} is not positive)",
+    label="LinalgCholeskyEx",
+)
+
+
+def _cholesky_adjoint_rule(r, g, x, y, z, out):
+    """Of ``S = sym(L^-T phi(L^T G) L^-1)`` in L (x) and G (y)."""
+    solve = tj.linalg.systems.triangular
+    s = symmetric(g)
+    right = solve(s, x, False, False, True, False)  # s L^-T
+    inner = _half_diagonal(solve(right, x, True, False, False, False))
+    gl = (tj.matmul(y.tril(), inner.mT) - 2 * tj.matmul(out, right)).tril() if r.wanted[0] else None
+    return gl, (tj.matmul(x, inner) if r.wanted[1] else None)
+
+
+cholesky_adjoint = joint(
+    "cholesky_adjoint",
+    arity=2,
+    kernel=factor.cholesky_adjoint_forward,
+    needs=("x", "y", "out"),
+    rule=_cholesky_adjoint_rule,
+)
+
+
+def _lu_rule(r, g, x, y, z, out):
+    """Of ``A = P L U``, A square: ``P L^-T (tril(L^T gL, -1) + triu(gU U^T)) U^-T``."""
+    shapes = r.plan.results
+    solve = tj.linalg.systems.triangular
+    gf = parts(g, shapes)[0]
+    lu, pivots, _ = parts(out, shapes)
+    inner = tj.matmul(_unit_lower(lu).mT, gf.tril(-1)).tril(-1) + tj.matmul(gf.triu(), lu.triu().mT).triu()
+    inner = solve(inner, lu, True, False, True, True)
+    inner = solve(inner, lu, False, True, True, False)
+    return (tj.matmul(tj.linalg.systems.permutation_matrix(pivots), inner),)
+
+
+def _unit_lower(lu):
+    return lu.tril(-1) + tj.eye(lu.shape[-1], dtype=lu.dtype)
+
+
+lu = joint(
+    "lu",
+    arity=1,
+    kernel=factor.lu_forward,
+    needs=("out",),
+    rule=_lu_rule,
+    failure=lambda info: f"is singular (pivot {info} is zero)",
+    label="LinalgLuFactorEx",
+)
+
+
+permutation = joint(
+    "permutation",
+    arity=1,
+    kernel=factor.permutation_forward,
+    needs=(),
+    rule=lambda r, g, x, y, z, out: (None,),
+    constant=(0,),
+)
+
+
+def _solve_rule(r, g, x, y, z, out):
+    """Of ``A X = B`` (or ``A^T X = B``): x is B, y the factors, z is A. Both adjoints come from one solve."""
+    transposed = bool(r.plan.words[3])
+    gx = tj.linalg.systems.solve_factored(g, y, z, r.plan.results, not transposed)
+    if not r.wanted[2]:
+        return gx, None, None
+    one, other = (out, gx) if transposed else (gx, out)
+    gz = -tj.matmul(one, other.mT)
+    return (gx if r.wanted[0] else None), None, tj.autograd.sum_to(gz, r.plan.results)
+
+
+solve = joint(
+    "solve",
+    arity=3,
+    kernel=solves.solve_forward,
+    needs=("y", "out"),
+    rule=_solve_rule,
+    constant=(1,),
+    reads=2,
+    label="LinalgSolveEx",
+)
+
+
+def _inverse_rule(r, g, x, y, z, out):
+    t = out.mT
+    return None, -tj.matmul(tj.matmul(t, g), t)
+
+
+inverse = joint(
+    "inverse",
+    arity=2,
+    kernel=solves.inverse_forward,
+    needs=("out",),
+    rule=_inverse_rule,
+    constant=(0,),
+    reads=1,
+    label="LinalgInvEx",
+)
+
+
+def _determinant_rule(r, g, x, y, z, out):
+    """x: the factors, y: A; the results are the sign and log|det|."""
+    shapes = r.plan.results
+    glog = parts(g, shapes)[1]
+    gy = tj.linalg.systems.inverse_factored(x, y, r.plan.shape).mT
+    return None, glog[..., None, None] * gy
+
+
+log_determinant = joint(
+    "log_determinant",
+    arity=2,
+    kernel=factor.log_determinant_forward,
+    needs=("x",),
+    rule=_determinant_rule,
+    constant=(0,),
+    reads=1,
+    label="LinalgSlogdet",
+)
+
+
+def _cofactors_rule(r, g, x, y, z, out):
+    """Of ``C = det(A) A^-T``; x: C as worked out, y: A. Not for singular A: there 0 / 0, which is NaN."""
+    det = tj.linalg.decompositions.determinant_from_cofactors(y, out)
+    gt = g.mT
+    inner = (g * out).sum((-2, -1), keepdim=True) * out - tj.matmul(tj.matmul(out, gt), out)
+    return None, inner / det[..., None, None]
+
+
+cofactors = joint(
+    "cofactors",
+    arity=2,
+    kernel=solves.same_forward,
+    needs=("y", "out"),
+    rule=_cofactors_rule,
+    constant=(0,),
+    reads=1,
+)
+
+
+def _determinant_rule_exact(r, g, x, y, z, out):
+    """x: det A as worked out, y: A. The cofactors hold for singular matrices too."""
+    return None, g[..., None, None] * tj.linalg.decompositions.cofactor_matrix(y)
+
+
+determinant = joint(
+    "determinant",
+    arity=2,
+    kernel=solves.same_forward,
+    needs=("y",),
+    rule=_determinant_rule_exact,
+    constant=(0,),
+    reads=1,
+    label="LinalgDet",
+)
+
+
+# Decompositions
+
+
+def _apart(values, moves):
+    """1 / (v_j - v_i); for equal values 0, NaN where the vectors' adjoints ``moves`` tell them apart.
+
+    Vectors of equal values are any basis of their space: a function of them has a derivative only if it does not
+    depend on the choice, and then what is divided vanishes.
+    """
+    difference = values[..., None, :] - values[..., :, None]
+    with tj.no_grad():
+        eps = 1e-13 if values.dtype is tj.float64 else 1e-5
+        scale = values.abs().amax(-1, keepdim=True)[..., None] if values.shape[-1] else 1.0
+        equal = difference.abs() <= eps * scale
+        diagonal = tj.eye(values.shape[-1], dtype=values.dtype) > 0
+        strength = moves.abs()
+        largest = strength.sum((-2, -1), keepdim=True)
+        told = strength + strength.mT > (1e-10 if values.dtype is tj.float64 else 1e-4) * largest
+        filling = tj.where(told & ~diagonal, math.nan, tj.zeros(strength.shape, dtype=values.dtype))
+    return tj.where(equal, filling, 1.0 / tj.where(equal, 1.0, difference))
+
+
+def _eigh_rule(r, g, x, y, z, out):
+    gw, gv = parts(g, r.plan.results)
+    w, v = parts(out, r.plan.results)
+    inner = tj.matmul(v.mT, gv)
+    inner = 0.5 * (inner - inner.mT) * _apart(w, inner) + tj.linalg.diagonal_matrix(gw)
+    return (tj.matmul(tj.matmul(v, inner), v.mT),)
+
+
+def _not_converged(info):
+    return f"did not converge (LAPACK's info {info}); it may hold NaN or inf"
+
+
+eigh = joint(
+    "eigh",
+    arity=1,
+    kernel=spectral.eigh_forward,
+    needs=("out",),
+    rule=_eigh_rule,
+    failure=_not_converged,
+    label="LinalgEigh",
+)
+
+
+def _svd_rule(r, g, x, y, z, out):
+    """Townsend's formula, with the parts of U and V outside of the other's range."""
+    m, n = r.plan.words[:2].tolist()
+    gu, gs, gvh = parts(g, r.plan.results)
+    u, s, vh = parts(out, r.plan.results)
+    k = min(m, n)
+    u_move, v_move = tj.matmul(u.mT, gu), tj.matmul(vh, gvh.mT)
+    row, column = s[..., None, :], s[..., :, None]
+    apart = _apart(s, u_move.detach().abs() + v_move.detach().abs()) / _nonzero(row + column)
+    inner = ((u_move - u_move.mT) * row + column * (v_move - v_move.mT)) * apart + tj.linalg.diagonal_matrix(gs)
+    result = tj.matmul(tj.matmul(u, inner), vh)
+    if m > k:
+        outside = _over(gu - tj.matmul(u, u_move), row)
+        result = result + tj.matmul(outside, vh)
+    if n > k:
+        outside = _over(gvh - tj.matmul(v_move.mT, vh), column)
+        result = result + tj.matmul(u, outside)
+    return (result,)
+
+
+def _nonzero(t):
+    return tj.where(t == 0, 1.0, t)
+
+
+def _over(t, s):
+    """t / s, where both are 0 0."""
+    return tj.where((t == 0) & (s == 0), 0.0, t / tj.where((t == 0) & (s == 0), 1.0, s))
+
+
+svd = joint(
+    "svd",
+    arity=1,
+    kernel=spectral.svd_forward,
+    needs=("out",),
+    rule=_svd_rule,
+    failure=_not_converged,
+    label="LinalgSvd",
+)
+
+
+def _qr_rule(r, g, x, y, z, out):
+    """Walter, Lehmann and Lamour (2012); a wide matrix is its square part and what is multiplied by Q.T."""
+    m, n = r.plan.words[:2].tolist()
+    gq, gr = parts(g, r.plan.results)
+    q, upper = parts(out, r.plan.results)
+    if m >= n:
+        return (_qr_square(gq, gr, q, upper),)
+    rest, grest = upper[..., m:], gr[..., m:]
+    gq = gq + tj.matmul(tj.matmul(q, rest), grest.mT)
+    left = _qr_square(gq, gr[..., :m], q, upper[..., :m])
+    return (tj.cat((left, tj.matmul(q, grest)), -1),)
+
+
+def _qr_square(gq, gr, q, upper):
+    inner = (tj.matmul(gr, upper.mT) - tj.matmul(q.mT, gq)).triu()
+    inner = inner + inner.triu(1).mT
+    return tj.linalg.systems.triangular(gq + tj.matmul(q, inner), upper, False, True, True, False)
+
+
+qr = joint("qr", arity=1, kernel=spectral.qr_forward, needs=("out",), rule=_qr_rule, label="LinalgQr")
+
+
+def _eig_rule(r, g, x, y, z, out):
+    """Of real eigenvalues, and vectors of length 1."""
+    gw, gv = parts(g, r.plan.results)
+    w, v = parts(out, r.plan.results)
+    move = tj.matmul(v.mT, gv)
+    along = move.diagonal(0, -2, -1)
+    inner = move - tj.matmul(v.mT, v) * along[..., None, :]
+    inner = inner * _apart(w, inner) + tj.linalg.diagonal_matrix(gw)
+    return (tj.linalg.solve(v.mT, tj.matmul(inner, v.mT)),)
+
+
+def _no_real(info):
+    if info == spectral.COMPLEX:
+        return "has eigenvalues that are not real, which tapejit has no dtype for: use eigh() if it is symmetric"
+    return _not_converged(info)
+
+
+eig = joint("eig", arity=1, kernel=spectral.eig_forward, needs=("out",), rule=_eig_rule, failure=_no_real, label="LinalgEig")
+
+
+# Functions of a matrix
+
+
+def _pinv_rule(r, g, x, y, z, out):
+    """Golub and Pereyra; x: the pseudo-inverse as worked out, y: A. Right while the rank stays what it is."""
+    p, a = out, y
+    gt, pt = g.mT, out.mT
+    ggt = tj.matmul(pt, tj.matmul(g, pt))
+    result = -ggt
+    result = result + tj.matmul(tj.matmul(pt, tj.matmul(p, gt)), _complement(a, p))
+    result = result + tj.matmul(_complement(a, p, left=True), tj.matmul(gt, tj.matmul(p, pt)))
+    return None, result
+
+
+def _complement(a, p, left=False):
+    product = tj.matmul(a, p) if left else tj.matmul(p, a)
+    return tj.eye(product.shape[-1], dtype=a.dtype) - product
+
+
+pinv = joint(
+    "pinv",
+    arity=2,
+    kernel=solves.same_forward,
+    needs=("y", "out"),
+    rule=_pinv_rule,
+    constant=(0,),
+    reads=1,
+    label="LinalgPinv",
+)
+
+
+def _undefined_rule(r, g, x, y, z, out):
+    raise RuntimeError(
+        "the full matrices of svd() and qr() have no derivative: beyond the reduced ones they are any basis; use "
+        "full_matrices=False, or mode='reduced'"
+    )
+
+
+undefined = joint(
+    "undefined", arity=2, kernel=solves.same_forward, needs=(), rule=_undefined_rule, constant=(0,), reads=1, label="Linalg"
+)
+
+
+def _exponential_rule(r, g, x, y, z, out):
+    """The exponential of ``[[A^T, G], [0, A^T]]`` has the adjoint as its upper right block."""
+    n = x.shape[-1]
+    t = x.mT
+    zero = tj.zeros(t.shape, dtype=t.dtype)
+    whole = tj.cat((tj.cat((t, g), -1), tj.cat((zero, t), -1)), -2)
+    return (tj.linalg.matrix_exp(whole)[..., :n, n:],)
+
+
+matrix_exp = joint(
+    "matrix_exp",
+    arity=1,
+    kernel=exponential_forward,
+    needs=("x",),
+    rule=_exponential_rule,
+    label="LinalgMatrixExp",
+)
