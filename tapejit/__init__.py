@@ -8,7 +8,10 @@
     x.grad                      # tensor([ 0.,  4.,  8., 12.])
 """
 
+from types import ModuleType as _Module
+
 from tapejit import autograd, linalg
+from tapejit import functional as _functional
 from tapejit.creation import (
     arange,
     as_tensor,
@@ -39,9 +42,6 @@ from tapejit.dtypes import (
     uint8,
 )
 from tapejit.functional import (
-    COMPARISONS,
-    FUNCTIONS,
-    LOGICAL,
     add,
     allclose,
     clamp,
@@ -136,7 +136,7 @@ bool = bool_
 double, float, long = float64, float32, int64
 concat = concatenate = cat
 
-for _group in (FUNCTIONS, COMPARISONS, LOGICAL):
+for _group in (_functional.FUNCTIONS, _functional.COMPARISONS, _functional.LOGICAL):
     for _name, _function in _group.items():
         globals().setdefault(_name, _function)
 del _group, _name, _function, _attach
@@ -153,4 +153,14 @@ def __getattr__(name):
     raise AttributeError(f"module 'tapejit' has no attribute {name!r}")
 
 
-__all__ = sorted(name for name in globals() if not name.startswith("_"))
+def _public():
+    """The names that are meant for users: of modules, those with functions of their own."""
+    modules = {name for name, x in globals().items() if isinstance(x, _Module)} - {"autograd", "linalg"}
+    return sorted(name for name in globals() if not name.startswith("_") and name not in modules)
+
+
+def __dir__():
+    return sorted({*_public(), "nopython", "stop_gradient", "__version__"})
+
+
+__all__ = _public()

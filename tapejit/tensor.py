@@ -240,7 +240,10 @@ class Tensor:
         """
         if self.requires_grad:
             escapes.check(self, "numpy()", quiet=True)
-            raise RuntimeError("numpy() on a tensor that requires grad would lose its history; use x.detach().numpy()")
+            raise RuntimeError(
+                "numpy() on a tensor that requires grad would lose its history: use tapejit's functions to keep the gradient "
+                "(tj.sin for np.sin), or x.detach().numpy() for values alone, without a gradient"
+            )
         return self._array()
 
     def __array__(self, dtype=None, copy=None):

@@ -4,6 +4,9 @@ Each takes a function of tensors, arrays and numbers, in nested tuples, lists an
 arguments that is recorded once and then replayed as machine code. They compose: ``grad(grad(f))``, ``jvp(grad(f))``.
 """
 
+import functools
+import inspect
+
 import numpy as np
 
 import tapejit as tj
@@ -39,33 +42,94 @@ def _is_number(x):
     return is_result(x) or (isinstance(x, (float, int, np.number)) and not isinstance(x, bool))
 
 
-class Differentiated:
-    """Arguments with those of ``argnums`` replaced by fresh leaves."""
+def _numbers(argnums, fun, what):
+    """Positions for ``argnums``, which may be names of parameters.
 
-    def __init__(self, args, argnums, what):
+    Raises:
+        TypeError: for a name that the function does not have.
+    """
+    if not isinstance(argnums, (int, str)):
+        return tuple(_numbers(k, fun, what) for k in argnums)
+    if isinstance(argnums, int):
+        return argnums
+    names = list(inspect.signature(fun).parameters)
+    if argnums not in names:
+        raise TypeError(f"{what}(): argnums={argnums!r}, but the arguments of {fun!r} are {', '.join(names) or 'none'}")
+    return names.index(argnums)
+
+
+def _decorator(maker):
+    """A transform that is a decorator with arguments too: without a function it waits for one."""
+    what = maker.__name__
+    takes_argnums = "argnums" in inspect.signature(maker).parameters
+
+    @functools.wraps(maker)
+    def transform(*args, **options):
+        if not args and "fun" not in options:
+            return functools.partial(transform, **options)
+        fun = args[0] if args else options.pop("fun")
+        args = args[1:]
+        argnums = args[0] if args and takes_argnums else options.get("argnums", 0)
+        if not takes_argnums or isinstance(argnums, int) or not callable(fun):
+            return maker(fun, *args, **options)
+        options["argnums"] = _numbers(argnums, fun, what)
+        made = maker(fun, *((options.pop("argnums"), *args[1:]) if args else ()), **options)
+        made.of_names(argnums)
+        return made
+
+    return transform
+
+
+class Differentiated:
+    """Arguments with those of ``argnums`` replaced by fresh leaves; one that was passed by its name is found by it."""
+
+    def __init__(self, args, argnums, what, kwargs=None, fun=None):
         self.leaves, self.structures = [], []
         self.numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         self.single = isinstance(argnums, int)
-        args = list(args)
+        args, self.kwargs = list(args), dict(kwargs or {})
         for k in self.numbers:
-            if not -len(args) <= k < len(args):
+            if -len(args) <= k < len(args):
+                args[k] = self._leaves(args[k], k, what)
+                continue
+            name = _parameter(fun, k)
+            if name not in self.kwargs:
                 raise TypeError(f"{what}: argnums={argnums} but the call has {len(args)} positional arguments")
-            found = []
-            structure = flatten(args[k], _is_number, found)
-            for x in found:
-                if isinstance(x, Tensor) and not x.dtype.is_floating_point:
-                    raise TypeError(f"{what} differentiates floating-point arguments, argument {k} has dtype {x.dtype}")
-            tensors = [_fresh(_floating(x)) for x in found]
-            self.leaves += tensors
-            self.structures.append((structure, len(tensors)))
-            args[k] = unflatten(structure, iter(tensors))
+            self.kwargs[name] = self._leaves(self.kwargs[name], k, what)
         self.args = args
+
+    def _leaves(self, tree, k, what):
+        """The tree with new leaves, which are noted."""
+        found = []
+        structure = flatten(tree, _is_number, found)
+        if structure[0] == "static":
+            kind = type(tree).__name__
+            raise TypeError(f"{what}: argument {k} is a {kind}, which cannot be differentiated; pass floats or arrays")
+        for x in found:
+            if isinstance(x, Tensor) and not x.dtype.is_floating_point:
+                raise TypeError(f"{what} differentiates floating-point arguments, argument {k} has dtype {x.dtype}")
+        tensors = [_fresh(_floating(x)) for x in found]
+        self.leaves += tensors
+        self.structures.append((structure, len(tensors)))
+        return unflatten(structure, iter(tensors))
+
+    def call(self, fun):
+        """The user's function, its values kept from leaving."""
+        return differentiated(fun, self.args, self.kwargs)
 
     def rebuild(self, values):
         """Values, one per leaf, in the shape of the arguments."""
         values = iter(values)
         trees = [unflatten(structure, values) for structure, _ in self.structures]
         return trees[0] if self.single else tuple(trees)
+
+
+def _parameter(fun, k):
+    """The name of the k-th parameter of a function, None where there is none."""
+    try:
+        return list(inspect.signature(fun).parameters)[k]
+    except (TypeError, ValueError, IndexError):
+        return None
 
 
 def _floating(x):
@@ -96,7 +160,8 @@ def _pull(outputs, seeds, leaves):
     return [tj.zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
 
 
-def value_and_grad(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+@_decorator
+def value_and_grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
     """A function that gives ``(fun(*args), gradient)``.
 
     Args:
@@ -110,8 +175,8 @@ def value_and_grad(fun, argnums=0, has_aux=False, *, static_argnums=(), compile=
 
     def transformed(*args, **kwargs):
         with enable_grad():
-            wanted = Differentiated(args, argnums, "value_and_grad()")
-            result = differentiated(fun, wanted.args, kwargs)
+            wanted = Differentiated(args, argnums, "value_and_grad()", kwargs, fun)
+            result = wanted.call(fun)
             value, aux = result if has_aux else (result, None)
             y = _scalar(value, "value_and_grad()")
             gradient = wanted.rebuild(_pull([y], [None], wanted.leaves))
@@ -120,13 +185,14 @@ def value_and_grad(fun, argnums=0, has_aux=False, *, static_argnums=(), compile=
     return Replayed(transformed, fun, "value_and_grad", argnums, static_argnums, compile, (fun, argnums, has_aux))
 
 
-def grad(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+@_decorator
+def grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
     """A function that gives the gradient of ``fun``; with ``has_aux`` ``(gradient, aux)``. Arguments as ``value_and_grad``."""
 
     def transformed(*args, **kwargs):
         with enable_grad():
-            wanted = Differentiated(args, argnums, "grad()")
-            result = differentiated(fun, wanted.args, kwargs)
+            wanted = Differentiated(args, argnums, "grad()", kwargs, fun)
+            result = wanted.call(fun)
             value, aux = result if has_aux else (result, None)
             gradient = wanted.rebuild(_pull([_scalar(value, "grad()")], [None], wanted.leaves))
         return (gradient, aux) if has_aux else gradient
@@ -134,7 +200,8 @@ def grad(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
     return Replayed(transformed, fun, "grad", argnums, static_argnums, compile, (fun, argnums, has_aux))
 
 
-def jit(fun, *, static_argnums=(), compile="auto"):
+@_decorator
+def jit(fun=None, *, static_argnums=(), compile="auto"):
     """The function itself, recorded and replayed."""
     return Replayed(fun, fun, "jit", (), static_argnums, compile, (fun,))
 
@@ -158,7 +225,8 @@ def _results(tree, what):
     return [_floating(x) for x in leaves], structure
 
 
-def jvp(fun, primals=None, tangents=None, *, compile="auto"):
+@_decorator
+def jvp(fun=None, primals=None, tangents=None, *, compile="auto"):
     """``jvp(fun, primals, tangents)`` gives ``(fun(*primals), its derivative along the tangents)``.
 
     With the function alone: a function of ``(primals, tangents)`` that is replayed.
@@ -170,7 +238,7 @@ def jvp(fun, primals=None, tangents=None, *, compile="auto"):
             directions = []
             for t in tangents:
                 flatten(t, _is_number, directions)
-            outputs, structure = _results(differentiated(fun, wanted.args, {}), "jvp()")
+            outputs, structure = _results(wanted.call(fun), "jvp()")
             found = _tangents(outputs, wanted.leaves, [_floating(t) for t in directions])
         return unflatten(structure, iter(outputs)), unflatten(structure, iter(found))
 
@@ -184,7 +252,7 @@ def vjp(fun, *primals, compile="auto"):
     def transformed(primals, cotangent):
         with enable_grad():
             wanted = Differentiated(primals, tuple(range(len(primals))), "vjp()")
-            outputs, _ = _results(differentiated(fun, wanted.args, {}), "vjp()")
+            outputs, _ = _results(wanted.call(fun), "vjp()")
             seeds, _ = _results(cotangent, "vjp()")
             return wanted.rebuild(_pull(outputs, seeds, wanted.leaves))
 
@@ -192,7 +260,8 @@ def vjp(fun, *primals, compile="auto"):
     return jit(fun)(*primals), lambda cotangent: product(primals, cotangent)
 
 
-def hvp(fun, *, compile="auto"):
+@_decorator
+def hvp(fun=None, *, compile="auto"):
     """A function of ``(x, v)``: the Hessian of a scalar function at x times v."""
 
     def transformed(x, v):
@@ -200,19 +269,20 @@ def hvp(fun, *, compile="auto"):
             wanted = Differentiated((x,), 0, "hvp()")
             directions = []
             flatten(v, _is_number, directions)
-            first = _pull([_scalar(differentiated(fun, wanted.args, {}), "hvp()")], [None], wanted.leaves)
+            first = _pull([_scalar(wanted.call(fun), "hvp()")], [None], wanted.leaves)
             return wanted.rebuild(_pull(first, [_floating(d) for d in directions], wanted.leaves))
 
     return Replayed(transformed, fun, "hvp", (0, 1), (), compile, (fun,))
 
 
-def jacrev(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+@_decorator
+def jacrev(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
     """The Jacobian, row by row: shape of the result followed by the shape of the argument."""
 
     def transformed(*args, **kwargs):
         with enable_grad():
-            wanted = Differentiated(args, argnums, "jacobian()")
-            result = differentiated(fun, wanted.args, kwargs)
+            wanted = Differentiated(args, argnums, "jacobian()", kwargs, fun)
+            result = wanted.call(fun)
             value, aux = result if has_aux else (result, None)
             outputs, structure = _results(value, "jacobian()")
             rows = [_rows(y, wanted) for y in outputs]
@@ -232,13 +302,14 @@ def _rows(y, wanted):
     return wanted.rebuild(blocks)
 
 
-def jacfwd(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+@_decorator
+def jacfwd(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
     """The Jacobian, column by column; as ``jacrev``, better for few inputs and many results."""
 
     def transformed(*args, **kwargs):
         with enable_grad():
-            wanted = Differentiated(args, argnums, "jacobian()")
-            result = differentiated(fun, wanted.args, kwargs)
+            wanted = Differentiated(args, argnums, "jacobian()", kwargs, fun)
+            result = wanted.call(fun)
             value, aux = result if has_aux else (result, None)
             outputs, structure = _results(value, "jacobian()")
             blocks = [_columns(outputs, wanted.leaves, j) for j in range(len(wanted.leaves))]
@@ -269,15 +340,16 @@ def _columns(outputs, leaves, j):
 jacobian = jacrev
 
 
-def hessian(fun, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+@_decorator
+def hessian(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
     """The Hessian of a scalar function: shape of the argument twice. A sparse one takes few products when recorded."""
 
     def transformed(*args, **kwargs):
         if has_aux or not isinstance(argnums, int):
             return general.function(*args, **kwargs)
         with enable_grad():
-            wanted = Differentiated(args, argnums, "hessian()")
-            y = _scalar(differentiated(fun, wanted.args, kwargs), "hessian()")
+            wanted = Differentiated(args, argnums, "hessian()", kwargs, fun)
+            y = _scalar(wanted.call(fun), "hessian()")
             if len(wanted.leaves) == 1 and wanted.single and y.requires_grad:
                 found = _compressed(y, wanted.leaves[0])
                 if found is not None:

@@ -93,7 +93,7 @@ def _arguments_fit(signature, scratch, env):
             held[leaf] = 0
         elif test[B.KIND] == B.SAME:
             if x != test[B.P]:
-                if kind != word(test[B.P] + capi.TYPE):
+                if test[B.Q] != 0 or kind != word(test[B.P] + capi.TYPE):
                     return False
                 same = capi.equal(x, test[B.P], 2)
                 if same < 0:

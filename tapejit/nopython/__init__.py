@@ -23,3 +23,7 @@ __all__ = [
     "stop_gradient",
     "value_and_grad",
 ]
+
+
+def __dir__():
+    return __all__

@@ -11,6 +11,7 @@ import numpy as np
 from tapejit.edge.cpython import release
 from tapejit.edge.nativecall import NativeCall, add_method, call_natively, may_call
 from tapejit.kernels import blocks as B
+from tapejit.replay.methods import Same
 from tapejit.replay.recorder import active
 from tapejit.replay.trees import LEAF
 
@@ -114,7 +115,8 @@ class _Tests:
         if part == LEAF:
             self._leaf(next(kinds), register, integer)
         elif part[0] == "static":
-            self._put(B.SAME, register, self._keep(part[2]))
+            identical = part[1] is Same
+            self._put(B.SAME, register, self._keep(part[2].object if identical else part[2]), int(identical))
         elif part[0] in (tuple, list, dict):
             inner = part[-1]
             first = self.registers

@@ -1,8 +1,10 @@
 """A replayed function: what a call finds out about its arguments, and the programs behind it."""
 
 import functools
+import sys
 import threading
 import time
+import types
 
 import numpy as np
 
@@ -13,9 +15,11 @@ from tapejit.replay.blocks import Door, SignatureBlock
 from tapejit.replay.captures import Captures
 from tapejit.replay.inspection import Inspected
 from tapejit.replay.interpreter import Interpreter
+from tapejit.replay.methods import Bound, Same, belongs, binds, on_objects, shifted
 from tapejit.replay.program import Frozen, Program
 from tapejit.replay.recorder import NeedsHistory, Recorder, Refused, active
 from tapejit.replay.signature import Signature
+from tapejit.replay.tracebacks import shortened
 from tapejit.replay.trees import flatten, is_dynamic, is_result, map_tree, unflatten
 from tapejit.replay.values import as_numpy, as_tensor, assemble, kind, memory, statics
 from tapejit.tensor import Tensor
@@ -24,6 +28,7 @@ MOST_SIGNATURES = 256
 MOST_REBOUND = 64
 SMALL = 1000  # records up to which "auto" compiles as soon as a path is taken a second time
 SECONDS_PER_RECORD = 5e-4  # what a larger one takes to compile, roughly: it must have cost as much before
+_NO_OWNERS = (Tensor, np.ndarray, np.generic, float, int, str, tuple, list, dict, type(None))  # of a method
 _NOT_YET = object()  # in place of results: the path is known, but neither compiled nor to be interpreted
 
 
@@ -44,16 +49,21 @@ class Replayed(Door, Inspected):
     """
 
     def __init__(self, function, fun, name, argnums, static_argnums, policy, build):
-        if not callable(fun):
+        if not callable(fun) and not isinstance(fun, classmethod):
             raise TypeError(f"{name}() takes a function, got {type(fun).__name__}")
         if policy not in ("now", "auto", "never"):
             raise ValueError(f"compile must be 'now', 'auto' or 'never', got {policy!r}")
-        functools.update_wrapper(self, fun)
+        functools.update_wrapper(self, fun, updated=("__dict__",) if isinstance(fun, types.FunctionType) else ())
+        if not hasattr(self, "__name__"):  # an object with __call__, a partial
+            self.__name__ = getattr(getattr(fun, "func", None), "__name__", type(fun).__name__)
         self.function, self.fun, self.transform = function, fun, name
         self.argnums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         self.static = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
         self.policy = policy
         self._build = build
+        self._names_used = False
+        self._method = None  # the same of methods, made when it is first bound
+        self.of_objects = False  # whether the first argument is the object that a method belongs to
         self._signatures = {}
         self._lock = threading.RLock()  # held to record, and to change what the door reads
         super().__init__()
@@ -64,7 +74,31 @@ class Replayed(Door, Inspected):
         return f"<{self.transform} of {getattr(self.fun, '__qualname__', self.fun)}>"
 
     def __get__(self, instance, owner=None):
-        return self if instance is None else functools.partial(self, instance)
+        owner = owner if isinstance(self.fun, classmethod) else instance
+        return self if owner is None or not binds(self.fun) else Bound(self._on_objects(), owner)
+
+    def _on_objects(self):
+        """What methods call: a replayed function of the object and the arguments, which are counted after it."""
+        if self._method is None:
+            with self._lock:
+                if self._method is None:
+                    function = on_objects(self.fun, self._remade)
+                    numbers = self.argnums if self._names_used else shifted(self.argnums)
+                    static = shifted(self.static)
+                    made = Replayed(function, self.fun, self.transform, numbers, static, self.policy, self._build)
+                    made.of_objects = True
+                    self._method = made
+        return self._method
+
+    def of_names(self, argnums):
+        """Remember that the differentiated arguments were chosen by name: a bound method has other positions."""
+        self._build = (self._build[0], argnums, *self._build[2:])
+        self._names_used = any(isinstance(k, str) for k in ([argnums] if isinstance(argnums, str) else argnums))
+
+    def _remade(self, fun):
+        """This transform of another function."""
+        maker, build, options = self._parts()
+        return maker(fun, *build[1:], **options)
 
     @property
     def calls(self) -> dict:
@@ -88,6 +122,16 @@ class Replayed(Door, Inspected):
 
     def general(self, args, kwargs):
         """A call of any kind."""
+        if tapes.current().recorder is not None or _depth.inside:
+            return self._answer(args, kwargs)
+        try:
+            return self._answer(args, kwargs)
+        except Exception as error:
+            raise shortened(error)  # noqa: B904 - it is the same error
+
+    def _answer(self, args, kwargs):
+        if args and not isinstance(args[0], _NO_OWNERS) and not self.of_objects and belongs(self, args[0]):
+            return self._on_objects()(*args, **kwargs)
         if tapes.current().recorder is not None:
             return self.function(*args, **kwargs)
         args = self._with_floats(args)
@@ -127,7 +171,9 @@ class Replayed(Door, Inspected):
     def _flatten(self, args, kwargs, leaves):
         parts = []
         for k, x in enumerate(args):
-            if k in self.static:
+            if k == 0 and self.of_objects:
+                parts.append(("static", Same, Same(x)))
+            elif k in self.static:
                 try:
                     hash(x)
                 except TypeError:
@@ -372,13 +418,18 @@ class Replayed(Door, Inspected):
         return nopython_function(programs, signature.key[0][0], into=True)
 
     def __reduce__(self):
-        import tapejit
+        found = sys.modules.get(self.__module__)
+        for part in getattr(self, "__qualname__", "").split("."):
+            found = getattr(found, part, None)
+        if found is self:  # a decorated function: its name is enough
+            return self.__qualname__
+        return _rebuild, self._parts()
 
-        maker = getattr(tapejit, self.transform)
+    def _parts(self):
         options = {"compile": self.policy}
         if self.static:
             options["static_argnums"] = tuple(self.static)
-        return _rebuild, (maker, self._build, options)
+        return getattr(sys.modules["tapejit"], self.transform), self._build, options
 
 
 def _rebuild(maker, build, options):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tapejit.replay.methods import Same
 from tapejit.tensor import Tensor
 
 LEAF = "*"
@@ -26,13 +27,37 @@ def flatten(tree, is_leaf, leaves):
         return kind, tuple([flatten(x, is_leaf, leaves) for x in tree])
     if isinstance(tree, (tuple, list)):
         return kind, tuple([flatten(x, is_leaf, leaves) for x in tree])
+    _no_array(tree)
     try:
         hash(tree)
     except TypeError:
+        if hasattr(tree, "__dict__"):
+            return "static", Same, Same(tree)
         raise TypeError(
             f"an argument of type {kind.__name__} is neither a number, an array, a Tensor, nor a hashable static value"
         ) from None
     return "static", kind, tree
+
+
+_ARRAYS = {
+    "torch": "x.detach().numpy(), or tapejit's own tensors",
+    "pandas": "x.to_numpy()",
+    "polars": "x.to_numpy()",
+    "jax": "np.asarray(x)",
+    "jaxlib": "np.asarray(x)",
+    "cupy": "x.get()",
+    "tensorflow": "x.numpy()",
+}
+
+
+def _no_array(x):
+    """Raise TypeError for an array of another library."""
+    kind = type(x)
+    library = kind.__module__.partition(".")[0]
+    if library in _ARRAYS and (hasattr(x, "__array__") or hasattr(x, "numpy")):
+        raise TypeError(
+            f"an argument is a {library} {kind.__name__}; functions of tapejit take NumPy arrays: pass {_ARRAYS[library]}"
+        )
 
 
 def unflatten(structure, leaves):
@@ -41,7 +66,7 @@ def unflatten(structure, leaves):
         return next(leaves)
     kind = structure[0]
     if kind == "static":
-        return structure[2]
+        return structure[2].object if structure[1] is Same else structure[2]
     if len(structure) == 3:
         return kind(zip(structure[1], (unflatten(s, leaves) for s in structure[2]), strict=True))
     items = [unflatten(s, leaves) for s in structure[1]]

@@ -16,7 +16,7 @@ def statics(key):
         if part == LEAF:
             continue
         if part[0] == "static":
-            found.append(part[2])
+            found.append(unflatten(part, ()))
         else:
             stack += part[-1]
     return found

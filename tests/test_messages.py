@@ -1,0 +1,73 @@
+"""What a newcomer is told: wrong arguments, and tracebacks that end at his own line."""
+
+import traceback
+
+import numpy as np
+import pytest
+
+import tapejit as tj
+
+X = np.array([1.0, 2.0])
+
+
+def square(x):
+    return (x * x).sum()
+
+
+def test_arrays_of_other_libraries_are_refused_with_what_to_pass():
+    class Tensor:
+        __module__ = "torch"
+
+        def numpy(self):
+            return X
+
+    class Series(Tensor):
+        __module__ = "pandas.core.series"
+
+    with pytest.raises(TypeError, match=r"a torch Tensor.*x\.detach\(\)\.numpy\(\)"):
+        tj.grad(square)(Tensor())
+    with pytest.raises(TypeError, match=r"a pandas Series.*x\.to_numpy\(\)"):
+        tj.jit(square)({"column": Series()})
+
+
+@pytest.mark.parametrize("transform", [tj.grad, tj.value_and_grad, tj.hessian, tj.jacrev])
+@pytest.mark.parametrize("argument", [True, "x", None])
+def test_what_cannot_be_differentiated_is_refused(transform, argument):
+    with pytest.raises(TypeError, match=f"argument 0 is a {type(argument).__name__}.*floats or arrays"):
+        transform(lambda x: 2.0)(argument)
+
+
+def wrong_shapes(x):
+    y = tj.ones(3)
+    return (x @ y).sum()
+
+
+def wrong_name(x):
+    return x.no_such_method()
+
+
+@pytest.mark.parametrize("transform", [tj.jit, tj.value_and_grad, tj.hessian, tj.jacfwd, lambda f: tj.jit(tj.grad(f))])
+@pytest.mark.parametrize("function", [wrong_shapes, wrong_name])
+@pytest.mark.parametrize("policy", ["auto", "never"])
+def test_a_traceback_is_short_and_ends_at_the_user_s_line(transform, function, policy):
+    made = transform(function)
+    made.policy = policy
+    with pytest.raises((RuntimeError, AttributeError)) as error:
+        made(X)
+    assert traceback.extract_tb(error.value.__traceback__)[-1].filename == __file__
+    assert len("".join(traceback.format_exception(error.value)).splitlines()) <= 30
+
+
+def test_the_whole_traceback_is_to_be_had(monkeypatch):
+    monkeypatch.setenv("TAPEJIT_TRACEBACK", "full")
+    with pytest.raises(RuntimeError) as error:
+        tj.grad(wrong_shapes)(X)
+    assert "linalg" in traceback.extract_tb(error.value.__traceback__)[-1].filename
+
+
+def test_public_names():
+    names = dir(tj)
+    assert {"grad", "tensor", "Tensor", "autograd", "nopython"} <= set(names)
+    assert not {"dispatch", "tape", "replay", "kernels", "FUNCTIONS", "functional"} & set(names)
+    assert not {name for name in names if name.startswith("_")} - {"__version__"}
+    assert dir(tj.nopython) == tj.nopython.__all__
