@@ -17,6 +17,11 @@ def has_avx512():
     return {"+avx512f", "+avx512dq", "+avx512vl"} <= _features()
 
 
+def has_avx512f():
+    """Whether code for this processor may use the registers of AVX-512 at all."""
+    return "+avx512f" in _features()
+
+
 def has_scalef():
     """Whether `ldexp` becomes one instruction, which LLVM knows since version 22."""
     return has_avx512() and llvm_version_info >= (22,)

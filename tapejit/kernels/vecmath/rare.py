@@ -11,10 +11,11 @@ from llvmlite import ir
 from tapejit.edge.caching import engine_stamp
 
 from .emit import Value, constant, select
-from .processor import vector_bits
+from .processor import has_avx512f, vector_bits
 
 # A call destroys every vector register under the usual convention; this one preserves half of them, so that the
-# constants of the loop need not be read back from the stack after every call.
+# constants of the loop need not be read back from the stack after every call. Not with AVX-512: there it also destroys the
+# frame pointer, and LLVM 20 counts wrongly where it saves that around a call: later spills in the block miss their places.
 _X86_CONVENTION = "intel_ocl_bicc"
 _I32 = ir.IntType(32)
 
@@ -34,7 +35,7 @@ def outlined(body, *args, vectorise=True):
         for lanes in (widest, widest // 2):
             if lanes > 1 and vectorise:
                 variant = _define(module, f"{name}.x{lanes}", x, x.fmt.vector(lanes), body, len(args), pool)
-                if module.triple.startswith("x86_64"):
+                if module.triple.startswith("x86_64") and not has_avx512f():
                     variant.calling_convention = _X86_CONVENTION
                 names.append(f"_ZGV_LLVM_N{lanes}{'v' * len(args)}_{name}({variant.name})")
         pool.close()
