@@ -89,7 +89,7 @@ from tapejit.linalg import (
 )
 from tapejit.linalg import inv as inverse
 from tapejit.linalg import pinv as pinverse
-from tapejit.linalg.plain import cross, lu_solve, qr, svd
+from tapejit.linalg.plain import cross, lu_solve, norm, qr, svd
 from tapejit.methods import attach as _attach
 from tapejit.printing import set_printoptions
 from tapejit.random import manual_seed, rand, rand_like, randint, randn, randn_like, randperm
@@ -106,7 +106,6 @@ from tapejit.reductions import (
     max,
     mean,
     min,
-    norm,
     prod,
     softmax,
     std,

@@ -9,12 +9,12 @@ _FUNCTIONS = {
     functional: "pow add sub clamp logsigmoid allclose equal to",
     views: """reshape view flatten squeeze unsqueeze transpose permute expand expand_as broadcast_to clone detach
         contiguous diagonal flip t""",
-    reductions: """sum mean var std norm prod cumsum softmax log_softmax logsumexp amax amin max min argmax argmin any
+    reductions: """sum mean var std prod cumsum softmax log_softmax logsumexp amax amin max min argmax argmin any
         all""",
     sorting: "sort argsort topk median",
     linalg: """dot mv mm bmm matmul outer cholesky cholesky_solve cholesky_inverse det slogdet logdet diag diag_embed kron
         matrix_exp matrix_power trace""",
-    plain: "cross lu_solve qr svd",
+    plain: "cross lu_solve norm qr svd",
     indexing: "gather index_select take_along_dim split chunk narrow unbind roll tril triu",
     inplace: "zero_ fill_ copy_ detach_ requires_grad_ retain_grad",
 }
@@ -47,7 +47,7 @@ def attach() -> None:
     Tensor.__matmul__ = linalg.matmul
     Tensor.__rmatmul__ = lambda self, other: linalg.matmul(_tensor(other), self)
     Tensor.T = property(views.reverse_dims, doc="The dimensions in reverse order.")
-    Tensor.mT = property(views.matrix_transpose, doc="The last two dimensions exchanged.")
+    Tensor.mT = Tensor.mH = property(views.matrix_transpose, doc="The last two dimensions exchanged.")
     Tensor.inverse, Tensor.pinverse = linalg.inv, linalg.pinv
     Tensor.double = lambda self: self.to("float64")
     Tensor.float = lambda self: self.to("float32")

@@ -145,7 +145,13 @@ def norm(x: Tensor, p=2, dim=None, keepdim=False) -> Tensor:
         return sum(x.abs(), dim, keepdim)
     if p == 0:
         return sum((x != 0).to(x.dtype), dim, keepdim)
-    total = sum(x.abs() ** float(p), dim, keepdim)
+    size, p = x.abs(), float(p)
+    if p < 1:  # an element that is 0 has no derivative there, and 0 is taken
+        absent = size == 0
+        powers = where(absent, 0.0 if p > 0 else math.inf, where(absent, 1.0, size) ** p)
+    else:
+        powers = size**p
+    total = sum(powers, dim, keepdim)
     zero = total == 0  # there the root has no derivative; 0 is taken, as for the 2-norm
     return where(zero, 0.0, where(zero, 1.0, total) ** (1.0 / p))
 

@@ -8,7 +8,7 @@ Each makes one block: all of its first result, then all of its second, and so on
 
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64 as P
-from tapejit.edge.raw import as_i64, copy_bytes, native_alloc, native_free
+from tapejit.edge.raw import as_i64, copy_bytes, native_alloc, native_free, zero_bytes
 from tapejit.kernels.lapack import ALL, NO, ROUTINES, SOME, UPPER, VALUES, failed
 from tapejit.kernels.record import PLAN
 
@@ -28,6 +28,14 @@ def transposed(rows, columns, a, out):
                     q[j * rows + i] = p[i * columns + j]
 
 
+@inner
+def identities(batches, n, out):
+    zero_bytes(out, batches * n * n * SIZE)
+    for i in range(batches):
+        for j in range(n):
+            P(out)[(i * n + j) * n + j] = 1.0
+
+
 def eigh_forward(record, out, x, y, z):
     """Of the symmetric matrix that the lower triangle says."""
     p = as_i64(as_i64(record)[PLAN >> 3])
@@ -39,7 +47,7 @@ def eigh_forward(record, out, x, y, z):
     iwork = work + (count + 64 * n) * SIZE
     own = iwork + (4 * integers + 8) // 8 * 8
     status = 0
-    for i in range(batches):
+    for i in range(batches if n > 0 else 0):
         w = out + i * n * SIZE
         v = out + (batches * n) * SIZE + i * square if p[2] else own
         copy_bytes(own, x + i * square, square)
@@ -68,7 +76,10 @@ def svd_forward(record, out, x, y, z):
     right = values + batches * k * SIZE
     kind = NO if not vectors else ALL if full else SOME
     status = 0
-    for i in range(batches):
+    if m * n == 0:
+        identities(batches, columns, out)
+        identities(batches, rows, right)
+    for i in range(batches if m * n > 0 else 0):
         copy_bytes(own, x + i * m * n * SIZE, m * n * SIZE)
         u, vh = out + i * m * columns * SIZE, right + i * rows * n * SIZE
         info = GESDD(kind, n, m, own, n, values + i * k * SIZE, vh, n, u, max(columns, 1), work, count, iwork)
@@ -90,7 +101,9 @@ def qr_forward(record, out, x, y, z):
     tau = work + count * SIZE
     own = tau + k * SIZE
     upper = out + batches * m * columns * SIZE
-    for i in range(batches):
+    if k == 0:
+        identities(batches, columns, out)
+    for i in range(batches if k > 0 else 0):
         transposed(m, n, x + i * m * n * SIZE, own)
         GEQRF(m, n, own, m, tau, work, count)
         r, a = P(upper + i * columns * n * SIZE), P(own)
@@ -112,7 +125,7 @@ def eig_forward(record, out, x, y, z):
     right = own + n * n * SIZE
     imaginary = right + n * n * SIZE
     status = 0
-    for i in range(batches):
+    for i in range(batches if n > 0 else 0):
         transposed(n, n, x + i * n * n * SIZE, own)
         info = GEEV(NO, VALUES, n, own, n, out + i * n * SIZE, imaginary, own, n, right, n, work, count)
         for j in range(n):

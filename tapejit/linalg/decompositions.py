@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from tapejit.grad_mode import no_grad
-from tapejit.indexing import stack
+from tapejit.indexing import cat, stack
 from tapejit.linalg.checks import emitted, matrices, squares
 from tapejit.linalg.systems import slogdet
 from tapejit.ops import linalg as ops
@@ -89,7 +89,8 @@ def eigvals(A: Tensor) -> Tensor:
 def svd(A: Tensor, full_matrices=True) -> SVD:
     """(U, S, Vh) with ``A = U @ diag(S) @ Vh``, S descending; of shapes (m, k), (k,), (k, n) unless ``full_matrices``.
 
-    Gradients need ``full_matrices=False`` or a square A; for equal singular values see ``eigh``.
+    What full matrices have beyond the reduced ones is any basis, and a gradient through it an error; for equal singular
+    values see ``eigh``.
 
     Raises:
         LinAlgError: if LAPACK does not converge (NaN or inf in A).
@@ -98,20 +99,17 @@ def svd(A: Tensor, full_matrices=True) -> SVD:
     m, n = A.shape[-2:]
     k, batch = min(m, n), tuple(A.shape[:-2])
     full = full_matrices and m != n
-    if full and A.requires_grad:
-        U, S, Vh = svd(A, False)
-        with no_grad():
-            whole = svd(A.detach(), True)
-        if m > n:
-            return SVD(_undefined("svd", U, whole.U), S, Vh)
-        return SVD(U, S, _undefined("svd", Vh, whole.Vh))
     shapes = ((*batch, m, m if full else k), (*batch, k), (*batch, n if full else k, n))
-    return SVD(*emitted(ops.svd, (A,), (m, n, math.prod(batch), int(full), 1), shapes, batch=batch))
+    U, S, Vh = emitted(ops.svd, (A,), (m, n, math.prod(batch), int(full), 1), shapes, batch=batch)
+    if full and A.requires_grad:
+        U = cat((U[..., :k], _undefined(U[..., k:], S)), -1) if m > n else U
+        Vh = cat((Vh[..., :k, :], _undefined(Vh[..., k:, :], S)), -2) if n > m else Vh
+    return SVD(U, S, Vh)
 
 
-def _undefined(name, part, whole):
-    """``whole``, of which ``part`` is the piece that has a derivative: to use the rest in one is an error."""
-    return emitted(ops.undefined, (whole, part.sum()), (), (tuple(whole.shape),))[0]
+def _undefined(value, source):
+    """A value that depends on what ``source`` does, but has no derivative: to use it in one is an error."""
+    return emitted(ops.undefined, (value.detach(), source.sum()), (), (tuple(value.shape),))[0]
 
 
 def svdvals(A: Tensor) -> Tensor:
@@ -140,10 +138,10 @@ def qr(A: Tensor, mode="reduced") -> QR:
     k, batch = min(m, n), tuple(A.shape[:-2])
     complete = mode == "complete" and m > n
     if complete and A.requires_grad:
-        Q, R = qr(A)
+        R = qr(A).R
         with no_grad():
             whole = qr(A.detach(), "complete")
-        return QR(_undefined("qr", Q, whole.Q), _undefined("qr", R, whole.R))
+        return QR(_undefined(whole.Q, R), _undefined(whole.R, R))
     columns = m if complete else k
     shapes = ((*batch, m, columns), (*batch, columns, n))
     Q, R = emitted(ops.qr, (A,), (m, n, math.prod(batch), int(complete)), shapes, batch=batch)

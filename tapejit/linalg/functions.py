@@ -37,9 +37,12 @@ def pinv(A: Tensor, *, atol=None, rtol=None, hermitian=False, rcond=None) -> Ten
 
     Args:
         rtol: by default the dtype's epsilon times the larger size (0 if ``atol`` is given); ``rcond`` is its older name.
-        hermitian: A is symmetric.
+        hermitian: A is symmetric: the gradient is that of ``pinv((A + A.mT) / 2)``.
     """
-    A = squares("pinv", A) if hermitian else matrices("pinv", A)
+    A = matrices("pinv", A)
+    if hermitian:
+        A = squares("pinv", A)
+        A = (A + A.mT) * 0.5
     rtol = rcond if rtol is None else rtol
     with no_grad():
         u, s, vh = svd(A.detach(), False)
@@ -77,7 +80,7 @@ def lstsq(A: Tensor, B: Tensor, *, rcond=None, driver=None) -> LeastSquares:
     """The least squares solution X of ``A @ X = B`` of least norm, by the pseudo-inverse.
 
     A is (..., m, n), B is (..., m, k), or (..., m) where A has one dimension more. Residuals are empty unless A has more rows
-    than columns, all of them independent.
+    than columns, all of them independent. ``driver`` is PyTorch's, and decides only which other results there are.
     """
     A = matrices("lstsq", A)
     same_dtype("lstsq", A, B)
@@ -88,10 +91,10 @@ def lstsq(A: Tensor, B: Tensor, *, rcond=None, driver=None) -> LeastSquares:
     if columns.ndim < 2 or columns.shape[-2] != A.shape[-2]:
         raise RuntimeError(f"linalg.lstsq(): shapes {A.shape} and {B.shape} do not fit")
     X = matmul(pinv(A, rtol=rcond), columns)
-    rank = matrix_rank(A, rtol=rcond)
+    rank = matrix_rank(A, rtol=rcond) if driver != "gels" else from_array(np.zeros(0, np.int64))
     m, n = A.shape[-2:]
     residuals = creation.zeros(0, dtype=A.dtype)
-    if m > n and bool((rank == n).all()):
+    if m > n and driver != "gelsy" and bool((rank == n).all()):
         residuals = ((matmul(A, X) - columns) ** 2).sum(-2)
     with no_grad():
         values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else creation.zeros(0, dtype=A.dtype)
@@ -212,6 +215,7 @@ def cross(A: Tensor, B: Tensor, *, dim=-1) -> Tensor:
 
 def vander(x: Tensor, N=None) -> Tensor:
     """The powers 0 to N - 1 of the elements of x, along a new last dimension."""
+    x = x if x.ndim else x.unsqueeze(0)
     N = x.shape[-1] if N is None else N
     if not N:
         return creation.zeros(*x.shape, 0, dtype=x.dtype)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tapejit import linalg
+from tapejit import linalg, reductions
 from tapejit.tensor import Tensor
 
 
@@ -37,3 +37,11 @@ def cross(A: Tensor, B: Tensor, dim=None) -> Tensor:
 def lu_solve(B: Tensor, LU: Tensor, pivots: Tensor) -> Tensor:
     """``linalg.lu_solve`` with the right-hand side first."""
     return linalg.lu_solve(LU, pivots, B)
+
+
+def norm(x: Tensor, p=2, dim=None, keepdim=False, dtype=None) -> Tensor:
+    """The p-norm of the elements, p a number, inf, -inf or "fro"; "nuc": the nuclear norm of matrices."""
+    x = x if dtype is None else x.to(dtype)
+    if p == "nuc":
+        return linalg.matrix_norm(x, "nuc", (0, 1) if dim is None and x.ndim == 2 else dim, keepdim)
+    return reductions.norm(x, p, dim, keepdim)

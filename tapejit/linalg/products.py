@@ -144,7 +144,7 @@ def _matmul(name, x, y):
             return product(x, y)
         return matmul(x, y.unsqueeze(1)).squeeze(-1)
     if b.ndim == 2 and a.contiguous:
-        return product(x.reshape(-1, a.shape[-1]), y).reshape(*a.shape[:-1], b.shape[-1])
+        return product(x.reshape(math.prod(a.shape[:-1]), a.shape[-1]), y).reshape(*a.shape[:-1], b.shape[-1])
     batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     return product(x.expand(*batch, *a.shape[-2:]), y.expand(*batch, *b.shape[-2:]))
 

@@ -282,6 +282,7 @@ def _svd_rule(r, g, x, y, z, out):
     gu, gs, gvh = parts(g, r.plan.results)
     u, s, vh = parts(out, r.plan.results)
     k = min(m, n)
+    u, gu, vh, gvh = u[..., :k], gu[..., :k], vh[..., :k, :], gvh[..., :k, :]  # the rest of full matrices is any basis
     u_move, v_move = tj.matmul(u.mT, gu), tj.matmul(vh, gvh.mT)
     row, column = s[..., None, :], s[..., :, None]
     apart = _apart(s, u_move.detach().abs() + v_move.detach().abs()) / _nonzero(row + column)
@@ -390,10 +391,12 @@ pinv = joint(
 
 
 def _undefined_rule(r, g, x, y, z, out):
-    raise RuntimeError(
-        "the full matrices of svd() and qr() have no derivative: beyond the reduced ones they are any basis; use "
-        "full_matrices=False, or mode='reduced'"
-    )
+    if bool((g != 0).any()):
+        raise RuntimeError(
+            "the full matrices of svd() and qr() have no derivative: beyond the reduced ones they are any basis; use "
+            "full_matrices=False, or mode='reduced'"
+        )
+    return None, None
 
 
 undefined = joint(

@@ -11,6 +11,7 @@ import threading
 import numpy as np
 
 from tapejit import engine
+from tapejit.autograd import handle_of
 from tapejit.kernels import record as R
 from tapejit.ops.structured import view
 from tapejit.ops.table import OPS
@@ -36,7 +37,7 @@ class Interpreter:
         _held += self.size
 
         def memory(k):
-            return tape.handles[k]._memory()
+            return handle_of(tape, k)._memory()
 
         self.inputs = [(memory(k), j) for k, j in recorder.inputs.items()]
         self.refreshed = [(memory(k), a) for k, a in recorder.sources.items() if not tape.flags[k] & R.EXTERNAL]

@@ -42,6 +42,10 @@ class Lowering:
         self.imm32 = rows["imm"].copy().view(np.float32)[::2].tolist() if len(rows) else []
         self.exact = self._ancestors(decisions)
 
+    def may_fail(self) -> list:
+        """The records of kernels that may fail: they run whether anybody uses their results or not."""
+        return [k for k, code in enumerate(self.columns["op"]) if OPS[code].failure is not None]
+
     def operands(self, k):
         """The records that record k reads."""
         columns = self.columns

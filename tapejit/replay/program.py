@@ -28,6 +28,7 @@ class Frozen:
         lowering = Lowering(recorder, decisions=[guard.record for guard in recorder.guards])
         self.inputs = inputs
         wanted = lowering.nodes([*outputs, *(guard.record for guard in recorder.guards)])
+        lowering.nodes(lowering.may_fail())
         self.outputs = wanted[: len(outputs)]
         self.guards, self.lines, self.outcomes = [], [], []
         self.places = []  # of the guards: a record, or an array outside
