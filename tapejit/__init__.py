@@ -149,6 +149,10 @@ def __getattr__(name):
 
         module = importlib.import_module("tapejit.nopython")
         return module if name == "nopython" else module.stop_gradient
+    if name == "warm":
+        from tapejit.ahead import warm
+
+        return warm
     raise AttributeError(f"module 'tapejit' has no attribute {name!r}")
 
 

@@ -78,6 +78,11 @@ _FLOATS = {  # the positions of float64 arguments
 }
 
 
+def core_functions() -> list[str]:
+    """The names of all core functions."""
+    return " ".join(_NAMES.values()).split()
+
+
 def load(name):
     """The entry point of a core function, compiled or loaded from the cache."""
     import importlib

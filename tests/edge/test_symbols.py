@@ -73,6 +73,10 @@ def test_processes_number_their_functions_differently(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_numbers_anew(tmp_path):
-    fork = "child = os.fork() == 0; print(f(lambda: 0).unique_id, flush=True); os._exit(0) if child else os.wait()"
-    one, other = python(NUMBER + fork, tmp_path).split()
+    fork = (
+        "child = os.fork() == 0; status = 0 if child else os.wait()[1]; print(f(lambda: 0).unique_id, status, flush=True); "
+        "os._exit(0) if child else None"
+    )
+    one, fine, other, ended = python(NUMBER + fork, tmp_path).split()
+    assert (fine, ended) == ("0", "0")
     assert one != other
