@@ -1,12 +1,14 @@
 """Making tensors: from data, by rule, and filled. ``dtype`` and ``requires_grad`` as in PyTorch."""
 
+import math
+
 import numpy as np
 
 from tapejit import dtypes, escapes
 from tapejit.dispatch import constant, from_array, number_tensor
 from tapejit.dispatch import empty as _empty
 from tapejit.kernels import record as R
-from tapejit.layout import layout_of
+from tapejit.layout import checked, layout_of
 from tapejit.tensor import Tensor
 from tapejit.views import _shape_argument
 
@@ -92,10 +94,7 @@ def _float_or(dtype):
 
 def _sizes(positional, keyword) -> tuple:
     """A shape given as numbers, as one sequence, or as ``size=``."""
-    shape = _shape_argument(positional if keyword is None else (keyword,))
-    if any(s < 0 for s in shape):
-        raise ValueError(f"a shape has sizes of at least 0, got {shape}")
-    return shape
+    return _shape_argument(positional if keyword is None else (keyword,))
 
 
 def empty(*sizes, size=None, dtype=None, requires_grad=False) -> Tensor:
@@ -111,7 +110,7 @@ def full(size, fill_value, *, dtype=None, requires_grad=False) -> Tensor:
         fill_value = fill_value.item()
     dtype = dtypes.as_dtype(type(fill_value)) if dtype is None else dtypes.as_dtype(dtype)
     _check_grad(dtype, requires_grad)
-    layout = layout_of(_shape_argument((size,)) if not isinstance(size, int) else (size,), dtype)
+    layout = layout_of(_shape_argument((size,)), dtype)
     if not dtype.is_floating_point:
         return from_array(np.full(layout.shape, fill_value), dtype)
     return finish(constant(float(fill_value), layout), requires_grad)
@@ -149,7 +148,9 @@ def full_like(x: Tensor, fill_value, *, dtype=None, requires_grad=False) -> Tens
 
 def eye(n: int, m: int | None = None, *, dtype=None, requires_grad=False) -> Tensor:
     """The identity matrix."""
-    return finish(from_array(np.eye(n, m), _float_or(dtype)), requires_grad)
+    dtype = _float_or(dtype)
+    shape = checked((int(n), int(n if m is None else m)), dtype)
+    return finish(from_array(np.eye(*shape), dtype), requires_grad)
 
 
 def arange(start=0, end=None, step=1, *, dtype=None, requires_grad=False) -> Tensor:
@@ -163,12 +164,14 @@ def arange(start=0, end=None, step=1, *, dtype=None, requires_grad=False) -> Ten
         dtype = dtypes.int64 if all(isinstance(x, (int, np.integer)) for x in numbers) else dtypes.get_default_dtype()
     dtype = dtypes.as_dtype(dtype)
     _check_grad(dtype, requires_grad)
+    checked((math.ceil(min((numbers[1] - numbers[0]) / numbers[2], 1 << 62)),), dtype)
     return finish(from_array(np.arange(*numbers), dtype), requires_grad)
 
 
 def linspace(start, end, steps: int, *, dtype=None, requires_grad=False) -> Tensor:
     """``steps`` numbers evenly spaced from ``start`` to ``end``, both included."""
-    return finish(from_array(np.linspace(start, end, steps), _float_or(dtype)), requires_grad)
+    dtype = _float_or(dtype)
+    return finish(from_array(np.linspace(start, end, *checked((int(steps),), dtype)), dtype), requires_grad)
 
 
 def rebuild(array, requires_grad) -> Tensor:

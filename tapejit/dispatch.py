@@ -36,19 +36,23 @@ def wrap(tape, handle: int, layout: Layout) -> Tensor:
     return t
 
 
-def recover(tape, answer: int) -> None:
+def recover(tape, answer: int, layout=None) -> None:
     """Do what a negative answer of the engine asks for, so that the call can be made again.
+
+    ``layout`` is that of the result, for the message.
 
     Raises:
         RuntimeError: for an answer that only the user can act on.
-        MemoryError: when the heap is exhausted.
+        MemoryError: when the heap is exhausted, also after everything that nobody holds was given back.
     """
     if answer == R.RECLAIM:
         tape.make_room()
     elif answer == R.COMPILE:
         engine.compile_slot(int(tape.header[R.H_MISSING]))
     elif answer == R.NO_MEMORY:
-        raise MemoryError("tapejit: no memory for the result; free tensors, or use smaller batches")
+        if not tape.relieve():
+            result = f"a result of shape {layout.shape} and {layout.dtype}" if layout else "the result"
+            raise MemoryError(f"tapejit: no memory for {result}; free tensors, or use smaller batches")
     else:
         errors.raise_for_graph(tape, answer)
 
@@ -78,7 +82,7 @@ def emit(op, layout, a=None, b=None, c=None, *, plan=0, imm=0.0, flags=0) -> Ten
             return wrap(tape, answer, layout)
         if answer == R.FAILED:
             raise errors.kernel_failure(op, plan_at(plan), int(tape.header[R.H_MISSING]))
-        recover(tape, answer)
+        recover(tape, answer, layout)
 
 
 def emit_reduction(op, x, plan, imm) -> Tensor:
@@ -103,7 +107,7 @@ def emit_view(op, x, layout, offset=0, *, plan=0, start=0, flags=0) -> Tensor:
         answer = engine.view(tape.address, op.code, x._r, layout.address, plan, offset, start, flags)
         if answer >= 0:
             return wrap(tape, answer, layout)
-        recover(tape, answer)
+        recover(tape, answer, layout)
 
 
 def empty(layout, flags=0) -> Tensor:
@@ -113,7 +117,7 @@ def empty(layout, flags=0) -> Tensor:
         answer = engine.value(tape.address, layout.address, flags)
         if answer >= 0:
             return wrap(tape, answer, layout)
-        recover(tape, answer)
+        recover(tape, answer, layout)
 
 
 def constant(number, layout, flags=0) -> Tensor:
@@ -125,7 +129,7 @@ def constant(number, layout, flags=0) -> Tensor:
             if tape.recorder is not None:
                 tape.recorder.numbers[len(tape.handles)] = number
             return wrap(tape, answer, layout)
-        recover(tape, answer)
+        recover(tape, answer, layout)
 
 
 def number_tensor(number: float, layout: Layout, flags: int) -> Tensor:
@@ -151,7 +155,7 @@ def share(array: np.ndarray, layout: Layout, flags=0) -> Tensor:
             if tape.recorder is not None:
                 tape.recorder.sources[len(tape.handles)] = array
             return wrap(tape, answer, layout)
-        recover(tape, answer)
+        recover(tape, answer, layout)
 
 
 def from_array(array, dtype=None, *, copy=True) -> Tensor:

@@ -51,6 +51,8 @@ class Layout:
         return f"<layout {self.shape} {self.dtype}{'' if self.contiguous else f' strides {self.strides}'}>"
 
 
+LARGEST = 1 << 47  # bytes in one tensor, the most a process can address; sizes and offsets below it never overflow
+
 _layouts: dict = {}
 _by_address: dict = {}
 _unlisted: list = []
@@ -65,8 +67,26 @@ def packed_strides(shape) -> tuple:
     return tuple(reversed(strides))
 
 
+def checked(shape: tuple, dtype: DType) -> tuple:
+    """The shape, if a tensor can have it. Every size in bytes comes from a shape that passed here.
+
+    Raises:
+        ValueError: if a size is negative, or the elements (those of an empty tensor's other dimensions) cannot be addressed.
+    """
+    if any(s < 0 for s in shape):
+        raise ValueError(f"a shape has sizes of at least 0, got {tuple(shape)}")
+    nbytes = math.prod(max(s, 1) for s in shape) * dtype.itemsize
+    if nbytes > LARGEST:
+        raise ValueError(f"shape {tuple(shape)} of {dtype} takes {nbytes} bytes, more than the {LARGEST} that a tensor can have")
+    return shape
+
+
 def layout_of(shape: tuple, dtype: DType, strides: tuple | None = None) -> Layout:
-    """The layout with that shape, dtype and strides (C-contiguous by default)."""
+    """The layout with that shape, dtype and strides (C-contiguous by default).
+
+    Raises:
+        ValueError: for a shape that no tensor can have.
+    """
     found = _layouts.get((shape, dtype, strides))
     if found is None:
         found = _make(shape, dtype, strides)
@@ -98,7 +118,7 @@ def layout_at(address: int) -> Layout:
 
 
 def _make(shape, dtype, strides):
-    packed = packed_strides(shape)
+    packed = packed_strides(checked(shape, dtype))
     if strides is None:
         return Layout(shape, packed, dtype, None)
     same = all(s == p for size, s, p in zip(shape, strides, packed, strict=True) if size != 1) or 0 in shape

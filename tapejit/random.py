@@ -6,7 +6,9 @@ from tapejit import dtypes
 from tapejit import tape as tapes
 from tapejit.creation import _sizes, finish
 from tapejit.dispatch import from_array
+from tapejit.layout import checked
 from tapejit.tensor import Tensor
+from tapejit.views import _shape_argument
 
 _generator = np.random.default_rng()
 
@@ -36,12 +38,12 @@ def _make(array, dtype, requires_grad):
 
 def rand(*args, size=None, dtype=None, requires_grad=False) -> Tensor:
     """Numbers drawn evenly from [0, 1)."""
-    return _make(_drawing().random(_sizes(args, size)), dtype, requires_grad)
+    return _make(_drawing().random(checked(_sizes(args, size), dtypes.float64)), dtype, requires_grad)
 
 
 def randn(*args, size=None, dtype=None, requires_grad=False) -> Tensor:
     """Numbers drawn from the standard normal distribution."""
-    return _make(_drawing().standard_normal(_sizes(args, size)), dtype, requires_grad)
+    return _make(_drawing().standard_normal(checked(_sizes(args, size), dtypes.float64)), dtype, requires_grad)
 
 
 def randint(low=0, high=None, size=None, *, dtype=None) -> Tensor:
@@ -51,12 +53,14 @@ def randint(low=0, high=None, size=None, *, dtype=None) -> Tensor:
     elif high is None:
         low, high = 0, low
     dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
+    if size is not None:
+        size = checked(_shape_argument((size,)), dtypes.int64)
     return from_array(_drawing().integers(low, high, size), dtype)
 
 
 def randperm(n: int) -> Tensor:
     """The integers from 0 to n - 1 in random order."""
-    return from_array(_drawing().permutation(n))
+    return from_array(_drawing().permutation(*checked((int(n),), dtypes.int64)))
 
 
 def rand_like(x: Tensor, *, dtype=None, requires_grad=False) -> Tensor:

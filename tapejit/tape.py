@@ -143,6 +143,12 @@ class Tape:
         if 2 * len(self) > self.header[R.H_CAPACITY]:
             self._grow(2 * int(self.header[R.H_CAPACITY]))
 
+    def relieve(self) -> bool:
+        """Reclaim because an allocation failed; whether that gave memory back."""
+        before = int(self.header[R.H_BYTES])
+        self.reclaim()
+        return int(self.header[R.H_BYTES]) < before
+
     def _compact(self):
         self.align()
         count = len(self)

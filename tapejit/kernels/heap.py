@@ -7,7 +7,7 @@ memory lies idle. Every block is aligned to 16 bytes, those of 64 bytes and more
 
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_i64, leading_zeros, native_alloc, native_free
-from tapejit.kernels.record import H_BYTES, H_CACHED, H_CHUNK, H_CHUNK_END, H_FREE_LISTS
+from tapejit.kernels.record import FREE_LISTS, H_BYTES, H_CACHED, H_CHUNK, H_CHUNK_END, H_FREE_LISTS
 
 CHUNK = 1 << 20
 LARGE = 1 << 17  # blocks from here on are allocated one by one
@@ -34,6 +34,20 @@ def class_size(number):
 
 
 @inner
+def trim(header):
+    """Give all idle large blocks back to the system."""
+    h = as_i64(header)
+    for number in range(size_class(LARGE), FREE_LISTS):
+        block = h[H_FREE_LISTS + number]
+        while block != 0:
+            following = as_i64(block)[0]
+            native_free(as_i64(block - 64)[0])
+            block = following
+        h[H_FREE_LISTS + number] = 0
+    h[H_CACHED] = 0
+
+
+@inner
 def alloc(header, nbytes):
     """The address of a block of at least ``nbytes`` bytes, uninitialised; 0 when memory is exhausted."""
     h = as_i64(header)
@@ -49,7 +63,10 @@ def alloc(header, nbytes):
     if size >= LARGE:
         raw = native_alloc(size + 128)
         if raw == 0:
-            return 0
+            trim(header)
+            raw = native_alloc(size + 128)
+            if raw == 0:
+                return 0
         block = (raw + 127) & ~63
         as_i64(block - 64)[0] = raw
         h[H_BYTES] += size
@@ -60,7 +77,10 @@ def alloc(header, nbytes):
     if block + size > h[H_CHUNK_END]:
         raw = native_alloc(CHUNK)
         if raw == 0:
-            return 0
+            trim(header)
+            raw = native_alloc(CHUNK)
+            if raw == 0:
+                return 0
         h[H_CHUNK_END] = raw + CHUNK
         block = (raw + 63) & ~63
     h[H_CHUNK] = block + size

@@ -56,6 +56,9 @@ def _allocate(context, builder, arrty, shape_type, shape):
     else:
         items = zip(cgutils.unpack_tuple(builder, shape), shape_type, strict=True)
         extents = [context.cast(builder, value, ty, types.intp) for value, ty in items]
+    for extent in extents:
+        with cgutils.if_unlikely(builder, builder.icmp_signed("<", extent, extent.type(0))):
+            context.call_conv.return_user_exc(builder, ValueError, ("negative dimensions not allowed",))
     array = arrayobj._empty_nd_impl(context, builder, arrty, extents)
     return impl_ret_new_ref(context, builder, arrty, array._getvalue())
 
