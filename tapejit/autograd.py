@@ -5,7 +5,7 @@ import numpy as np
 from tapejit import engine
 from tapejit import tape as tapes
 from tapejit.dispatch import constant, recover, wrap
-from tapejit.grad_mode import enable_grad
+from tapejit.grad_mode import enable_grad, no_grad
 from tapejit.kernels import record as R
 from tapejit.layout import layout_at
 from tapejit.ops.table import OPS
@@ -56,6 +56,7 @@ def _attach_gradients(tape):
     """Give the leaves whose first gradient a sweep has just made their Tensors; the records are the newest ones."""
     handles = tape.handles
     base = tape.number << R.TAPE_SHIFT
+    apart = []
     for i in range(tape.words[R.H_LEAF_COUNT]):
         k = tape.leaf_at[i]
         if k >= 0:
@@ -65,8 +66,18 @@ def _attach_gradients(tape):
             gradient._r = handle
             gradient._layout = _packed_at(tape, handle) if leaf is None else leaf._layout.packed
             handles.append(gradient)
-            if leaf is not None:
+            if leaf is not None and leaf.grad is None:
                 leaf._grad = gradient
+            elif leaf is not None:
+                apart.append((leaf, gradient))
+    for leaf, gradient in apart:
+        leaf.grad = _sum(leaf.grad, gradient)
+
+
+def _sum(gradient, part):
+    """A gradient with a later part, for a gradient that a sweep cannot add to in its own memory."""
+    with no_grad():
+        return gradient + part
 
 
 def _packed_at(tape, handle):
@@ -83,7 +94,7 @@ def _collect_retained(tape):
             handle = tape.handles[k]
             gradient = _take(tape, k)
             if handle is not None:
-                handle.grad = gradient if handle.grad is None else handle.grad + gradient
+                handle.grad = gradient if handle.grad is None else _sum(handle.grad, gradient)
 
 
 def _take(tape, k):
@@ -174,7 +185,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     for x in dict.fromkeys(targets):
         gradient = _take(tape, x._r & _MASK)
         if gradient is not None:
-            x.grad = gradient if x.grad is None else x.grad + gradient
+            x.grad = gradient if x.grad is None else _sum(x.grad, gradient)
 
 
 def _check_inputs(inputs):

@@ -15,7 +15,7 @@ from tapejit.keys import assign_selected, select
 from tapejit.ops import structured as ops
 from tapejit.ops.table import VALUE
 from tapejit.plans import region_plan
-from tapejit.tensor import _MASK, Tensor
+from tapejit.tensor import _MASK, Memory, Tensor
 from tapejit.views import _view_plan, clone
 
 _address = tapes.main.address
@@ -25,7 +25,8 @@ def check_inplace(x: Tensor, *operands) -> bool:
     """Whether an in-place change of ``x`` is part of the graph.
 
     Raises:
-        RuntimeError: for a leaf that requires a gradient, or a view of one, while gradients are recorded.
+        RuntimeError: for a leaf that requires a gradient, or a view of one, while gradients are recorded; for a change
+            that would be part of the graph of another thread.
     """
     recorder = tapes.current().recorder
     if recorder is not None:
@@ -34,6 +35,13 @@ def check_inplace(x: Tensor, *operands) -> bool:
         return False
     tape = x._tape()
     flags = x._flags()
+    graphs = [o._tape() for o in operands if isinstance(o, Tensor) and o.requires_grad]
+    if tape is not tapes.current():
+        if flags & R.GRAD or graphs:
+            raise tapes.of_another_thread()
+        return False
+    if any(graph is not tape for graph in graphs):
+        raise tapes.of_another_thread()
     owner = int(tape.owners[x._r & _MASK])
     if flags & R.GRAD and flags & R.LEAF:
         raise RuntimeError(
@@ -45,7 +53,7 @@ def check_inplace(x: Tensor, *operands) -> bool:
             "a view of a leaf tensor that requires grad cannot be changed by an in-place operation while gradients are "
             "recorded; do it inside `with no_grad():`, or work on a clone()"
         )
-    return bool(flags & R.GRAD) or any(isinstance(o, Tensor) and o.requires_grad for o in operands)
+    return bool(flags & R.GRAD or graphs)
 
 
 def replace(x: Tensor, result: Tensor, recorded: bool) -> Tensor:
@@ -55,18 +63,48 @@ def replace(x: Tensor, result: Tensor, recorded: bool) -> Tensor:
     """
     _check_result(x, result)
     tape = x._tape()
-    tape.align()
     if not recorded:
-        if x._layout.contiguous:
+        if x._layout.contiguous and result._tape() is tape:
+            _tell_sources(tape, x)
             engine.overwrite(tape.address, x._r, result._r)
         else:
+            note_change(x)
             x._array()[...] = result._array()
-            engine.changed(tape.address, x._r)
-    elif _is_whole(x):
+        return x
+    tape.align()
+    _tell_sources(tape, x)
+    if _is_whole(x):
         _rebase(x, result)
     else:
         _replace_in_base(x, result)
     return x
+
+
+def note_change(x: Tensor) -> None:
+    """Note that the memory of ``x``, a tensor of any thread, is about to be changed from outside of the tape.
+
+    Before and not after: an interrupt between the two then ends in an error about a changed value, never in a wrong gradient.
+    """
+    with tapes.steady(x):
+        tape = x._tape()
+        engine.changed(tape.address, x._r)
+    _tell_sources(tape, x)
+
+
+def _tell_sources(tape, x):
+    """Note a change of ``x`` also where its memory came from, if that is a tensor of another thread."""
+    for array in _sources(tape, x):
+        if isinstance(array.base, Memory):
+            note_change(array.base.owner)
+
+
+def _sources(tape, x):
+    """The arrays that own the memory of a tensor, if it is not the tape's."""
+    with tapes.steady(x):
+        owner = int(tape.owners[x._r & _MASK])
+        if not int(tape.flags[owner]) & R.EXTERNAL:
+            return ()
+        return tuple(tape.kept_alive.get(int(tape.addresses[owner]), ()))
 
 
 def _check_result(x, result):
@@ -174,11 +212,9 @@ def assign(x: Tensor, key, value, put) -> None:
     shape = x.shape if key is Ellipsis else select(x._memory(), key).shape
     if not recorded:
         (values,) = plain((value,))
-        try:
-            assign_selected(x._array(), (key,) if key is Ellipsis else key, values)
-        except ValueError:
-            raise _does_not_fit(value, shape) from None
-        engine.changed(x._tape().address, x._r)
+        values = _fitting(values, shape, x.dtype)
+        note_change(x)
+        assign_selected(x._array(), (key,) if key is Ellipsis else key, values)
         return
     if not isinstance(value, Tensor):
         value = from_array(value, x.dtype)
@@ -190,6 +226,21 @@ def assign(x: Tensor, key, value, put) -> None:
     except RuntimeError:
         raise _does_not_fit(value, shape) from None
     replace(x, put(x, value), True)
+
+
+def _fitting(values, shape, dtype):
+    """The values as an array that can be assigned to a selection of that shape."""
+    array = np.asarray(values).astype(dtype.numpy, copy=False)
+    try:
+        return np.broadcast_to(array.reshape(_without_leading_ones(array.shape, len(shape))), shape)
+    except ValueError:
+        raise _does_not_fit(values, shape) from None
+
+
+def _without_leading_ones(shape, ndim):
+    while len(shape) > ndim and shape[0] == 1:
+        shape = shape[1:]
+    return shape
 
 
 def _does_not_fit(value, shape):
@@ -221,10 +272,13 @@ def copy_(x: Tensor, source) -> Tensor:
 def detach_(x: Tensor) -> Tensor:
     """Cut the tensor itself from its history."""
     tape = x._tape()
-    k = x._r & _MASK
-    tape.records["a"][k] = tape.records["b"][k] = tape.records["c"][k] = -1
-    x._set_flags(~(R.GRAD | R.LEAF), 0)
-    tape.ops[k] = 0
+    if tape is not tapes.current() and x.requires_grad:
+        raise tapes.of_another_thread()
+    with tapes.steady(x):
+        k = x._r & _MASK
+        tape.ops[k] = 0  # first: a record without an op has no edges
+        tape.records["a"][k] = tape.records["b"][k] = tape.records["c"][k] = -1
+        x._set_flags(~(R.GRAD | R.LEAF), 0)
     return x
 
 
@@ -240,8 +294,9 @@ def requires_grad_(x: Tensor, requires_grad=True) -> Tensor:
             return x
         raise RuntimeError("only leaf tensors can stop requiring gradients; use x.detach()")
     if not requires_grad:
-        x._set_flags(~(R.GRAD | R.LEAF), 0)
-        x._tape().records["a"][x._r & _MASK] = -1
+        with tapes.steady(x):
+            x._set_flags(~(R.GRAD | R.LEAF), 0)
+            x._tape().records["a"][x._r & _MASK] = -1
         return x
     if not x._layout.dtype.is_floating_point:
         raise RuntimeError(f"only floating-point tensors can require gradients, this one is {x.dtype}; use x.to(float)")

@@ -77,7 +77,7 @@ def checked(shape: tuple, dtype: DType) -> tuple:
         raise ValueError(f"a shape has sizes of at least 0, got {tuple(shape)}")
     nbytes = math.prod(max(s, 1) for s in shape) * dtype.itemsize
     if nbytes > LARGEST:
-        raise ValueError(f"shape {tuple(shape)} of {dtype} takes {nbytes} bytes, more than the {LARGEST} that a tensor can have")
+        raise ValueError(f"shape {tuple(shape)} of {dtype} takes {nbytes} bytes, a tensor can have at most {LARGEST}")
     return shape
 
 

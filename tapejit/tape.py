@@ -37,7 +37,7 @@ class Tape:
         Tape.everyone.add(self)
         self.number = number
         self.handles = []
-        self.lock = threading.Lock()  # held while record numbers change; other threads read under it
+        self.lock = threading.RLock()  # held while record numbers change; other threads read under it
         self._looked_through = 0
         self.kept_alive = {}  # address of an external block -> the objects that own it
         self.header = np.zeros(R.HEADER_WORDS, dtype=np.int64)
@@ -265,6 +265,14 @@ def tape_of(tensor) -> Tape:
     return tapes[tensor._r >> R.TAPE_SHIFT]
 
 
+def of_another_thread() -> RuntimeError:
+    """The error for a graph that would lie on the tapes of two threads."""
+    return RuntimeError(
+        "a tensor that requires a gradient belongs to the thread that made it; use x.detach() here, or make the "
+        "leaf in this thread"
+    )
+
+
 def bring(tape: Tape, tensor, constant=False):
     """A tensor of another tape made known to this one: its memory is shared, its gradient is not.
 
@@ -278,10 +286,7 @@ def bring(tape: Tape, tensor, constant=False):
     if tape.recorder is not None:
         return tape.recorder.bring(tensor)
     if not constant and tensor.requires_grad and tape.header[R.H_GRAD_MODE]:
-        raise RuntimeError(
-            "a tensor that requires a gradient belongs to the thread that made it; use x.detach() here, or make the "
-            "leaf in this thread"
-        )
+        raise of_another_thread()
     return share(tensor._memory(), tensor._layout)
 
 

@@ -15,7 +15,7 @@ _MASK = (1 << R.TAPE_SHIFT) - 1
 _link_gradient = engine.late(globals(), "_link_gradient", "link_gradient")
 
 
-class _Memory:
+class Memory:
     """What NumPy needs to see a tensor's memory, and what keeps that memory alive."""
 
     __slots__ = ("__array_interface__", "owner")
@@ -58,8 +58,9 @@ class Tensor:
             return tapes.tapes[self._r >> R.TAPE_SHIFT].flag_at[self._r & _MASK]
 
     def _set_flags(self, keep, add):
-        tape = self._tape()
-        tape.flag_at[self._r & _MASK] = (self._flags() & keep) | add
+        with tapes.steady(self):
+            tape = self._tape()
+            tape.flag_at[self._r & _MASK] = (self._flags() & keep) | add
 
     def _array(self) -> np.ndarray:
         """The tensor's memory as a NumPy array, for Python to look at: a recording notes that it did."""
@@ -71,7 +72,7 @@ class Tensor:
     def _memory(self) -> np.ndarray:
         """The tensor's memory as a NumPy array."""
         layout = self._layout
-        memory = _Memory()
+        memory = Memory()
         memory.owner = self
         address = self.data_ptr()
         size = layout.dtype.itemsize

@@ -12,6 +12,7 @@ from tapejit.kernels.heap import alloc, release
 from tapejit.kernels.record import (
     ADDRESS,
     COMPILE,
+    EXTERNAL,
     F32,
     F64,
     FAILED,
@@ -333,6 +334,12 @@ def touch(header, k, time):
     h[H_LAST_STAMP] = max(h[H_LAST_STAMP], time)
 
 
+@inner
+def shared(header, k):
+    """Whether the memory of record ``k`` may be known to another tape too: it is somebody else's."""
+    return flags_of(header, as_i32(as_i64(header)[H_RECORDS] + k * SIZE)[OWNER >> 2]) & EXTERNAL != 0
+
+
 @entry
 def changed(header, a):
     """Note that the value of ``a`` was just changed in place outside of the tape."""
@@ -363,7 +370,7 @@ def inplace(header, op, a, b, number):
     x = as_i64(h[H_RECORDS] + (a & MASK) * SIZE)
     y = as_i64(h[H_RECORDS] + (b & MASK) * SIZE) if b >= 0 else x
     layout = as_i64(x[LAYOUT >> 3])
-    if x[LAYOUT >> 3] != y[LAYOUT >> 3]:
+    if x[LAYOUT >> 3] != y[LAYOUT >> 3] or shared(header, a & MASK):
         return SLOW
     nbytes = layout[L_N] * layout[L_ITEMSIZE]
     out = alloc(header, nbytes)
@@ -393,7 +400,7 @@ def fill_inplace(header, a, number):
     record = h[H_RECORDS] + (a & MASK) * SIZE
     x = as_i64(record)
     layout = as_i64(x[LAYOUT >> 3])
-    if layout[L_DTYPE] >= FLOAT_CODES or layout[L_CONTIGUOUS] == 0 or as_i32(record)[FLAGS >> 2] & (GRAD | VIEW):
+    if layout[L_DTYPE] >= FLOAT_CODES or layout[L_CONTIGUOUS] == 0 or as_i32(record)[FLAGS >> 2] & (GRAD | VIEW | EXTERNAL):
         return SLOW
     fill(x[ADDRESS >> 3], layout[L_N], layout[L_DTYPE], number)
     touch(header, a & MASK, 2 * h[H_COUNT])
