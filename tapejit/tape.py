@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tapejit import engine, plans
+from tapejit import engine, forks, plans
 from tapejit.kernels import record as R
 
 CAPACITY = 1 << 12  # records of a new tape
@@ -37,7 +37,7 @@ class Tape:
         Tape.everyone.add(self)
         self.number = number
         self.handles = []
-        self.lock = threading.RLock()  # held while record numbers change; other threads read under it
+        forks.renewed(self, "lock", threading.RLock)  # held while record numbers change; other threads read under it
         self._looked_through = 0
         self.kept_alive = {}  # address of an external block -> the objects that own it
         self.header = np.zeros(R.HEADER_WORDS, dtype=np.int64)
@@ -211,6 +211,31 @@ class _Thread(threading.local):
 
 
 thread = _Thread()
+
+
+def _hold_still():
+    """No record number changes while the process forks."""
+    for tape in list(tapes.values()):
+        tape.lock.acquire()
+
+
+def _go_on():
+    for tape in list(tapes.values()):
+        tape.lock.release()
+
+
+def _in_child():
+    """The only thread there is now takes the main tape over, unless it has one of its own."""
+    stack = thread.stack  # of a thread that had none: [main]
+    if stack[0] is main and len(stack) == 1 and main.header[R.H_THREAD] != threading.get_ident():
+        main.align()
+        main.adjoints[:] = 0  # of a sweep that the main thread had under way
+        main.flags &= ~R.CAPTURE
+        main.header[R.H_THREAD] = threading.get_ident()
+        main.header[R.H_GRAD_MODE] = R.GRAD
+
+
+forks.register(_hold_still, _go_on, _in_child)
 
 
 class Side(Tape):

@@ -8,6 +8,7 @@ import types
 
 import numpy as np
 
+from tapejit import forks
 from tapejit import tape as tapes
 from tapejit.dispatch import from_array
 from tapejit.kernels import blocks as B
@@ -41,6 +42,15 @@ class _Depth(threading.local):
 _depth = _Depth()
 
 
+def _in_child():
+    """What other threads ran ended with the fork."""
+    if not _depth.inside and len(tapes.thread.stack) == 1:
+        active.clear()
+
+
+forks.register(None, None, _in_child)
+
+
 class Replayed(Door, Inspected):
     """A function that is recorded and replayed; made by the transforms.
 
@@ -65,7 +75,7 @@ class Replayed(Door, Inspected):
         self._method = None  # the same of methods, made when it is first bound
         self.of_objects = False  # whether the first argument is the object that a method belongs to
         self._signatures = {}
-        self._lock = threading.RLock()  # held to record, and to change what the door reads
+        forks.renewed(self, "_lock", threading.RLock)  # held to record, and to change what the door reads
         super().__init__()
         self._latest = None
         self._counts = {"eager": 0, "recorded": 0, "interpreted": 0, "replayed": 0}

@@ -10,7 +10,7 @@ import threading
 
 import numpy as np
 
-from tapejit import engine
+from tapejit import engine, forks
 from tapejit.autograd import handle_of
 from tapejit.kernels import record as R
 from tapejit.ops.structured import view
@@ -49,7 +49,7 @@ class Interpreter:
         self.stops = [(k, memory(k), *recorder.worked_out[k]) for k in sorted(recorder.notes)]
         self.count = len(tape)
         _ = engine.forward, engine.reclaim  # compiled now, and not when this object is collected
-        self._lock = threading.Lock()
+        forks.renewed(self, "_lock", threading.Lock)
 
     @staticmethod
     def can_run(recorder) -> bool:

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from tapejit import forks
 from tapejit.replay.blocks import ProgramBlock
 from tapejit.replay.lowering import Lowering
 from tapejit.replay.machine import Machine
@@ -12,7 +13,13 @@ from tapejit.replay.rewrite import pack_scalars, without_reshape
 from tapejit.replay.schedule import Planner
 from tapejit.replay.show import listing
 
-_one_at_a_time = threading.RLock()
+
+class _Compiler:
+    """What compiles programs, one at a time."""
+
+
+_compiler = _Compiler()
+forks.renewed(_compiler, "lock", threading.RLock)
 
 
 class Frozen:
@@ -80,7 +87,7 @@ class Program:
 
     def compile(self):
         """Plan, generate code and compile, once."""
-        with _one_at_a_time:
+        with _compiler.lock:
             if self.machine is None:
                 self._compile()
                 if self.interpreter is not None:
