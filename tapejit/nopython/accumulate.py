@@ -15,6 +15,7 @@ from tapejit.nopython.types import Tape
 
 _SUMS = (operator.add, operator.iadd)
 _DIFFERENCES = (operator.sub, operator.isub)
+DEEPEST = 60  # temporaries between a sum and the variable it goes into: further ones are not followed
 
 
 def running_sums(blocks, typeof):
@@ -28,6 +29,7 @@ class _Analysis:
         self.typeof = typeof
         self.uses = {}  # name -> [(block label, instruction)]
         self.groups = {}  # a variable's own name -> its versions of tape type
+        self.results = {}  # (block, name) -> what becomes of a temporary, for the group under consideration
         for label, block in blocks.items():
             for inst in block.body:
                 self._enter(label, inst)
@@ -52,6 +54,7 @@ class _Analysis:
         loops = None
         for group in self.groups.values():
             additions, reads = set(), set()
+            self.results = {}
             for name in group:
                 for label, inst in self.uses.get(name, ()):
                     kind = self._kind(label, inst, name, group)
@@ -68,13 +71,13 @@ class _Analysis:
                 found |= group
         return found
 
-    def _kind(self, label, inst, name, group):
+    def _kind(self, label, inst, name, group, depth=0):
         """What becomes of a variable in one instruction: "copy", "compared", "addition" or "read"."""
         if not isinstance(inst, ir.Assign):
             return "read"
         value = inst.value
         if isinstance(value, ir.Var):
-            return self._result(label, inst.target.name, group, "copy")
+            return self._result(label, inst.target.name, group, "copy", depth)
         if not isinstance(value, ir.Expr) or value.op not in ("binop", "inplace_binop"):
             return "read"
         fn = value.fn if value.op == "binop" else value.immutable_fn
@@ -84,17 +87,27 @@ class _Analysis:
         if left and right:
             return "read"
         if fn in _SUMS or (fn in _DIFFERENCES and left):
-            return self._result(label, inst.target.name, group, "addition")
+            return self._result(label, inst.target.name, group, "addition", depth)
         return "read"
 
-    def _result(self, label, target, group, kind):
+    def _result(self, label, target, group, kind, depth):
+        """The same for a variable whose sum, or copy, is assigned to ``target``."""
         if target in group:
             return kind
-        # a temporary of the same block on its way into the variable
+        if depth == DEEPEST:
+            return "read"
+        if (label, target) not in self.results:
+            self.results[label, target] = "read"  # what is carried round a loop comes back to itself
+            self.results[label, target] = self._temporary(label, target, group, depth + 1)
+        known = self.results[label, target]
+        return kind if known == "other" else known
+
+    def _temporary(self, label, target, group, depth):
+        """What becomes of a temporary of the same block on its way into the variable."""
         following = self.uses.get(target, ())
         if not following or any(where != label for where, _ in following):
             return "read"
-        kinds = {self._kind(label, inst, target, group) for _, inst in following}
+        kinds = {self._kind(label, inst, target, group, depth) for _, inst in following}
         if "read" in kinds:
             return "read"
-        return "addition" if "addition" in kinds else kind
+        return "addition" if "addition" in kinds else "other"

@@ -229,23 +229,22 @@ class ActiveLower(lowering.Lower):
         return self.context.cast(self.builder, packed, result, resty)
 
 
-def _number(value):
-    """A key that equal integer computations share."""
+_INTEGER_OPS = ("add", "sub", "mul", "sext", "zext", "trunc")
+
+
+def _number(value, depth=8):
+    """A key that equal integer computations share; ``depth`` bounds how far it looks."""
     if isinstance(value, llvm_ir.Constant):
         return str(value)
-    if isinstance(value, instructions.Instruction) and value.opname in (
-        "add",
-        "sub",
-        "mul",
-        "sext",
-        "zext",
-        "trunc",
-    ):
-        return (value.opname, str(value.type), *map(_number, value.operands))
+    if not depth or not isinstance(value, instructions.Instruction):
+        return id(value)
+    operands = (_number(operand, depth - 1) for operand in value.operands)
+    if value.opname in _INTEGER_OPS:
+        return (value.opname, str(value.type), *operands)
     if isinstance(value, instructions.InsertValue):
-        return ("insert", *map(_number, value.operands), *value.indices)
+        return ("insert", *operands, *value.indices)
     if isinstance(value, instructions.ExtractValue):
-        return ("extract", *map(_number, value.operands), *value.indices)
+        return ("extract", *operands, *value.indices)
     return id(value)
 
 
