@@ -84,6 +84,13 @@ def filled(array, value):
 
 
 @active_function
+def _unit_diagonal(matrix):
+    for k in range(matrix.shape[0]):
+        matrix[k, k] = 1.0
+    return matrix
+
+
+@active_function
 def assigned(array, values):
     for index in np.ndindex(values.shape):
         array[index] = values[index]
@@ -129,7 +136,8 @@ def allocators(structure):
             def stub(*args):
                 raise NotImplementedError("only compiled code allocates active arrays")
 
-            stub.__name__ = f"active_{getattr(numpy_function, '__name__', numpy_function)}"
+            name = getattr(numpy_function, "__name__", None)
+            stub.__name__ = stub.__qualname__ = f"np.{name}" if name else f"the method .{numpy_function}()"
             overload(stub, strict=False)(typer)
             replaced[numpy_function] = stub
             return typer
@@ -188,6 +196,18 @@ def allocators(structure):
                 return lambda a, dtype=None: make(np.shape(a))
             return lambda a, dtype=None: filled(make(np.shape(a)), value)
 
+    @form(np.eye)
+    def eye(N):
+        if not isinstance(N, types.Integer):
+            return None
+        make = allocator(structure)
+        return lambda N: _unit_diagonal(filled(make((N, N)), 0.0))
+
+    @form(np.identity)
+    def identity(n):
+        make = allocator(structure)
+        return lambda n: _unit_diagonal(filled(make((n, n)), 0.0))
+
     like(np.empty_like, None)
     like(np.zeros_like, 0.0)
     like(np.ones_like, 1.0)
@@ -214,10 +234,12 @@ def allocators(structure):
         element = _dtype(structure, dtype)
         if plain and isinstance(item, (types.Integer, types.Boolean)):
             element = None
-        if element is None:
+        if element is None and depth == 1:
             return (
                 (lambda a, dtype=None: np.array(a)) if plain else (lambda a, dtype=None: np.array(a, dtype))
             )
+        if element is None:  # Numba takes no nested lists but literal ones
+            element = item if plain else dtype.dtype
         if plain and is_active(item):
             element = with_leaf(structure, item.leaf)
         make = allocator(element)

@@ -11,6 +11,8 @@ from numba.extending import overload
 
 from tapejit.nopython import scalars
 from tapejit.nopython.alloc import empty_like_element
+from tapejit.nopython.exchange import replaces
+from tapejit.nopython.scalars import clamp_max, clamp_min
 from tapejit.nopython.twins import active_function
 from tapejit.nopython.types import Active, has_active, is_active_array, is_number
 
@@ -232,7 +234,7 @@ def _choose(condition, x, y):
 _where_loops = {}
 
 
-@overload(np.where)
+@replaces(np.where)
 def _where(condition, x, y):
     elements = [_scalar_type(ty) for ty in (x, y)]
     if not isinstance(condition, types.Array) or None in elements or not any(map(has_active, (x, y))):
@@ -244,11 +246,16 @@ def _where(condition, x, y):
     return lambda condition, x, y: loop(condition, x, y)
 
 
-@overload(np.clip)
+@replaces(np.clip, method="clip")
 def _clip(a, a_min, a_max):
-    if is_active_array(a):
-        return lambda a, a_min, a_max: np.minimum(np.maximum(a, a_min), a_max)
-    return None
+    """The gradient passes at the bounds, as everywhere in this package."""
+    if not any(map(has_active, (a, a_min, a_max))):
+        return None
+    if isinstance(a_min, types.NoneType):
+        return lambda a, a_min, a_max: clamp_max(a, a_max)
+    if isinstance(a_max, types.NoneType):
+        return lambda a, a_min, a_max: clamp_min(a, a_min)
+    return lambda a, a_min, a_max: clamp_max(clamp_min(a, a_min), a_max)
 
 
 def _check_extent(n, m):

@@ -22,7 +22,7 @@ from tapejit.edge.compiler import (
     lower_getattr,
 )
 from tapejit.nopython.cache import GENERATED
-from tapejit.nopython.errors import DifferentiationError, clean
+from tapejit.nopython.errors import DifferentiationError, clean, refused
 from tapejit.nopython.lowering import ActiveCompiler
 from tapejit.nopython.types import has_active
 
@@ -103,10 +103,8 @@ class Transform(CPUDispatcher):
         try:
             return super()._compile_for_args(*args, **kws)
         except NumbaError as error:
-            explained = clean(error)
-            if explained is None:
-                raise
-            raise DifferentiationError(explained) from None
+            explained = clean(error) or clean(refused(error, self.py_func))
+        raise DifferentiationError(explained)
 
     def __reduce__(self):
         raise TypeError("a transform cannot be pickled; pickle the function and make the transform again")

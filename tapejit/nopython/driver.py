@@ -12,7 +12,7 @@ import re
 from numba.core import types
 
 from tapejit.edge.compiler import Dispatcher
-from tapejit.nopython import inputs, lanes, like, results, statements, sweep, tape
+from tapejit.nopython import inputs, lanes, like, results, sharing, statements, sweep, tape
 from tapejit.nopython.dispatch import fingerprint, generated_function
 from tapejit.nopython.errors import DifferentiationError
 from tapejit.nopython.twins import twin
@@ -21,7 +21,7 @@ from tapejit.nopython.types import Active
 # The driver's own names end or begin with two underscores, so that any name is free for a user's parameter.
 _VOCABULARY = {
     f"tj__{name}": getattr(module, name)
-    for module in (statements, like, inputs, sweep, lanes, results, tape)
+    for module in (statements, like, inputs, sweep, lanes, results, sharing, tape)
     for name in dir(module)
     if not name.startswith("__") and name not in ("sweep", "ir", "types")
 }
@@ -31,13 +31,23 @@ FULL = (
     "    raise MemoryError('the tape passes the memory limit: raise it with "
     "tapejit.nopython.set_memory_limit, or use tapejit.nopython.checkpoint')",
 )
+OVERLAP = (
+    f"    {REWIND}",
+    "    raise ValueError('arguments share memory and the function writes into them: pass copies, as a derivative in one of "
+    "them alone has no meaning then')",
+)
 _CALLED = re.compile(r"\b(" + "|".join(name[4:] for name in _VOCABULARY) + r")\b(?=[(.])")
 
 
 def signature_of(f):
     function = f.py_func if isinstance(f, Dispatcher) else f
-    if not callable(function):
-        raise TypeError(f"expected a function or an @njit function; got {type(f).__name__}")
+    if not inspect.isfunction(function):
+        hint = ""
+        if inspect.ismethod(function):
+            hint = f": Numba does not see the object of the method {function.__name__!r}; write a function of its numbers and arrays"
+        elif callable(function):
+            hint = ": put the call into a function of its own"
+        raise TypeError(f"expected a function or an @njit function; got {type(f).__name__}{hint}")
     parameters = list(inspect.signature(function).parameters.values())
     for parameter in parameters:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.POSITIONAL_ONLY):
@@ -48,10 +58,17 @@ def signature_of(f):
     return function, parameters
 
 
-def argument_numbers(argnums, count, name):
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    if not numbers or len(set(numbers)) != len(numbers) or not all(-count <= k < count for k in numbers):
-        raise ValueError(f"argnums={argnums!r} does not fit {name}, which takes {count} arguments")
+def argument_numbers(argnums, names, function):
+    """The numbers of the arguments given by number or by name."""
+    given = (argnums,) if isinstance(argnums, (int, str)) else tuple(argnums)
+    numbers = [names.index(k) if isinstance(k, str) and k in names else k for k in given]
+    count = len(names)
+    fits = all(isinstance(k, int) and not isinstance(k, bool) and -count <= k < count for k in numbers)
+    if not numbers or not fits or len({k % count for k in numbers}) != len(numbers):
+        raise ValueError(
+            f"argnums={argnums!r} does not fit {function}({', '.join(names)}): give the numbers, from 0 to {count - 1}, or "
+            "the names of different arguments"
+        )
     return tuple(k % count for k in numbers)
 
 
@@ -63,8 +80,9 @@ class Driver:
         self.mode = mode
         self.function, self.parameters = signature_of(f)
         self.names = [p.name for p in self.parameters]
-        self.single = isinstance(argnums, int)
-        self.argnums = argument_numbers(argnums, len(self.names), self.function.__name__)
+        self.single = isinstance(argnums, (int, str))
+        self.argnums = argument_numbers(argnums, self.names, self.function.__name__)
+        self.written = {}  # a body -> (its lines, its further parameters)
         self.transform = transform
         self.cache = isinstance(f, Dispatcher) and type(f._cache).__name__ != "NullCache"
 
@@ -164,6 +182,8 @@ class Driver:
         lines += [
             "low__ = get_counter(tape__, 1)",
             f"result__ = guarded_call(f__, tape__, terms__, first__, ({self.call(active)}))",
+            f"if disturbed(({self.args}), ({self.call(active)}), low__):",
+            *OVERLAP,
         ]
         return lines
 

@@ -11,6 +11,7 @@ from tapejit.edge.compiler import impl_ret_borrowed
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import with_leaf
 from tapejit.nopython.cache import helper, typed
+from tapejit.nopython.errors import DifferentiationError
 from tapejit.nopython.like import _leaf, first_of
 from tapejit.nopython.memory import I64, read, size_of
 from tapejit.nopython.tape import CAPACITY, COEFFICIENTS, STATEMENTS, TERMS, get_counter, set_counter
@@ -170,6 +171,20 @@ def check_room(tape, n):
         raise MemoryError("the inputs alone pass the memory limit: see tapejit.nopython.set_memory_limit")
 
 
+def unfit_place(x, out, wanted):
+    return DifferentiationError(
+        f"[tapejit] a derivative in {x} cannot be written into {out}: that would not be {wanted}\n"
+        "  instead: give arrays of the argument's own shape and dtype (np.empty_like(x))\n[/tapejit]"
+    )
+
+
+def check_precision(x, out):
+    """Refuse an array whose elements are not of the float type of the argument ``x``."""
+    leaf = _leaf(x)
+    if not isinstance(out, types.Array) or _leaf(out) != leaf or not out.mutable:
+        raise unfit_place(x, out, f"a writable array of {leaf}")
+
+
 def check_place(x, out):
     """ValueError if a gradient in ``x`` does not fit into ``out``."""
     raise NotImplementedError
@@ -178,6 +193,8 @@ def check_place(x, out):
 @typed(check_place)
 def _check_place(x, out):
     if isinstance(x, types.BaseTuple):
+        if not isinstance(out, types.BaseTuple) or len(out) != len(x):
+            raise unfit_place(x, out, f"a tuple of {len(x)}")
         if len(x) == 0:
             return lambda x, out: None
 
@@ -186,7 +203,10 @@ def _check_place(x, out):
             check_place(x[1:], out[1:])
 
         return of_tuple
+    check_precision(x, out)
     if isinstance(x, types.Array):
+        if out.ndim != x.ndim:
+            raise unfit_place(x, out, f"an array of {x.ndim} dimensions")
 
         def of_array(x, out):
             if out.shape != x.shape:

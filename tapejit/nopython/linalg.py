@@ -13,10 +13,10 @@ import math
 
 import numpy as np
 from numba.core import types
-from numba.extending import overload
 
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.arrays import at, constant_element
+from tapejit.nopython.exchange import replaces
 from tapejit.nopython.like import active_like, values
 from tapejit.nopython.products import vector_dot
 from tapejit.nopython.scalars import primal
@@ -32,7 +32,7 @@ def _is_matrix(ty):
 # These call themselves one level down, so each pair of types has an implementation of its own.
 
 
-@overload(np.linalg.solve)
+@replaces(np.linalg.solve)
 def _solve(a, b):
     if not (
         _is_matrix(a)
@@ -51,7 +51,7 @@ def _solve(a, b):
     return implementation
 
 
-@overload(np.linalg.inv)
+@replaces(np.linalg.inv)
 def _inv(a):
     if not (_is_matrix(a) and is_active_array(a)):
         return None
@@ -70,7 +70,7 @@ def _log_growth(a, a0):
     return growth - values(growth, growth)
 
 
-@overload(np.linalg.det)
+@replaces(np.linalg.det)
 def _det(a):
     if not (_is_matrix(a) and is_active_array(a)):
         return None
@@ -82,7 +82,7 @@ def _det(a):
     return implementation
 
 
-@overload(np.linalg.slogdet)
+@replaces(np.linalg.slogdet)
 def _slogdet(a):
     if not (_is_matrix(a) and is_active_array(a)):
         return None
@@ -113,7 +113,7 @@ def _cholesky_factor(a):
     return out
 
 
-@overload(np.linalg.cholesky)
+@replaces(np.linalg.cholesky)
 def _cholesky(a):
     return (lambda a: _cholesky_factor(a)) if _is_matrix(a) and is_active_array(a) else None
 
@@ -147,7 +147,7 @@ def _interpolate_each(x, xp, fp):
     return out
 
 
-@overload(np.interp)
+@replaces(np.interp)
 def _interp(x, xp, fp):
     if not all(isinstance(ty, types.Array) and ty.ndim == 1 for ty in (xp, fp)):
         return None

@@ -22,6 +22,7 @@ from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython import arrays
 from tapejit.nopython.alloc import allocators, structure_of
 from tapejit.nopython.errors import DifferentiationError, explain, located
+from tapejit.nopython.exchange import FUNCTIONS, METHODS
 from tapejit.nopython.twins import ActiveDispatcher, is_own, twin
 from tapejit.nopython.types import has_active
 
@@ -54,6 +55,7 @@ class Rewrite:
     def __init__(self, func_ir, replaced):
         self.func_ir = func_ir
         self.replaced = replaced
+        self.methods = METHODS | {name: replaced[name] for name in ("copy", "astype")}
         self.count = 0
 
     def instruction(self, block, inst):
@@ -68,41 +70,48 @@ class Rewrite:
         elif isinstance(value, ir.Expr) and value.op == "inplace_binop" and value.fn in arrays.INPLACE:
             value.fn = arrays.INPLACE[value.fn]
         elif isinstance(value, ir.Expr) and value.op == "getattr":
-            owner = self._definition(value.value)
-            if isinstance(owner, (ir.Global, ir.FreeVar)) and isinstance(owner.value, pytypes.ModuleType):
-                other = self._replacement(getattr(owner.value, value.attr, None))
-                if other is not None:
-                    inst.value = ir.Global(value.attr, other, value.loc)
+            other = self._replacement(self._static(inst.value))
+            if other is not None:
+                inst.value = ir.Global(value.attr, other, value.loc)
         elif isinstance(value, ir.Expr) and value.op == "call":
             return self._method_call(block, inst, value)
         return [inst]
 
     def _method_call(self, block, inst, call):
-        """x.copy() and x.astype() allocate: they become functions of x."""
+        """Methods of arrays that have active forms become functions of the array."""
         method = self._definition(call.func)
-        if not (isinstance(method, ir.Expr) and method.op == "getattr" and method.attr in ("copy", "astype")):
+        if not (isinstance(method, ir.Expr) and method.op == "getattr" and method.attr in self.methods):
             return [inst]
-        owner = self._definition(method.value)
-        if isinstance(owner, (ir.Global, ir.FreeVar)) and isinstance(owner.value, pytypes.ModuleType):
+        if self._static(self._definition(method.value)) is not None:
             return [inst]
         self.count += 1
         function = ir.Var(block.scope, f"$tapejit_method.{self.count}", inst.loc)
         inst.value = ir.Expr.call(function, [method.value, *call.args], call.kws, call.loc)
         return [
-            ir.Assign(ir.Global(method.attr, self.replaced[method.attr], inst.loc), function, inst.loc),
+            ir.Assign(ir.Global(method.attr, self.methods[method.attr], inst.loc), function, inst.loc),
             inst,
         ]
 
     def _definition(self, variable):
         return guard(get_definition, self.func_ir, variable)
 
+    def _static(self, value):
+        """What a definition stands for, if it is a module or an attribute of one; None else."""
+        if isinstance(value, (ir.Global, ir.FreeVar)):
+            return value.value if isinstance(value.value, pytypes.ModuleType) else None
+        if isinstance(value, ir.Expr) and value.op == "getattr":
+            owner = self._static(self._definition(value.value))
+            if isinstance(owner, pytypes.ModuleType):
+                return getattr(owner, value.attr, None)
+        return None
+
     def _replacement(self, value):
-        if isinstance(value, ActiveDispatcher):
+        if value is None or isinstance(value, ActiveDispatcher):
             return None
         if isinstance(value, CPUDispatcher):
             return None if is_own(value) else twin(value)
         try:
-            return self.replaced.get(value) if not isinstance(value, str) else None
+            return self.replaced.get(value, FUNCTIONS.get(value)) if not isinstance(value, str) else None
         except TypeError:
             return None
 

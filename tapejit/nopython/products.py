@@ -1,6 +1,5 @@
 """Products of active vectors and matrices, each number of a result one wide statement; norm and trace."""
 
-import math
 import operator
 
 import numpy as np
@@ -8,7 +7,8 @@ from numba.extending import overload
 
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.arrays import constant_element
-from tapejit.nopython.reductions import number_array, on_tape
+from tapejit.nopython.exchange import replaces
+from tapejit.nopython.reductions import number_array, on_tape, root
 from tapejit.nopython.statements import close, element_like, inner, put, reserve
 from tapejit.nopython.twins import active_function
 from tapejit.nopython.types import Active, is_active_array
@@ -126,9 +126,9 @@ def _matrix_matrix(a, b):
 
 
 def _register_products():
-    for fn in (np.dot, operator.matmul, np.matmul):
+    for enter in (replaces(np.dot, method="dot"), overload(operator.matmul), overload(np.matmul)):
 
-        @overload(fn)
+        @enter
         def typer(a, b):
             if not (number_array(a) and number_array(b) and (is_active_array(a) or is_active_array(b))):
                 return None
@@ -146,28 +146,31 @@ def _register_products():
 _register_products()
 
 
-@overload(np.vdot)
+@replaces(np.vdot)
 def _vdot(a, b):
     if number_array(a) and number_array(b) and (is_active_array(a) or is_active_array(b)):
         return lambda a, b: vector_dot(a.ravel(), b.ravel())
     return None
 
 
-@overload(np.outer)
+@replaces(np.outer)
 def _outer(a, b):
     if number_array(a) and number_array(b) and (is_active_array(a) or is_active_array(b)):
         return lambda a, b: a.reshape((a.size, 1)) * b.reshape((1, b.size))
     return None
 
 
-@overload(np.linalg.norm)
+@replaces(np.linalg.norm)
 def _norm(a):
+    """The root of the sum of squares, of a vector or a matrix."""
     if is_active_array(a) and a.ndim == 1:
-        return lambda a: math.sqrt(vector_dot(a, a))
+        return lambda a: root(vector_dot(a, a))
+    if is_active_array(a) and a.ndim == 2:
+        return lambda a: root(vector_dot(a.ravel(), a.ravel()))
     return None
 
 
-@overload(np.trace)
+@replaces(np.trace)
 def _trace(a):
     if not (is_active_array(a) and a.ndim == 2):
         return None

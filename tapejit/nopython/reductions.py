@@ -6,12 +6,14 @@ dual numbers the same functions are plain loops.
 
 # ruff: noqa: SIM113  (compiled by Numba: tuples are joined with +, counters beside np.ndindex)
 
+import math
+
 import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from tapejit.edge.compiler import arraymath
 from tapejit.nopython.alloc import empty_like_element
+from tapejit.nopython.exchange import flag, is_absent, replaces
 from tapejit.nopython.scalars import primal
 from tapejit.nopython.statements import close, element_like, inner, put, reserve
 from tapejit.nopython.twins import active_function
@@ -48,32 +50,6 @@ def _sum_dual(a):
     for x in a.flat:
         total = total + x
     return total
-
-
-@active_function
-def _sum_any(a):
-    return np.sum(a)
-
-
-@overload(np.sum)
-def _sum(a, axis=None):
-    if not is_active_array(a):
-        return None
-    if axis is None or isinstance(axis, (types.Omitted, types.NoneType)):
-        if on_tape(a):
-            return lambda a, axis=None: _sum_tape(a)
-        return lambda a, axis=None: _sum_dual(a)
-    if isinstance(axis, types.Integer) and a.ndim in (1, 2, 3):
-        loop = _SUMS[a.ndim]
-        return lambda a, axis=None: loop(a, axis)
-    return None
-
-
-@overload(arraymath.array_sum)
-def _sum_method(a, axis=None, dtype=None):
-    if is_active_array(a):
-        return lambda a, axis=None, dtype=None: np.sum(a, axis)
-    return None
 
 
 def _along_axis(reduce):
@@ -120,106 +96,181 @@ def _along_axis(reduce):
     return {1: of_one, 2: of_two, 3: of_three}
 
 
-@overload(np.mean)
-def _mean(a, axis=None):
-    if not is_active_array(a):
-        return None
-    if axis is None or isinstance(axis, (types.Omitted, types.NoneType)):
-        return lambda a, axis=None: np.sum(a) / a.size
-    if isinstance(axis, types.Integer) and a.ndim in (1, 2, 3):
-        loop = _SUMS[a.ndim]
-        return lambda a, axis=None: loop(a, axis) / a.shape[axis]
-    return None
+@active_function
+def _like_row(a, value):
+    """A reduction of everything with the dimensions of ``a``, each of extent one."""
+    out = empty_like_element(ones(a.shape), value)
+    out.ravel()[0] = value
+    return out
 
 
-@overload(arraymath.array_mean)
-def _mean_method(a):
-    return (lambda a: np.mean(a)) if is_active_array(a) else None
+def ones(shape):
+    raise NotImplementedError
+
+
+@overload(ones)
+def _ones(shape):
+    extents = (1,) * len(shape)
+    return lambda shape: extents
+
+
+@active_function
+def _kept_two(row, axis):
+    return row.reshape((1, row.size)) if axis % 2 == 0 else row.reshape((row.size, 1))
+
+
+@active_function
+def _kept_three(face, axis):
+    rows, columns = face.shape
+    if axis % 3 == 0:
+        return face.reshape((1, rows, columns))
+    return face.reshape((rows, 1, columns)) if axis % 3 == 1 else face.reshape((rows, columns, 1))
+
+
+def _reduction(*functions, method):
+    """Enter a reduction of all elements as ``functions(a, axis=None, keepdims=False)``."""
+
+    def enter(whole):
+        loops = _along_axis(whole)
+
+        @replaces(*functions, method=method)
+        def typer(a, axis=None, keepdims=False):
+            keep = flag(keepdims)
+            if not is_active_array(a) or keep is None:
+                return None
+            if is_absent(axis):
+                if keep:
+                    return lambda a, axis=None, keepdims=False: _like_row(a, whole(a))
+                return lambda a, axis=None, keepdims=False: whole(a)
+            if not isinstance(axis, types.Integer) or a.ndim > 3:
+                return None
+            loop = loops[a.ndim]
+            if not keep:
+                return lambda a, axis=None, keepdims=False: loop(a, axis)
+            if a.ndim == 1:
+                return lambda a, axis=None, keepdims=False: _like_row(a, loop(a, axis))
+            kept = _kept_two if a.ndim == 2 else _kept_three
+            return lambda a, axis=None, keepdims=False: kept(loop(a, axis), axis)
+
+        return whole
+
+    return enter
+
+
+def total(a):
+    """The sum of all elements."""
+    raise NotImplementedError
+
+
+@overload(total)
+def _total(a):
+    return (lambda a: _sum_tape(a)) if on_tape(a) else (lambda a: _sum_dual(a))
+
+
+@_reduction(np.sum, method="sum")
+@active_function
+def _sum(a):
+    return total(a)
+
+
+@_reduction(np.mean, method="mean")
+@active_function
+def _mean(a):
+    return total(a) / a.size
+
+
+@_reduction(np.prod, method="prod")
+@active_function
+def _product(a):
+    result = element_like(a) + 1.0
+    for x in a.flat:
+        result = result * x
+    return result
+
+
+@_reduction(np.var, method="var")
+@active_function
+def _variance(a):
+    return _mean((a - _mean(a)) ** 2)
+
+
+@active_function
+def root(x):
+    """The square root of a sum of squares; at zero its derivatives are zero."""
+    return x * 0.0 if x == 0.0 else math.sqrt(x)
+
+
+@_reduction(np.std, method="std")
+@active_function
+def _deviation(a):
+    return root(_variance(a))
 
 
 @active_function
 def _extreme(a, largest):
-    """The extreme element; equal elements share the derivative as max(max(a, b), c) does."""
+    """The extreme element, NaN if there is one; equal elements share the derivative evenly."""
     if a.size == 0:
         raise ValueError("zero-size array to reduction operation not possible")
     flat = a.ravel()
-    best = flat[0]
+    place, ties = 0, 1
+    best = primal(flat[0])
     for k in range(1, flat.size):
-        if largest:
-            if flat[k] > best or flat[k] != flat[k]:
-                best = flat[k]
-            elif flat[k] == best:
-                best = max(best, flat[k])
-        else:
-            if flat[k] < best or flat[k] != flat[k]:
-                best = flat[k]
-            elif flat[k] == best:
-                best = min(best, flat[k])
-    return best
+        value = primal(flat[k])
+        if best != best:
+            break
+        if value != value or (value > best if largest else value < best):
+            place, ties, best = k, 1, value
+        elif value == best:
+            ties += 1
+    if ties == 1:
+        return flat[place]
+    shared = element_like(a)
+    for k in range(flat.size):
+        if primal(flat[k]) == best:
+            shared = shared + flat[k] * (1.0 / ties)
+    # the shares of a number need not add up to it
+    return shared if math.isinf(best) else shared + (best - primal(shared))
 
 
-def _register_extreme(functions, largest):
-    for fn in functions:
-
-        @overload(fn)
-        def typer(a):
-            return (lambda a: _extreme(a, largest)) if is_active_array(a) else None
-
-
-_register_extreme((np.max, np.amax), True)
-_register_extreme((np.min, np.amin), False)
-
-
+@_reduction(np.max, np.amax, method="max")
 @active_function
-def _product(a):
-    total = element_like(a) + 1.0
-    for x in a.flat:
-        total = total * x
-    return total
+def _largest(a):
+    return _extreme(a, True)
 
 
-@overload(np.prod)
-def _prod(a):
-    return (lambda a: _product(a)) if is_active_array(a) else None
+@_reduction(np.min, np.amin, method="min")
+@active_function
+def _smallest(a):
+    return _extreme(a, False)
 
 
-@overload(arraymath.array_prod)
-def _prod_method(a):
-    return (lambda a: _product(a)) if is_active_array(a) else None
-
-
-@overload(np.var)
-def _var(a):
-    return (lambda a: np.mean((a - np.mean(a)) ** 2)) if is_active_array(a) else None
-
-
-@overload(np.std)
-def _std(a):
-    return (lambda a: np.sqrt(np.mean((a - np.mean(a)) ** 2))) if is_active_array(a) else None
+@replaces(np.ptp)
+def _ptp(a):
+    return (lambda a: _largest(a) - _smallest(a)) if is_active_array(a) else None
 
 
 @active_function
 def _running(a, product):
     flat = a.ravel()
     out = empty_like_element((flat.size,), element_like(a))
-    total = element_like(a) + (1.0 if product else 0.0)
+    result = element_like(a) + (1.0 if product else 0.0)
     for k in range(flat.size):
-        total = total * flat[k] if product else total + flat[k]
-        out[k] = total
+        result = result * flat[k] if product else result + flat[k]
+        out[k] = result
     return out
 
 
-@overload(np.cumsum)
+@replaces(np.cumsum, method="cumsum")
 def _cumsum(a):
     return (lambda a: _running(a, False)) if is_active_array(a) else None
 
 
-@overload(np.cumprod)
+@replaces(np.cumprod, method="cumprod")
 def _cumprod(a):
     return (lambda a: _running(a, True)) if is_active_array(a) else None
 
 
-@overload(np.diff)
+@replaces(np.diff)
 def _diff(a):
     return (lambda a: a[1:] - a[:-1]) if is_active_array(a) and a.ndim == 1 else None
 
@@ -234,19 +285,52 @@ def _values(a):
     return out
 
 
-@overload(np.argmax)
+@replaces(np.argmax, method="argmax")
 def _argmax(a):
     return (lambda a: np.argmax(_values(a))) if is_active_array(a) else None
 
 
-@overload(np.argmin)
+@replaces(np.argmin, method="argmin")
 def _argmin(a):
     return (lambda a: np.argmin(_values(a))) if is_active_array(a) else None
 
 
-@overload(np.argsort)
-def _argsort(a):
-    return (lambda a: np.argsort(_values(a))) if is_active_array(a) and a.ndim == 1 else None
+@active_function
+def order_of(a):
+    """The places of a vector's elements in rising order, NaN last, equal ones as they stand."""
+    return np.argsort(_values(a), kind="mergesort")
 
 
-_SUMS = _along_axis(_sum_any)
+def _argsort(a, kind="quicksort"):
+    if is_active_array(a) and a.ndim == 1:
+        return lambda a, kind="quicksort": order_of(a)
+    return None
+
+
+replaces(np.argsort, method="argsort")(_argsort)
+
+
+@active_function
+def _sorted(a):
+    out = empty_like_element((a.size,), element_like(a))
+    order = order_of(a)
+    for k in range(a.size):
+        out[k] = a[order[k]]
+    return out
+
+
+@replaces(np.sort)
+def _sort(a):
+    return (lambda a: _sorted(a)) if is_active_array(a) and a.ndim == 1 else None
+
+
+@active_function
+def _sort_in_place(a):
+    values = _sorted(a)
+    for k in range(a.size):
+        a[k] = values[k]
+
+
+@replaces(method="sort")
+def _sort_method(a):
+    return (lambda a: _sort_in_place(a)) if is_active_array(a) and a.ndim == 1 else None

@@ -10,7 +10,7 @@ from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element, with_leaf
 from tapejit.nopython.cache import typed
 from tapejit.nopython.errors import DifferentiationError
-from tapejit.nopython.inputs import array_at, check_room, count_numbers, tangent, tangents_at
+from tapejit.nopython.inputs import array_at, check_precision, check_room, count_numbers, tangent, tangents_at
 from tapejit.nopython.like import first_of, in_precision
 from tapejit.nopython.memory import as_f64, read
 from tapejit.nopython.statements import inner
@@ -111,6 +111,8 @@ def jacobian_fits(y, x, out, numbers):
 
 @typed(jacobian_fits)
 def _jacobian_fits(y, x, out, numbers):
+    if isinstance(out, types.Array):
+        check_precision(x, out)
     if not isinstance(out, types.Array) or out.ndim != y.ndim + _columns(x, numbers):
         return lambda y, x, out, numbers: False
     if isinstance(numbers, types.Integer):

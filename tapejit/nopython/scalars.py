@@ -13,7 +13,19 @@ from numba.extending import intrinsic, lower_builtin, overload
 
 from tapejit.edge.compiler import AbstractTemplate, infer_global, lower_cast, signature
 from tapejit.nopython.algebra import algebra, primal_value, scalar_operation
+from tapejit.nopython.exchange import replaces
 from tapejit.nopython.types import Active, Dual, Tape, is_active, is_number, promote
+
+
+def clamp_min(x, y):
+    """``x``, but at least ``y``: the gradient passes at the bound."""
+    raise NotImplementedError("only compiled code calls this")
+
+
+def clamp_max(x, y):
+    """``x``, but at most ``y``."""
+    raise NotImplementedError("only compiled code calls this")
+
 
 _BINARY = {
     "add": [operator.add, operator.iadd, np.add],
@@ -26,6 +38,8 @@ _BINARY = {
     "hypot": [math.hypot, np.hypot],
     "maximum": [max, np.maximum],
     "minimum": [min, np.minimum],
+    "clamp_min": [clamp_min],
+    "clamp_max": [clamp_max],
 }
 _UNARY = {
     "neg": [operator.neg, np.negative],
@@ -227,14 +241,7 @@ def _extremes():
 _extremes()
 
 
-@overload(np.clip)
-def _clip(x, low, high):
-    if is_active(x):
-        return lambda x, low, high: min(max(x, low), high)
-    return None
-
-
-@overload(np.where)
+@replaces(np.where)
 def _where(condition, x, y):
     if isinstance(condition, types.Boolean) and (is_active(x) or is_active(y)):
         return lambda condition, x, y: x if condition else y

@@ -10,13 +10,14 @@ so tapes nest like stack frames.
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.errors import NumbaError, UnsupportedBytecodeError
 from numba.extending import intrinsic
 
 from tapejit.edge.compiler import signature
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element, with_leaf
 from tapejit.nopython.cache import helper, typed
-from tapejit.nopython.errors import DifferentiationError
+from tapejit.nopython.errors import DifferentiationError, refused
 from tapejit.nopython.inputs import tangent
 from tapejit.nopython.like import first_of, in_precision, zero_coefficient
 from tapejit.nopython.memory import I64, as_f64, as_i32, clear, read, size_of, write
@@ -48,7 +49,10 @@ def rewind(tape, terms, statements):
 @intrinsic
 def guarded_call(typingctx, f, tape, terms, statements, args):
     """``f(*args)``; when it raises, the tape's counters are put back before the exception goes on."""
-    result = f.get_call_type(typingctx, tuple(args), {})
+    try:
+        result = f.get_call_type(typingctx, tuple(args), {})
+    except (NumbaError, UnsupportedBytecodeError, AttributeError) as error:  # the last: of a module
+        raise refused(error, f.dispatcher.py_func) from None
 
     def codegen(context, builder, sig, values):
         fnty, _, _, _, argsty = sig.args

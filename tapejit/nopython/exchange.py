@@ -1,0 +1,96 @@
+"""Functions of arrays with forms of their own for active ones, and the stand-ins by which differentiated code calls them.
+
+An ``overload`` does not displace what Numba has: the first implementation that fits is taken, and generic code fits
+active elements as well, with its own idea of ties and NaN. So ``passes`` exchanges each of these functions, and each
+method of the same meaning, for a stand-in that knows two answers: ours if an argument is active, else Numba's own.
+"""
+
+import inspect
+
+from numba.core import types
+from numba.extending import overload
+
+from tapejit.edge.compiler import AbstractTemplate, infer_global, signature
+from tapejit.nopython.types import has_active
+
+FUNCTIONS = {}  # NumPy function -> its stand-in
+METHODS = {}  # name of an array method -> its stand-in
+
+
+def replaces(*functions, method=None):
+    """Decorator for the form of NumPy functions on active arguments, written as for ``overload``.
+
+    It returns an implementation, or None for arguments it has no form for: those are refused. ``method`` is the name of
+    the array method that means the same.
+    """
+
+    def enter(typer):
+        for function in functions:
+            overload(function)(typer)  # the engine's own functions call NumPy's
+            if function not in FUNCTIONS:
+                FUNCTIONS[function] = _stand_in(f"np.{function.__name__}", function)
+            overload(FUNCTIONS[function])(typer)
+        if method is not None:
+            METHODS[method] = _stand_in(f"the method .{method}()", None, method)
+            overload(METHODS[method])(typer)
+        return typer
+
+    return enter
+
+
+def _stand_in(name, function, method=None):
+    def stub(*args):
+        raise NotImplementedError("only compiled code calls this")
+
+    stub.__name__ = stub.__qualname__ = name
+
+    class Passive(AbstractTemplate):
+        """Numba's own form, for calls without an active argument."""
+
+        key = stub
+        found = None
+
+        def generic(self, args, kws):
+            if any(map(has_active, (*args, *kws.values()))):
+                return None
+            if function is not None:
+                fnty = self.context.resolve_value_type(function)
+                sig = fnty.get_call_type(self.context, args, kws)
+            else:
+                fnty = self.context.resolve_getattr(args[0], method)
+                if fnty is None:
+                    return None
+                sig = fnty.get_call_type(self.context, args[1:], kws)
+            self.found = fnty.get_impl_key(sig)
+            return _without_receiver(sig)
+
+        def get_impl_key(self, sig):
+            return self.found
+
+    infer_global(stub, types.Function(Passive))
+    return stub
+
+
+def _without_receiver(sig):
+    """The signature of a method as that of a function."""
+    if sig.recvr is None:
+        return sig
+    plain = signature(sig.return_type, sig.recvr, *sig.args)
+    if sig.pysig is not None:
+        own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        plain = plain.replace(pysig=sig.pysig.replace(parameters=[own, *sig.pysig.parameters.values()]))
+    return plain
+
+
+def is_absent(ty):
+    """Whether an optional argument is left out or None."""
+    return ty is None or isinstance(ty, (types.Omitted, types.NoneType))
+
+
+def flag(ty):
+    """The value of an argument that must be known when compiling: True, False, or None if it is not known."""
+    if isinstance(ty, types.Omitted):
+        return ty.value
+    if isinstance(ty, types.BooleanLiteral):
+        return ty.literal_value
+    return ty if isinstance(ty, bool) else None
