@@ -44,7 +44,8 @@ def signature_of(f):
     if not inspect.isfunction(function):
         hint = ""
         if inspect.ismethod(function):
-            hint = f": Numba does not see the object of the method {function.__name__!r}; write a function of its numbers and arrays"
+            name = function.__name__
+            hint = f": Numba does not see the object of the method {name!r}; write a function of its numbers and arrays"
         elif callable(function):
             hint = ": put the call into a function of its own"
         raise TypeError(f"expected a function or an @njit function; got {type(f).__name__}{hint}")

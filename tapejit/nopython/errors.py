@@ -38,7 +38,7 @@ _REMEDIES = (
         "ask for the condition before, or catch Exception",
     ),
     (
-        r"Cannot unify array\((?:float|int)\d+.*array\((?:Tape|Dual)\(|Cannot unify array\((?:Tape|Dual)\(.*array\((?:float|int)\d+",
+        r"Cannot unify array\((?:(?:float|int)\d+.*array\((?:Tape|Dual)\(|(?:Tape|Dual)\(.*array\((?:float|int)\d+)",
         "one variable holding values of different kinds, an array of plain numbers and a differentiated one,",
         "begin with a copy (x = x0.copy()) or with an array made by np.zeros, np.ones, np.full or np.eye",
     ),
