@@ -29,6 +29,11 @@ def algebra(context, builder, ty, coefficients=False):
     return Real(context, builder, types.unliteral(ty), coefficients)
 
 
+# Ops whose slopes are infinite somewhere, and ops that pass on one operand and give the other a slope of zero.
+SINGULAR = frozenset("div pow reciprocal sqrt hypot log log1p log2 log10 asin acos acosh atanh atan2".split())
+BRANCHING = frozenset("maximum minimum clamp_min clamp_max abs".split())
+
+
 class Differential(Algebra):
     """What DualAlgebra and TapeAlgebra share: values from the level below, and the chain rule."""
 
@@ -75,7 +80,7 @@ class Differential(Algebra):
             if rules.is_constant(rule, 0.0):
                 continue
             parts.append((self._partial(name, k, rule, symbols, memo), arg))
-        return self.combine(out, parts)
+        return self.combine(out, parts, name)
 
     def _partial(self, name, k, rule, symbols, memo):
         if rules.is_constant(rule, 1.0):
@@ -101,7 +106,7 @@ class Differential(Algebra):
             return self.passive(out)
         partial = self.base.power(x.v, y.v, exponent - 1)
         partial = self.base.apply("mul", self.base.constant(float(exponent)), partial)
-        return self.combine(out, [(self._coefficient(partial), x)])
+        return self.combine(out, [(self._coefficient(partial), x)], "pow" if exponent < 0 else None)
 
     def add(self, x, y):
         return self.apply("add", x, y)
@@ -181,15 +186,24 @@ class DualAlgebra(Differential):
         one, zero = (ir.Constant(self.vector_type, [x] * width) for x in (1.0, 0.0))
         return self.builder.select(here, one, zero)
 
-    def combine(self, v, parts):
+    def _scaled(self, partial, t, name):
+        """A partial times tangents: nothing from a branch not taken, nor for a tangent that is zero."""
+        if partial is None:
+            return t
+        zero = ir.Constant(self.vector_type, [0.0] * self.ty.width)
+        factor = self.splat(partial)
+        if name in SINGULAR:
+            factor = self.builder.select(self.builder.fcmp_ordered("==", t, zero), zero, factor)
+        product = self.builder.fmul(factor, t, flags=CONTRACT)
+        if name in BRANCHING:
+            product = self.builder.select(self.builder.fcmp_ordered("==", factor, zero), zero, product)
+        return product
+
+    def combine(self, v, parts, name=None):
         tangents = None
         for partial, arg in parts:
             if self.vector:
-                term = (
-                    arg.t
-                    if partial is None
-                    else self.builder.fmul(self.splat(partial), arg.t, flags=CONTRACT)
-                )
+                term = self._scaled(partial, arg.t, name)
                 tangents = term if tangents is None else self.builder.fadd(tangents, term, flags=CONTRACT)
                 continue
             term = arg.t if partial is None else [self.coef.mul(partial, t) for t in arg.t]
@@ -296,7 +310,23 @@ class TapeAlgebra(Differential):
         fields = [self.base.pack(value.v), self.coef.pack(self.coef.constant(1.0)), index]
         return pack_struct(self.builder, self.context.get_value_type(self.ty), fields)
 
-    def combine(self, v, parts):
+    def _scaled(self, partial, coefficient, name):
+        """A partial times a coefficient; a partial of zero adds nothing, even where the slope behind it is infinite."""
+        if partial is None:
+            return coefficient
+        term = self.coef.mul(partial, coefficient)
+        if not isinstance(self.coef, Real):
+            return term
+        constant = isinstance(partial, ir.Constant)
+        infinite = getattr(coefficient, "tapejit_singular", False)
+        if not constant and term is not partial and (infinite or name in BRANCHING):
+            zero = self.coef.constant(0.0)
+            term = self.builder.select(self.builder.fcmp_ordered("==", partial, zero), zero, term)
+        if not isinstance(term, ir.Constant) and (infinite or name in SINGULAR):
+            term.tapejit_singular = True
+        return term
+
+    def combine(self, v, parts, name=None):
         parts = [(partial, arg, arg.terms) for partial, arg in parts]
         while len({id(index) for _, _, terms in parts for _, index in terms}) > MOST_TERMS:
             largest = max((arg for _, arg, _ in parts), key=lambda arg: len(arg.terms))
@@ -305,9 +335,14 @@ class TapeAlgebra(Differential):
         merged = {}
         for partial, _, terms in parts:
             for coefficient, index in terms:
-                term = coefficient if partial is None else self.coef.mul(partial, coefficient)
+                term = self._scaled(partial, coefficient, name)
                 known = merged.get(id(index))
-                merged[id(index)] = (term if known is None else self.coef.add(known[0], term), index)
+                if known is not None:
+                    infinite = any(getattr(c, "tapejit_singular", False) for c in (known[0], term))
+                    term = self.coef.add(known[0], term)
+                    if infinite:
+                        term.tapejit_singular = True
+                merged[id(index)] = (term, index)
         return Pending(v, merged.values())
 
     def select(self, condition, x, y):

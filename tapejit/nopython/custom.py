@@ -11,6 +11,7 @@ from tapejit.edge.compiler import Dispatcher
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.dispatch import generated_function
+from tapejit.nopython.errors import DifferentiationError
 from tapejit.nopython.like import active_like, first_of, values
 from tapejit.nopython.scalars import stop_gradient_scalar
 from tapejit.nopython.statements import close, constant_like, inner, put, reserve
@@ -119,6 +120,22 @@ def _as_tuple(x):
     return (lambda x: x) if isinstance(x, types.BaseTuple) else (lambda x: (x,))
 
 
+def count_partials(partials, args):
+    """Refuse a rule that does not give one partial derivative for each argument."""
+    raise NotImplementedError
+
+
+@overload(count_partials)
+def _count_partials(partials, args):
+    if len(partials) != len(args):
+        raise DifferentiationError(
+            f"[tapejit] a rule must give one partial derivative for each argument: this one gives {len(partials)} for "
+            f"{len(args)}\n  instead: return a tuple with an entry for every argument, 0.0 for what is never differentiated"
+            "\n[/tapejit]"
+        )
+    return lambda partials, args: None
+
+
 def rule_twin(function, partials, original, extra):
     """The twin of ``function`` that takes its derivative from ``partials`` instead of its body."""
     names = list(inspect.signature(function).parameters)
@@ -138,7 +155,8 @@ def rule_twin(function, partials, original, extra):
     ]
     namespace = {
         "active_like": active_like, "values": values, "lift_result": lift_result,
-        "attach_result": attach_result, "as_tuple": as_tuple, "f__": original, "partials__of": partials,
+        "attach_result": attach_result, "as_tuple": as_tuple, "count_partials": count_partials,
+        "f__": original, "partials__of": partials,
     }  # fmt: skip
     rewritten = generated_function(name, "\n    ".join(lines) + "\n", namespace, f"rule{id(function)}")
     result = active_function(rewritten)
@@ -176,7 +194,11 @@ def rule(f):
         body.original = f
 
         def lines(below):
-            return [f"value__ = f__({below})", f"partials__ = as_tuple(partials__of({below}))"]
+            return [
+                f"value__ = f__({below})",
+                f"partials__ = as_tuple(partials__of({below}))",
+                f"count_partials(partials__, ({below}))",
+            ]
 
         derivative = twin(own)
         f._tapejit_twin = rule_twin(f.py_func, derivative, body, lines)

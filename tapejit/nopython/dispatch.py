@@ -7,10 +7,11 @@ are jitted with ``cache=True``) is keyed by what the function and its callees co
 import hashlib
 import linecache
 import types as pytypes
+import warnings
 
 import numpy as np
 from numba.core import types
-from numba.core.errors import NumbaError
+from numba.core.errors import NumbaError, NumbaPendingDeprecationWarning
 from numba.extending import models, register_model
 
 from tapejit.edge.compiler import (
@@ -79,6 +80,7 @@ class Transform(CPUDispatcher):
         compiler.choose = choose
         self._compiler = compiler
         self.forms = forms or {}
+        self.recipe = None  # what pickle needs: (function, arguments)
         if cache:
             self.enable_caching()
 
@@ -101,13 +103,16 @@ class Transform(CPUDispatcher):
 
     def _compile_for_args(self, *args, **kws):
         try:
-            return super()._compile_for_args(*args, **kws)
+            with warnings.catch_warnings():  # lists are taken, and copied, on purpose
+                warnings.simplefilter("ignore", NumbaPendingDeprecationWarning)
+                return super()._compile_for_args(*args, **kws)
         except NumbaError as error:
             explained = clean(error) or clean(refused(error, self.py_func))
         raise DifferentiationError(explained)
 
     def __reduce__(self):
-        raise TypeError("a transform cannot be pickled; pickle the function and make the transform again")
+        """A transform is pickled as the call that made it: the function must be one that pickle finds by its name."""
+        return self.recipe
 
 
 def generated_function(name, source, namespace, digest):

@@ -122,23 +122,34 @@ class Driver:
         """Refuse differentiated arguments that are not made of floats."""
         for k in self.argnums:
             ty = args[k] if k < len(args) else None
-            if not _is_differentiable(ty):
+            if not _is_differentiable(ty) and not inputs.needs_floats(ty):
                 raise DifferentiationError(
                     f"[tapejit] cannot differentiate {self.function.__name__} in {self.names[k]}: it is {ty}, and only "
-                    "floats, float arrays of one to three dimensions and tuples of them are differentiated\n"
+                    "floats, float arrays of one to three dimensions, lists of numbers and tuples are differentiated\n"
                     "  instead: pass a float (3.0, x.astype(float)), or leave the argument out of argnums\n[/tapejit]"
                 )
 
     def only(self, body):
         """The choice among one body."""
+        return self.choice(lambda args: body)
 
-        def choose(args):
+    def choice(self, choose):
+        """A choice among bodies by the argument types: checked, and with integers and lists made into floats."""
+
+        def body(args):
             self.check(args)
-            return body
+            found = choose(args)
+            if any(inputs.needs_floats(args[k]) for k in self.argnums):
+                name, lines, extra = self.written[found]
+                found = self.define(
+                    name, [*(f"{n} = given({n})" for n in self.differentiated), *lines], extra
+                )
+            return found
 
-        return choose
+        return body
 
     def define(self, name, lines, extra=()):
+        given_lines = lines
         lines = [_CALLED.sub(r"tj__\1", line) for line in lines]
         source = (
             "\n    ".join([self.header(name, extra), *lines]) + f"\n# {self.mode}\n"
@@ -152,6 +163,7 @@ class Driver:
                 namespace[f"default_{parameter.name}"] = parameter.default
         function = generated_function(name, source, namespace, digest)
         function.__doc__ = f"{self.transform} of {self.function.__name__}."
+        self.written[function] = name, given_lines, extra
         return function
 
     @property
@@ -237,7 +249,7 @@ def count_of(args, argnums):
         if k >= len(args):
             return None
         items = list(args[k]) if isinstance(args[k], types.BaseTuple) else [args[k]]
-        if not all(isinstance(item, (types.Float, Active)) for item in items):
+        if not all(isinstance(item, (types.Float, types.Integer, Active)) for item in items):
             return None
         count += len(items)
     return count

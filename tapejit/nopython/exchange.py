@@ -28,17 +28,17 @@ def replaces(*functions, method=None):
         for function in functions:
             overload(function)(typer)  # the engine's own functions call NumPy's
             if function not in FUNCTIONS:
-                FUNCTIONS[function] = _stand_in(f"np.{function.__name__}", function)
+                FUNCTIONS[function] = stand_in(f"np.{function.__name__}", function)
             overload(FUNCTIONS[function])(typer)
         if method is not None:
-            METHODS[method] = _stand_in(f"the method .{method}()", None, method)
+            METHODS[method] = stand_in(f"the method .{method}()", None, method)
             overload(METHODS[method])(typer)
         return typer
 
     return enter
 
 
-def _stand_in(name, function, method=None):
+def stand_in(name, function, method=None):
     def stub(*args):
         raise NotImplementedError("only compiled code calls this")
 
@@ -55,13 +55,15 @@ def _stand_in(name, function, method=None):
                 return None
             if function is not None:
                 fnty = self.context.resolve_value_type(function)
-                sig = fnty.get_call_type(self.context, args, kws)
+                sig = self.context.resolve_function_type(fnty, args, kws)
             else:
                 fnty = self.context.resolve_getattr(args[0], method)
                 if fnty is None:
                     return None
                 sig = fnty.get_call_type(self.context, args[1:], kws)
-            self.found = fnty.get_impl_key(sig)
+            if sig is None:
+                return None
+            self.found = type(fnty) if isinstance(fnty, types.NumberClass) else fnty.get_impl_key(sig)
             return _without_receiver(sig)
 
         def get_impl_key(self, sig):

@@ -171,6 +171,38 @@ def check_room(tape, n):
         raise MemoryError("the inputs alone pass the memory limit: see tapejit.nopython.set_memory_limit")
 
 
+def given(x):
+    """A differentiated argument in floats: an integer as a float, a list as an array; anything else is itself."""
+    raise NotImplementedError
+
+
+@typed(given)
+def _given(x):
+    if isinstance(x, types.Integer):
+        return lambda x: float(x)
+    if isinstance(x, types.BaseTuple) and any(map(needs_floats, x)):
+        return lambda x: (given(x[0]),) + given(x[1:])
+    if isinstance(x, types.List):
+
+        def of_list(x):
+            out = np.empty(len(x))
+            for k in range(len(x)):
+                out[k] = x[k]
+            return out
+
+        return of_list
+    return lambda x: x
+
+
+def needs_floats(ty):
+    """Whether an argument is one that ``given`` changes."""
+    if isinstance(ty, types.BaseTuple):
+        return any(map(needs_floats, ty))
+    if isinstance(ty, types.List):
+        return isinstance(ty.dtype, (types.Float, types.Integer))
+    return isinstance(ty, types.Integer)
+
+
 def unfit_place(x, out, wanted):
     return DifferentiationError(
         f"[tapejit] a derivative in {x} cannot be written into {out}: that would not be {wanted}\n"

@@ -119,6 +119,23 @@ def _cholesky(a):
 
 
 @active_function
+def _spaced(start, stop, num):
+    out = empty_like_element((num,), start + stop)
+    for k in range(num):
+        out[k] = start + k * ((stop - start) / (num - 1)) if num > 1 else start + 0.0 * stop
+    if num > 1:
+        out[num - 1] = stop
+    return out
+
+
+@replaces(np.linspace)
+def _linspace(start, stop, num=50):
+    if isinstance(num, (int, types.Omitted, types.Integer)) and (is_active(start) or is_active(stop)):
+        return lambda start, stop, num=50: _spaced(start, stop, num)
+    return None
+
+
+@active_function
 def _interpolate(x, xp, fp):
     """Linear between the points, constant outside; at a point itself the derivative is that to its right."""
     if xp.size == 0 or xp.size != fp.size:

@@ -19,7 +19,7 @@ from tapejit.edge.compiler import (
     register_pass,
 )
 from tapejit.edge.compiler import numba_ir as ir
-from tapejit.nopython import arrays
+from tapejit.nopython import arrays, casts
 from tapejit.nopython.alloc import allocators, structure_of
 from tapejit.nopython.errors import DifferentiationError, explain, located
 from tapejit.nopython.exchange import FUNCTIONS, METHODS
@@ -78,19 +78,29 @@ class Rewrite:
         return [inst]
 
     def _method_call(self, block, inst, call):
-        """Methods of arrays that have active forms become functions of the array."""
+        """Methods of arrays that have active forms become functions of the array; so do casts by a type's name."""
         method = self._definition(call.func)
+        cast = casts.cast_for(self._value(method))
+        if cast is not None:
+            return self._call_of(block, inst, call, cast, [])
         if not (isinstance(method, ir.Expr) and method.op == "getattr" and method.attr in self.methods):
             return [inst]
         if self._static(self._definition(method.value)) is not None:
             return [inst]
+        return self._call_of(block, inst, call, self.methods[method.attr], [method.value])
+
+    def _call_of(self, block, inst, call, function, first):
+        """The instructions of a call of another function, with further arguments in front."""
         self.count += 1
-        function = ir.Var(block.scope, f"$tapejit_method.{self.count}", inst.loc)
-        inst.value = ir.Expr.call(function, [method.value, *call.args], call.kws, call.loc)
-        return [
-            ir.Assign(ir.Global(method.attr, self.methods[method.attr], inst.loc), function, inst.loc),
-            inst,
-        ]
+        variable = ir.Var(block.scope, f"$tapejit_call.{self.count}", inst.loc)
+        inst.value = ir.Expr.call(variable, [*first, *call.args], call.kws, call.loc)
+        return [ir.Assign(ir.Global(function.__name__, function, inst.loc), variable, inst.loc), inst]
+
+    def _value(self, definition):
+        """What a definition stands for: a global, or an attribute of a module."""
+        if isinstance(definition, (ir.Global, ir.FreeVar)):
+            return definition.value
+        return self._static(definition)
 
     def _definition(self, variable):
         return guard(get_definition, self.func_ir, variable)

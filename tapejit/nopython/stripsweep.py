@@ -62,6 +62,12 @@ def reads_before(read, step_read, store, step_store, n, first):
     return ahead > 0 or ahead <= -n or (ahead == 0 and first != 0)
 
 
+@helper(fastmath={"contract", "reassoc"}, inline="always")
+def _slope(seed, coefficient):
+    """A coefficient for an adjoint: one that is zero adds nothing, even where the slope is infinite."""
+    return coefficient if seed != 0.0 else 0.0
+
+
 @helper(fastmath={"contract", "reassoc"})
 def add_strip(target, step, seeds, coefficients, n, varies):
     """target[step * j] += seeds[j] * coefficients[j], for arrays at given addresses."""
@@ -69,7 +75,7 @@ def add_strip(target, step, seeds, coefficients, n, varies):
     if step == 1:
         if varies:
             for j in range(n):
-                t[j] = t[j] + a[j] * c[j]
+                t[j] = t[j] + a[j] * _slope(a[j], c[j])
         else:
             factor = c[0]
             for j in range(n):
@@ -78,7 +84,7 @@ def add_strip(target, step, seeds, coefficients, n, varies):
         total = 0.0
         if varies:
             for j in range(n):
-                total += a[j] * c[j]
+                total += a[j] * _slope(a[j], c[j])
         else:
             for j in range(n):
                 total += a[j]
@@ -86,12 +92,14 @@ def add_strip(target, step, seeds, coefficients, n, varies):
         t[0] = t[0] + total
     else:
         for j in range(n):
-            t[step * j] = t[step * j] + a[j] * (c[j] if varies else c[0])
+            t[step * j] = t[step * j] + a[j] * _slope(a[j], c[j] if varies else c[0])
 
 
 @helper(fastmath={"contract", "reassoc"})
 def add_strip_of_sum(target, step, seed, coefficients, n, varies):
     """The same with one seed for all passes."""
+    if seed == 0.0:
+        return
     t, c = as_f64(target), as_f64(coefficients)
     if step == 1:
         if varies:

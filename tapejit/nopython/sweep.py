@@ -115,6 +115,33 @@ def _back(tape, low, zero):
     return lambda tape, low, zero: sweep(tape, low)
 
 
+@intrinsic
+def is_nothing(typingctx, x):
+    """Whether an active number and all its derivatives are zero."""
+
+    def codegen(context, builder, sig, args):
+        return _is_nothing(builder, args[0])
+
+    return types.boolean(x), codegen
+
+
+def _is_nothing(builder, value):
+    """The same for an LLVM number, vector or structure of them; a statement's number is no number."""
+    kind = value.type
+    if isinstance(kind, (ir.DoubleType, ir.FloatType)):
+        return builder.fcmp_ordered("==", value, ir.Constant(kind, 0.0))
+    if isinstance(kind, ir.IntType):
+        return builder.icmp_unsigned("==", value, ir.Constant(kind, 0))
+    if isinstance(kind, ir.VectorType):
+        items = [builder.extract_element(value, ir.Constant(ir.IntType(32), k)) for k in range(kind.count)]
+    else:
+        items = [builder.extract_value(value, k) for k in range(len(kind.elements))]
+    answer = ir.Constant(ir.IntType(1), 1)
+    for item in items:
+        answer = builder.and_(answer, _is_nothing(builder, item))
+    return answer
+
+
 @active_function
 def _sweep_any(tape, low, zero):
     adjoints = read(tape, ADJOINTS, 0)
@@ -143,6 +170,9 @@ def _sweep_any(tape, low, zero):
             position -= 1
             adjoint = read(adjoints, read(indices, position, types.int32(0)), zero)
         clear(adjoints, k, zero)
+        if is_nothing(adjoint):
+            position -= count
+            continue
         for _ in range(count):
             position -= 1
             target = read(indices, position, types.int32(0))
@@ -181,6 +211,9 @@ def sweep(tape, low):
             p -= 1
             a = adjoints[indices[p]]
         adjoints[k] = 0.0
+        if a == 0.0:  # a branch that was not taken: it adds nothing, even where its slope is infinite
+            p -= n
+            continue
         for _ in range(n):
             p -= 1
             i = indices[p]

@@ -1,6 +1,7 @@
 """value_and_grad, grad, jvp, jacobian, hvp and hessian: each writes a short driver and hands it to a dispatcher."""
 
 import functools
+import inspect
 
 from numba.core import types
 
@@ -13,22 +14,50 @@ DUAL_INPUTS = 8  # mode "auto" takes dual numbers for up to so many differentiat
 MOST_LANES = 16
 
 
+def _pickled(transform):
+    """Decorator: what the transform returns is pickled as its call, its forms as attributes of that."""
+
+    @functools.wraps(transform)
+    def make(*args, **options):
+        result = transform(*args, **options)
+        bound = inspect.signature(transform).bind(*args, **options)
+        call = transform.__name__, tuple(bound.arguments.items())
+        result.recipe = _made_again, call
+        for name, form in result.forms.items():
+            form.recipe = _made_again, (*call, name)
+        return result
+
+    return make
+
+
+def _made_again(name, arguments, form=None):
+    result = globals()[name](**dict(arguments))
+    return result if form is None else result.forms[form]
+
+
 def _check_mode(mode):
     if mode not in ("auto", "tape", "dual"):
         raise ValueError(f'mode is "auto", "tape" or "dual"; got {mode!r}')
 
 
-def _gradient(f, argnums, mode, with_value):
+def _gradient(f, argnums, mode, with_value, has_aux=False):
     _check_mode(mode)
     driver = Driver(f, argnums, "value_and_grad" if with_value else "grad", mode)
     base = driver.name
 
+    result = "result__[0]" if has_aux else "result__"
+    kept = ["aux__ = values(like__, result__[1])"] if has_aux else []
+
     def finish(items):
-        return f"return inner(y__), {driver.pack(items)}" if with_value else f"return {driver.pack(items)}"
+        if with_value:
+            value = "(inner(y__), aux__)" if has_aux else "inner(y__)"
+            return f"return {value}, {driver.pack(items)}"
+        return f"return {driver.pack(items)}, aux__" if has_aux else f"return {driver.pack(items)}"
 
     recorded = [
         *driver.record(),
-        "y__ = as_active(like__, result__)",
+        *kept,
+        f"y__ = as_active(like__, {result})",
         *driver.CHECK,
         "zero__ = zero_coefficient(like__)",
         *driver.SWEEP,
@@ -40,9 +69,14 @@ def _gradient(f, argnums, mode, with_value):
     outputs = driver.places(out)
     checks = [f"check_place({n}, {place})" for n, place in zip(driver.differentiated, outputs, strict=True)]
     into = driver.collected_into(outputs)
-    lines = [*checks, *recorded, *into, REWIND, "return inner(y__)"]
+    answer = "return inner(y__), aux__" if has_aux else "return inner(y__)"
+    lines = [*checks, *recorded, *into, REWIND, answer]
     into_by_tape = driver.define(base + "_into", lines, [out])
 
+    if has_aux and mode == "dual":
+        raise ValueError(
+            'has_aux goes with mode "tape" or "auto": forward mode runs the function more than once'
+        )
     loops = mode == "auto" and has_loop(f)
     dual = functools.cache(
         lambda width, once: _dual_gradient(driver, base, finish, outputs, out, width, once)
@@ -50,14 +84,13 @@ def _gradient(f, argnums, mode, with_value):
 
     def choose(which, by_tape):
         def body(args):
-            driver.check(args)
             count = count_of(args, driver.argnums)
             few = count is not None and count <= DUAL_INPUTS
-            if mode == "dual" or (mode == "auto" and few and loops):
+            if mode == "dual" or (mode == "auto" and few and loops and not has_aux):
                 return dual(_width(count, DUAL_INPUTS), few)[which]
             return by_tape
 
-        return body
+        return driver.choice(body)
 
     form = Transform(into_by_tape, choose(1, into_by_tape), cache=driver.cache)
     return Transform(by_tape, choose(0, by_tape), {"into": form}, cache=driver.cache)
@@ -93,15 +126,19 @@ def _dual_gradient(driver, base, finish, outputs, out, width, once):
     return by_dual, driver.define(base + "_into", lines, [out])
 
 
-def value_and_grad(f, argnums=0, mode="auto"):
+@_pickled
+def value_and_grad(f, argnums=0, mode="auto", has_aux=False):
     """The value and the gradient of a scalar function, as a Numba dispatcher.
 
     Args:
         f: a function of numbers, arrays and tuples of them that Numba can compile, or an ``@njit`` function. It
             returns one number.
-        argnums: which arguments to differentiate, an int or a tuple: floats, 1-D to 3-D float arrays, tuples of them.
+        argnums: which arguments to differentiate, a number or a name, or a tuple of them: floats, 1-D to 3-D float arrays,
+            tuples of these; an integer counts as a float, a list of numbers as an array.
         mode: "tape" (reverse), "dual" (forward, for few inputs) or "auto": dual for up to 8 plain numbers and a function
             with loops, where it is faster and needs no memory.
+        has_aux: the function returns ``(number, aux)``, and ``g`` gives ``((value, aux), gradient)``; ``aux`` is made of
+            numbers, arrays and tuples of them, and is not differentiated.
 
     Returns:
         ``g`` with ``g(*args) -> (value, gradient)``: the gradient has the shape and dtype of the argument, and is a
@@ -112,14 +149,16 @@ def value_and_grad(f, argnums=0, mode="auto"):
         DifferentiationError: on the first call, when ``f`` contains what cannot be differentiated.
         MemoryError: when the tape passes the memory limit.
     """
-    return _gradient(f, argnums, mode, with_value=True)
+    return _gradient(f, argnums, mode, True, has_aux)
 
 
-def grad(f, argnums=0, mode="auto"):
+@_pickled
+def grad(f, argnums=0, mode="auto", has_aux=False):
     """The gradient alone: see ``value_and_grad``."""
-    return _gradient(f, argnums, mode, with_value=False)
+    return _gradient(f, argnums, mode, False, has_aux)
 
 
+@_pickled
 def jvp(f, argnums=0):
     """The value and the directional derivative, forward mode.
 
@@ -146,6 +185,7 @@ def jvp(f, argnums=0):
     return Transform(body, driver.only(body), cache=driver.cache)
 
 
+@_pickled
 def jacobian(f, argnums=0, mode="auto", lanes=None):
     """The Jacobian of a function that returns an array or a tuple of numbers.
 
@@ -241,7 +281,6 @@ def jacobian(f, argnums=0, mode="auto", lanes=None):
 
     def choose(which):
         def body(args):
-            driver.check(args)
             count = count_of(args, driver.argnums)
             few = count is not None and count <= MOST_LANES
             block = which == 1 and isinstance(args[-1], types.Array) and not driver.single
@@ -250,13 +289,14 @@ def jacobian(f, argnums=0, mode="auto", lanes=None):
                 return forms(width, count is not None and count <= width, block)[which]
             return forms(None, False, block)[which]
 
-        return body
+        return driver.choice(body)
 
     by_tape = forms(None, False)
     form = Transform(by_tape[1], choose(1), cache=driver.cache)
     return Transform(by_tape[0], choose(0), {"into": form}, cache=driver.cache)
 
 
+@_pickled
 def hvp(f, argnums=0):
     """The product of the Hessian and a vector, by dual numbers over the tape: one recording, one sweep.
 
@@ -284,6 +324,7 @@ def hvp(f, argnums=0):
     return Transform(body, driver.only(body), cache=driver.cache)
 
 
+@_pickled
 def hessian(f, argnums=0):
     """The dense Hessian in one array argument: dual numbers over the tape, four columns to a recording.
 

@@ -85,11 +85,6 @@ def makes_complex(x, work):
     return complex(x[0], 1.0).real
 
 
-@unsupported("float")
-def converts_with_numpy(x, work):
-    return np.float64(x[0]) * 2.0
-
-
 @unsupported("astype")
 def casts_to_integers(x, work):
     return x.astype(np.int64)[0] * 1.0
@@ -115,9 +110,9 @@ def formats(x, work):
     return len(str(x[0])) * 1.0
 
 
-@unsupported("linspace")
+@unsupported("arange")
 def spaces(x, work):
-    return np.linspace(0.0, x[0], 3)[1]
+    return np.arange(0.0, x[0], 0.1)[1]
 
 
 @unsupported("different kinds")
@@ -177,9 +172,7 @@ def test_the_message_reaches_compiled_code():
         caller(np.ones(3), np.zeros(3))
 
 
-def test_an_integer_argument_is_refused():
-    with pytest.raises(nopython.DifferentiationError, match="float"):
-        nopython.grad(lambda n: n * n, mode="tape")(3)
+def test_an_integer_array_is_refused():
     with pytest.raises(nopython.DifferentiationError, match="float"):
         nopython.grad(lambda n: n[0] * 1.0)(np.arange(3))
 
