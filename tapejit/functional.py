@@ -28,6 +28,15 @@ def _public(op):
     """The public function of an op, with its documentation made from the entry."""
     if op.arity == 1:
         function = unary_function(op)
+    elif op.arity == 2:
+        quick = binary_method(op)
+
+        def function(x, y):
+            if x.__class__ is Tensor:
+                result = quick(x, y)
+                if result is not NotImplemented:
+                    return result
+            return apply(op, x, y)
     else:
 
         def function(*operands):

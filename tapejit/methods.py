@@ -25,7 +25,7 @@ _INPLACE = """add sub mul div pow neg abs square sqrt rsqrt reciprocal exp expm1
 def attach() -> None:
     """Give Tensor its methods and operators."""
     for name, function in functional.FUNCTIONS.items():
-        if name not in ("where", "square_", "cube", "clamp_min", "clamp_max"):
+        if not name.startswith("_") and name not in ("where", "cube", "clamp_min", "clamp_max"):
             setattr(Tensor, name, function)
     for group in (functional.COMPARISONS, functional.LOGICAL, functional.OPERATORS):
         for name, function in group.items():

@@ -77,6 +77,8 @@ REFERENCE = {
     "erf": special.erf,
     "erfc": special.erfc,
     "hypot": lambda x, y: anp.sqrt(x * x + y * y),
+    "_chain": lambda x, y: x * y,
+    "_chain_div": lambda x, y: x / y,
 }
 STEPS = {"sign", "floor", "ceil", "trunc", "round"}  # piecewise constant: the gradient is zero
 
@@ -168,7 +170,14 @@ def test_broadcast_values(op, pair):
 
 SPECIAL = np.array([NAN, INF, -INF, 0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 5e-324, 1e308, -1e308, 800.0, -800.0])
 # Where the composed reference itself overflows or the op has a convention of its own
-APART = {"hypot": np.hypot, "remainder": None, "silu": None, "gelu": None}
+APART = {
+    "hypot": np.hypot,
+    "remainder": None,
+    "silu": None,
+    "gelu": None,
+    "_chain": lambda x, y: np.where(x == 0, 0, x * y),
+    "_chain_div": lambda x, y: np.where(x == 0, 0, x / y),
+}
 
 
 @each([op for op in ELEMENTWISE if op.arity == 1])
@@ -383,8 +392,9 @@ KINKS = [
     ("pow exponent at base 0", lambda x: tj.pow(tj.tensor(0.0), x), 2.0, 0.0),
     ("pow negative base", lambda x: tj.pow(x, tj.tensor(3.0)), -2.0, 12.0),
     ("sqrt", lambda x: tj.sqrt(x), 0.0, INF),
+    ("hypot at the origin", lambda x: tj.hypot(x, tj.tensor(0.0)), 0.0, 0.0),
     ("hypot at the axis", lambda x: tj.hypot(x, tj.tensor(2.0)), 0.0, 0.0),
-    ("where, not chosen", lambda x: tj.where(x > 0, 1 / x, x), 0.0, NAN),  # as in PyTorch: 0 * inf
+    ("where, not chosen", lambda x: tj.where(x > 0, 1 / x, x), 0.0, 1.0),
 ]
 
 

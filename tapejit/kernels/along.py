@@ -104,7 +104,8 @@ def row_exp_sum(x, start, length, inner, shift):
 def row_dot(x, y, start, length, inner):
     total = 0.0
     for k in range(length):
-        total += P(x)[start + k * inner] * P(y)[start + k * inner]
+        v = P(x)[start + k * inner]
+        total += v * P(y)[start + k * inner] if v != 0 else 0
     return total
 
 
@@ -136,7 +137,8 @@ def logsumexp_reverse(record, g, x, y, z, out, target, accumulate):
             total = P(out)[o * inner + i]
             for k in range(length):
                 at = (o * length + k) * inner + i
-                P(target)[at] = u * vecmath.exp(P(x)[at] - total) + (P(target)[at] if accumulate else 0)
+                part = u * vecmath.exp(P(x)[at] - total) if u != 0 else 0
+                P(target)[at] = part + (P(target)[at] if accumulate else 0)
 
 
 def softmax_forward(record, out, x, y, z):
@@ -161,7 +163,9 @@ def softmax_reverse(record, g, x, y, z, out, target, accumulate):
             mean = row_dot(g, out, start, length, inner)
             for k in range(length):
                 at = start + k * inner
-                P(target)[at] = P(out)[at] * (P(g)[at] - mean) + (P(target)[at] if accumulate else 0)
+                off = P(g)[at] - mean
+                part = P(out)[at] * off if off != 0 else 0
+                P(target)[at] = part + (P(target)[at] if accumulate else 0)
 
 
 def log_softmax_forward(record, out, x, y, z):
@@ -184,5 +188,5 @@ def log_softmax_reverse(record, g, x, y, z, out, target, accumulate):
             total = row_total(g, start, length, inner)
             for k in range(length):
                 at = start + k * inner
-                part = P(g)[at] - vecmath.exp(P(out)[at]) * total
+                part = P(g)[at] - (vecmath.exp(P(out)[at]) * total if total != 0 else 0)
                 P(target)[at] = part + (P(target)[at] if accumulate else 0)

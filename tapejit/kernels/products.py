@@ -79,7 +79,10 @@ def dot_forward(record, out, x, y, z):
 def add_scaled(n, scale, source, target, accumulate):
     t = P(target)
     s = P(source)
-    if accumulate:
+    if scale == 0:  # an adjoint of zero stays zero, whatever it meets
+        for i in range(0 if accumulate else n):
+            t[i] = 0
+    elif accumulate:
         for i in range(n):
             t[i] += scale * s[i]
     else:

@@ -262,7 +262,7 @@ def norm_reverse(record, g, x, y, z, out, target, accumulate):
         t = P(target + row * length * SIZE)
         for i in range(length):
             k = i * step
-            part = 0.0 if o[k] == 0 else u[k] / o[k] * s[i]
+            part = 0.0 if o[k] == 0 or u[k] == 0 else u[k] / o[k] * s[i]
             t[i] = part + t[i] if accumulate else part
 
 

@@ -3,7 +3,7 @@
 import functools
 
 from tapejit.ops import elementwise as _table  # noqa: F401  (fills BY_NAME)
-from tapejit.ops.expr import Expr, as_expr
+from tapejit.ops.expr import Expr, as_expr, chained
 from tapejit.ops.table import BY_NAME
 
 _ALIASES = {"rint": "round"}  # a primitive of the rules -> the op that differentiates it
@@ -29,6 +29,7 @@ def is_constant(expr, value):
 
 
 def _simplify(expr):
+    expr = chained(expr) or expr  # an adjoint of one is not zero
     if expr.op == "const":
         return expr
     if expr.op == "symbol":

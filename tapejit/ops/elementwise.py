@@ -2,7 +2,8 @@
 
 Derivative rules read the values PyTorch's do, so that the same in-place changes are allowed and refused. Kinks:
 abs'(0) = 0, sign' = 0, relu'(0) = 0; maximum and minimum split a tie in halves; NaN lets
-gradients through; clamp passes the gradient at its bounds.
+gradients through; clamp passes the gradient at its bounds. An adjoint that is exactly zero stays zero: rules multiply and
+divide it by ``chain`` and ``chain_div``, so that a branch not taken adds nothing, even where its derivative is infinite.
 """
 
 import math
@@ -20,6 +21,20 @@ _LN10 = math.log(10)
 _POSITIVE = (0.2, 3.0)
 
 
+# The chain rule's product and quotient: zero times anything is zero. Their own derivatives keep what a plain choice between 0
+# and the product would lose: the derivative in x is y, also where x is 0.
+
+
+def chain(x, y):
+    """x * y, and 0 where x is 0, whatever y is"""
+    return _chain(x, y)
+
+
+def chain_div(x, y):
+    """x / y, and 0 where x is 0, whatever y is"""
+    return _chain_div(x, y)
+
+
 # Arithmetic
 
 
@@ -35,13 +50,17 @@ def sub(x, y):
     return x - y
 
 
-@elementwise(dx=lambda g, y: g * y, dy=lambda g, x: g * x, ufunc=np.multiply)
+@elementwise(dx=lambda g, y: chain(g, y), dy=lambda g, x: chain(g, x), ufunc=np.multiply)
 def mul(x, y):
     """x * y"""
     return x * y
 
 
-@elementwise(dx=lambda g, y: g / y, dy=lambda g, x, y: -(g / y) * (x / y), domain=((-2.0, 2.0), _POSITIVE))
+@elementwise(
+    dx=lambda g, y: chain_div(g, y),
+    dy=lambda g, x, y: -chain(chain_div(g, y), x / y),
+    domain=((-2.0, 2.0), _POSITIVE),
+)
 def div(x, y):
     """x / y"""
     return x / y
@@ -54,8 +73,8 @@ def neg(x):
 
 
 @elementwise(
-    dx=lambda g, x, y: where(y == 0.0, 0.0, g * (y * pow(x, y - 1.0))),
-    dy=lambda g, x, y, out: where((x == 0.0) & (y >= 0.0), 0.0, g * (out * log(x))),
+    dx=lambda g, x, y: where(y == 0.0, 0.0, chain(g, y * pow(x, y - 1.0))),
+    dy=lambda g, x, y, out: where((x == 0.0) & (y >= 0.0), 0.0, chain(g, out * log(x))),
     domain=(_POSITIVE, (-2.0, 2.0)),
     ufunc=np.power,
 )
@@ -64,19 +83,19 @@ def pow(x, y):
     return m.pow(x, y)
 
 
-@elementwise(dx=lambda g, x: g * (2.0 * x), label="Pow", ufunc=np.square)
+@elementwise(dx=lambda g, x: chain(g, 2.0 * x), label="Pow", ufunc=np.square)
 def square(x):
     """x * x"""
     return x * x
 
 
-@elementwise(dx=lambda g, x: g * (3.0 * (x * x)), label="Pow")
+@elementwise(dx=lambda g, x: chain(g, 3.0 * (x * x)), label="Pow")
 def cube(x):
     """x * x * x"""
     return x * x * x
 
 
-@elementwise(dx=lambda g, out: -g * (out * out), domain=_POSITIVE)
+@elementwise(dx=lambda g, out: -chain(g, out * out), domain=_POSITIVE)
 def reciprocal(x):
     """1 / x"""
     return 1.0 / x
@@ -84,7 +103,7 @@ def reciprocal(x):
 
 @elementwise(
     dx=lambda g: g,
-    dy=lambda g, x, y: -g * floor(x / y),
+    dy=lambda g, x, y: -chain(g, floor(x / y)),
     domain=((0.3, 0.9), (1.1, 1.9)),
     ufunc=np.remainder,
 )
@@ -98,7 +117,7 @@ def remainder(x, y):
 # Signs, rounding, order
 
 
-@elementwise(dx=lambda g, x: g * sign(x), domain=_POSITIVE, ufunc=np.absolute)
+@elementwise(dx=lambda g, x: chain(g, sign(x)), domain=_POSITIVE, ufunc=np.absolute)
 def abs(x):
     """|x|, with derivative 0 at 0"""
     return m.abs(x)
@@ -185,55 +204,55 @@ def where(x, y, z):
 # Exponentials and logarithms
 
 
-@elementwise(dx=lambda g, out: g * out)
+@elementwise(dx=lambda g, out: chain(g, out))
 def exp(x):
     """e to the power x"""
     return m.exp(x)
 
 
-@elementwise(dx=lambda g, out: g * (_LN2 * out))
+@elementwise(dx=lambda g, out: chain(g, _LN2 * out))
 def exp2(x):
     """2 to the power x"""
     return m.exp2(x)
 
 
-@elementwise(dx=lambda g, out: g * (out + 1.0))
+@elementwise(dx=lambda g, out: chain(g, out + 1.0))
 def expm1(x):
     """exp(x) - 1, accurate near 0"""
     return m.expm1(x)
 
 
-@elementwise(dx=lambda g, x: g / x, domain=_POSITIVE)
+@elementwise(dx=lambda g, x: chain_div(g, x), domain=_POSITIVE)
 def log(x):
     """The natural logarithm"""
     return m.log(x)
 
 
-@elementwise(dx=lambda g, x: g / (x + 1.0), domain=(-0.6, 2.0))
+@elementwise(dx=lambda g, x: chain_div(g, x + 1.0), domain=(-0.6, 2.0))
 def log1p(x):
     """log(1 + x), accurate near 0"""
     return m.log1p(x)
 
 
-@elementwise(dx=lambda g, x: g / (_LN2 * x), domain=_POSITIVE)
+@elementwise(dx=lambda g, x: chain_div(g, _LN2 * x), domain=_POSITIVE)
 def log2(x):
     """The logarithm to base 2"""
     return m.log2(x)
 
 
-@elementwise(dx=lambda g, x: g / (_LN10 * x), domain=_POSITIVE)
+@elementwise(dx=lambda g, x: chain_div(g, _LN10 * x), domain=_POSITIVE)
 def log10(x):
     """The logarithm to base 10"""
     return m.log10(x)
 
 
-@elementwise(dx=lambda g, out: 0.5 * g / out, domain=_POSITIVE)
+@elementwise(dx=lambda g, out: chain_div(0.5 * g, out), domain=_POSITIVE)
 def sqrt(x):
     """The square root"""
     return m.sqrt(x)
 
 
-@elementwise(dx=lambda g, out: -0.5 * g * (out * out * out), domain=_POSITIVE)
+@elementwise(dx=lambda g, out: chain(-0.5 * g, out * out * out), domain=_POSITIVE)
 def rsqrt(x):
     """1 / sqrt(x)"""
     return 1.0 / m.sqrt(x)
@@ -247,45 +266,45 @@ def _inverse(x):
     return where(x == 0.0, 0.0, 1.0 / where(x == 0.0, 1.0, x))
 
 
-@elementwise(dx=lambda g, x: g * cos(x))
+@elementwise(dx=lambda g, x: chain(g, cos(x)))
 def sin(x):
     """The sine of x radians"""
     return m.sin(x)
 
 
-@elementwise(dx=lambda g, x: -g * sin(x))
+@elementwise(dx=lambda g, x: -chain(g, sin(x)))
 def cos(x):
     """The cosine of x radians"""
     return m.cos(x)
 
 
-@elementwise(dx=lambda g, out: g * (1.0 + out * out), domain=(-1.2, 1.2))
+@elementwise(dx=lambda g, out: chain(g, 1.0 + out * out), domain=(-1.2, 1.2))
 def tan(x):
     """The tangent of x radians"""
     return m.tan(x)
 
 
-@elementwise(dx=lambda g, x: g * rsqrt(1.0 - x * x), domain=(-0.9, 0.9))
+@elementwise(dx=lambda g, x: chain(g, rsqrt(1.0 - x * x)), domain=(-0.9, 0.9))
 def asin(x):
     """The arc sine, in radians"""
     return m.asin(x)
 
 
-@elementwise(dx=lambda g, x: -g * rsqrt(1.0 - x * x), domain=(-0.9, 0.9))
+@elementwise(dx=lambda g, x: -chain(g, rsqrt(1.0 - x * x)), domain=(-0.9, 0.9))
 def acos(x):
     """The arc cosine, in radians"""
     return m.acos(x)
 
 
-@elementwise(dx=lambda g, x: g / (1.0 + x * x))
+@elementwise(dx=lambda g, x: chain_div(g, 1.0 + x * x))
 def atan(x):
     """The arc tangent, in radians"""
     return m.atan(x)
 
 
 @elementwise(
-    dx=lambda g, x, y: g * (y * _inverse(x * x + y * y)),
-    dy=lambda g, x, y: -g * (x * _inverse(x * x + y * y)),
+    dx=lambda g, x, y: chain(g, y * _inverse(x * x + y * y)),
+    dy=lambda g, x, y: -chain(g, x * _inverse(x * x + y * y)),
     domain=(_POSITIVE, (-2.0, 2.0)),
 )
 def atan2(x, y):
@@ -296,37 +315,37 @@ def atan2(x, y):
 # Hyperbolic functions
 
 
-@elementwise(dx=lambda g, x: g * cosh(x))
+@elementwise(dx=lambda g, x: chain(g, cosh(x)))
 def sinh(x):
     """The hyperbolic sine"""
     return m.sinh(x)
 
 
-@elementwise(dx=lambda g, x: g * sinh(x))
+@elementwise(dx=lambda g, x: chain(g, sinh(x)))
 def cosh(x):
     """The hyperbolic cosine"""
     return m.cosh(x)
 
 
-@elementwise(dx=lambda g, out: g * (1.0 - out * out))
+@elementwise(dx=lambda g, out: chain(g, 1.0 - out * out))
 def tanh(x):
     """The hyperbolic tangent"""
     return m.tanh(x)
 
 
-@elementwise(dx=lambda g, x: g * rsqrt(x * x + 1.0))
+@elementwise(dx=lambda g, x: chain(g, rsqrt(x * x + 1.0)))
 def asinh(x):
     """The inverse hyperbolic sine"""
     return m.asinh(x)
 
 
-@elementwise(dx=lambda g, x: g * (rsqrt(x - 1.0) * rsqrt(x + 1.0)), domain=(1.2, 3.0))
+@elementwise(dx=lambda g, x: chain(g, rsqrt(x - 1.0) * rsqrt(x + 1.0)), domain=(1.2, 3.0))
 def acosh(x):
     """The inverse hyperbolic cosine"""
     return m.acosh(x)
 
 
-@elementwise(dx=lambda g, x: g / (1.0 - x * x), domain=(-0.8, 0.8))
+@elementwise(dx=lambda g, x: chain_div(g, 1.0 - x * x), domain=(-0.8, 0.8))
 def atanh(x):
     """The inverse hyperbolic tangent"""
     return m.atanh(x)
@@ -335,7 +354,7 @@ def atanh(x):
 # Activations and error functions
 
 
-@elementwise(dx=lambda g, out: g * (out * (1.0 - out)))
+@elementwise(dx=lambda g, out: chain(g, out * (1.0 - out)))
 def sigmoid(x):
     """1 / (1 + exp(-x))"""
     return m.sigmoid(x)
@@ -347,39 +366,67 @@ def relu(x):
     return m.select((x > 0.0) | (x != x), x, 0.0)
 
 
-@elementwise(dx=lambda g, x: g * sigmoid(x))
+@elementwise(dx=lambda g, x: chain(g, sigmoid(x)))
 def softplus(x):
     """log(1 + exp(x))"""
     return m.softplus(x)
 
 
-@elementwise(dx=lambda g, x: g * (sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x)))))
+@elementwise(dx=lambda g, x: chain(g, sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x)))))
 def silu(x):
     """x * sigmoid(x)"""
     return x * m.sigmoid(x)
 
 
-@elementwise(dx=lambda g, x: g * (0.5 * erfc(-_SQRT_HALF * x) + x * (_INV_SQRT_2PI * exp(-0.5 * (x * x)))))
+@elementwise(dx=lambda g, x: chain(g, 0.5 * erfc(-_SQRT_HALF * x) + x * (_INV_SQRT_2PI * exp(-0.5 * (x * x)))))
 def gelu(x):
     """x times the standard normal distribution function at x"""
     return 0.5 * x * m.erfc(-_SQRT_HALF * x)
 
 
-@elementwise(dx=lambda g, x: g * (_TWO_INV_SQRT_PI * exp(-(x * x))))
+@elementwise(dx=lambda g, x: chain(g, _TWO_INV_SQRT_PI * exp(-(x * x))))
 def erf(x):
     """The error function"""
     return m.erf(x)
 
 
-@elementwise(dx=lambda g, x: -g * (_TWO_INV_SQRT_PI * exp(-(x * x))))
+@elementwise(dx=lambda g, x: -chain(g, _TWO_INV_SQRT_PI * exp(-(x * x))))
 def erfc(x):
     """1 - erf(x), accurate for large x"""
     return m.erfc(x)
 
 
 @elementwise(
-    dx=lambda g, x, out: g * (x / out), dy=lambda g, y, out: g * (y / out), domain=(_POSITIVE, _POSITIVE)
+    dx=lambda g, x, out: chain(g, _share(x, out)),
+    dy=lambda g, y, out: chain(g, _share(y, out)),
+    domain=(_POSITIVE, _POSITIVE),
 )
 def hypot(x, y):
-    """sqrt(x * x + y * y) without overflow"""
+    """sqrt(x * x + y * y) without overflow, with derivative 0 at the origin"""
     return m.hypot(x, y)
+
+
+def _share(x, length):
+    """x / length, and 0 where the length is 0."""
+    return x / where(length == 0.0, 1.0, length)
+
+
+# What chain() and chain_div() are
+
+
+@elementwise(dx=lambda g, y: chain(g, y), dy=lambda g, x: chain(g, x), name="_chain", domain=_POSITIVE, label="Mul")
+def _chain(x, y):
+    """x * y, and 0 where x is 0, whatever y is"""
+    return m.select(x == 0.0, 0.0, x * y)
+
+
+@elementwise(
+    dx=lambda g, y: chain_div(g, y),
+    dy=lambda g, y, out: -chain(g, chain_div(out, y)),
+    name="_chain_div",
+    domain=_POSITIVE,
+    label="Div",
+)
+def _chain_div(x, y):
+    """x / y, and 0 where x is 0, whatever y is"""
+    return m.select(x == 0.0, 0.0, x / y)

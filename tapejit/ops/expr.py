@@ -35,6 +35,15 @@ def as_expr(value):
     return value if isinstance(value, Expr) else Expr("const", float(value))
 
 
+def chained(expr):
+    """The plain product or quotient that a ``chain`` or ``chain_div`` of expressions guards, None for other expressions."""
+    if expr.op != "select" or expr.args[0].op != "eq":
+        return None
+    condition, zero, product = expr.args
+    same = product.op in ("mul", "div") and product.args[0] is condition.args[0]
+    return product if same and all(e.op == "const" and e.args[0] == 0 for e in (condition.args[1], zero)) else None
+
+
 def _install_operators():
     def forward(op):
         return lambda x, y: Expr(op, x, as_expr(y))

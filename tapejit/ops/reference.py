@@ -1,5 +1,6 @@
 """The op reference, written from the op table: ``python -m tapejit.ops.reference > docs/ops.md``."""
 
+from tapejit.ops.expr import chained
 from tapejit.ops.table import OPS, VALUES
 
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "and", "or": "or"}
@@ -11,7 +12,8 @@ Every differentiable operation, from the op table; this page is written by `pyth
 ## Elementwise
 
 `g` is the adjoint of the result, `x`, `y`, `z` are the operands, `out` is the result. `where(c, a, b)` is a where the
-condition holds, else b. Functions named twice in PyTorch's API (`x.exp()` and `exp(x)`) are one op.
+condition holds, else b. An adjoint `g` that is exactly zero stays zero, whatever it is multiplied with or divided by.
+Functions named twice in PyTorch's API (`x.exp()` and `exp(x)`) are one op.
 
 | op | what it is | value | times dx | times dy | times dz |
 |---|---|---|---|---|---|
@@ -28,6 +30,7 @@ What the derivative of each operand reads, besides the adjoint.
 
 def formula(expr) -> str:
     """An expression as text, with brackets only where one operand is itself composed."""
+    expr = chained(expr) or expr
     if expr.op == "symbol":
         return expr.args[0]
     if expr.op == "const":
@@ -48,7 +51,7 @@ def _bracketed(expr, text):
 
 def reference() -> str:
     """The page, as Markdown."""
-    rows = [op for op in OPS if op.code and op.alias_of is None]
+    rows = [op for op in OPS if op.code and op.alias_of is None and not op.name.startswith("_")]
     elementwise = "".join(_elementwise_row(op) for op in rows if op.elementwise)
     structured = "".join(_structured_row(op) for op in rows if not op.elementwise)
     return _HEAD + elementwise + _STRUCTURED + structured

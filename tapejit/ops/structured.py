@@ -71,7 +71,7 @@ sum_dim, mean_dim = alias(sum, "SumBackward1"), alias(mean, "MeanBackward1")
 def _norm_rule(r, g, x, y, z, out):
     length = tj.views.strided_view(out, x.shape, r.plan.strides, 0)
     g = tj.views.strided_view(g, x.shape, r.plan.strides, 0)
-    return elementwise.where(length == 0, 0.0, g * (x / length))
+    return elementwise.where(length == 0, 0.0, elementwise.chain(g, x / length))
 
 
 norm = structured(
@@ -142,7 +142,7 @@ dot = structured(
     "dot",
     kernels=(products.dot_forward, products.dot_reverse_x, products.dot_reverse_y),
     needs=(("y",), ("x",)),
-    rules=(lambda r, g, x, y, z, out: g * y, lambda r, g, x, y, z, out: g * x),
+    rules=(lambda r, g, x, y, z, out: elementwise.chain(g, y), lambda r, g, x, y, z, out: elementwise.chain(g, x)),
 )
 
 cumsum = structured(
@@ -157,7 +157,7 @@ def _extreme_rule(r, g, x, y, z, out):
     with tj.no_grad():
         ties = (x == _keepdim(r, out)).to(x.dtype)
         share = ties / ties.sum(r.plan.dim, keepdim=True)
-    return _keepdim(r, g) * share
+    return elementwise.chain(_keepdim(r, g), share)
 
 
 amax = structured(
@@ -182,20 +182,25 @@ logsumexp = structured(
     "logsumexp",
     kernels=(along.logsumexp_forward, along.logsumexp_reverse),
     needs=(("x", "out"),),
-    rules=(lambda r, g, x, y, z, out: _keepdim(r, g) * elementwise.exp(x - _keepdim(r, out)),),
+    rules=(lambda r, g, x, y, z, out: elementwise.chain(_keepdim(r, g), elementwise.exp(x - _keepdim(r, out))),),
 )
+
+
+def _softmax_rule(r, g, x, y, z, out):
+    return elementwise.chain(g - elementwise.chain(g, out).sum(r.plan.dim, keepdim=True), out)
+
 
 softmax = structured(
     "softmax",
     kernels=(along.softmax_forward, along.softmax_reverse),
     needs=(("out",),),
-    rules=(lambda r, g, x, y, z, out: out * (g - (g * out).sum(r.plan.dim, keepdim=True)),),
+    rules=(_softmax_rule,),
 )
 
 log_softmax = structured(
     "log_softmax",
     kernels=(along.log_softmax_forward, along.log_softmax_reverse),
     needs=(("out",),),
-    rules=(lambda r, g, x, y, z, out: g - elementwise.exp(out) * g.sum(r.plan.dim, keepdim=True),),
+    rules=(lambda r, g, x, y, z, out: g - elementwise.chain(g.sum(r.plan.dim, keepdim=True), elementwise.exp(out)),),
     label="LogSoftmax",
 )

@@ -97,11 +97,9 @@ class Op:
         """Apply the op inside a rule: to symbols it gives an expression, to Tensors it gives a Tensor."""
         if any(isinstance(arg, Expr) for arg in args):
             return self.value(*map(as_expr, args))
-        from tapejit.dispatch import (
-            apply,  # the table is below the tensors: only a rule run on Tensors looks up
-        )
+        from tapejit.functional import FUNCTIONS  # the table is below the tensors: only a rule run on Tensors looks up
 
-        return apply(self, *args)
+        return FUNCTIONS[self.name](*args)
 
     def __repr__(self):
         return f"<op {self.name}>"
