@@ -8,16 +8,17 @@ from tapejit.dispatch import constant, recover, wrap
 from tapejit.grad_mode import enable_grad, no_grad
 from tapejit.kernels import record as R
 from tapejit.layout import layout_at
-from tapejit.ops.table import OPS
+from tapejit.ops.table import BY_NAME, OPS
 from tapejit.plans import plan_at
 from tapejit.tensor import _MASK, Tensor
-from tapejit.views import contiguous
+from tapejit.views import contiguous, strided_view
 
 _address = tapes.main.address
 _main = tapes.main
 _handles, _words = _main.handles, _main.words
 _new = object.__new__
 _prepare_scalar, _run = (engine.late(globals(), f"_{entry}", entry) for entry in ("prepare_scalar", "run"))
+_NORM, _SQUARE, _MUL = (BY_NAME[name] for name in ("norm", "square", "mul"))
 _COUNT = (1 << 32) - 1  # of what a sweep answers: how many gradients it made; above it: how many adjoints are retained
 
 
@@ -403,10 +404,27 @@ def sum_to(t: Tensor, shape) -> Tensor:
     return t.reshape(shape)
 
 
-def _contributions(tape, k, g, wanted):
+def _square_of_norm(tape, length, g, wanted, inputs):
+    """The contribution of ``length ** 2`` to what a 2-norm was taken of, past the norm, which has no derivative at 0."""
+    k = length._r & _MASK
+    if OPS[int(tape.ops[k])] is not _NORM or length in inputs or tape.flags[k] & R.RETAIN:
+        return None
+    x = handle_of(tape, int(tape.records["a"][k]))
+    if x not in wanted:
+        return None
+    plan = plan_at(int(tape.records["plan"][k]))
+    return x, strided_view(2.0 * g, x.shape, plan.strides, 0) * x
+
+
+def _contributions(tape, k, g, wanted, inputs):
     """Pairs (operand's Tensor, its contribution) of one record."""
     op = OPS[int(tape.ops[k])]
     operands = _operands(tape, k)
+    if op is _SQUARE or (op is _MUL and operands[0] is operands[1]):
+        past = _square_of_norm(tape, operands[0], g, wanted, inputs)
+        if past is not None:
+            yield past
+            return
     out = handle_of(tape, k)
     asked = tuple(
         j < op.arity and op.rules[j] is not None and isinstance(x, Tensor) and x.requires_grad and x in wanted
@@ -439,6 +457,7 @@ def _swept_as_tensors(outputs, seeds, inputs, retain) -> dict:
     order, leaves = _plan_sweep(tape, outputs, inputs)
     nodes = [handle_of(tape, k) for k in order]  # the handles keep the records; their numbers may change below
     wanted = {*nodes, *(handle_of(tape, k) for k in leaves)}
+    asked_for = set(inputs)  # `in` a list would compare values
     adjoints = {}
     with enable_grad():
         for y, seed in zip(outputs, seeds, strict=True):
@@ -448,11 +467,11 @@ def _swept_as_tensors(outputs, seeds, inputs, retain) -> dict:
             g = adjoints.get(node)
             if g is None:
                 continue
-            for x, part in _contributions(tape, node._r & _MASK, g, wanted):
+            for x, part in _contributions(tape, node._r & _MASK, g, wanted, asked_for):
                 adjoints[x] = adjoints[x] + part if x in adjoints else part
     if not retain:
         for node in nodes:
-            if OPS[int(tape.ops[node._r & _MASK])].saved and node not in inputs:
+            if OPS[int(tape.ops[node._r & _MASK])].saved and node not in asked_for:
                 tape.flags[node._r & _MASK] |= R.FREED
     return {x._r & _MASK: adjoints.get(x) for x in inputs}
 

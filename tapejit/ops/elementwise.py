@@ -408,13 +408,13 @@ def hypot(x, y):
 
 def _share(x, length):
     """x / length, and 0 where the length is 0."""
-    return x / where(length == 0.0, 1.0, length)
+    return where(length == 0.0, 0.0, x / where(length == 0.0, 1.0, length))
 
 
 # What chain() and chain_div() are
 
 
-@elementwise(dx=lambda g, y: chain(g, y), dy=lambda g, x: chain(g, x), name="_chain", domain=_POSITIVE, label="Mul")
+@elementwise(dx=lambda g, y: chain(g, y), dy=lambda g, x: chain(x, g), name="_chain", domain=_POSITIVE, label="Mul")
 def _chain(x, y):
     """x * y, and 0 where x is 0, whatever y is"""
     return m.select(x == 0.0, 0.0, x * y)
@@ -422,7 +422,7 @@ def _chain(x, y):
 
 @elementwise(
     dx=lambda g, y: chain_div(g, y),
-    dy=lambda g, y, out: -chain(g, chain_div(out, y)),
+    dy=lambda g, y, out: -chain(chain_div(out, y), g),
     name="_chain_div",
     domain=_POSITIVE,
     label="Div",

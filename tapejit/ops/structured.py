@@ -155,7 +155,8 @@ cumsum = structured(
 
 def _extreme_rule(r, g, x, y, z, out):
     with tj.no_grad():
-        ties = (x == _keepdim(r, out)).to(x.dtype)
+        best = _keepdim(r, out)
+        ties = ((x == best) | (tj.isnan(x) & tj.isnan(best))).to(x.dtype)
         share = ties / ties.sum(r.plan.dim, keepdim=True)
     return elementwise.chain(_keepdim(r, g), share)
 

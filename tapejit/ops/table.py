@@ -97,7 +97,9 @@ class Op:
         """Apply the op inside a rule: to symbols it gives an expression, to Tensors it gives a Tensor."""
         if any(isinstance(arg, Expr) for arg in args):
             return self.value(*map(as_expr, args))
-        from tapejit.functional import FUNCTIONS  # the table is below the tensors: only a rule run on Tensors looks up
+        from tapejit.functional import (
+            FUNCTIONS,  # the table is below the tensors: only a rule run on Tensors looks up
+        )
 
         return FUNCTIONS[self.name](*args)
 

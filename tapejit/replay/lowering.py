@@ -10,6 +10,7 @@ from tapejit.kernels.lowering import fused
 from tapejit.layout import layout_at, packed_strides
 from tapejit.ops.table import OPERANDS, OPS
 from tapejit.plans import plan_at
+from tapejit.replay.finite import Finite
 from tapejit.replay.graph import Graph, Node
 from tapejit.replay.positions import positions
 from tapejit.replay.recorder import Refused
@@ -30,6 +31,7 @@ class Lowering:
         self.recorder = recorder
         self.graph = Graph()
         self.values = {}
+        self.finite = Finite()
         self.kept = []  # plans, which must live as long as programs that refer to their words
         self.filled = {}  # node put together from parts -> which elements are filled, and the number of parts
         self.placed = {}  # node in which a part was written over -> the node before, and the positions of the part
@@ -101,7 +103,11 @@ class Lowering:
                 args.append(None)
         exact = k in self.exact
         if op.elementwise:
-            value = trace(self.graph, op.trace(0), dict(zip(OPERANDS, args, strict=True)), dtype, exact)
+            plain = None if exact else self.finite.rule(op, args)
+            if plain:
+                value = self.graph.elementwise(plain, *args[:2])
+            else:
+                value = trace(self.graph, op.trace(0), dict(zip(OPERANDS, args, strict=True)), dtype, exact)
             return self.graph._same(value, tuple(layout.shape))
         base = op.alias_of or op
         plan_address = self.columns["plan"][k]
