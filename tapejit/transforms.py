@@ -161,7 +161,7 @@ def _pull(outputs, seeds, leaves):
 
 
 @_decorator
-def value_and_grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+def value_and_grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
     """A function that gives ``(fun(*args), gradient)``.
 
     Args:
@@ -169,6 +169,8 @@ def value_and_grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), com
         argnums: the positional argument, or arguments as a tuple, to differentiate in.
         has_aux: then the function gives ``((result, aux), gradient)``.
         static_argnums: arguments taken as constants; a new value leads to a new recording.
+        static: functions, modules or generators (or their names, "time.time") of random numbers, clocks and files that ``fun``
+            may call; what they give when it is recorded is a constant of the recording. True for all.
         compile: "now", "auto" (when a path is taken a second time; a long recording runs again from its tape until it is
             worth compiling) or "never" (always eager).
     """
@@ -182,11 +184,11 @@ def value_and_grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), com
             gradient = wanted.rebuild(_pull([y], [None], wanted.leaves))
         return ((y, aux) if has_aux else y), gradient
 
-    return Replayed(transformed, fun, "value_and_grad", argnums, static_argnums, compile, (fun, argnums, has_aux))
+    return Replayed(transformed, fun, "value_and_grad", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
 
 
 @_decorator
-def grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+def grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
     """A function that gives the gradient of ``fun``; with ``has_aux`` ``(gradient, aux)``. Arguments as ``value_and_grad``."""
 
     def transformed(*args, **kwargs):
@@ -197,13 +199,13 @@ def grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="auto
             gradient = wanted.rebuild(_pull([_scalar(value, "grad()")], [None], wanted.leaves))
         return (gradient, aux) if has_aux else gradient
 
-    return Replayed(transformed, fun, "grad", argnums, static_argnums, compile, (fun, argnums, has_aux))
+    return Replayed(transformed, fun, "grad", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
 
 
 @_decorator
-def jit(fun=None, *, static_argnums=(), compile="auto"):
+def jit(fun=None, *, static_argnums=(), static=(), compile="auto"):
     """The function itself, recorded and replayed."""
-    return Replayed(fun, fun, "jit", (), static_argnums, compile, (fun,))
+    return Replayed(fun, fun, "jit", (), static_argnums, compile, (fun,), static)
 
 
 def _tangents(outputs, leaves, tangents):
@@ -276,7 +278,7 @@ def hvp(fun=None, *, compile="auto"):
 
 
 @_decorator
-def jacrev(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+def jacrev(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
     """The Jacobian, row by row: shape of the result followed by the shape of the argument."""
 
     def transformed(*args, **kwargs):
@@ -289,7 +291,7 @@ def jacrev(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="au
             jacobian = unflatten(structure, iter(rows))
         return (jacobian, aux) if has_aux else jacobian
 
-    return Replayed(transformed, fun, "jacrev", argnums, static_argnums, compile, (fun, argnums, has_aux))
+    return Replayed(transformed, fun, "jacrev", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
 
 
 def _rows(y, wanted):
@@ -303,7 +305,7 @@ def _rows(y, wanted):
 
 
 @_decorator
-def jacfwd(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+def jacfwd(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
     """The Jacobian, column by column; as ``jacrev``, better for few inputs and many results."""
 
     def transformed(*args, **kwargs):
@@ -317,7 +319,7 @@ def jacfwd(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="au
             jacobian = unflatten(structure, iter(rows))
         return (jacobian, aux) if has_aux else jacobian
 
-    return Replayed(transformed, fun, "jacfwd", argnums, static_argnums, compile, (fun, argnums, has_aux))
+    return Replayed(transformed, fun, "jacfwd", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
 
 
 def _columns(outputs, leaves, j):
@@ -341,7 +343,7 @@ jacobian = jacrev
 
 
 @_decorator
-def hessian(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="auto"):
+def hessian(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
     """The Hessian of a scalar function: shape of the argument twice. A sparse one takes few products when recorded."""
 
     def transformed(*args, **kwargs):
@@ -357,7 +359,7 @@ def hessian(fun=None, argnums=0, has_aux=False, *, static_argnums=(), compile="a
         return general.function(*args, **kwargs)
 
     general = jacrev(grad(fun, argnums, has_aux), argnums, has_aux)
-    return Replayed(transformed, fun, "hessian", argnums, static_argnums, compile, (fun, argnums, has_aux))
+    return Replayed(transformed, fun, "hessian", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
 
 
 def _compressed(y, x):

@@ -11,7 +11,7 @@ import numpy as np
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _SITE = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
-_STDLIB = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")})
+STDLIB = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")})
 _NUMPY = os.path.join(os.path.dirname(np.__file__), "")
 
 
@@ -19,7 +19,7 @@ def is_library(filename: str) -> bool:
     """Whether a file belongs to this package, to NumPy or to Python itself."""
     if filename.startswith((PACKAGE, _NUMPY, "<frozen ", "<__array_function__")):
         return True
-    return filename.startswith(_STDLIB) and not any(part in filename for part in _SITE)
+    return filename.startswith(STDLIB) and not any(part in filename for part in _SITE)
 
 
 def user_frame():

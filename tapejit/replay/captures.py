@@ -1,8 +1,7 @@
 """What a function reads beside its arguments, so that rebinding it leads to a new recording.
 
-Seen: closure cells, globals, defaults, attributes of captured objects and of ``self``, and the same of plain functions
-that the function refers to by name. Compared by identity; small lists, tuples and dicts also by their elements. Not
-seen: what is reached through calls of methods and classes, subscripts of large containers, files, time and the like.
+Found in two ways: here from the function's code (closure cells, globals, defaults, attributes of captured objects, and
+the same of functions that it names), and by ``reads`` when it runs. Compared by identity, containers by their elements.
 """
 
 import functools
@@ -87,6 +86,20 @@ class Captures:
             elif not isinstance(owner, types.ModuleType) and _is_data(getattr(type(owner), name, None)):
                 self._watch("attribute", owner, name, getattr(owner, name), names, depth)
 
+    def add(self, reads):
+        """Watch what was read when the function ran too."""
+        known = {(where, id(owner), name) for where, owner, name, _, _ in self.places}
+        self.places += [(*place, None) for key, place in reads.places.items() if key not in known]
+        seen = {id(value) for *_, value, snapshot in self.places if snapshot is not None}
+        self.places += [("itself", x, None, x, held) for k, (x, held) in reads.containers.items() if k not in seen]
+        have = {id(a) for a in self.arrays}
+        self.arrays += [a for a in reads.arrays if id(a) not in have]
+
+    def merge(self, other):
+        """Watch the places of another recording too, of another path of the function."""
+        known = {(where, id(owner), name) for where, owner, name, _, _ in self.places}
+        self.places += [place for place in other.places if (place[0], id(place[1]), place[2]) not in known]
+
     def hold(self) -> bool:
         """Whether every place still holds what it did; an equal number in place of another is what it was."""
         for j, (where, owner, name, value, snapshot) in enumerate(self.places):
@@ -104,7 +117,8 @@ class Captures:
         found = []
         self._tests = []
         for where, owner, name, value, snapshot in self.places:
-            found.append((_PLACES[where], id(owner), id(name), id(value)))
+            if where != "itself":
+                found.append((_PLACES[where], id(owner), id(name), id(value)))
             if snapshot is not None:
                 self._tests.append(functools.partial(self.matches, value, snapshot))
                 found.append((B.ANSWER, id(self._tests[-1]), 0, id(True)))
@@ -132,6 +146,7 @@ def _cell(cell, _):
 
 
 _READ = {
+    "itself": lambda owner, _: owner,
     "cell": _cell,
     "item": lambda space, name: space.get(name),
     "attribute": lambda owner, name: getattr(owner, name, None),

@@ -18,6 +18,7 @@ from tapejit.replay.inspection import Inspected
 from tapejit.replay.interpreter import Interpreter
 from tapejit.replay.methods import Bound, Same, belongs, binds, on_objects, shifted
 from tapejit.replay.program import Frozen, Program
+from tapejit.replay.reads import Reads
 from tapejit.replay.recorder import NeedsHistory, Recorder, Refused, active
 from tapejit.replay.signature import Signature
 from tapejit.replay.tracebacks import shortened
@@ -58,7 +59,7 @@ class Replayed(Door, Inspected):
         function: what runs on tensors; ``fun`` is the user's function.
     """
 
-    def __init__(self, function, fun, name, argnums, static_argnums, policy, build):
+    def __init__(self, function, fun, name, argnums, static_argnums, policy, build, constants=()):
         if not callable(fun) and not isinstance(fun, classmethod):
             raise TypeError(f"{name}() takes a function, got {type(fun).__name__}")
         if policy not in ("now", "auto", "never"):
@@ -71,6 +72,7 @@ class Replayed(Door, Inspected):
         self.static = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
         self.policy = policy
         self._build = build
+        self.constants = constants if isinstance(constants, (tuple, list, set)) or constants is True else (constants,)
         self._names_used = False
         self._method = None  # the same of methods, made when it is first bound
         self.of_objects = False  # whether the first argument is the object that a method belongs to
@@ -95,7 +97,8 @@ class Replayed(Door, Inspected):
                     function = on_objects(self.fun, self._remade)
                     numbers = self.argnums if self._names_used else shifted(self.argnums)
                     static = shifted(self.static)
-                    made = Replayed(function, self.fun, self.transform, numbers, static, self.policy, self._build)
+                    parts = self.policy, self._build, self.constants
+                    made = Replayed(function, self.fun, self.transform, numbers, static, *parts)
                     made.of_objects = True
                     self._method = made
         return self._method
@@ -260,7 +263,7 @@ class Replayed(Door, Inspected):
         before = Captures(self.fun, statics(key))
         interpreter = None
         try:
-            with Recorder() as recorder:
+            with Recorder() as recorder, Reads(self.fun, statics(key), self.constants) as reads:
                 inputs = []
                 for j, x in enumerate(arrays):
                     t = as_tensor(x)
@@ -274,6 +277,7 @@ class Replayed(Door, Inspected):
                 records = [recorder.index(t) for t in outputs]
                 values = [np.array(t._memory()) for t in outputs]
             captures = Captures(self.fun, statics(key))
+            captures.add(reads)
             known = list(recorder.sources.values())
             for array in captures.arrays:
                 if not any(s is array or s.base is array for s in known):
@@ -297,9 +301,14 @@ class Replayed(Door, Inspected):
                 recorder.tape.end()
         signature.seconds += time.perf_counter() - start
         signature.structure = structure
-        if before.hold() and (signature.captures is None or signature.captures.hold()):  # nobody has rebound anything meanwhile
+        unchanged = before.hold() and captures.hold() and (signature.captures is None or signature.captures.hold())
+        if not unchanged:
+            self._rebound(signature)
+        else:
             if signature.captures is None:
                 signature.captures = captures if captures.places else None
+            else:
+                signature.captures.merge(captures)
             program = Program(frozen, structure, interpreter)
             signature.paths.add(program)
             if self.policy == "now" and signature.paths.eager is None:
@@ -439,6 +448,8 @@ class Replayed(Door, Inspected):
         options = {"compile": self.policy}
         if self.static:
             options["static_argnums"] = tuple(self.static)
+        if self.constants:
+            options["static"] = self.constants
         return getattr(sys.modules["tapejit"], self.transform), self._build, options
 
 

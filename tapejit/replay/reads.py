@@ -1,0 +1,303 @@
+"""What a function reads beside its arguments, found by watching it run: line by line, while it is recorded.
+
+Before a line runs, and after it, its loads are looked up: attributes, items, globals and closure variables that lead to
+objects which were there before the function began. Each is a place to watch at every replay. Nothing of the user's is
+called to find out. Functions that would give something else at the next call (random numbers, clocks, files) are refused.
+"""
+
+import collections
+import gc
+import inspect
+import re
+import sys
+import types
+
+import numpy as np
+
+from tapejit.replay.loads import NOTHING, loads
+from tapejit.replay.unrepeatable import is_generator, kind_of_code, kind_of_function
+from tapejit.tensor import Tensor
+from tapejit.userline import STDLIB, is_library
+
+_PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "pandas", "torch", "jax", "jaxlib", "matplotlib", "sklearn")
+_LIBRARIES = {*_PACKAGES, "tapejit", *sys.stdlib_module_names}
+_INSTALLED = re.compile(rf"-packages[/\\]({'|'.join(_PACKAGES)})[/\\]")
+_CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque)
+_CHANGING = {"append", "extend", "insert", "add", "update", "appendleft", "write", "clear", "remove", "discard"}
+_ENDS = (Tensor, np.ndarray, np.generic, float, int, str, bytes, complex, type(None), types.BuiltinFunctionType, np.ufunc)
+
+
+def _is_library_module(module) -> bool:
+    return module.__name__.partition(".")[0] in _LIBRARIES
+
+
+class Reads:
+    """A context in which the reads of a thread are watched.
+
+    Attributes:
+        places: tuples (where, owner, name, value) in the order of the first read, by what tells them apart.
+        containers: by id, a list, dict or the like and a copy of what it held.
+        arrays: arrays that were read.
+    """
+
+    def __init__(self, function, objects, allowed):
+        self.places, self.containers, self.arrays = {}, {}, []
+        self.allowed = allowed
+        self._known = {}  # id -> object that was there before
+        self._functions = collections.defaultdict(list)  # by code
+        self._inner = set()  # code of functions made inside
+        self._loose = set()  # attributes of objects that no chain leads to
+        for x in (function, *objects):
+            self._outside(x)
+
+    def __enter__(self):
+        self._before = sys.gettrace()
+        sys.settrace(self._called)
+        return self
+
+    def __exit__(self, *exc):
+        sys.settrace(self._before)
+        if exc[0] is None:
+            for x in list(self._known.values()):
+                for name in self._loose:
+                    self._attribute(x, name)
+        return False
+
+    def _called(self, frame, event, arg):
+        code = frame.f_code
+        if is_library(code.co_filename):
+            kind = kind_of_code(code)
+            if kind is not None:
+                self._refuse(kind, code.co_name, frame.f_back, None)
+            return None
+        if _INSTALLED.search(code.co_filename):
+            return None
+        found = loads(code)
+        self._inner.update(found.inner)
+        self._loose |= found.loose
+        return _Watched(self, found).event
+
+    def _refuse(self, kind, written, frame, function):
+        while frame is not None and frame.f_code.co_filename.startswith(STDLIB):
+            frame = frame.f_back
+        file = frame.f_code.co_filename if frame else "<"
+        if is_library(file) or file.startswith("<string") or _INSTALLED.search(file):
+            return  # not the user's call
+        if self.allowed is True or written in self.allowed or any(a is function for a in self.allowed if function is not None):
+            return
+        module = sys.modules.get(getattr(function, "__module__", None) or "")
+        if any(a is module or a is getattr(function, "__self__", self) for a in self.allowed):
+            return
+        where = f"{file}:{frame.f_lineno}"
+        raise RuntimeError(
+            f"{written}() gives {kind}; inside a function that is recorded it would be the same at every replay: work it out "
+            f"outside and pass it as an argument, or allow it with static={written!r} ({where})"
+        )
+
+    def chain(self, chain, frame, first):
+        """Look up a chain in a frame; gives what it leads to, ``NOTHING`` if that is not known."""
+        value, outside = self._root(chain, frame)
+        if value is NOTHING:
+            self._loose.update(x for kind, x in chain.steps if kind == "attribute")
+            return NOTHING
+        for kind, x in chain.steps:
+            if not outside and id(value) not in self._known:
+                return NOTHING
+            if not isinstance(value, _CONTAINERS):
+                self._outside(value)
+            if isinstance(value, types.ModuleType):
+                value = self._of_module(value, x)
+            elif kind == "attribute":
+                if is_generator(value) and first:
+                    self._refuse("a random number", str(chain), frame, getattr(value, x, None))
+                if isinstance(value, _CONTAINERS):
+                    if x not in _CHANGING:
+                        self._outside(value)
+                    return NOTHING
+                value = self._attribute(value, x)
+            else:
+                key = x if kind == "item" else self._variable(*x, frame)
+                value = self._item(value, key)
+            if value is NOTHING:
+                return NOTHING
+            outside = True
+        if outside:
+            self._outside(value)
+            if callable(value) and first:
+                kind = kind_of_function(value, chain.bare_call)
+                if kind is not None:
+                    self._refuse(kind, str(chain), frame, value)
+        return value
+
+    def _variable(self, is_global, name, frame):
+        space = frame.f_globals if is_global else frame.f_locals
+        return space.get(name, NOTHING)
+
+    def _root(self, chain, frame):
+        """The variable that a chain begins with, and whether it is one from outside."""
+        name = chain.name
+        if chain.is_global:
+            if name in frame.f_globals:
+                value = frame.f_globals[name]
+                self._place("item", frame.f_globals, name, value)
+                return value, True
+            return frame.f_builtins.get(name, NOTHING), True
+        value = frame.f_locals.get(name, NOTHING)
+        if value is NOTHING or name not in frame.f_code.co_freevars:
+            return value, False
+        cell = self._cell(frame.f_code, name, value)
+        if cell is None:
+            return value, False
+        self._place("cell", cell, None, value)
+        return value, True
+
+    def _cell(self, code, name, value):
+        """The cell of a closure variable, None if it belongs to a function that is recorded."""
+        if code in self._inner:
+            return None
+        if not self._functions[code]:
+            self._functions[code] = [f for f in gc.get_referrers(code) if isinstance(f, types.FunctionType)]
+        k = code.co_freevars.index(name)
+        for f in self._functions[code]:
+            try:
+                if f.__closure__[k].cell_contents is value:
+                    return f.__closure__[k]
+            except ValueError:
+                continue
+        return None
+
+    def _of_module(self, module, name):
+        if name not in vars(module):
+            return NOTHING
+        value = vars(module)[name]
+        if not _is_library_module(module):
+            self._place("item", vars(module), name, value)
+        return value
+
+    def _attribute(self, owner, name):
+        """An attribute that is a plain value; what it leads to otherwise runs code, which is watched itself."""
+        if isinstance(owner, (*_ENDS, *_CONTAINERS, types.ModuleType, types.FunctionType)):
+            return NOTHING
+        space = {} if isinstance(owner, type) else getattr(owner, "__dict__", None)
+        if not isinstance(space, dict):
+            space = {}
+        if name == "__dict__":
+            return self._everything(owner)
+        if name in space:
+            value = space[name]
+            self._place("item", space, name, value)
+        elif isinstance(owner, type) and owner.__module__.partition(".")[0] in _LIBRARIES:
+            return getattr(owner, name, NOTHING)
+        else:
+            static = inspect.getattr_static(owner, name, NOTHING)
+            plain = not hasattr(static, "__get__") or isinstance(static, (types.MemberDescriptorType, types.FunctionType))
+            if static is NOTHING or not plain or (isinstance(static, types.FunctionType) and not isinstance(owner, type)):
+                return NOTHING
+            value = getattr(owner, name, NOTHING)
+            if value is NOTHING:
+                return NOTHING
+            self._place("attribute", owner, name, value)
+        self._outside(value)
+        return value
+
+    def _everything(self, owner):
+        space = getattr(owner, "__dict__", None)
+        for name in list(space) if isinstance(space, dict) else ():
+            self._attribute(owner, name)
+        return NOTHING
+
+    def _item(self, owner, key):
+        if isinstance(owner, dict):
+            try:
+                if key in owner:
+                    self._place("item", owner, key, owner[key])
+                    return owner[key]
+            except TypeError:
+                pass
+        self._outside(owner)
+        if isinstance(owner, (list, tuple)) and isinstance(key, int) and -len(owner) <= key < len(owner):
+            return owner[key]
+        return NOTHING
+
+    def _place(self, where, owner, name, value):
+        if isinstance(value, types.ModuleType) and _is_library_module(value):
+            return
+        if isinstance(value, types.FunctionType) and (value.__module__ or "").partition(".")[0] in _LIBRARIES:
+            return
+        if isinstance(value, (types.BuiltinFunctionType, np.ufunc)):
+            return
+        self.places.setdefault((where, id(owner), name), (where, owner, name, value))
+
+    def _outside(self, x):
+        """Note an object that was there before, with what it contains."""
+        if id(x) in self._known:
+            return
+        self._known[id(x)] = x
+        if isinstance(x, np.ndarray):
+            self.arrays.append(x)
+        elif isinstance(x, _CONTAINERS):
+            if not isinstance(x, (tuple, frozenset)):
+                self.containers[id(x)] = x, (dict(x) if isinstance(x, dict) else list(x))
+            for item in list(x.values() if isinstance(x, dict) else x):
+                self._outside(item)
+        elif isinstance(x, types.FunctionType):
+            self._functions[x.__code__].append(x)
+            for default in (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values()):
+                self._outside(default)
+        elif isinstance(x, types.MethodType):
+            self._outside(x.__func__)
+            self._outside(x.__self__)
+        elif isinstance(x, (*_ENDS, type, types.ModuleType)):
+            return
+        elif hasattr(type(x), "__next__"):
+            raise RuntimeError(
+                f"a {type(x).__name__} from outside is read in a function that is recorded, which would see the same values "
+                "at every replay; pass them as arguments"
+            )
+        else:
+            self._known.setdefault(id(type(x)), type(x))
+            for part in ("fun", "func", "__func__", "__wrapped__", "args"):  # transforms, partials, decorated functions
+                inner = inspect.getattr_static(x, part, None) if part != "func" and part != "args" else getattr(x, part, None)
+                if isinstance(inner, (types.FunctionType, types.MethodType)) or (part == "args" and isinstance(inner, tuple)):
+                    self._outside(inner)
+
+
+class _Watched:
+    """A frame that is watched."""
+
+    __slots__ = ("done", "lines", "loads", "reads")
+
+    def __init__(self, reads, found):
+        self.reads, self.loads = reads, found
+        self.lines = None  # the chains of the line that runs, which may have other values once it has run
+        self.done = set()
+
+    def event(self, frame, event, arg):
+        if self.lines:
+            for chain in self.lines:
+                self.reads.chain(chain, frame, False)
+        self.lines = None
+        if event == "line":
+            chains = self.loads.lines.get(frame.f_lineno)
+            if chains:
+                self._line(chains, frame)
+        return self.event
+
+    def _line(self, chains, frame):
+        own = frame.f_code.co_freevars
+        self.lines = [c for c in chains if c.steps and not c.is_global and c.name not in own]
+        first = frame.f_lineno not in self.done
+        self.done.add(frame.f_lineno)
+        found = [self.reads.chain(c, frame, first) for c in (chains if first else self.lines)]
+        if first and any(_takes_all(x) for x in found):
+            for x in found:
+                if x is not NOTHING and id(x) in self.reads._known and not isinstance(x, type):
+                    self.reads._everything(x)
+
+
+def _takes_all(x) -> bool:
+    """Whether a function may read anything of an object that it is given, unseen."""
+    if isinstance(x, types.BuiltinFunctionType):
+        seen = x.__name__ in ("len", "print", "isinstance", "range", "id", "type", "callable")
+        return x.__module__ in ("builtins", "operator", "_operator") and not seen
+    return isinstance(x, types.FunctionType) and (x.__module__ or "").partition(".")[0] in sys.stdlib_module_names
