@@ -38,11 +38,19 @@ _depth = _Depth()
 _warned: set = set()  # the places that have been warned of
 
 
+def watched(function, args, kwargs):
+    """``function(*args, **kwargs)``, the user's function of a transform: a recording notes what it reads."""
+    recorder = tapes.current().recorder
+    if recorder is None or recorder.reads is None:
+        return function(*args, **kwargs)
+    return recorder.reads.watch(function, args, kwargs)
+
+
 def differentiated(function, args, kwargs):
-    """``function(*args, **kwargs)``, the user's function of a transform: values must not leave."""
+    """As ``watched``, of a function that is differentiated: values must not leave."""
     _depth.inside += 1
     try:
-        return function(*args, **kwargs)
+        return watched(function, args, kwargs)
     except ValueError as error:
         if isinstance(error.__cause__, Escaped):  # NumPy says "setting an array element with a sequence" instead
             raise error.__cause__ from None

@@ -14,7 +14,7 @@ from tapejit import autograd
 from tapejit import tape as tapes
 from tapejit.dispatch import emit_view, from_array
 from tapejit.dtypes import as_array
-from tapejit.escapes import differentiated
+from tapejit.escapes import differentiated, watched
 from tapejit.grad_mode import enable_grad
 from tapejit.indexing import scatter_add_flat, take_flat
 from tapejit.kernels import record as R
@@ -205,7 +205,11 @@ def grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), co
 @_decorator
 def jit(fun=None, *, static_argnums=(), static=(), compile="auto"):
     """The function itself, recorded and replayed."""
-    return Replayed(fun, fun, "jit", (), static_argnums, compile, (fun,), static)
+
+    def transformed(*args, **kwargs):
+        return watched(fun, args, kwargs)
+
+    return Replayed(transformed, fun, "jit", (), static_argnums, compile, (fun,), static)
 
 
 def _tangents(outputs, leaves, tangents):

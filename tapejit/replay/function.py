@@ -263,7 +263,8 @@ class Replayed(Door, Inspected):
         before = Captures(self.fun, statics(key))
         interpreter = None
         try:
-            with Recorder() as recorder, Reads(self.fun, statics(key), self.constants) as reads:
+            with Recorder() as recorder:
+                recorder.reads = reads = Reads(self.fun, statics(key), self.constants)
                 inputs = []
                 for j, x in enumerate(arrays):
                     t = as_tensor(x)
@@ -277,6 +278,7 @@ class Replayed(Door, Inspected):
                 records = [recorder.index(t) for t in outputs]
                 values = [np.array(t._memory()) for t in outputs]
             captures = Captures(self.fun, statics(key))
+            reads.finish()
             captures.add(reads)
             known = list(recorder.sources.values())
             for array in captures.arrays:

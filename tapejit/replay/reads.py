@@ -22,6 +22,7 @@ from tapejit.userline import STDLIB, is_library
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "pandas", "torch", "jax", "jaxlib", "matplotlib", "sklearn")
 _LIBRARIES = {*_PACKAGES, "tapejit", *sys.stdlib_module_names}
 _INSTALLED = re.compile(rf"-packages[/\\]({'|'.join(_PACKAGES)})[/\\]")
+_passed: dict = {}  # by file: whether its functions are not watched
 _CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque)
 _CHANGING = {"append", "extend", "insert", "add", "update", "appendleft", "write", "clear", "remove", "discard"}
 _ENDS = (Tensor, np.ndarray, np.generic, float, int, str, bytes, complex, type(None), types.BuiltinFunctionType, np.ufunc)
@@ -32,7 +33,7 @@ def _is_library_module(module) -> bool:
 
 
 class Reads:
-    """A context in which the reads of a thread are watched.
+    """What the functions that run by ``watch`` read.
 
     Attributes:
         places: tuples (where, owner, name, value) in the order of the first read, by what tells them apart.
@@ -50,27 +51,31 @@ class Reads:
         for x in (function, *objects):
             self._outside(x)
 
-    def __enter__(self):
-        self._before = sys.gettrace()
+    def watch(self, function, args, kwargs):
+        """``function(*args, **kwargs)``, its reads noted; a debugger or the like waits meanwhile."""
+        before = sys.gettrace()
         sys.settrace(self._called)
-        return self
+        try:
+            return function(*args, **kwargs)
+        finally:
+            sys.settrace(before)
 
-    def __exit__(self, *exc):
-        sys.settrace(self._before)
-        if exc[0] is None:
-            for x in list(self._known.values()):
-                for name in self._loose:
-                    self._attribute(x, name)
-        return False
+    def finish(self):
+        """Note attributes that are read of objects which no chain leads to."""
+        for x in list(self._known.values()):
+            for name in self._loose:
+                self._attribute(x, name)
 
     def _called(self, frame, event, arg):
         code = frame.f_code
-        if is_library(code.co_filename):
+        file = code.co_filename
+        passed = _passed.get(file)
+        if passed is None:
+            passed = _passed[file] = is_library(file) or bool(_INSTALLED.search(file))
+        if passed:
             kind = kind_of_code(code)
             if kind is not None:
                 self._refuse(kind, code.co_name, frame.f_back, None)
-            return None
-        if _INSTALLED.search(code.co_filename):
             return None
         found = loads(code)
         self._inner.update(found.inner)

@@ -130,6 +130,7 @@ class Recorder:
         self.numbers = {}  # record -> the number it is filled with
         self.notes = {}  # record -> Note
         self.worked_out = {}  # record of a note -> the function and its operands
+        self.reads = None  # notes what the user's functions read, by ``reads.watch``
         self.guards = []
         self.extra = []  # (array, its bytes): captured arrays that only NumPy may have read
         self.brought = {}  # id of a tensor of another tape -> (that tensor, its stand-in here)
