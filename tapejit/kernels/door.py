@@ -89,6 +89,8 @@ def _arguments_fit(signature, scratch, env):
                 if values[leaf] == -1.0 and capi.error_set() != 0:
                     capi.clear_error()
                     return False
+                if test[B.P] == 2 and abs(values[leaf]) >= 9007199254740992.0:
+                    return False
             table[leaf] = scratch + 8 * (_VALUES + leaf)
             held[leaf] = 0
         elif test[B.KIND] == B.SAME:

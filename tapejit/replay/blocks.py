@@ -96,7 +96,7 @@ class _Tests:
         self.registers, self.leaves = len(parts), 0
         self.possible = not key[0][1]
         for j, part in enumerate(parts):
-            self._test(part, kinds, j, j in integers)
+            self._test(part, kinds, j, integers.get(j, 0))
         self.possible &= self.registers <= B.MOST and self.leaves <= B.MOST
 
     def _put(self, kind, register, p=0, q=0, r=0, leaf=0):
@@ -127,13 +127,13 @@ class _Tests:
             else:
                 self._put(B.TUPLE if part[0] is tuple else B.LIST, register, len(inner), first)
             for j, p in enumerate(inner):
-                self._test(p, kinds, first + j, False)
+                self._test(p, kinds, first + j, 0)
         else:
             self.possible = False
 
     def _leaf(self, kind, register, integer):
         if kind == "f":
-            self._put(B.NUMBER, register, int(integer), leaf=self.leaves)
+            self._put(B.NUMBER, register, integer, leaf=self.leaves)
         elif len(kind) == 2 and isinstance(kind[0], np.dtype):
             dtype, shape = kind
             self._put(B.ARRAY, register, self._keep(dtype), len(shape), self._numbers(shape), self.leaves)

@@ -15,6 +15,7 @@ from tapejit.kernels import blocks as B
 from tapejit.replay.blocks import Door, SignatureBlock
 from tapejit.replay.captures import Captures
 from tapejit.replay.inspection import Inspected
+from tapejit.replay.integers import Integers, same_work
 from tapejit.replay.interpreter import Interpreter
 from tapejit.replay.methods import Bound, Same, belongs, binds, on_objects, shifted
 from tapejit.replay.program import Frozen, Program
@@ -77,6 +78,7 @@ class Replayed(Door, Inspected):
         self._method = None  # the same of methods, made when it is first bound
         self.of_objects = False  # whether the first argument is the object that a method belongs to
         self._signatures = {}
+        self._integers = Integers()
         forks.renewed(self, "_lock", threading.RLock)  # held to record, and to change what the door reads
         super().__init__()
         self._latest = None
@@ -147,7 +149,7 @@ class Replayed(Door, Inspected):
             return self._on_objects()(*args, **kwargs)
         if tapes.current().recorder is not None:
             return self.function(*args, **kwargs)
-        args = self._with_floats(args)
+        args, kwargs = self._with_floats(args, kwargs)
         leaves = []
         key = self._flatten(args, kwargs, leaves)
         if _depth.inside:
@@ -155,6 +157,8 @@ class Replayed(Door, Inspected):
         if self.policy == "never" or any(x.__class__ is Tensor and x.requires_grad for x in leaves):
             return self._eagerly(key, leaves, args, kwargs)
         kinds = tuple([kind(x) for x in leaves])
+        if (key, kinds) not in self._signatures and self._try_integers(args, kwargs):
+            return self._answer(args, kwargs)
         signature = self._signature((key, kinds))
         self._used(signature)
         if signature.paths.eager is not None or signature.history:
@@ -175,11 +179,40 @@ class Replayed(Door, Inspected):
         tensors = any(x.__class__ is Tensor for x in leaves)
         return assemble(signature.structure if result[0] is None else result[0], result[1], tensors)
 
-    def _with_floats(self, args):
-        """Integers in differentiated places count as floats."""
+    def _with_floats(self, args, kwargs):
+        """Integers in differentiated places, and those that are run-time values, count as floats."""
         if any(k < len(args) and args[k].__class__ is int for k in self.argnums if k >= 0):
             args = tuple(float(x) if k in self.argnums and x.__class__ is int else x for k, x in enumerate(args))
-        return args
+        return self._integers.as_floats(args, kwargs) if self._integers.runtime else (args, kwargs)
+
+    def _try_integers(self, args, kwargs):
+        """Whether an int among the arguments turns out to be a run-time value: to be tried where a signature is new."""
+        place = self._integers.to_try(args, kwargs, self.static)
+        if place is None or not self._lock.acquire(blocking=False):
+            return False
+        try:
+            static = self._tried(args, kwargs)
+            values = dict(kwargs) if isinstance(place, str) else list(args)
+            values[place] = float(values[place])
+            moving = static and self._tried(*((args, values) if isinstance(place, str) else (values, kwargs)))
+            same = bool(moving) and same_work(static, moving)
+            self._integers.decide(place, same)
+            return same
+        finally:
+            self._lock.release()
+
+    def _tried(self, args, kwargs):
+        """The program and the results of a recording that is not kept, None if there is none."""
+        leaves = []
+        key = self._flatten(args, kwargs, leaves)
+        signature = Signature("a trial", (key, tuple([kind(x) for x in leaves])))
+        signature.paths.quiet = True
+        try:
+            found = self._recorded(signature, key, [memory(x) for x in leaves])
+        except Exception:
+            return None
+        program = signature.paths.last
+        return None if found is None or program is None else (program, found[1])
 
     def _flatten(self, args, kwargs, leaves):
         parts = []
@@ -211,6 +244,7 @@ class Replayed(Door, Inspected):
                     self._signatures.pop(next(iter(self._signatures))).renew()
                     self._link()
                 found = self._signatures[key] = Signature(getattr(self.fun, "__qualname__", repr(self.fun)), key)
+                self._integers.hint(self, self._signatures)
         return found
 
     def _link(self):
@@ -363,6 +397,10 @@ class Replayed(Door, Inspected):
             if signature.paths is paths and program.block is not None and other.block is not None:
                 program.block.turns[status - 1] = other.block.address
 
+    def _number_places(self):
+        """The positions where the door takes an int for a float: 1 for any int, 2 for one that a float holds exactly."""
+        return {**dict.fromkeys(self._integers.runtime, 2), **dict.fromkeys(self.argnums, 1)}
+
     def _open(self, signature, paths, program):
         """Let the door answer calls like this one."""
         with self._lock:
@@ -370,7 +408,7 @@ class Replayed(Door, Inspected):
                 return  # rebound meanwhile, or too large for the door
             paths.last = program
             if signature.block is None:
-                block = SignatureBlock(signature, self.argnums)
+                block = SignatureBlock(signature, self._number_places())
                 if not block.possible:
                     return
                 self.open_door()

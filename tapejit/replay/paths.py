@@ -30,6 +30,7 @@ class Paths:
         self.programs = []
         self.last = None
         self.eager = None
+        self.quiet = False  # whether nothing is to be said of staying eager
 
     def add(self, program):
         """Enter a program under the outcomes of its guards."""
@@ -68,6 +69,8 @@ class Paths:
         """Give up replaying, and say so once."""
         if self.eager is None:
             self.eager = why
+            if self.quiet:
+                return
             warnings.warn(f"tapejit: {self.name} runs eagerly from now on: {why}", stacklevel=6)
 
     def after(self, program, status):

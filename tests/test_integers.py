@@ -1,0 +1,94 @@
+"""Integer arguments: run-time values where they only enter arithmetic, static where they steer Python."""
+
+import numpy as np
+import pytest
+
+import tapejit as tj
+
+X = np.array([1.0, 2.0])
+
+
+def decay(x, step):
+    rate = 0.1 / (1 + step)
+    return (x * rate).sum() if step < 50 else (x * rate * 2).sum()
+
+
+@pytest.mark.parametrize("policy", ["auto", "now"])
+def test_a_step_counter_is_recorded_a_few_times_and_then_replayed(policy):
+    g = tj.value_and_grad(decay, compile=policy)
+    for step in range(300):
+        value, gradient = g(X, step)
+        rate = 0.1 / (1 + step) * (1 if step < 50 else 2)
+        assert value == pytest.approx(3 * rate)
+        np.testing.assert_allclose(gradient, [rate, rate])
+    assert g.calls["recorded"] <= 8
+    assert g.calls["eager"] == 0
+
+
+def test_by_name_too():
+    g = tj.value_and_grad(decay)
+    for step in range(100):
+        assert g(X, step=step)[0] == pytest.approx(0.3 / (1 + step) * (1 if step < 50 else 2))
+    assert g.calls["recorded"] <= 8
+
+
+TABLE = {k: 1.0 + k for k in range(20)}
+STEERING = {
+    "range": lambda x, n: sum(x * 1.0 for _ in range(n + 1)).sum(),
+    "index": lambda x, n: x[n % 2],
+    "slice": lambda x, n: x[: n % 2 + 1].sum(),
+    "shape": lambda x, n: (tj.ones(n + 1) * x[0]).sum(),
+    "key": lambda x, n: (x * TABLE[n]).sum(),
+    "exponent": lambda x, n: (x**n).sum(),
+    "list item": lambda x, n: (x * [1.0, 2.0, 3.0][n % 3]).sum(),
+    "kind": lambda x, n: (x * (2.0 if isinstance(n, int) else 3.0)).sum(),
+    "returned": lambda x, n: ((x * 2).sum(), n)[0],
+    "text": lambda x, n: (x * float(f"{n}")).sum(),
+    "bits": lambda x, n: (x * (n >> 1)).sum(),
+}
+
+
+@pytest.mark.parametrize("name", STEERING)
+def test_what_steers_python_is_right_for_every_value(name):
+    f = STEERING[name]
+    g, eager = tj.value_and_grad(f), tj.value_and_grad(f, compile="never")
+    for _ in range(2):
+        for n in range(12):
+            (value, gradient), (wanted, slope) = g(X, n), eager(X, n)
+            assert value == pytest.approx(wanted)
+            np.testing.assert_allclose(gradient, slope)
+
+
+def test_a_result_keeps_its_kind():
+    g = tj.jit(lambda x, n: (x * n, n))
+    for n in range(10):
+        result = g(X, n)
+        assert result[1] == n
+        assert type(result[1]) is int
+
+
+def test_large_integers_stay_exact():
+    g = tj.jit(lambda x, n: x * (n % 10))
+    for n in (*range(10), 2**53 + 1, 2**60 + 7):
+        assert g(1.0, n) == n % 10
+
+
+def test_float32_stays_float32():
+    g = tj.jit(lambda x, n: x * n)
+    for n in range(8):
+        assert g(np.float32([1.0, 2.0]), n).dtype == np.float32
+
+
+def call_all(g, calls):
+    for arguments in calls:
+        g(*arguments)
+
+
+def test_a_function_recorded_often_says_which_argument_it_is():
+    g = tj.jit(lambda x, count: sum(x * 1.0 for _ in range(count)))
+    with pytest.warns(UserWarning, match=r"by the value of argument 'count'") as caught:
+        call_all(g, [(1.0, n) for n in range(1, 60)])
+    assert len(caught) == 1
+    h = tj.jit(lambda x: x * 2)
+    with pytest.warns(UserWarning, match=r"by the shape or dtype of argument 'x'"):
+        call_all(h, [(np.ones(n),) for n in range(1, 60)])
