@@ -18,6 +18,40 @@ NURSERY = 512  # records after which the newest handles are looked through
 _REGISTRY_ONLY = next(map(getrefcount, [object()]))  # references to a Tensor that only the list of handles knows
 
 
+_ARRAYS = {
+    "records": R.RECORD,
+    "adjoints": np.int64,
+    "stamps": np.int64,
+    "versions": np.int64,
+    "leaves": np.int64,
+    "dropped": np.int64,
+    "_why": np.uint8,
+}
+_WORDS = {  # of the header -> the array whose address it holds
+    R.H_RECORDS: "records",
+    R.H_ADJOINTS: "adjoints",
+    R.H_STAMPS: "stamps",
+    R.H_VERSIONS: "versions",
+    R.H_ORDER: "order",
+    R.H_LEAVES: "leaves",
+    R.H_DROPPED: "dropped",
+}
+_ATTEMPTS = 20  # interrupts that one step of a tape outlives
+
+
+def whole(step):
+    """Run a step that may be repeated to its end, though an interrupt (Ctrl-C) comes; what was raised is raised then."""
+    interrupt = None
+    for _ in range(_ATTEMPTS):
+        try:
+            step()
+            break
+        except BaseException as e:
+            interrupt = e
+    if interrupt is not None:
+        raise interrupt
+
+
 class Tape:
     """Records, adjoints and handles of one thread (or of one recording).
 
@@ -52,35 +86,27 @@ class Tape:
 
     def _grow(self, capacity):
         count = len(self)
-        old = (self.records, self.stamps, self.versions, self.adjoints) if count else None
-        self.records = np.zeros(capacity, dtype=R.RECORD)
-        self.adjoints = np.zeros(capacity, dtype=np.int64)
-        self.stamps = np.zeros(capacity, dtype=np.int64)
-        self.versions = np.zeros(capacity, dtype=np.int64)
-        self.order = np.zeros(capacity + 1, dtype=np.int64)
-        self.leaves = np.zeros(capacity, dtype=np.int64)
-        self.dropped = np.zeros(capacity, dtype=np.int64)
-        self._why = np.zeros(capacity, dtype=np.uint8)
-        if old:
-            for new, previous in zip((self.records, self.stamps, self.versions, self.adjoints), old, strict=True):
-                new[:count] = previous[:count]
-        self.flags, self.addresses, self.owners, self.ops = (
-            self.records[name] for name in ("flags", "address", "owner", "op")
-        )
+        new = {name: np.zeros(capacity, dtype=dtype) for name, dtype in _ARRAYS.items()}
+        new["order"] = np.zeros(capacity + 1, dtype=np.int64)
+        if count:
+            for name in ("records", "stamps", "versions", "adjoints"):
+                new[name][:count] = getattr(self, name)[:count]
+        for name, field in (("flags", "flags"), ("addresses", "address"), ("owners", "owner"), ("ops", "op")):
+            new[name] = new["records"][field]
         # One element of a memoryview costs a tenth of one of an array.
-        self.flag_at, self.address_at, self.leaf_at = map(memoryview, (self.flags, self.addresses, self.leaves))
-        self.header[R.H_CAPACITY] = capacity
-        self.header[R.H_ROOM] = min(capacity, count + self.nursery)
-        for word, array in (
-            (R.H_RECORDS, self.records),
-            (R.H_ADJOINTS, self.adjoints),
-            (R.H_STAMPS, self.stamps),
-            (R.H_VERSIONS, self.versions),
-            (R.H_ORDER, self.order),
-            (R.H_LEAVES, self.leaves),
-            (R.H_DROPPED, self.dropped),
-        ):
-            self.header[word] = array.ctypes.data
+        for name, array in (("flag_at", "flags"), ("address_at", "addresses"), ("leaf_at", "leaves")):
+            new[name] = memoryview(new[array])
+        before = dict(self.__dict__)  # keeps the old arrays until the engine knows the new ones
+
+        def swap():
+            self.__dict__.update(new)
+            for word, name in _WORDS.items():
+                self.header[word] = new[name].ctypes.data
+            self.header[R.H_CAPACITY] = capacity
+            self.header[R.H_ROOM] = min(capacity, count + self.nursery)
+
+        whole(swap)
+        del before
 
     def __len__(self):
         return int(self.header[R.H_COUNT])
@@ -125,9 +151,9 @@ class Tape:
         left = [None] * len(part)
         for k in np.flatnonzero(~dead).tolist():
             left[k] = part[k]
-        handles[begin:] = left
-        self.flags[begin : len(handles)][dead] |= R.DEAD
-        self._stay(len(handles))
+        self.flags[begin : begin + len(part)][dead] |= R.DEAD  # first: an interrupt may come between the two
+        handles[begin : begin + len(part)] = left
+        self._stay(begin + len(part))
 
     def _stay(self, count):
         self._looked_through = count
@@ -150,6 +176,21 @@ class Tape:
         return int(self.header[R.H_BYTES]) < before
 
     def _compact(self):
+        count, alive = self._survey()
+        while len(self) != count:  # a signal handler has computed something meanwhile
+            count, alive = self._survey()
+        before = self.handles[:]
+        self.order[count] = -1  # what the engine overwrites when it has moved the records
+
+        def move():
+            if self.order[count] < 0:
+                engine.reclaim(self.address, alive.ctypes.data, self._why.ctypes.data, MINIMUM)
+            self._renumber(before, int(self.order[count]))
+
+        whole(move)
+
+    def _survey(self):
+        """The number of records, and for each whether somebody holds its Tensor."""
         self.align()
         count = len(self)
         handles = self.handles
@@ -157,25 +198,28 @@ class Tape:
         references = np.fromiter(map(getrefcount, map(handles.__getitem__, known.tolist())), np.int64, len(known))
         alive = np.zeros(count + 1, dtype=np.uint8)
         alive[known[references > _REGISTRY_ONLY]] = 1
-        kept = engine.reclaim(self.address, alive.ctypes.data, self._why.ctypes.data, MINIMUM)
+        return count, alive
+
+    def _renumber(self, before, kept):
+        """Give the Tensors among the handles ``before`` the new numbers of the ``kept`` records; may be done again."""
         gone = (self.flags[:kept] & R.DEAD) != 0
         base = self.number << R.TAPE_SHIFT
         survivors = []
         for new, (old, dead) in enumerate(zip(self.order[:kept].tolist(), gone.tolist(), strict=True)):
-            handle = None
-            if not dead:
-                handle = handles[old]
+            handle = None if dead else before[old]
+            if handle is not None:
                 handle._r = base | new
             survivors.append(handle)
-        handles[:] = survivors
+        self.handles[:] = survivors
         self._stay(kept)
 
     def _let_go(self):
         for address in self.dropped[: self.header[R.H_DROPPED_COUNT]].tolist():
-            owners = self.kept_alive[address]
-            owners.pop()
+            owners = self.kept_alive.get(address)
+            if owners:
+                owners.pop()
             if not owners:
-                del self.kept_alive[address]
+                self.kept_alive.pop(address, None)
 
 
 _numbers = itertools.count()

@@ -1,0 +1,133 @@
+"""An interrupt at any line of the tape's own code: afterwards every tensor has its value and history."""
+
+import signal
+import sys
+import time
+
+import pytest
+
+import tapejit as tj
+from tapejit import tape
+
+
+class Stop(BaseException):
+    pass
+
+
+def world():
+    """Tensors with known values on both sides of garbage, and graphs to be swept."""
+    kept = []
+    for i in range(60):
+        x = tj.tensor([float(i), 1.0], requires_grad=True)
+        _ = [tj.ones(2) * i for _ in range(3)]
+        kept.append((i, x, x * x))
+    return kept
+
+
+def check(kept):
+    for i, x, y in kept:
+        assert x.tolist() == [float(i), 1.0]
+        assert y.tolist() == [float(i) ** 2, 1.0]
+        x.grad = None
+        y.sum().backward(retain_graph=True)
+        assert x.grad.tolist() == [2.0 * i, 2.0]
+
+
+def interrupted_at(n, function):
+    """Run a function, raising at the n-th line of tape.py; whether it came that far."""
+    seen = 0
+
+    def tracer(frame, event, arg):
+        nonlocal seen
+        if frame.f_code.co_filename != tape.__file__:
+            return None
+        if event == "line":
+            seen += 1
+            if seen == n:
+                raise Stop
+        return tracer
+
+    sys.settrace(tracer)
+    try:
+        function()
+    except Stop:
+        return True
+    finally:
+        sys.settrace(None)
+    return seen >= n
+
+
+def grow():
+    t = tape.current()
+    t._grow(int(t.header[tape.R.H_CAPACITY]))
+
+
+STEPS = {"reclaim": lambda: tape.current().reclaim(), "look through": lambda: tape.current()._look_through(), "grow": grow}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_interrupt_at_every_line(step):
+    check(world())
+    tape.current().reclaim()
+    n, came = 0, True
+    while came:
+        n += 1 if n < 90 else 61  # later lines are rounds of the same loop
+        kept = world()
+        came = interrupted_at(n, STEPS[step])
+        check(kept)
+        tape.current().reclaim()
+        check(kept)
+    assert n > 8
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
+@pytest.mark.parametrize("seconds", [1.0, pytest.param(30.0, marks=pytest.mark.slow)])
+def test_interrupts_at_random_times_while_reclaiming(seconds):
+    def stop(*_):
+        raise Stop
+
+    before = signal.signal(signal.SIGALRM, stop)
+    kept = world()
+    end, k = time.monotonic() + seconds, 0
+    try:
+        while time.monotonic() < end:
+            k += 1
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-4 + (k * 0.618 % 1) * 2e-3)
+                while True:
+                    _ = [tj.ones(2) * 2.0 for _ in range(20)]
+                    tape.current().reclaim()
+            except Stop:
+                pass
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            check(kept)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert k > 20
+    check(kept)
+
+
+def test_a_finalizer_that_computes_while_the_tape_reclaims():
+    class Noisy:
+        def __del__(self):
+            (tj.ones(2) * 3).sum().item()
+            tape.current().reclaim()
+
+    import gc
+
+    def callback(phase, info):
+        tj.ones(1)
+
+    gc.callbacks.append(callback)
+    try:
+        kept = world()
+        for _ in range(20):
+            cycle = [Noisy()]
+            cycle.append(cycle)
+            del cycle
+            tape.current().reclaim()
+            gc.collect()
+        check(kept)
+    finally:
+        gc.callbacks.remove(callback)
