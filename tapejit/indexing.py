@@ -198,9 +198,22 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     return getitem(x, (slice(None),) * _dim(dim, x.ndim) + (index.reshape(-1),))
 
 
-def take_along_dim(x: Tensor, indices: Tensor, dim: int) -> Tensor:
-    """``gather`` under NumPy's name."""
-    return gather(x, dim, indices)
+def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """``gather`` with sizes other than that of ``dim`` broadcast; without ``dim`` from the flattened tensor.
+
+    Raises:
+        RuntimeError: if the indices are no integers, or their dimensions do not fit.
+    """
+    if not isinstance(indices, Tensor):
+        raise TypeError(f"take_along_dim() needs an integer tensor as indices, got {type(indices).__name__}")
+    if dim is None:
+        return gather(reshape(x, -1), 0, reshape(indices, -1))
+    d = _dim(dim, x.ndim)
+    if indices.ndim != x.ndim:
+        raise RuntimeError(f"take_along_dim() needs indices with {x.ndim} dimensions, got shape {indices.shape}")
+    common = tuple(x.shape[k] if s == 1 else s for k, s in enumerate(indices.shape))
+    x = x.expand(tuple(s if k == d else common[k] for k, s in enumerate(x.shape)))
+    return gather(x, d, indices.expand(tuple(s if k == d else common[k] for k, s in enumerate(indices.shape))))
 
 
 # Joining and splitting

@@ -61,6 +61,8 @@ def replace(x: Tensor, result: Tensor, recorded: bool) -> Tensor:
 
     With ``recorded`` the history changes too: that of ``x``, and of every tensor that shares its memory.
     """
+    if result.dtype is not x.dtype and result.dtype.is_floating_point and x.dtype.is_floating_point:
+        result = result.to(x.dtype)
     _check_result(x, result)
     tape = x._tape()
     if not recorded:

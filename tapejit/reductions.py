@@ -102,6 +102,8 @@ def _centred(x, dim, correction, unbiased):
         dim, unbiased = None, dim
     if unbiased is not None:
         correction = 1 if unbiased else 0
+    if correction is None:
+        correction = 1
     x = _floats(x)
     n = math.prod(x.shape[d] for d in _dims(dim, x.ndim)) - correction
     return dim, x - mean(x, dim, keepdim=True), n if n > 0 else math.nan
@@ -144,7 +146,7 @@ def norm(x: Tensor, p=2, dim=None, keepdim=False) -> Tensor:
     if p == 1:
         return sum(x.abs(), dim, keepdim)
     if p == 0:
-        return sum((x != 0).to(x.dtype), dim, keepdim)
+        return sum(where(x != x, 1.0, x.sign().abs()), dim, keepdim)  # with a history, and a derivative of 0
     size, p = x.abs(), float(p)
     if p < 1:  # an element that is 0 has no derivative there, and 0 is taken
         absent = size == 0
@@ -169,7 +171,7 @@ def prod(x: Tensor, dim=None, keepdim=False) -> Tensor:
         return x.clone()
     if not x.shape[d]:
         shape = tuple(1 if i == d else s for i, s in enumerate(x.shape))
-        x = constant(1.0, layout_of(shape, x.dtype))
+        x = sum(x, d, keepdim=True) + constant(1.0, layout_of(shape, x.dtype))
     x = x.transpose(0, d)
     while x.shape[0] > 1:
         half = x.shape[0] // 2

@@ -299,7 +299,11 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __format__(self, spec):
-        return format(self._item(), spec) if self._layout.ndim == 0 else format(repr(self), spec)
+        if self._layout.ndim == 0:
+            return format(self._item(), spec)
+        if spec:
+            raise TypeError(f"format {spec!r} is for tensors without dimensions, this one has shape {self.shape}; use .item()")
+        return repr(self)
 
     def __repr__(self):
         array = self._array()
