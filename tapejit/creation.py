@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tapejit import dtypes, escapes
+from tapejit import dtypes, escapes, foreign
 from tapejit.dispatch import constant, from_array, number_tensor
 from tapejit.dispatch import empty as _empty
 from tapejit.kernels import record as R
@@ -80,12 +80,21 @@ def as_tensor(data, *, dtype=None) -> Tensor:
 def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor that shares the memory of a NumPy array: changes of one are seen in the other.
 
+    The memory of a read-only array is shared too; changing such a tensor in place raises RuntimeError.
+
     Raises:
-        TypeError: if it is not an array, or of a dtype that tensors cannot have.
+        TypeError: if it is not an array, or of a dtype that tensors cannot have; for a masked array.
+        ValueError: if its memory cannot be a tensor's: of another byte order, or not aligned to its elements.
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy() takes a NumPy array, got {type(array).__name__}; use tensor()")
-    return from_array(array, copy=False)
+    array = dtypes.as_array(array)
+    dtype = dtypes.as_dtype(array.dtype)
+    if not foreign.is_native(array):
+        order = f"of this machine's byte order (its dtype is {array.dtype.str})"
+        what = "aligned to its elements" if array.dtype.isnative else order
+        raise ValueError(f"from_numpy() shares memory, and that of this array is not {what}; use tensor(), which copies")
+    return from_array(array, dtype, copy=False)
 
 
 def _float_or(dtype):

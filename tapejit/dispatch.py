@@ -10,7 +10,7 @@ from numbers import Number
 
 import numpy as np
 
-from tapejit import dtypes, engine, errors
+from tapejit import dtypes, engine, errors, foreign
 from tapejit import tape as tapes
 from tapejit.kernels import record as R
 from tapejit.layout import Layout, layout_of
@@ -147,6 +147,8 @@ def number_tensor(number: float, layout: Layout, flags: int) -> Tensor:
 def share(array: np.ndarray, layout: Layout, flags=0) -> Tensor:
     """A tensor over the memory of a NumPy array, which is kept alive."""
     tape = tapes.thread.stack[-1]
+    if not array.flags.writeable:
+        flags |= R.READ_ONLY
     address = array.__array_interface__["data"][0]
     while True:
         answer = engine.external(tape.address, layout.address, address, flags | R.EXTERNAL)
@@ -162,12 +164,11 @@ def from_array(array, dtype=None, *, copy=True) -> Tensor:
     """A tensor from anything NumPy understands.
 
     Raises:
-        TypeError: if the elements are not numbers that tensors can hold.
+        TypeError: if the elements are not numbers that tensors can hold, or for a masked array.
     """
     array = dtypes.as_array(array)
     dtype = dtypes.as_dtype(array.dtype) if dtype is None else dtype
-    shared = not copy and array.dtype == dtype.numpy and array.dtype.isnative
-    if shared and all(s % array.itemsize == 0 for s in array.strides):
+    if not copy and array.dtype == dtype.numpy and foreign.is_native(array):
         strides = tuple(s // array.itemsize for s in array.strides)
         return share(array, layout_of(array.shape, dtype, strides))
     t = empty(layout_of(array.shape, dtype))

@@ -48,7 +48,7 @@ def as_array(data, dtype=None) -> np.ndarray:
 
 
 def as_dtype(dtype) -> DType:
-    """The DType for a DType, a NumPy dtype or its name, or one of float, int, bool.
+    """The DType for a DType, a NumPy dtype (of any byte order) or its name, or one of float, int, bool.
 
     Raises:
         TypeError: for a type that tensors cannot have.
@@ -62,7 +62,8 @@ def as_dtype(dtype) -> DType:
     if dtype is bool:
         return bool_
     try:
-        return _BY_NUMPY[np.dtype(dtype)]
+        found = np.dtype(dtype)
+        return _BY_NUMPY[found if found.isnative else found.newbyteorder("=")]
     except (KeyError, TypeError):
         names = ", ".join(d.name for d in ALL)
         raise TypeError(f"dtype {dtype!r} is not supported; use one of {names}") from None

@@ -26,8 +26,12 @@ def check_inplace(x: Tensor, *operands) -> bool:
 
     Raises:
         RuntimeError: for a leaf that requires a gradient, or a view of one, while gradients are recorded; for a change
-            that would be part of the graph of another thread.
+            that would be part of the graph of another thread; for memory that may not be written.
     """
+    if x._is_read_only():
+        raise RuntimeError(
+            "this tensor shares the memory of a read-only NumPy array and cannot be changed in place; work on a clone()"
+        )
     recorder = tapes.current().recorder
     if recorder is not None:
         return recorder.check_inplace(x)

@@ -69,6 +69,14 @@ class Tensor:
             recorder.observe(self)
         return self._memory()
 
+    def _is_read_only(self) -> bool:
+        """Whether the memory is that of a NumPy array that may not be written."""
+        tape = self._tape()
+        with tapes.steady(self):
+            k = self._r & _MASK
+            flags = tape.flag_at[k]
+            return bool((tape.flag_at[int(tape.owners[k])] if flags & (R.VIEW | R.PUT) else flags) & R.READ_ONLY)
+
     def _memory(self) -> np.ndarray:
         """The tensor's memory as a NumPy array."""
         layout = self._layout
@@ -78,7 +86,7 @@ class Tensor:
         size = layout.dtype.itemsize
         memory.__array_interface__ = {
             "version": 3,
-            "data": (address, False),
+            "data": (address, self._is_read_only()),
             "shape": layout.shape,
             "typestr": layout.dtype.numpy.str,
             "strides": None if layout.contiguous else tuple(s * size for s in layout.strides),
@@ -189,6 +197,7 @@ class Tensor:
         tape = tapes.tapes[self._r >> R.TAPE_SHIFT]
         value = self.grad
         direct = value is not None and value._layout.contiguous and value._tape() is tape and not value.requires_grad
+        direct = direct and not value._is_read_only()
         _link_gradient(tape.address, self._r, value._r if direct else -1)
 
     @property

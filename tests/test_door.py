@@ -261,6 +261,22 @@ class TestPaths:
             scale *= 1 if a * scale < 150 else 10
             assert by_door(g, a) == (a * scale, scale)
 
+    def test_programs_that_lead_to_one_another_in_a_circle(self):
+        def f(x):
+            if x[0] > 0:
+                return (x * x).sum()
+            return (x * int(x[1])).sum()
+
+        g = tj.value_and_grad(f, compile="now")
+        z = np.array([1.0, 9.0])
+        ways = [np.array([-1.0, n + 0.5]) for n in (1, 2, 3)]
+        for a in (z, *ways, *ways, z, *ways[::-1], *ways):
+            g(a)
+        g(z), g(z)
+        a = np.array([-1.0, 7.5])  # a number that no program knows, where the last one used is apart from the circle
+        assert g(a)[0] == 7 * 6.5
+        assert g(a)[0] == 7 * 6.5
+
     def test_rebound_values_are_seen(self):
         factor = 2.0
         numbers = [1.0]
@@ -330,4 +346,171 @@ class TestPaths:
             weight = np.full(30_000, k + 1.0)
         for t in threads:
             t.join()
+        assert not wrong
+
+
+class TestPythonCodeWhileReading:
+    """Comparisons, lookups and attributes run Python code, which may take away what is being read."""
+
+    @pytest.mark.parametrize("kind", [list, dict])
+    def test_a_comparison_that_empties_the_container(self, kind):
+        class Mode:
+            def __init__(self, act=None):
+                self.act = act
+
+            def __hash__(self):
+                return 1
+
+            def __eq__(self, other):
+                for mode in (self, other):
+                    if mode.act:
+                        mode.act()
+                return True
+
+        def pair(a, b):
+            return [a, [b]] if kind is list else {"a": a, "b": {"c": b}}
+
+        def f(p, mode):
+            a, b = (p[0], p[1][0]) if kind is list else (p["a"], p["b"]["c"])
+            return (a * a).sum() + (b * b).sum()
+
+        g = ready(f, pair(np.ones(1000), np.ones(1000)), Mode(), static_argnums=1)
+        for _ in range(50):
+            p, waste = pair(np.full(1000, 2.0), np.full(1000, 3.0)), []
+
+            def act(p=p, waste=waste):
+                p.clear()
+                waste.extend(np.full(1000, float(k)) for k in range(5))
+
+            assert g(p, Mode(act))[0] == 13_000.0
+            assert not p
+
+    def test_keys_whose_comparison_empties_the_dict(self):
+        class Key:
+            act = None
+
+            def __init__(self, name):
+                self.name = name
+
+            def __hash__(self):
+                return 7
+
+            def __eq__(self, other):
+                if Key.act:
+                    Key.act()
+                return self.name == other.name
+
+        first, second = Key("a"), Key("b")
+        g = ready(lambda p: (p[first] * p[second]).sum(), {first: np.ones(1000), second: np.ones(1000)})
+        for _ in range(50):
+            p, waste = {Key("a"): np.full(1000, 2.0), Key("b"): np.full(1000, 3.0)}, []
+
+            def act(p=p, waste=waste):
+                Key.act = None
+                p.clear()
+                waste.extend(np.full(1000, float(k)) for k in range(5))
+
+            Key.act = act
+            with pytest.raises((KeyError, RuntimeError)):
+                g(p)
+            Key.act = None
+
+    def test_a_comparison_that_drops_the_signatures(self):
+        class Mode:
+            def __init__(self, act=None):
+                self.act = act
+
+            def __hash__(self):
+                return 1
+
+            def __eq__(self, other):
+                for mode in (self, other):
+                    act, mode.act = mode.act, None
+                    if act:
+                        act()
+                return mode is None
+
+        g = ready(lambda x, mode: squares(x), np.ones(2), Mode(), static_argnums=1)
+        for k in range(3):
+            g(np.ones(3 + k), Mode()), g(np.ones(3 + k), Mode())
+
+        def drop_all():
+            for key in list(g._signatures):
+                g._drop(key)
+            gc.collect()
+
+        assert g(np.ones(2), Mode(drop_all))[0] == 2.0
+
+    def test_callbacks_of_results_that_call_again(self):
+        g = ready(squares, np.ones(4))
+        depth, references = [0], []
+
+        def called(_):
+            if depth[0] < 6:
+                depth[0] += 1
+                gradient = g(np.arange(4.0))[1]
+                np.testing.assert_array_equal(gradient, 2 * np.arange(4.0))
+                references.append(weakref.ref(gradient, called))
+                del gradient
+                depth[0] -= 1
+
+        for _ in range(300):
+            gradient = g(np.ones(4))[1]
+            np.testing.assert_array_equal(gradient, np.full(4, 2.0))
+            references.append(weakref.ref(gradient, called))
+            del gradient
+
+    @pytest.mark.parametrize("watched", [False, True])
+    def test_items_that_another_thread_replaces(self, watched):
+        weights = [1.0, 1.0]  # whose elements are compared in Python at each call
+
+        def f(p):
+            scale = weights[0] if watched else 1.0
+            return (p["a"][0] * p["a"][1]).sum() * scale
+
+        g = ready(f, {"a": [np.ones(3), np.ones(3)]})
+        p = {"a": [np.full(3, 2.0), np.full(3, 3.0)]}
+        stop, wrong = threading.Event(), []
+
+        def replace():
+            while not stop.is_set():
+                p["a"][0] = np.full(3, 2.0)
+                p["a"] = [np.full(3, 2.0), np.full(3, 3.0)]
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        thread = threading.Thread(target=replace)
+        thread.start()
+        try:
+            for _ in range(4000):
+                value, gradient = g(p)
+                if value != 18.0 or gradient["a"][0].tolist() != [3.0] * 3:
+                    wrong.append(value)
+        finally:
+            stop.set()
+            thread.join()
+            sys.setswitchinterval(interval)
+        assert not wrong
+
+    def test_watched_places_that_another_thread_renews(self):
+        weights = [1.0, 2.0]
+        g = ready(lambda x: squares(x) * weights[0], np.ones(3))
+        stop, wrong = threading.Event(), []
+
+        def renew():
+            while not stop.is_set():
+                for signature in list(g._signatures.values()):
+                    if signature.block is not None:
+                        signature.block.watch(signature.captures)
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        thread = threading.Thread(target=renew)
+        thread.start()
+        try:
+            wrong = [v for v in (g(np.ones(3))[0] for _ in range(4000)) if v != 3.0]
+        finally:
+            stop.set()
+            thread.join()
+            sys.setswitchinterval(interval)
         assert not wrong

@@ -14,19 +14,23 @@ ENVIRONMENT, FIRST, USED, INSTANCE_WORDS = range(4)
     FLOAT_TYPE, NUMPY_FLOAT_TYPE, INTEGER_TYPE, ARRAY_TYPE, TUPLE_TYPE, LIST_TYPE, DICT_TYPE, NONE, NEW_ARRAY, ACTIVE,
     GENERAL, GENERAL_INTO, ANSWER_CALL, ENVIRONMENT_WORDS,
 ) = range(14)  # fmt: skip
-# A signature: the Python object that owns the words, its successor, the program last used, and what is tested.
-OBJECT, NEXT, LAST, ARGUMENTS, TESTS, TEST_COUNT, WATCHED, WATCH_COUNT, SIGNATURE_WORDS = range(9)
+# A signature: the Python object that owns the words, its successor, the program last used, and what is tested: first
+# containers and static values, from LEAF_TESTS on arrays and numbers. WATCH owns the watched places (0: there are none),
+# and WATCH_RUNS says whether looking at them runs Python code.
+(
+    OBJECT, NEXT, LAST, ARGUMENTS, TESTS, LEAF_TESTS, TEST_COUNT, WATCH, WATCHED, WATCH_COUNT, WATCH_RUNS, SIGNATURE_WORDS,
+) = range(12)  # fmt: skip
 # One test of an argument: what it must be, the register it is in, and parameters.
 KIND, REGISTER, P, Q, R, LEAF, TEST_WORDS = range(7)
 NUMBER, ARRAY, SAME, TUPLE, LIST, DICT = range(6)
 # One watched place: an object that must still be what it was.
 PLACE, OWNER, NAME, VALUE, WATCH_WORDS = range(5)
 CELL, ITEM, ATTRIBUTE, ANSWER = range(4)
-# A program; its first word is the Python object that owns the words.
+# A program; its first word is the Python object that owns the words. GIVEN of its arrays have dimensions.
 (
-    _, CODE, WORKSPACE, LONG, CALLS, INPUTS, ARRAYS, SPECS, SCALARS, TURNS, RESULT, RESULT_COUNT, OUTSIDE, OUTSIDE_COUNT,
-    PROGRAM_WORDS,
-) = range(15)  # fmt: skip
+    _, CODE, WORKSPACE, LONG, CALLS, INPUTS, ARRAYS, GIVEN, SPECS, SCALARS, TURNS, RESULT, RESULT_COUNT, OUTSIDE,
+    OUTSIDE_COUNT, PROGRAM_WORDS,
+) = range(16)  # fmt: skip
 # One array of the results: what it is, whether it may be kept, and two that were made before.
 DTYPE, NDIM, SHAPE, BYTES, KEEP, KEPT, KEPT_TOO, SPEC_WORDS = range(8)
 # One step of putting results together, on a stack of objects.

@@ -88,11 +88,11 @@ def _open_all(kind) -> int:
 
 
 class _Tests:
-    """The tests of a call's arguments, one after the other; containers are taken apart into further registers."""
+    """The tests of a call's arguments: containers are taken apart into further registers, then the leaves are looked at."""
 
     def __init__(self, key, integers):
         parts, kinds = key[0][0], iter(key[1])
-        self.words, self.kept = [], []
+        self.structure, self.ends, self.kept = [], [], []
         self.registers, self.leaves = len(parts), 0
         self.possible = not key[0][1]
         for j, part in enumerate(parts):
@@ -100,7 +100,8 @@ class _Tests:
         self.possible &= self.registers <= B.MOST and self.leaves <= B.MOST
 
     def _put(self, kind, register, p=0, q=0, r=0, leaf=0):
-        self.words += [kind, register, p, q, r, leaf]
+        part = self.ends if kind in (B.NUMBER, B.ARRAY) else self.structure
+        part += [kind, register, p, q, r, leaf]
 
     def _keep(self, x):
         self.kept.append(x)
@@ -136,10 +137,20 @@ class _Tests:
             self._put(B.NUMBER, register, integer, leaf=self.leaves)
         elif len(kind) == 2 and isinstance(kind[0], np.dtype):
             dtype, shape = kind
-            self._put(B.ARRAY, register, self._keep(dtype), len(shape), self._numbers(shape), self.leaves)
+            self._put(B.ARRAY, register, self._keep(np.dtype(dtype.str)), len(shape), self._numbers(shape), self.leaves)
         else:
             self.possible = False
         self.leaves += 1
+
+
+class _Watch:
+    """The places that a function reads beside its arguments, as words, and all that these refer to."""
+
+    def __init__(self, captures):
+        self._captures = captures
+        self.places, self._owned = captures.words()
+        self.words = np.array([*sum(self.places, ()), 0], dtype=np.int64)
+        self.runs = any(place[B.PLACE] in (B.ATTRIBUTE, B.ANSWER) for place in self.places)
 
 
 class SignatureBlock:
@@ -148,20 +159,27 @@ class SignatureBlock:
     def __init__(self, signature, integers):
         self.tests = _Tests(signature.key, integers)
         self.possible = self.tests.possible
-        self._tests = np.array([*self.tests.words, 0], dtype=np.int64)
-        self._watched = np.zeros(1, dtype=np.int64)
+        tests = [*self.tests.structure, *self.tests.ends]
+        self._tests = np.array([*tests, 0], dtype=np.int64)
         words = self.words = np.zeros(B.SIGNATURE_WORDS, dtype=np.int64)
         words[B.OBJECT] = id(self)
         words[B.ARGUMENTS] = len(signature.key[0][0])
-        words[B.TESTS], words[B.TEST_COUNT] = address_of(self._tests), len(self.tests.words) // B.TEST_WORDS
+        words[B.TESTS], words[B.TEST_COUNT] = address_of(self._tests), len(tests) // B.TEST_WORDS
+        words[B.LEAF_TESTS] = len(self.tests.structure) // B.TEST_WORDS
         self.address = address_of(words)
+        self._watch = None
 
     def watch(self, captures):
         """Look at the places that were captured, None for no places."""
-        self._captures = captures
-        places = captures.words() if captures else []
-        self._watched = np.array([*sum(places, ()), 0], dtype=np.int64)
-        self.words[B.WATCHED], self.words[B.WATCH_COUNT] = address_of(self._watched), len(places)
+        watch = _Watch(captures) if captures else None
+        self.words[[B.WATCH, B.WATCHED, B.WATCH_COUNT, B.WATCH_RUNS]] = (
+            (id(watch), address_of(watch.words), len(watch.places), watch.runs) if watch else 0
+        )
+        self._watch = watch  # now the one before may go
+
+    def unlink(self):
+        """The signature is no part of the chain any more."""
+        self.words[B.NEXT] = 0
 
     def use(self, block):
         """The program block to begin with, None for none."""
@@ -194,6 +212,7 @@ class ProgramBlock:
         words[B.CODE], words[B.WORKSPACE] = machine.address, machine.workspace
         words[B.LONG] = sum(n.n for n in frozen.graph.nodes) > LONG
         words[B.INPUTS], words[B.ARRAYS], words[B.SPECS] = len(frozen.inputs), len(program.specs), address_of(self.specs)
+        words[B.GIVEN] = sum(shape != () for shape, _ in program.specs)
         words[B.SCALARS], words[B.TURNS] = len(program.scalars), address_of(self.turns)
         words[B.RESULT], words[B.RESULT_COUNT] = address_of(steps), len(self._steps) // 3
         words[B.OUTSIDE], words[B.OUTSIDE_COUNT] = address_of(self._outside), len(bounds)

@@ -112,17 +112,18 @@ class Captures:
                 return False
         return True
 
-    def words(self) -> list:
-        """The places as the door reads them: tuples (kind, owner, name, value)."""
-        found = []
-        self._tests = []
-        for where, owner, name, value, snapshot in self.places:
+    def words(self) -> tuple:
+        """The places as the door reads them, tuples (kind, owner, name, value), and the objects that these refer to."""
+        found, owned = [], []
+        for where, owner, name, value, snapshot in list(self.places):
+            owned += [owner, name, value]
             if where != "itself":
                 found.append((_PLACES[where], id(owner), id(name), id(value)))
             if snapshot is not None:
-                self._tests.append(functools.partial(self.matches, value, snapshot))
-                found.append((B.ANSWER, id(self._tests[-1]), 0, id(True)))
-        return found
+                test = functools.partial(self.matches, value, snapshot)
+                owned.append(test)
+                found.append((B.ANSWER, id(test), 0, id(True)))
+        return found, owned
 
     @staticmethod
     def matches(now, snapshot):

@@ -22,6 +22,7 @@ from tapejit.replay.program import Frozen, Program
 from tapejit.replay.reads import Reads
 from tapejit.replay.recorder import NeedsHistory, Recorder, Refused, active
 from tapejit.replay.signature import Signature
+from tapejit.replay.targets import write_results
 from tapejit.replay.tracebacks import shortened
 from tapejit.replay.trees import flatten, is_dynamic, is_result, map_tree, unflatten
 from tapejit.replay.values import as_numpy, as_tensor, assemble, kind, memory, statics
@@ -241,11 +242,18 @@ class Replayed(Door, Inspected):
         if found is None:
             with self._lock:
                 if len(self._signatures) >= MOST_SIGNATURES:
-                    self._signatures.pop(next(iter(self._signatures))).renew()
-                    self._link()
+                    self._drop(next(iter(self._signatures)))
                 found = self._signatures[key] = Signature(getattr(self.fun, "__qualname__", repr(self.fun)), key)
                 self._integers.hint(self, self._signatures)
         return found
+
+    def _drop(self, key):
+        """Forget a signature."""
+        signature = self._signatures.pop(key)
+        signature.renew()
+        self._link()
+        if signature.block is not None:
+            signature.block.unlink()
 
     def _link(self):
         """Chain the blocks of the signatures for the door."""
@@ -422,24 +430,17 @@ class Replayed(Door, Inspected):
     def general_into(self, args):
         """``g.into(*args, out)``: the result, its arrays written into ``out`` (an array, or a sequence of arrays).
 
-        Nothing is allocated once the path is compiled; ``out`` may be an argument too.
+        Nothing is allocated once the path is compiled; ``out`` may be an argument too. Results without dimensions are numbers,
+        for which ``out`` has no array.
 
         Raises:
-            ValueError: if the arrays of ``out`` do not fit the result.
+            ValueError: if the arrays of ``out`` do not have the shapes of the result, or may not be written.
+            TypeError: if they cannot hold its values: integers for floats, or no arrays at all.
         """
+        if not args:
+            raise TypeError(f"{self.__name__}.into() takes the arguments, then the arrays for the results; got nothing")
         *args, out = args
-        result = self.general(tuple(args), {})
-        leaves = []
-        structure = flatten(result, is_result, leaves)
-        out = list(out) if isinstance(out, (tuple, list)) else [out]
-        if len(out) != len(leaves):
-            raise ValueError(f"the result has {len(leaves)} arrays, out= has {len(out)}")
-        for target, x in zip(out, leaves, strict=True):
-            if target.shape != x.shape:
-                raise ValueError(f"out= needs an array of shape {x.shape}, got {target.shape}")
-        for target, x in zip(out, leaves, strict=True):
-            target[...] = x
-        return unflatten(structure, iter(out))
+        return write_results(self.general(tuple(args), {}), out)
 
     def _compiled_paths(self):
         """The programs of the signature last used, compiled, the last path first.

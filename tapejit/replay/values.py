@@ -4,6 +4,7 @@ import numpy as np
 
 from tapejit.dispatch import from_array
 from tapejit.dtypes import as_array
+from tapejit.foreign import packed
 from tapejit.replay.trees import LEAF, unflatten
 from tapejit.tensor import Tensor
 
@@ -32,21 +33,17 @@ def kind(x):
         return (x.dtype,)
     if x.__class__ is not np.ndarray:
         as_array(x)  # refuses masked arrays
-    return x.dtype, x.shape
+    dtype = x.dtype
+    return dtype if dtype.isnative else dtype.newbyteorder("="), x.shape
 
 
 def memory(x):
-    """What a program reads: a contiguous array of a native dtype, or a float."""
-    if x.__class__ is Tensor:
-        x = x._memory()
-    elif isinstance(x, np.float64):
-        return float(x)
+    """What a program reads: a float, or a contiguous array of a native dtype."""
     if x.__class__ is float:
         return x
-    x = np.asarray(x)
-    if x.dtype.kind not in "fiub" or x.dtype.str[1:] not in ("f8", "f4", "i8", "i4", "i2", "i1", "u1", "b1"):
-        x = from_array(x)._memory()
-    return x if x.flags.c_contiguous and x.dtype.isnative else np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+    if isinstance(x, np.float64):
+        return float(x)
+    return packed(x._memory() if x.__class__ is Tensor else x)
 
 
 def as_tensor(x) -> Tensor:
