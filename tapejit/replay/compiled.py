@@ -5,8 +5,9 @@ import functools
 import numpy as np
 from llvmlite import ir
 from numba import njit
-from numba.core import cgutils, types
+from numba.core import cgutils, errors, types
 from numba.extending import intrinsic
+from numba.np.numpy_support import from_dtype
 
 from tapejit.replay.trees import LEAF
 
@@ -23,6 +24,51 @@ def _address(value):
         return types.intp(), codegen
 
     return address
+
+
+@intrinsic
+def _place(typingctx, array):
+    """The address of an array's first element."""
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.ptrtoint(data, context.get_value_type(types.intp))
+
+    return types.intp(array), codegen
+
+
+def _expecting(name, wanted):
+    """An intrinsic that lets the types of a tuple of arguments pass, or refuses them while the caller is compiled.
+
+    Args:
+        wanted: for each argument its name, its shape and dtype (None for a float), and whether it is written.
+    """
+
+    @intrinsic
+    def expect(typingctx, arguments):
+        for (place, spec, written), found in zip(wanted, arguments, strict=True):
+            problem = _mismatch(spec, written, types.unliteral(found))
+            if problem:
+                raise errors.TypingError(f"{name}: {place} must be {problem}, got {found}")
+
+        def codegen(context, builder, signature, args):
+            return context.get_dummy_value()
+
+        return types.void(arguments), codegen
+
+    return expect
+
+
+def _mismatch(spec, written, found) -> str:
+    """What an argument of a type should have been, nothing if it is."""
+    if spec is None:
+        return "" if found == types.float64 else "a float64 as it was recorded (write 2.0 or float(n) for an integer)"
+    shape, dtype = spec
+    dtype = from_dtype(np.dtype(dtype))
+    fits = isinstance(found, types.Array) and found.dtype == dtype and found.ndim == len(shape)
+    if fits and (found.mutable or not written):
+        return ""
+    return f"{'a writable' if written else 'an'} array of {dtype} of shape {tuple(shape)}"
 
 
 @functools.cache
@@ -60,50 +106,109 @@ def _runner(count):
     return run
 
 
-def nopython_function(programs, parts, into):
+def nopython_function(name, programs, parts, into):
     """A jitted function of the recorded arguments that runs the first of the programs whose guards hold.
 
+    Types are those of the recording, and no others are converted: what does not fit is a typing error where it is called.
+
     Args:
+        name: of the replayed function, for messages.
         programs: compiled programs of one signature.
         parts: the structure of each argument; numbers and arrays only.
-        into: whether the arrays for the results are arguments, after the others.
+        into: whether the arrays for the results are arguments, after the others. They may share memory with one another
+            and with all that is read.
 
     Raises:
         TypeError: for arguments or results that are not numbers, arrays or tuples of them.
     """
     if any(p != LEAF for p in parts):
         raise TypeError("nopython needs a function whose arguments are floats and arrays")
-    first = programs[0]
-    inputs = first.frozen.inputs
-    names = [f"a{j}" for j in range(len(parts))]
-    arrays = [f"o{i}" for i in range(len(first.specs))]
-    scope = {"empty": np.empty, "run": _runner(len(first.scalars))}
-    lines = [f"def replay({', '.join([*names, *(arrays if into else ())])}):"]
-    specs = [(n, s) for n, s in zip(names, inputs, strict=True) if s is not None]
-    specs += [(o, s) for o, s in zip(arrays, first.specs, strict=True)] if into else []
-    for name, (shape, _) in specs:
-        contiguous = f"not {name}.flags.c_contiguous"
-        lines += [f"    if {name}.shape != {tuple(shape)} or {contiguous}:"]
-        lines += [f"        raise ValueError('recorded for contiguous arrays of shape {tuple(shape)} in place {name}')"]
-    if not into:
-        for o, (shape, dtype) in zip(arrays, first.specs, strict=True):
-            scope[f"t{o}"] = dtype.type
-            lines.append(f"    {o} = empty({tuple(shape)}, t{o})")
-    leaves = "".join(f"{n}, " for n in [*names, *arrays])
-    for k, program in enumerate(programs):
-        scope[f"code{k}"], scope[f"space{k}"] = _address(program.machine.address), _address(program.machine.workspace)
-        results = [None] * len(program.order)
-        for o, j in zip(arrays, program.arrays, strict=True):
-            results[j] = o
-        for i, j in enumerate(program.scalars):
-            results[j] = f"r[{i + 1}]"
-        lines += [f"    r = run(code{k}(), space{k}(), ({leaves}))", "    if r[0] == 0:"]
-        lines += [f"        return {expression(program.structure, iter(results), scope)}"]
-    lines += ["    raise RuntimeError('no recorded path fits these arguments; call the function from Python first')"]
-    exec(compile("\n".join(lines), "<tapejit replay>", "exec"), scope)
-    compiled = njit(nogil=True)(scope["replay"])
+    writer = _Writer(name, programs, into)
+    if into:
+        writer.define("apart", fresh=True)
+    compiled = writer.define("replay", fresh=not into)
     compiled.programs = programs  # whose machine code it runs
     return compiled
+
+
+class _Writer:
+    """The source of the functions for some programs of one signature."""
+
+    def __init__(self, name, programs, into):
+        self.programs, self.into = programs, into
+        first = programs[0]
+        self.inputs = [(f"a{j}", spec) for j, spec in enumerate(first.frozen.inputs)]
+        self.results = [(f"o{i}", spec) for i, spec in enumerate(first.specs)]
+        self.given = [(o, spec) for o, spec in self.results if spec[0] != ()] if into else []
+        wanted = [(f"argument {j + 1}", spec, False) for j, (_, spec) in enumerate(self.inputs)]
+        wanted += [(f"argument {len(wanted) + i + 1}", spec, True) for i, (_, spec) in enumerate(self.given)]
+        self.scope = {"empty": np.empty, "run": _runner(len(first.scalars)), "place": _place}
+        self.scope["expect"] = _expecting(name, wanted)
+        for o, (_, dtype) in self.results:
+            self.scope[f"t{o}"] = np.dtype(dtype).type
+        for k, program in enumerate(programs):
+            self.scope[f"code{k}"] = _address(program.machine.address)
+            self.scope[f"space{k}"] = _address(program.machine.workspace)
+
+    def define(self, name, fresh):
+        """The jitted function ``name``, which is then known to the next; ``fresh``: it writes into new arrays first."""
+        arguments = ", ".join(n for n, _ in (*self.inputs, *self.given))
+        lines = [f"def {name}({arguments}):"]
+        if name == "replay":
+            lines += [f"    expect(({arguments}{',' * bool(arguments)}))", *self._checks()]
+        if self.given and not fresh:
+            lines += [f"    if {self._overlap()}:", f"        return apart({arguments})"]
+        made = self.results if fresh else [r for r in self.results if r not in self.given]
+        target = {o: f"m{o}" if r in made else o for r in self.results for o in r[:1]}
+        lines += [f"    m{o} = empty({tuple(shape)}, t{o})" for o, (shape, _) in made]
+        leaves = "".join(f"{n}, " for n in [*(n for n, _ in self.inputs), *target.values()])
+        for k, program in enumerate(self.programs):
+            lines += [f"    r = run(code{k}(), space{k}(), ({leaves}))", "    if r[0] == 0:"]
+            lines += [f"        {o}[...] = {target[o]}" for o, _ in self.given if fresh]
+            lines += [f"        return {self._answer(program, target)}"]
+        lines += ["    raise RuntimeError('no recorded path fits these arguments; call the function from Python first')"]
+        exec(compile("\n".join(lines), "<tapejit replay>", "exec"), self.scope)
+        self.scope[name] = njit(nogil=True)(self.scope[name])
+        return self.scope[name]
+
+    def _checks(self):
+        """Lines that refuse arrays whose shape, order or alignment is not what was recorded."""
+        lines = []
+        for n, spec in (*self.inputs, *self.given):
+            if spec is not None:
+                shape, size = tuple(spec[0]), np.dtype(spec[1]).itemsize
+                lines += [
+                    f"    if {n}.shape != {shape} or not {n}.flags.c_contiguous or place({n}) % {size} != 0:",
+                    f"        raise ValueError('recorded for contiguous, aligned arrays of shape {shape} in place {n}')",
+                ]
+        return lines
+
+    def _overlap(self):
+        """An expression: whether an array for the results shares memory with another, an input, or what is read outside."""
+        ranges = [(f"place({n})", _size(spec)) for n, spec in self.inputs if spec is not None]
+        for program in self.programs:
+            for array in program.frozen.graph.arrays:
+                low, high = np.lib.array_utils.byte_bounds(array)
+                ranges.append((str(low), high - low))
+        tests = []
+        for o, spec in self.given:
+            mine = f"place({o})", _size(spec)
+            tests += [f"({mine[0]} < {a} + {n} and {a} < {mine[0]} + {mine[1]})" for a, n in dict.fromkeys(ranges)]
+            ranges.append(mine)
+        return " or ".join(tests) or "False"
+
+    def _answer(self, program, target):
+        results = [None] * len(program.order)
+        for (o, (shape, _)), j in zip(self.results, program.arrays, strict=True):
+            results[j] = f"{target[o]}[()]" if shape == () else o if (o, (shape, _)) in self.given else target[o]
+        for i, j in enumerate(program.scalars):
+            results[j] = f"r[{i + 1}]"
+        return expression(program.structure, iter(results), self.scope)
+
+
+def _size(spec) -> int:
+    """The bytes of an array."""
+    return int(np.prod(spec[0], dtype=np.int64)) * np.dtype(spec[1]).itemsize
 
 
 def expression(structure, names, scope) -> str:

@@ -462,20 +462,24 @@ class Replayed(Door, Inspected):
     def nopython(self):
         """The recorded paths as one function for ``@njit`` code: arguments and results as in the last call.
 
-        It raises RuntimeError where no recorded path fits, and keeps the captured variables of the recording.
+        Types are exact: another dtype, or an integer for a float, is a typing error that says what was expected. It raises
+        RuntimeError where no recorded path fits, and keeps the captured variables of the recording.
         """
         from tapejit.replay.compiled import nopython_function
 
         programs, signature = self._compiled_paths()
-        return nopython_function(programs, signature.key[0][0], into=False)
+        return nopython_function(self.__name__, programs, signature.key[0][0], into=False)
 
     @property
     def nopython_into(self):
-        """As ``nopython``; the arrays of the result are arguments after the others, and nothing is allocated."""
+        """As ``nopython``; the arrays of the result are arguments after the others, and nothing is allocated.
+
+        They may be arrays that are read, too, or share memory with them: then there are temporary ones.
+        """
         from tapejit.replay.compiled import nopython_function
 
         programs, signature = self._compiled_paths()
-        return nopython_function(programs, signature.key[0][0], into=True)
+        return nopython_function(self.__name__, programs, signature.key[0][0], into=True)
 
     def __reduce__(self):
         found = sys.modules.get(self.__module__)
