@@ -10,7 +10,7 @@ import importlib
 
 from tapejit.edge.cpython import check_interpreter
 
-TRIED = "Numba 0.62.1 to 0.68"  # the releases that the tests were run with
+TRIED = "Numba 0.68"  # the releases that the tests were run with
 _INSTALLED = ("numba", "symbols", "caching")  # to be in place before the first function is compiled
 
 
