@@ -51,7 +51,7 @@ def compare(value, written, where):
         else:
             assert shown == expected, where
     else:
-        assert float(value) == pytest.approx(float(written), rel=1e-3), where
+        assert getattr(value, "item", lambda: value)() == pytest.approx(float(written), rel=1e-3), where
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
