@@ -4,10 +4,9 @@ import functools
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
+from numba import from_dtype, njit
 from numba.core import cgutils, errors, types
 from numba.extending import intrinsic
-from numba.np.numpy_support import from_dtype
 
 from tapejit.replay.trees import LEAF
 
