@@ -282,8 +282,25 @@ def hvp(fun=None, *, compile="auto"):
 
 
 @_decorator
+def jacobian(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
+    """The Jacobian: shape of the result followed by the shape of the argument; by columns where these are fewer than rows."""
+    return _jacobian("jacobian", lambda rows, columns: columns < rows, fun, argnums, has_aux, static_argnums, static, compile)
+
+
+@_decorator
 def jacrev(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
-    """The Jacobian, row by row: shape of the result followed by the shape of the argument."""
+    """The Jacobian, row by row; as ``jacobian``, which chooses."""
+    return _jacobian("jacrev", lambda rows, columns: False, fun, argnums, has_aux, static_argnums, static, compile)
+
+
+@_decorator
+def jacfwd(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
+    """The Jacobian, column by column; as ``jacobian``, which chooses."""
+    return _jacobian("jacfwd", lambda rows, columns: True, fun, argnums, has_aux, static_argnums, static, compile)
+
+
+def _jacobian(name, by_columns, fun, argnums, has_aux, static_argnums, static, compile):
+    """A Jacobian as a replayed function; ``by_columns`` decides from the numbers of rows and columns."""
 
     def transformed(*args, **kwargs):
         with enable_grad():
@@ -291,11 +308,15 @@ def jacrev(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), 
             result = wanted.call(fun)
             value, aux = result if has_aux else (result, None)
             outputs, structure = _results(value, "jacobian()")
-            rows = [_rows(y, wanted) for y in outputs]
-            jacobian = unflatten(structure, iter(rows))
-        return (jacobian, aux) if has_aux else jacobian
+            if by_columns(*(sum(x.numel() for x in tensors) for tensors in (outputs, wanted.leaves))):
+                blocks = [_columns(outputs, wanted.leaves, j) for j in range(len(wanted.leaves))]
+                rows = [wanted.rebuild([block[i] for block in blocks]) for i in range(len(outputs))]
+            else:
+                rows = [_rows(y, wanted) for y in outputs]
+            found = unflatten(structure, iter(rows))
+        return (found, aux) if has_aux else found
 
-    return Replayed(transformed, fun, "jacrev", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
+    return Replayed(transformed, fun, name, argnums, static_argnums, compile, (fun, argnums, has_aux), static)
 
 
 def _rows(y, wanted):
@@ -306,24 +327,6 @@ def _rows(y, wanted):
         shape = (*y.shape, *x.shape)
         blocks.append(tj.stack([row[j] for row in rows]).reshape(shape) if rows else tj.zeros(shape, dtype=x.dtype))
     return wanted.rebuild(blocks)
-
-
-@_decorator
-def jacfwd(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
-    """The Jacobian, column by column; as ``jacrev``, better for few inputs and many results."""
-
-    def transformed(*args, **kwargs):
-        with enable_grad():
-            wanted = Differentiated(args, argnums, "jacobian()", kwargs, fun)
-            result = wanted.call(fun)
-            value, aux = result if has_aux else (result, None)
-            outputs, structure = _results(value, "jacobian()")
-            blocks = [_columns(outputs, wanted.leaves, j) for j in range(len(wanted.leaves))]
-            rows = [wanted.rebuild([block[i] for block in blocks]) for i in range(len(outputs))]
-            jacobian = unflatten(structure, iter(rows))
-        return (jacobian, aux) if has_aux else jacobian
-
-    return Replayed(transformed, fun, "jacfwd", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
 
 
 def _columns(outputs, leaves, j):
@@ -341,9 +344,6 @@ def _columns(outputs, leaves, j):
         stacked = tj.stack([c[k].reshape(-1) for c in columns], 1).reshape(shape) if columns else tj.zeros(shape)
         blocks.append(stacked)
     return blocks
-
-
-jacobian = jacrev
 
 
 @_decorator

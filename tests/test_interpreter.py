@@ -7,7 +7,7 @@ import pytest
 from random_array_programs import Program
 
 import tapejit as tj
-from tapejit.replay import function, interpreter
+from tapejit.replay import function, interpreter, program
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +117,43 @@ def test_random_programs(seed):
         np.testing.assert_allclose(mine[0], true[0], rtol=1e-11, err_msg=program.source)
         for a, b in zip(mine[1], true[1], strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12, err_msg=program.source)
+
+
+def test_guards_on_values_that_were_dropped():
+    def f(x):
+        for _ in range(50):
+            x = x + 0.01 * tj.sin(x)
+            if x <= 0:
+                return x
+        return x
+
+    g, eager = (tj.value_and_grad(f, compile=c) for c in ("auto", "never"))
+    for x in (0.5, 0.7, -1.0, 0.5):
+        assert g(x) == eager(x)
+    assert g.calls["interpreted"] == 2
+
+
+def test_arrays_whose_tensors_were_dropped_are_read_again():
+    x = np.linspace(1, 2, 20)
+    g = tj.jacrev(lambda b: b[0] * (b[1] + x) ** (-1 / b[2]) - x)
+    b = np.array([1.0, 2.0, 3.0])
+    first = g(b)
+    np.testing.assert_array_equal(g(b), first)
+    x[:] += 0.5
+    np.testing.assert_allclose(g(b), tj.jacrev(lambda b: b[0] * (b[1] + x) ** (-1 / b[2]) - x, compile="never")(b), rtol=1e-13)
+    assert g.calls["interpreted"] == 2
+
+
+@pytest.mark.parametrize("compile", ["auto", "now"])
+def test_what_cannot_be_compiled_is_interpreted_with_one_warning(compile, monkeypatch):
+    monkeypatch.setattr(function, "SMALL", 1000)
+    monkeypatch.setattr(program.Planner, "plan", lambda self: 1 / 0)
+    g = tj.value_and_grad(lambda x: (x * x).sum(), compile=compile)
+    x = np.arange(4.0)
+    with pytest.warns(UserWarning, match="interpreted from now on") as caught:
+        results = [g(x + k) for k in range(6)]
+    assert len(caught) == 1
+    for k, (value, gradient) in enumerate(results):
+        assert value == ((x + k) ** 2).sum()
+        np.testing.assert_array_equal(gradient, 2 * (x + k))
+    assert g.calls == {"eager": 0, "recorded": 2, "interpreted": 4, "replayed": 0}

@@ -4,6 +4,7 @@ import ctypes
 import gc
 import os
 import random
+import sys
 import weakref
 
 import numpy as np
@@ -667,3 +668,28 @@ def test_an_interrupt_between_record_and_handle_does_no_harm(missing):
     assert g.tolist() == [12.0, 48.0]
     kept.add_(1.0)
     assert kept.tolist() == [3.0, 5.0]
+
+
+def _resident() -> int:
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize(("keep", "most"), [(False, 5000), (True, 30_000)])
+def test_a_closure_that_is_compiled_takes_little_memory(keep, most):
+    x, kept = np.arange(5.0), []
+
+    def use(count):
+        for _ in range(count):
+            g = tj.value_and_grad(lambda x: (x * x).sum())
+            for _ in range(3):
+                assert g(x)[0] == 30
+            if keep:
+                kept.append(g)
+
+    use(100)
+    before = _resident()
+    use(200)
+    assert (_resident() - before) / 200 < most

@@ -473,3 +473,16 @@ def test_a_last_dimension_of_one_element_fuses_like_any_other():
         assert value == pytest.approx(expected.sum())
         np.testing.assert_allclose(dy, 2 * (y - v) * expected[:, None], rtol=1e-12)
         np.testing.assert_allclose(dv, -dy, rtol=1e-12)
+
+
+@pytest.mark.parametrize("compile", ["now", "auto"])
+def test_results_that_are_views_of_one_another(compile):
+    def f(x):
+        y = x * 2
+        return y, y[2:], y.reshape(5, 10), y[::-1], y[:40].reshape(8, 5).T
+
+    g, x = tj.jit(f, compile=compile), np.arange(50.0)
+    for k in range(4):
+        y = (x + k) * 2
+        for mine, true in zip(g(x + k), (y, y[2:], y.reshape(5, 10), y[::-1], y[:40].reshape(8, 5).T), strict=True):
+            np.testing.assert_array_equal(mine, true)

@@ -154,3 +154,12 @@ def test_sparse_and_dense_hessians_agree_with_eager(function):
     for _ in range(3):
         x = rng.standard_normal(12)
         np.testing.assert_allclose(replayed(x), eager(x), rtol=1e-9, atol=1e-10)
+
+
+def test_a_jacobian_goes_by_columns_where_these_are_fewer():
+    t = np.linspace(0.1, 2, 10_000)
+    g = tj.jacobian(lambda b: b[0] * tj.exp(-b[1] * t) + b[2])
+    e = np.exp(-2 * t)
+    for _ in range(3):
+        np.testing.assert_allclose(g(np.array([1.5, 2.0, 3.0])), np.stack([e, -1.5 * t * e, np.ones_like(t)], 1), rtol=1e-13)
+    assert g.stats()["signatures"][0]["paths"][0]["records"] < 300

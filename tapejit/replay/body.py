@@ -20,7 +20,13 @@ class NotFlat(Exception):
 
 
 class NotYet(Exception):
-    """The value is worked out by the same loop, but not at this index."""
+    """The value is worked out by the same loop, but not at this index.
+
+    Attributes:
+        unit: what the loop was to work out, once that is known.
+    """
+
+    unit = None
 
 
 def scale(affine, factor):

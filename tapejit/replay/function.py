@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import types
+import warnings
 
 import numpy as np
 
@@ -326,8 +327,9 @@ class Replayed(Door, Inspected):
             for array in captures.arrays:
                 if not any(s is array or s.base is array for s in known):
                     recorder.read_by_numpy(array)
-            frozen = Frozen(recorder, [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays], records)
-            if self.policy == "auto" and frozen.records > SMALL and Interpreter.can_run(recorder):
+            frozen = _frozen(recorder, [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays], records)
+            wanted = signature.uncompilable or (self.policy == "auto" and frozen.records > SMALL)
+            if wanted and Interpreter.can_run(recorder):
                 guards = [(place, *rest) for place, (_, *rest) in zip(frozen.places, frozen.guards, strict=False)]
                 interpreter = Interpreter(recorder, guards, records)
         except NeedsHistory:
@@ -355,8 +357,7 @@ class Replayed(Door, Inspected):
                 signature.captures.merge(captures)
             program = Program(frozen, structure, interpreter)
             signature.paths.add(program)
-            if self.policy == "now" and signature.paths.eager is None:
-                program.compile()
+            if self.policy == "now" and signature.paths.eager is None and self._compile(signature, program):
                 self._open(signature, signature.paths, program)
         results = [v.item() if v.ndim == 0 and v.dtype == np.float64 else v for v in values]
         return structure, results
@@ -371,8 +372,9 @@ class Replayed(Door, Inspected):
             records = program.frozen.records
             compiled = program.machine is not None
             if not compiled and (records <= SMALL or signature.seconds >= SECONDS_PER_RECORD * records):
-                program.compile()
-                compiled = True
+                compiled = self._compile(signature, program)
+                if signature.paths is not paths:
+                    return None
             if compiled and before is not None:
                 self._lead(signature, paths, before, failed, program)
             answer = program.run(arrays) if compiled else self._interpret(signature, program, arrays)
@@ -389,6 +391,21 @@ class Replayed(Door, Inspected):
             before, failed = program, status
             program = paths.after(program, status)
         return None
+
+    def _compile(self, signature, program) -> bool:
+        """Compile a program, unless that has failed here before: recordings are interpreted then, this one made anew."""
+        if signature.uncompilable:
+            return False
+        try:
+            program.compile()
+            return True
+        except Exception as why:
+            signature.uncompilable = True
+            message = f"tapejit: {signature.paths.name} is interpreted from now on, compiling it failed: {why!r}"
+            warnings.warn(message, stacklevel=5)
+        if program.interpreter is None:
+            signature.renew()
+        return False
 
     def _interpret(self, signature, program, arrays):
         """Status and results by running the recording again, None if that cannot be done."""
@@ -496,6 +513,18 @@ class Replayed(Door, Inspected):
         if self.constants:
             options["static"] = self.constants
         return getattr(sys.modules["tapejit"], self.transform), self._build, options
+
+
+def _frozen(recorder, inputs, outputs):
+    """What is left of a recording.
+
+    Raises:
+        Refused: also where that fails for reasons of ours.
+    """
+    try:
+        return Frozen(recorder, inputs, outputs)
+    except Exception as why:
+        raise Refused(f"its recording could not be read: {why!r}") from why
 
 
 def _rebuild(maker, build, options):

@@ -2,24 +2,21 @@
 
 import ctypes
 import functools
-import itertools
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
 from tapejit import dtypes, engine
-from tapejit.edge.numba import cpu_target
 from tapejit.edge.objects import has_fma
 from tapejit.kernels import blas
 from tapejit.kernels import record as R
 from tapejit.layout import layout_of
 from tapejit.linalg import _matrix_words
 from tapejit.ops.table import BY_NAME
-from tapejit.replay.codegen import Code
+from tapejit.replay import linker
+from tapejit.replay.codegen import ON_STACK, Code
 from tapejit.replay.schedule import blas_view
-
-_numbers = itertools.count()
 
 
 @functools.cache
@@ -27,7 +24,7 @@ def target_machine():
     """The machine for the processor that Numba compiles for, and whether it has fused multiply-add."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    return fresh_machine(), has_fma()
+    return linker.target_machine(), has_fma()
 
 
 class KernelCalls:
@@ -103,19 +100,16 @@ class Machine:
 
     def __init__(self, planner, steps):
         machine, fma = target_machine()
-        name = f"tapejit_program_{next(_numbers)}"
-        module = ir.Module(name)
+        module = ir.Module(linker.NAME)
         module.triple = machine.triple
         module.data_layout = str(machine.target_data)
         self.calls = KernelCalls()
-        self.code = Code(module, planner, steps, fma, self.calls)
-        self.code.write(name)
-        self.text = str(module)
-        self.optimised = parsed = _optimised(self.text, self.code.long_scalars)
-        self.engine = llvm.create_mcjit_compiler(parsed, fresh_machine())
-        self.engine.finalize_object()
-        self.address = self.engine.get_function_address(name)
-        memory = np.zeros(self.code.memory.size + 192, dtype=np.uint8)
+        code = Code(module, planner, steps, fma, self.calls)
+        code.write(linker.NAME)
+        joins = code.long_scalars
+        self._engine, self.address = linker.linked(str(module), lambda text: machine.emit_object(_optimised(text, joins)))
+        size = code.memory.size
+        memory = np.zeros(192 + (size if size > ON_STACK else 0), dtype=np.uint8)
         base = memory.__array_interface__["data"][0]
         self._memory = memory
         self.workspace = (base + 63) & ~63
@@ -124,9 +118,3 @@ class Machine:
     def run(self, table) -> int:
         """The status of the program on an array of addresses: of its inputs, then of its results."""
         return self._function(table.__array_interface__["data"][0], self.workspace)
-
-
-def fresh_machine():
-    """A machine of its own for an execution engine, which takes possession of it."""
-    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
-    return llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=2, jit=True)

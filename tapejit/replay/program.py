@@ -95,16 +95,18 @@ class Program:
 
     def _compile(self):
         start = time.perf_counter()
-        frozen = self.frozen
-        self.planner = Planner(frozen.graph, [without_reshape(frozen.outputs[j]) for j in self.order], frozen.guards)
-        self.planner.inputs = len(frozen.inputs)
-        steps = self.planner.plan()
-        machine = Machine(self.planner, steps)
-        self.steps = steps
+        machine = Machine(*self.plan())
         self.seconds = time.perf_counter() - start
         self.machine = machine
         block = ProgramBlock(self)
         self.block = block if block.possible else None
+
+    def plan(self):
+        """The planner and the steps of the program."""
+        frozen = self.frozen
+        planner = Planner(frozen.graph, [without_reshape(frozen.outputs[j]) for j in self.order], frozen.guards)
+        planner.inputs = len(frozen.inputs)
+        return planner, planner.plan()
 
     def run(self, leaves, out=None):
         """The status (0, or 1 + the guard that failed) and the outputs in order.

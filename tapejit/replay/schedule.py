@@ -311,10 +311,27 @@ class Planner:
             if unit.kind != "out" or unit.node.op in LAZY:
                 members[unit.node.id] = self._identity(unit, space)
         self._chain(chosen, members, space, last)
+        while True:
+            try:
+                step = self._fuse(chosen, members, space)
+                break
+            except NotYet as why:
+                if len(chosen) == 1:
+                    raise
+                chosen, members = self._without(chosen, members, why.unit)
         taken = {u.id for u in chosen}
         ready["loop"] = [u for u in ready["loop"] if u.id not in taken]
-        self.steps.append(self._fuse(chosen, members, space))
+        self.steps.append(step)
         finish(chosen)
+
+    def _without(self, chosen, members, unit):
+        """A group without a unit that reads another one elsewhere, and those that wait for it: a later loop takes them."""
+        gone, rest = {unit.id}, [u for u in chosen if u is not unit]
+        while any(u.deps & gone for u in rest):
+            gone |= {u.id for u in rest if u.deps & gone}
+            rest = [u for u in rest if u.id not in gone]
+        kept = {u.node.id for u in rest}
+        return rest or chosen[:1], {k: i for k, i in members.items() if k in kept or (not rest and k == chosen[0].node.id)}
 
     def _identity(self, unit, space):
         if unit.kind == "out" and unit.node.id in self.done:
@@ -397,7 +414,7 @@ class Planner:
             body = Body(self, box, flat, here, self.group)
             try:
                 values = [
-                    (u, body.at(node, body.identity()), None) for u, node in roots if not flat or box[0][1] <= node.n
+                    (u, self._value(body, u, node), None) for u, node in roots if not flat or box[0][1] <= node.n
                 ]
             except Split as cut:
                 a, b = box[cut.counter]
@@ -409,6 +426,13 @@ class Planner:
                 continue
             regions.append(Region(box, body.code, values))
         return joined(regions)
+
+    def _value(self, body, unit, node):
+        try:
+            return body.at(node, body.identity())
+        except NotYet as why:
+            why.unit = unit
+            raise
 
     def _scatter(self, unit):
         """A spread that is kept: zeros, then a loop over its operand that adds in place."""

@@ -36,7 +36,7 @@ def lowered_text(program) -> str:
     from tapejit.replay.steps import Call, Scalars
 
     lines = []
-    for number, step in enumerate(program.steps):
+    for number, step in enumerate(program.plan()[1]):
         if isinstance(step, Call):
             node = step.unit.node
             name = node.attr[0] if node.op == "call" else step.unit.kind if step.unit.kind == "guard" else node.op
