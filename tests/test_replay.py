@@ -303,7 +303,7 @@ def test_nopython_from_two_threads():
     total(xs[0], 1)
     with ThreadPoolExecutor(4) as pool:
         same(list(pool.map(lambda x: total(x, 50), xs)), [expected(x) for x in xs], rtol=1e-9)
-    with pytest.raises(ValueError, match="recorded for contiguous arrays"):
+    with pytest.raises(ValueError, match="recorded for contiguous, aligned arrays"):
         inner(np.ones(3))
 
 
