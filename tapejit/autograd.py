@@ -8,7 +8,7 @@ from tapejit.dispatch import constant, recover, wrap
 from tapejit.grad_mode import enable_grad, no_grad
 from tapejit.kernels import record as R
 from tapejit.layout import layout_at
-from tapejit.ops.table import BY_NAME, OPS
+from tapejit.ops.table import BY_NAME, OPS, VALUES
 from tapejit.plans import plan_at
 from tapejit.tensor import _MASK, Tensor
 from tapejit.views import contiguous, strided_view
@@ -19,6 +19,8 @@ _handles, _words = _main.handles, _main.words
 _new = object.__new__
 _prepare_scalar, _run = (engine.late(globals(), f"_{entry}", entry) for entry in ("prepare_scalar", "run"))
 _NORM, _SQUARE, _MUL = (BY_NAME[name] for name in ("norm", "square", "mul"))
+_FLAGS, _A, _VALUE, _LAYOUT, _PLAN, _IMM = map(R.RECORD.names.index, ("flags", "a", "address", "layout", "plan", "imm"))
+_IMMEDIATE = (R.SCALAR_A, R.SCALAR_B, R.SCALAR_C)
 _COUNT = (1 << 32) - 1  # of what a sweep answers: how many gradients it made; above it: how many adjoints are retained
 
 
@@ -57,9 +59,9 @@ def _attach_gradients(tape):
     """Give the leaves whose first gradient a sweep has just made their Tensors; the records are the newest ones."""
     handles = tape.handles
     base = tape.number << R.TAPE_SHIFT
-    apart = []
+    leaf_at, apart = tape.leaf_at, None
     for i in range(tape.words[R.H_LEAF_COUNT]):
-        k = tape.leaf_at[i]
+        k = leaf_at[i]
         if k >= 0:
             leaf = handles[k]
             handle = base | len(handles)
@@ -67,12 +69,17 @@ def _attach_gradients(tape):
             gradient._r = handle
             gradient._layout = _packed_at(tape, handle) if leaf is None else leaf._layout.packed
             handles.append(gradient)
-            if leaf is not None and leaf.grad is None:
+            if leaf is None:
+                continue
+            if getattr(leaf, "_grad", None) is None:
                 leaf._grad = gradient
-            elif leaf is not None:
+            elif apart is None:
+                apart = [(leaf, gradient)]
+            else:
                 apart.append((leaf, gradient))
-    for leaf, gradient in apart:
-        leaf.grad = _sum(leaf.grad, gradient)
+    if apart is not None:
+        for leaf, gradient in apart:
+            leaf.grad = _sum(leaf.grad, gradient)
 
 
 def _sum(gradient, part):
@@ -248,9 +255,9 @@ def _go_on(tape, retain, to_leaves):
 def _contribute(tape, side, k):
     """Add the adjoints that the rule of record k gives to those of its operands."""
     op = OPS[int(tape.ops[k])]
-    row = tape.records[k]
-    layout = layout_at(int(row["layout"]))
-    operands = [int(row[name]) for name in "abc"]
+    row = tape.records[k].item()
+    layout = layout_at(row[_LAYOUT])
+    operands = row[_A : _A + 3]
     wanted = tuple(o >= 0 and tape.adjoints[o] >= 2 and bool(tape.flags[o] & R.GRAD) for o in operands)
     needs = op.needs[0]
 
@@ -260,8 +267,8 @@ def _contribute(tape, side, k):
         return side.borrow(layout_at(int(tape.records["layout"][o])), int(tape.addresses[o]))
 
     g = side.borrow(layout.packed, int(tape.adjoints[k]))
-    out = side.borrow(layout, int(row["address"])) if "out" in needs else None
-    record = RecordView(tape, k, layout, wanted)
+    out = side.borrow(layout, row[_VALUE]) if "out" in needs else None
+    record = RecordView(row, layout, wanted)
     adjoints = op.joint(record, g, *map(value, operands, "xyz"), out)
     for o, part, asked in zip(operands, adjoints, wanted[: op.arity], strict=False):
         if asked and part is not None:
@@ -349,11 +356,10 @@ class RecordView:
 
     __slots__ = ("imm", "plan", "shape", "wanted")
 
-    def __init__(self, tape, k, layout, wanted=()):
+    def __init__(self, row, layout, wanted=()):
         self.wanted = wanted
-        row = tape.records[k]
-        self.plan = plan_at(int(row["plan"])) if row["plan"] else None
-        self.imm = float(row["imm"])
+        self.plan = plan_at(row[_PLAN]) if row[_PLAN] else None
+        self.imm = row[_IMM]
         self.shape = layout.shape
 
     @property
@@ -377,19 +383,17 @@ def handle_of(tape, k) -> Tensor:
     return t
 
 
-def _operands(tape, k):
-    """The operands of a record as rules take them: Tensors, floats for immediates, None where there is none."""
-    row = tape.records[k]
-    flags = int(row["flags"])
+def _operands(tape, k, row):
+    """The operands of record k, whose fields are ``row``, as rules take them: Tensors, floats for immediates, None for none."""
+    flags = row[_FLAGS]
     operands = []
-    for name, scalar in (("a", R.SCALAR_A), ("b", R.SCALAR_B), ("c", R.SCALAR_C)):
+    for o, scalar in zip(row[_A : _A + 3], _IMMEDIATE, strict=True):
         if flags & scalar:
-            imm = row["imm"]
+            imm = row[_IMM]
             if handle_of(tape, k)._layout.dtype.code == R.F32:
-                imm = tape.records[k : k + 1].view(np.uint8)[R.IMM : R.IMM + 4].view(np.float32)[0]
-            operands.append(float(imm))
+                imm = float(tape.records[k : k + 1].view(np.uint8)[R.IMM : R.IMM + 4].view(np.float32)[0])
+            operands.append(imm)
         else:
-            o = int(row[name])
             operands.append(handle_of(tape, o) if o >= 0 else None)
     return operands
 
@@ -418,30 +422,32 @@ def _square_of_norm(tape, length, g, wanted, inputs):
 
 def _contributions(tape, k, g, wanted, inputs):
     """Pairs (operand's Tensor, its contribution) of one record."""
-    op = OPS[int(tape.ops[k])]
-    operands = _operands(tape, k)
+    row = tape.records[k].item()  # a tuple: reading one field of an array's row costs more than all of them at once
+    op = OPS[row[0]]
+    operands = _operands(tape, k, row)
     if op is _SQUARE or (op is _MUL and operands[0] is operands[1]):
         past = _square_of_norm(tape, operands[0], g, wanted, inputs)
         if past is not None:
             yield past
             return
     out = handle_of(tape, k)
-    asked = tuple(
-        j < op.arity and op.rules[j] is not None and isinstance(x, Tensor) and x.requires_grad and x in wanted
-        for j, x in enumerate(operands)
-    )
-    record = RecordView(tape, k, out._layout, asked)  # now, since a rule may move records
+    asked = [
+        rule is not None and isinstance(x, Tensor) and x in wanted and x.requires_grad
+        for rule, x in zip(op.rules, operands, strict=False)
+    ]
+    record = RecordView(row, out._layout, asked)  # now, since a rule may move records
     if op.joint is not None:
         parts = op.joint(record, g, *operands, out)
         yield from ((x, p) for x, p, a in zip(operands, parts, asked, strict=False) if a and p is not None)
         return
+    elementwise = op.elementwise
+    known = dict(zip(VALUES, (*operands, out), strict=True)) if elementwise else None
     for j, rule in enumerate(op.rules):
         x = operands[j]
         if not asked[j]:
             continue
-        if op.elementwise:
-            known = {"g": g, "out": out, **dict(zip("xyz", operands, strict=True))}
-            part = rule(*(known[name] for name in ("g", *op.needs[j])))
+        if elementwise:
+            part = rule(g, *[known[name] for name in op.needs[j]])
             if not isinstance(part, Tensor):
                 continue
             part = sum_to(part, x.shape)

@@ -19,7 +19,7 @@ from tapejit.dispatch import (
     unary_function,
 )
 from tapejit.ops import elementwise, linalg, structured  # noqa: F401 - the table is complete before it is read
-from tapejit.ops.table import BY_NAME, OPS
+from tapejit.ops.table import BY_NAME, FUNCTIONS, OPS
 from tapejit.tensor import Tensor
 from tapejit.views import clone, contiguous
 
@@ -51,7 +51,7 @@ def _public(op):
     return function
 
 
-FUNCTIONS = {op.name: _public(op) for op in OPS if op.elementwise and op.code}
+FUNCTIONS.update({op.name: _public(op) for op in OPS if op.elementwise and op.code})
 
 
 # Powers: small integer exponents have kernels of their own

@@ -96,10 +96,11 @@ class Tape:
         # One element of a memoryview costs a tenth of one of an array.
         for name, array in (("flag_at", "flags"), ("address_at", "addresses"), ("leaf_at", "leaves")):
             new[name] = memoryview(new[array])
-        before = dict(self.__dict__)  # keeps the old arrays until the engine knows the new ones
+        before = [getattr(self, name, None) for name in new]  # keeps the old arrays until the engine knows the new ones
 
         def swap():
-            self.__dict__.update(new)
+            for name, value in new.items():  # one by one: looking at __dict__ would make every attribute slower to read
+                setattr(self, name, value)
             for word, name in _WORDS.items():
                 self.header[word] = new[name].ctypes.data
             self.header[R.H_CAPACITY] = capacity

@@ -95,12 +95,9 @@ class Op:
 
     def __call__(self, *args):
         """Apply the op inside a rule: to symbols it gives an expression, to Tensors it gives a Tensor."""
-        if any(isinstance(arg, Expr) for arg in args):
-            return self.value(*map(as_expr, args))
-        from tapejit.functional import (
-            FUNCTIONS,  # the table is below the tensors: only a rule run on Tensors looks up
-        )
-
+        for arg in args:
+            if isinstance(arg, Expr):
+                return self.value(*map(as_expr, args))
         return FUNCTIONS[self.name](*args)
 
     def __repr__(self):
@@ -109,6 +106,7 @@ class Op:
 
 OPS: list[Op] = []
 BY_NAME: dict[str, Op] = {}
+FUNCTIONS: dict[str, Callable] = {}  # the public functions of elementwise ops, entered by ``functional``, which is above
 entered: list[Callable] = []  # called with each op that enters the table after them
 
 
