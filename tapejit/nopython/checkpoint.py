@@ -177,9 +177,7 @@ def checkpoint(f, argnums=None, keep="auto"):
         raise ValueError(f'keep is "auto", "inputs" or "jacobian"; got {keep!r}')
     function, parameters = signature_of(f)
     names = [p.name for p in parameters]
-    numbers = (
-        range(len(names)) if argnums is None else argument_numbers(argnums, len(names), function.__name__)
-    )
+    numbers = range(len(names)) if argnums is None else argument_numbers(argnums, names, function.__name__)
     original = f if isinstance(f, Dispatcher) else njit(f)
     plain, by_inputs = twin(original), recorder(twin(original))
     by_jacobian = functools.cache(lambda: _jacobian_twin(function, names, tuple(numbers), original))
