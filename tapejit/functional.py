@@ -19,7 +19,7 @@ from tapejit.dispatch import (
     unary_function,
 )
 from tapejit.ops import elementwise, linalg, structured  # noqa: F401 - the table is complete before it is read
-from tapejit.ops.table import BY_NAME, FUNCTIONS, OPS
+from tapejit.ops.table import BY_NAME, FUNCTIONS, OPS, entered
 from tapejit.tensor import Tensor
 from tapejit.views import clone, contiguous
 
@@ -51,7 +51,13 @@ def _public(op):
     return function
 
 
+def _enter(op):
+    if op.elementwise:
+        FUNCTIONS[op.name] = _public(op)
+
+
 FUNCTIONS.update({op.name: _public(op) for op in OPS if op.elementwise and op.code})
+entered.append(_enter)
 
 
 # Powers: small integer exponents have kernels of their own
