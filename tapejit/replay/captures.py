@@ -22,6 +22,7 @@ class Captures:
     def __init__(self, function, statics=()):
         self.places = []  # (where, owner, name, value, snapshot)
         self.arrays = []
+        self.changed = None  # the name of the place that was found to hold something else
         self._seen = set()
         self._function(function, _DEPTH)
         code = getattr(function, "__code__", None)
@@ -104,12 +105,12 @@ class Captures:
         """Whether every place still holds what it did; an equal number in place of another is what it was."""
         for j, (where, owner, name, value, snapshot) in enumerate(self.places):
             now = _READ[where](owner, name)
-            if now is not value:
-                if not _same_number(now, value):
-                    return False
-                self.places[j] = where, owner, name, now, snapshot
-            if snapshot is not None and not self.matches(now, snapshot):
+            rebound = now is not value and not _same_number(now, value)
+            if rebound or (snapshot is not None and not self.matches(now, snapshot)):
+                self.changed = f"{name!r}" if name is not None else f"a {type(value).__name__}"
                 return False
+            if now is not value:
+                self.places[j] = where, owner, name, now, snapshot
         return True
 
     def words(self) -> tuple:

@@ -167,7 +167,7 @@ class Replayed(Door, Inspected):
             return self._eagerly(key, leaves, args, kwargs, signature.history)
         arrays = [memory(x) for x in leaves]
         if signature.captures is not None and not signature.captures.hold():
-            self._rebound(signature)
+            self._rebound(signature, signature.captures.changed)
             if signature.paths.eager is not None:
                 return self._eagerly(key, leaves, args, kwargs)
         result = self._replay(signature, arrays)
@@ -265,13 +265,13 @@ class Replayed(Door, Inspected):
                 place, at = signature.block.words, B.NEXT
         place[at] = 0
 
-    def _rebound(self, signature):
+    def _rebound(self, signature, changed):
         """Something that the function reads was rebound: record anew, unless that happens at nearly every call."""
         with self._lock:
             signature.renew()
             signature.rebound += 1
             if signature.rebound > MOST_REBOUND:
-                signature.paths.stay_eager("a variable that it reads is rebound at nearly every call")
+                signature.paths.stay_eager(f"a variable that it reads ({changed}) is rebound at nearly every call")
 
     # Eager
 
@@ -347,9 +347,10 @@ class Replayed(Door, Inspected):
                 recorder.tape.end()
         signature.seconds += time.perf_counter() - start
         signature.structure = structure
-        unchanged = before.hold() and captures.hold() and (signature.captures is None or signature.captures.hold())
-        if not unchanged:
-            self._rebound(signature)
+        watched = [c for c in (before, captures, signature.captures) if c is not None]
+        changed = next((c.changed for c in watched if not c.hold()), None)
+        if changed is not None:
+            self._rebound(signature, changed)
         else:
             if signature.captures is None:
                 signature.captures = captures if captures.places else None
