@@ -39,20 +39,39 @@ def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, 
     if gradient is None and inputs is None and not create_graph:
         if len(_handles) != _words[R.H_COUNT]:
             _main.align()
-        answer = _prepare_scalar(_address, self._r)
-        while answer < R.SLOW:
-            _unblock(_main, answer)
+        try:
             answer = _prepare_scalar(_address, self._r)
-        if answer == 0:
-            made = _run(_address, 1 if retain_graph else 0, 1)
-            if made < 0:
-                made = _go_on(_main, retain_graph, True)
-            if made & _COUNT:
-                _attach_gradients(_main)
-            if made > _COUNT:
-                _collect_retained(_main)
-            return
+            while answer < R.SLOW:
+                _unblock(_main, answer)
+                answer = _prepare_scalar(_address, self._r)
+            if answer == 0:
+                made = _run(_address, 1 if retain_graph else 0, 1)
+                if made < 0:
+                    made = _go_on(_main, retain_graph, True)
+                if made & _COUNT:
+                    _attach_gradients(_main)
+                if made > _COUNT:
+                    _collect_retained(_main)
+                return
+        except BaseException:
+            _give_up(_main, True)
+            raise
     backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
+
+
+def _give_up(tape, to_leaves):
+    """End a sweep that an interrupt stopped anywhere: no marks stay, and no leaf adds to a gradient that it does not show."""
+
+    def clean():
+        engine.abandon(tape.address, int(to_leaves))
+        tape.align()
+        numbers, handles = tape.records["a"], tape.handles
+        leaves = np.flatnonzero((tape.flags[: len(tape)] & R.LEAF != 0) & (numbers[: len(tape)] >= 0))
+        for k in leaves.tolist():
+            if getattr(handles[k], "_grad", None) is not handles[numbers[k]]:
+                numbers[k] = -1
+
+    tapes.whole(clean)
 
 
 def _attach_gradients(tape):
@@ -183,17 +202,21 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         return
     tape = outputs[0]._tape()
     _same_tape(tape, (*outputs, *(targets or ())))
-    made = _sweep(tape, outputs, seeds, targets, retain, to_leaves=targets is None)
-    if targets is None:
-        if made & _COUNT:
-            _attach_gradients(tape)
-        if made > _COUNT:
-            _collect_retained(tape)
-        return
-    for x in dict.fromkeys(targets):
-        gradient = _take(tape, x._r & _MASK)
-        if gradient is not None:
-            x.grad = gradient if x.grad is None else _sum(x.grad, gradient)
+    try:
+        made = _sweep(tape, outputs, seeds, targets, retain, to_leaves=targets is None)
+        if targets is None:
+            if made & _COUNT:
+                _attach_gradients(tape)
+            if made > _COUNT:
+                _collect_retained(tape)
+            return
+        for x in dict.fromkeys(targets):
+            gradient = _take(tape, x._r & _MASK)
+            if gradient is not None:
+                x.grad = gradient if x.grad is None else _sum(x.grad, gradient)
+    except BaseException:
+        _give_up(tape, targets is None)
+        raise
 
 
 def _check_inputs(inputs):
@@ -310,9 +333,13 @@ def grad(
         unused = allow_unused or materialize_grads
         if not unused:
             _check_reached(tape, outputs, inputs)
-        _sweep(tape, outputs, seeds, inputs, retain, to_leaves=False)
-        unique = {x._r & _MASK: x for x in inputs}
-        taken = {id(x): _take(tape, x._r & _MASK) for x in unique.values()}
+        try:
+            _sweep(tape, outputs, seeds, inputs, retain, to_leaves=False)
+            unique = {x._r & _MASK: x for x in inputs}
+            taken = {id(x): _take(tape, x._r & _MASK) for x in unique.values()}
+        except BaseException:
+            _give_up(tape, False)
+            raise
         results = [taken.get(id(unique.get(x._r & _MASK, x))) for x in inputs]
     for i, (x, result) in enumerate(zip(inputs, results, strict=True)):
         if result is None:
@@ -340,11 +367,15 @@ def _check_reached(tape, outputs, inputs):
 
 def _plan_sweep(tape, outputs, inputs=()):
     """What a sweep would visit: (records from the outputs down, leaves); only the wanted ones when there are inputs."""
-    _prepare(tape, outputs, inputs)
-    order = tape.order[: int(tape.header[R.H_VISITED])].copy()
-    leaves = tape.leaves[: int(tape.header[R.H_LEAF_COUNT])].copy()
-    order, leaves = order[tape.adjoints[order] >= 2].tolist(), leaves[tape.adjoints[leaves] >= 2].tolist()
-    engine.forget(tape.address)
+    try:
+        _prepare(tape, outputs, inputs)
+        order = tape.order[: int(tape.header[R.H_VISITED])].copy()
+        leaves = tape.leaves[: int(tape.header[R.H_LEAF_COUNT])].copy()
+        order, leaves = order[tape.adjoints[order] >= 2].tolist(), leaves[tape.adjoints[leaves] >= 2].tolist()
+        engine.forget(tape.address)
+    except BaseException:
+        _give_up(tape, False)
+        raise
     return order, leaves
 
 

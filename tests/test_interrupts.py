@@ -7,7 +7,7 @@ import time
 import pytest
 
 import tapejit as tj
-from tapejit import tape
+from tapejit import autograd, tape
 
 
 class Stop(BaseException):
@@ -33,13 +33,13 @@ def check(kept):
         assert x.grad.tolist() == [2.0 * i, 2.0]
 
 
-def interrupted_at(n, function):
-    """Run a function, raising at the n-th line of tape.py; whether it came that far."""
+def interrupted_at(n, function, module=tape):
+    """Run a function, raising at the n-th line of a module; whether it came that far."""
     seen = 0
 
     def tracer(frame, event, arg):
         nonlocal seen
-        if frame.f_code.co_filename != tape.__file__:
+        if frame.f_code.co_filename != module.__file__:
             return None
         if event == "line":
             seen += 1
@@ -78,6 +78,45 @@ def test_an_interrupt_at_every_line(step):
         tape.current().reclaim()
         check(kept)
     assert n > 8
+
+
+def plain(x):
+    (x * x).sum().backward()
+
+
+def retained(x):
+    y = x * x
+    y.retain_grad()
+    y.sum().backward()
+
+
+SWEEPS = {
+    "backward": plain,
+    "retain_grad": retained,
+    "seeded": lambda x: (x * x).backward(tj.ones(2)),
+    "inputs": lambda x: (x * x).sum().backward(inputs=[x]),
+    "grad": lambda x: tj.autograd.grad((x * x).sum(), x),
+    "create_graph": lambda x: (x * x).sum().backward(create_graph=True),
+}
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_an_interrupt_at_every_line_of_a_sweep(sweep):
+    SWEEPS[sweep](tj.ones(2, requires_grad=True))
+    n, came = 0, True
+    while came:
+        n += 1
+        x = tj.tensor([3.0, 1.0], requires_grad=True)
+        came = interrupted_at(n, lambda x=x: SWEEPS[sweep](x), autograd)
+        assert not tape.main.adjoints[: len(tape.main)].any()
+        before = 0.0 if x.grad is None else x.grad.detach().tolist()[0]
+        plain(x)
+        assert x.grad.detach().tolist()[0] == before + 6.0
+        tape.current().reclaim()
+        other = tj.tensor([2.0, 1.0], requires_grad=True)
+        plain(other)
+        assert other.grad.tolist() == [4.0, 2.0]
+    assert n > 5
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
