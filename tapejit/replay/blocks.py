@@ -11,6 +11,7 @@ import numpy as np
 from tapejit.edge.cpython import release
 from tapejit.edge.nativecall import NativeCall, add_method, call_natively, may_call
 from tapejit.kernels import blocks as B
+from tapejit.replay.exact import told_by_equality
 from tapejit.replay.methods import Same
 from tapejit.replay.recorder import active
 from tapejit.replay.trees import LEAF
@@ -116,8 +117,7 @@ class _Tests:
         if part == LEAF:
             self._leaf(next(kinds), register, integer)
         elif part[0] == "static":
-            identical = part[1] is Same
-            self._put(B.SAME, register, self._keep(part[2].object if identical else part[2]), int(identical))
+            self._static(part[2].object if part[1] is Same else part[2], register, part[1] is Same)
         elif part[0] in (tuple, list, dict):
             inner = part[-1]
             first = self.registers
@@ -131,6 +131,16 @@ class _Tests:
                 self._test(p, kinds, first + j, 0)
         else:
             self.possible = False
+
+    def _static(self, x, register, identical):
+        if type(x) is tuple and not identical:
+            first = self.registers
+            self.registers += len(x)
+            self._put(B.TUPLE, register, len(x), first)
+            for j, item in enumerate(x):
+                self._static(item, first + j, False)
+        else:  # what equality does not tell must be the very object, all others go the general way
+            self._put(B.SAME, register, self._keep(x), int(identical or not told_by_equality(x)))
 
     def _leaf(self, kind, register, integer):
         if kind == "f":

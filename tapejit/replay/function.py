@@ -15,6 +15,7 @@ from tapejit.dispatch import from_array
 from tapejit.kernels import blocks as B
 from tapejit.replay.blocks import Door, SignatureBlock
 from tapejit.replay.captures import Captures
+from tapejit.replay.exact import exact
 from tapejit.replay.inspection import Inspected
 from tapejit.replay.integers import Integers, same_work
 from tapejit.replay.interpreter import Interpreter
@@ -227,7 +228,7 @@ class Replayed(Door, Inspected):
                 except TypeError:
                     message = f"static argument {k} of {self.__name__} must be hashable, got {type(x).__name__}"
                     raise TypeError(message) from None
-                parts.append(("static", type(x), x))
+                parts.append(("static", exact(x), x))
             else:
                 parts.append(flatten(x, is_dynamic, leaves))
         named = tuple((name, flatten(kwargs[name], is_dynamic, leaves)) for name in sorted(kwargs))

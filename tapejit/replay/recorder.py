@@ -288,9 +288,11 @@ class Recorder:
 
     def read_by_numpy(self, array):
         """A captured array that is not an operand of any op: NumPy may have computed with it, so its bytes are guarded."""
-        if array.dtype.kind not in "fiub" or not array.flags.c_contiguous or array.dtype.str[1:] == "f2":
-            return
-        self.extra.append((array, np.array(array)))
+        if array.dtype.hasobject or isinstance(array, np.ma.MaskedArray):
+            self.refuse(f"it reads a captured {type(array).__name__} of {array.dtype}, whose changes cannot be seen")
+        if array.size:
+            held = _bytes_of(np.asarray(array))
+            self.extra.append((held, held.copy()))
 
     def truth(self, tensor) -> bool:
         """A decision: ``if``, ``while``, ``bool()``."""
@@ -310,3 +312,10 @@ class Recorder:
             self.guards.append(Guard(k, "whole", value, user_line()))
         return value
 
+
+def _bytes_of(array):
+    """The memory of an array from its first byte to its last, with what lies between its elements."""
+    low, high = np.lib.array_utils.byte_bounds(array)
+    upward = array[tuple(slice(None, None, -1 if step < 0 else 1) for step in array.strides)]
+    first = np.lib.stride_tricks.as_strided(upward, (1,), (array.itemsize,)).view(np.uint8)
+    return np.lib.stride_tricks.as_strided(first, (high - low,), (1,))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tapejit.replay.exact import exact
 from tapejit.replay.methods import Same
 from tapejit.tensor import Tensor
 
@@ -36,7 +37,7 @@ def flatten(tree, is_leaf, leaves):
         raise TypeError(
             f"an argument of type {kind.__name__} is neither a number, an array, a Tensor, nor a hashable static value"
         ) from None
-    return "static", kind, tree
+    return "static", exact(tree), tree
 
 
 _ARRAYS = {
