@@ -261,18 +261,17 @@ def _sweep(tape, outputs, seeds, inputs, retain, to_leaves):
 
 
 def _go_on(tape, retain, to_leaves):
-    """Go on with a sweep that stopped at ops without reverse kernels: their rules run on a tape beside it, without history."""
-    try:
-        made = R.STOPPED
-        with tapes.aside() as side:
-            while made == R.STOPPED:
-                place = int(tape.header[R.H_MISSING])
-                _contribute(tape, side, int(tape.order[place]))
-                made = engine.resume(tape.address, place, int(bool(retain)), int(to_leaves))
-        return made
-    except BaseException:
-        engine.abandon(tape.address, int(to_leaves))
-        raise
+    """Go on with a sweep that stopped at ops without reverse kernels: their rules run on a tape beside it, without history.
+
+    The caller gives the sweep up if a rule fails.
+    """
+    made = R.STOPPED
+    with tapes.aside() as side:
+        while made == R.STOPPED:
+            place = int(tape.header[R.H_MISSING])
+            _contribute(tape, side, int(tape.order[place]))
+            made = engine.resume(tape.address, place, int(bool(retain)), int(to_leaves))
+    return made
 
 
 def _contribute(tape, side, k):
