@@ -8,7 +8,7 @@ import pytest
 import scipy.special
 from numba import njit
 
-from tapejit.kernels import vecmath as vm
+from tapejit.edge import vecmath as vm
 
 SIZE = 100_000
 # name: (the rival, range of the arguments, or one range per argument)

@@ -10,9 +10,24 @@
 
 from types import ModuleType as _Module
 
-from tapejit import autograd, linalg
-from tapejit import functional as _functional
-from tapejit.creation import (
+from tapejit import linalg
+from tapejit.core.dtypes import (
+    bool_,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    set_default_dtype,
+    uint8,
+)
+from tapejit.core.layout import Size
+from tapejit.eager import autograd
+from tapejit.eager import functional as _functional
+from tapejit.eager import vocabulary as _vocabulary
+from tapejit.eager.creation import (
     arange,
     as_tensor,
     empty,
@@ -29,30 +44,9 @@ from tapejit.creation import (
     zeros,
     zeros_like,
 )
-from tapejit.dtypes import (
-    bool_,
-    float32,
-    float64,
-    get_default_dtype,
-    int8,
-    int16,
-    int32,
-    int64,
-    set_default_dtype,
-    uint8,
-)
-from tapejit.functional import (
-    add,
-    allclose,
-    clamp,
-    equal,
-    logsigmoid,
-    pow,
-    sub,
-    where,
-)
-from tapejit.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from tapejit.indexing import (
+from tapejit.eager.functional import add, allclose, clamp, equal, logsigmoid, pow, sub, where
+from tapejit.eager.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tapejit.eager.indexing import (
     cat,
     chunk,
     gather,
@@ -66,7 +60,45 @@ from tapejit.indexing import (
     triu,
     unbind,
 )
-from tapejit.layout import Size
+from tapejit.eager.linalg.plain import cross, lu_solve, norm, qr, svd
+from tapejit.eager.methods import attach as _attach
+from tapejit.eager.printing import set_printoptions
+from tapejit.eager.random import manual_seed, rand, rand_like, randint, randn, randn_like, randperm
+from tapejit.eager.reductions import (
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    cumsum,
+    log_softmax,
+    logsumexp,
+    max,
+    mean,
+    min,
+    prod,
+    softmax,
+    std,
+    sum,
+    var,
+)
+from tapejit.eager.sorting import argsort, median, sort, topk
+from tapejit.eager.tensor import Tensor
+from tapejit.eager.views import (
+    broadcast_to,
+    clone,
+    detach,
+    diagonal,
+    flatten,
+    flip,
+    permute,
+    reshape,
+    squeeze,
+    t,
+    transpose,
+    unsqueeze,
+)
 from tapejit.linalg import (
     bmm,
     cholesky,
@@ -89,45 +121,17 @@ from tapejit.linalg import (
 )
 from tapejit.linalg import inv as inverse
 from tapejit.linalg import pinv as pinverse
-from tapejit.linalg.plain import cross, lu_solve, norm, qr, svd
-from tapejit.methods import attach as _attach
-from tapejit.printing import set_printoptions
-from tapejit.random import manual_seed, rand, rand_like, randint, randn, randn_like, randperm
-from tapejit.reductions import (
-    all,
-    amax,
-    amin,
-    any,
-    argmax,
-    argmin,
-    cumsum,
-    log_softmax,
-    logsumexp,
-    max,
-    mean,
-    min,
-    prod,
-    softmax,
-    std,
-    sum,
-    var,
-)
-from tapejit.sorting import argsort, median, sort, topk
-from tapejit.tensor import Tensor
-from tapejit.transforms import grad, hessian, hvp, jacfwd, jacobian, jacrev, jit, jvp, value_and_grad, vjp
-from tapejit.views import (
-    broadcast_to,
-    clone,
-    detach,
-    diagonal,
-    flatten,
-    flip,
-    permute,
-    reshape,
-    squeeze,
-    t,
-    transpose,
-    unsqueeze,
+from tapejit.replay.transforms import (
+    grad,
+    hessian,
+    hvp,
+    jacfwd,
+    jacobian,
+    jacrev,
+    jit,
+    jvp,
+    value_and_grad,
+    vjp,
 )
 
 __version__ = "0.1.0"
@@ -138,7 +142,7 @@ concat = concatenate = cat
 for _group in (_functional.FUNCTIONS, _functional.COMPARISONS, _functional.LOGICAL):
     for _name, _function in _group.items():
         globals().setdefault(_name, _function)
-del _group, _name, _function, _attach
+del _group, _name, _function, _attach, _vocabulary
 
 
 

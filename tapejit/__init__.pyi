@@ -4,7 +4,6 @@ import builtins
 from collections.abc import Iterator
 from typing import Any
 
-from tapejit import autograd as autograd
 from tapejit import linalg as linalg
 
 Size: Any

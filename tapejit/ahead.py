@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable
 
-from tapejit import engine
+from tapejit.core import engine
+from tapejit.core import record as R
 from tapejit.edge import capi, store
-from tapejit.kernels import door
-from tapejit.kernels import record as R
-from tapejit.ops.table import OPS
+from tapejit.replay.door import entry as door
+from tapejit.spec.table import OPS
 
 _DTYPES = {"float64": R.F64, "float32": R.F32}
 

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 import tapejit as tj
-from tapejit import ahead, engine
+from tapejit import ahead
 from tapejit.__main__ import main
+from tapejit.core import engine
 from tapejit.edge import store
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tapejit as tj
-from tapejit import tape
-from tapejit.kernels import record as R
+from tapejit.core import record as R
+from tapejit.core import tape
 
 
 class World:

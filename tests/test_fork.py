@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tapejit as tj
-from tapejit import tape
+from tapejit.core import tape
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork"),

@@ -7,7 +7,8 @@ import time
 import pytest
 
 import tapejit as tj
-from tapejit import autograd, tape
+from tapejit.core import tape
+from tapejit.eager import autograd
 
 
 class Stop(BaseException):

@@ -226,7 +226,7 @@ def test_only_what_is_asked_for():
 
 
 def test_a_loop_runs_in_constant_memory():
-    from tapejit import tape
+    from tapejit.core import tape
 
     x = tj.tensor(draw(8, 8) + 8 * np.eye(8), requires_grad=True)
     sizes = []

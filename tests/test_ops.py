@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from oracle import check_grad
 
 import tapejit as tj
-from tapejit.ops.table import OPS
+from tapejit.spec.table import OPS
 
 ELEMENTWISE = [op for op in OPS if op.elementwise and op.code and op.alias_of is None]
 SEVERAL = [op for op in ELEMENTWISE if op.arity > 1]

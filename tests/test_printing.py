@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tapejit.printing import format_tensor, needs_dtype, set_printoptions
+from tapejit.eager.printing import format_tensor, needs_dtype, set_printoptions
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tapejit as tj
-from tapejit.functional import FUNCTIONS
-from tapejit.ops.table import BY_NAME
+from tapejit.eager.functional import FUNCTIONS
+from tapejit.spec.table import BY_NAME
 
 TOLERANCE = {"float64": dict(rtol=1e-10, atol=1e-11), "float32": dict(rtol=3e-4, atol=3e-5)}
 DTYPES = ["float64", "float32"]

@@ -5,7 +5,7 @@ import pytest
 from random_array_programs import Program
 
 import tapejit as tj
-from tapejit.replay import schedule, storage
+from tapejit.compile import schedule, storage
 
 
 def check(seed):

@@ -1,8 +1,8 @@
 """A loop that meets new shapes for ever keeps neither their layouts nor their plans."""
 
 import tapejit as tj
-from tapejit import plans
-from tapejit import tape as tapes
+from tapejit.core import plans
+from tapejit.core import tape as tapes
 
 
 def test_plans_and_layouts_of_gone_tensors_are_forgotten(monkeypatch):

@@ -9,8 +9,8 @@ import pytest
 from oracle import check_grad
 
 import tapejit as tj
-from tapejit import tape
-from tapejit.ops.table import OPS
+from tapejit.core import tape
+from tapejit.spec.table import OPS
 
 STRUCTURED = [op.name for op in OPS if not op.elementwise and op.alias_of is None and op.joint is None]
 LONG = 3_001  # several of the blocks that long sums are made of

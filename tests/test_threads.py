@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tapejit as tj
-from tapejit import tape
+from tapejit.core import tape
 
 
 def in_thread(function, *args):

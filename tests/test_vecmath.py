@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from tapejit.kernels import vecmath as vm
-from tapejit.kernels.vecmath.processor import vector_bits
+from tapejit.edge import vecmath as vm
+from tapejit.edge.vecmath.processor import vector_bits
 
 DTYPES = [np.float64, np.float32]
 INF, NAN = math.inf, math.nan

@@ -10,7 +10,7 @@ from numba import njit
 from scipy.special import gammaln
 
 import tapejit as tj
-from tapejit.kernels import vecmath
+from tapejit.edge import vecmath
 
 FAST = dict(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 

@@ -11,7 +11,7 @@ from numba import njit
 
 import tapejit as tj
 from tapejit import nopython
-from tapejit.kernels import vecmath
+from tapejit.edge import vecmath
 
 
 def reference(main, extra, state, sequence):

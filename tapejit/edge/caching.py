@@ -25,8 +25,8 @@ from tapejit.edge import store
 from tapejit.edge.numba import caching
 
 GENERATED = ("<tapejit ", "<nopython ")  # co_filename of generated code: "<tapejit NAME DIGEST>"
-ENGINE = ("edge", "kernels")  # the folders whose sources decide what the engine's machine code is
-NOPYTHON = (*ENGINE, "ops", "nopython")  # and that of nopython's gradients
+ENGINE = ("edge", "core", "kernels", "replay/door")  # the folders whose sources decide what the engine's machine code is
+NOPYTHON = (*ENGINE, "spec", "nopython")  # and that of nopython's gradients
 
 
 @functools.cache

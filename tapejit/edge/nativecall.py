@@ -7,7 +7,7 @@ for the block by which that function knows the object.
 import ctypes
 
 from tapejit.edge import cpython
-from tapejit.kernels.blocks import BLOCK, VECTORCALL
+from tapejit.edge.blocks import BLOCK, VECTORCALL
 
 _FLAGS = 168  # offset of tp_flags in PyTypeObject
 _HAVE_VECTORCALL, _BASETYPE, _HAVE_VERSION_TAG = 1 << 11, 1 << 10, 1 << 18

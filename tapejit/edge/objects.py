@@ -6,7 +6,7 @@ import pickle
 from tapejit.edge import store
 from tapejit.edge.caching import engine_stamp
 from tapejit.edge.numba import cpu_target, global_compiler_lock
-from tapejit.kernels.vecmath import processor
+from tapejit.edge.vecmath import processor
 
 _libraries = []  # own the machine code; kernels are never dropped
 

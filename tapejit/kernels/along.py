@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from tapejit.core.record import PLAN
+from tapejit.edge import vecmath
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64 as P
 from tapejit.edge.raw import as_i64
-from tapejit.kernels import vecmath
-from tapejit.kernels.record import PLAN
 
 SIZE = 8  # bytes of an element; rebound with P
 

@@ -7,12 +7,12 @@ That of what is made of them is (n, batches).
 
 import math
 
+from tapejit.core.record import PLAN
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64 as P
 from tapejit.edge.raw import as_i32, as_i64, copy_bytes, native_alloc, native_free, zero_bytes
 from tapejit.kernels import blas
 from tapejit.kernels.lapack import ROUTINES, UPPER, failed
-from tapejit.kernels.record import PLAN
 from tapejit.kernels.solves import SMALL, exchange_rows, gemm_rows, solve_rows
 
 SIZE = 8  # bytes of an element; rebound with P

@@ -1,8 +1,8 @@
 """Gathering and scattering by flat indices (see ``structured``)."""
 
+from tapejit.core.record import IMM, N
 from tapejit.edge.raw import as_f64, as_i64, copy_bytes, zero_bytes
 from tapejit.edge.raw import as_f64 as P
-from tapejit.kernels.record import IMM, N
 
 SIZE = 8  # bytes of an element; rebound with P
 

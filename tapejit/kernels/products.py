@@ -8,11 +8,11 @@ for row-major ``out[m, n] = x[m, k] @ y[k, n]``; ``transposed`` says that the me
 column-major, so it is asked for the transposed product.
 """
 
+from tapejit.core.record import PLAN
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64 as P
 from tapejit.edge.raw import as_i64, zero_bytes
 from tapejit.kernels import blas
-from tapejit.kernels.record import PLAN
 
 SIZE = 8  # bytes of an element; rebound with P
 GEMM, GEMV, DOT = blas.DOUBLE

@@ -13,12 +13,12 @@ for ``op(T) @ X = B`` with B[n, columns], or for ``X @ op(T) = B`` with B[column
 for ``A @ X = B`` or ``A.T @ X = B``.
 """
 
+from tapejit.core.record import PLAN, N
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64 as P
 from tapejit.edge.raw import as_i64, copy_bytes, zero_bytes
 from tapejit.kernels import blas
 from tapejit.kernels.lapack import LEFT, LOWER, NO, RIGHT, ROUTINES, TRANSPOSED, UNIT, UPPER
-from tapejit.kernels.record import PLAN, N
 
 SIZE = 8  # bytes of an element; rebound with P
 GEMM, GEMV, DOT = blas.DOUBLE

@@ -6,11 +6,11 @@ Each makes one block: all of its first result, then all of its second, and so on
     qr (Q, R): m, n, batches, complete                         eig (w, V): n, batches
 """
 
+from tapejit.core.record import PLAN
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64 as P
 from tapejit.edge.raw import as_i64, copy_bytes, native_alloc, native_free, zero_bytes
 from tapejit.kernels.lapack import ALL, NO, ROUTINES, SOME, UPPER, VALUES, failed
-from tapejit.kernels.record import PLAN
 
 SIZE = 8  # bytes of an element; rebound with P
 SYEVD, GESDD, GEQRF, ORGQR, GEEV = (ROUTINES[0][name] for name in ("SYEVD", "GESDD", "GEQRF", "ORGQR", "GEEV"))

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from tapejit.core.record import IMM, PLAN, N
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64, as_i64, copy_bytes, zero_bytes
 from tapejit.edge.raw import as_f64 as P
-from tapejit.kernels.record import IMM, PLAN, N
 
 SIZE = 8  # bytes of an element; rebound with P
 _REASSOCIATE = {"reassoc", "nsz", "contract"}  # lets a sum run in several lanes

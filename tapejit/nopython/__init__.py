@@ -1,12 +1,24 @@
 """Gradients inside Numba: differentiate ordinary nopython functions, loops and branches included."""
 
-from tapejit.nopython import arrays, linalg, products, reductions, scalars
+from tapejit.nopython import (
+    arrayproducts as products,
+)
+from tapejit.nopython import (
+    arrayreductions as reductions,
+)
+from tapejit.nopython import (
+    arrays,
+    scalars,
+)
+from tapejit.nopython import (
+    solving as linalg,
+)
 from tapejit.nopython.checkpoint import checkpoint
 from tapejit.nopython.custom import rule, stop_gradient
-from tapejit.nopython.errors import DifferentiationError
+from tapejit.nopython.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad
+from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.memory import memory_limit, set_memory_limit
-from tapejit.nopython.tape import free_memory
-from tapejit.nopython.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad
+from tapejit.nopython.statementtape import free_memory
 
 __all__ = [
     "DifferentiationError",

@@ -12,7 +12,8 @@ recorded when the value leaves the basic block: is stored, passed to a function,
 from llvmlite import ir
 from numba.core import types
 
-from tapejit.nopython import rules, tape
+from tapejit.nopython import rules
+from tapejit.nopython import statementtape as tape
 from tapejit.nopython.real import CONTRACT, Algebra, Real
 from tapejit.nopython.types import Active, Dual, Tape, coefficient_type, is_number, level
 from tapejit.nopython.types import pack as pack_struct

@@ -18,7 +18,7 @@ from numba.extending import intrinsic, overload
 
 from tapejit.edge.compiler import Dispatcher
 from tapejit.nopython.custom import rule_twin
-from tapejit.nopython.dispatch import generated_function
+from tapejit.nopython.dispatcher import generated_function
 from tapejit.nopython.keeping import (
     as_results,
     count_inputs,
@@ -37,12 +37,8 @@ from tapejit.nopython.keeping import (
 )
 from tapejit.nopython.like import active_like, values, zero_coefficient
 from tapejit.nopython.memory import as_i32, read, write
-from tapejit.nopython.sweep import (
-    back,
-    is_full,
-    rewind,
-)
-from tapejit.nopython.tape import (
+from tapejit.nopython.reverse import back, is_full, rewind
+from tapejit.nopython.statementtape import (
     CALL,
     CAPACITY,
     COEFFICIENTS,
@@ -218,7 +214,7 @@ def checkpoint(f, argnums=None, keep="auto"):
 
 def _jacobian_twin(function, names, numbers, original):
     """The function with its Jacobian as its rule."""
-    from tapejit.nopython.transforms import jacobian, value_and_grad
+    from tapejit.nopython.derivatives import jacobian, value_and_grad
 
     scalar, array = value_and_grad(original, numbers, "tape"), jacobian(original, numbers)
     places = "".join(

@@ -10,8 +10,8 @@ from numba.extending import intrinsic, overload
 from tapejit.edge.compiler import Dispatcher
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element
-from tapejit.nopython.dispatch import generated_function
-from tapejit.nopython.errors import DifferentiationError
+from tapejit.nopython.dispatcher import generated_function
+from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.like import active_like, first_of, values
 from tapejit.nopython.scalars import stop_gradient_scalar
 from tapejit.nopython.statements import close, constant_like, inner, put, reserve

@@ -12,9 +12,22 @@ import re
 from numba.core import types
 
 from tapejit.edge.compiler import Dispatcher
-from tapejit.nopython import inputs, lanes, like, results, sharing, statements, sweep, tape
-from tapejit.nopython.dispatch import fingerprint, generated_function
-from tapejit.nopython.errors import DifferentiationError
+from tapejit.nopython import (
+    inputs,
+    lanes,
+    like,
+    results,
+    sharing,
+    statements,
+)
+from tapejit.nopython import (
+    reverse as sweep,
+)
+from tapejit.nopython import (
+    statementtape as tape,
+)
+from tapejit.nopython.dispatcher import fingerprint, generated_function
+from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.twins import twin
 from tapejit.nopython.types import Active
 

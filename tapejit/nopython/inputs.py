@@ -11,10 +11,10 @@ from tapejit.edge.compiler import impl_ret_borrowed
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import with_leaf
 from tapejit.nopython.cache import helper, typed
-from tapejit.nopython.errors import DifferentiationError
+from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.like import _leaf, first_of
 from tapejit.nopython.memory import I64, read, size_of
-from tapejit.nopython.tape import CAPACITY, COEFFICIENTS, STATEMENTS, TERMS, get_counter, set_counter
+from tapejit.nopython.statementtape import CAPACITY, COEFFICIENTS, STATEMENTS, TERMS, get_counter, set_counter
 from tapejit.nopython.types import Active, Dual, Tape, coefficient_type, words
 
 

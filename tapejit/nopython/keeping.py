@@ -7,20 +7,13 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 
 from tapejit.nopython.alloc import empty_like_element
-from tapejit.nopython.errors import DifferentiationError
+from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.inputs import lift, variable
 from tapejit.nopython.like import _zero, first_of
 from tapejit.nopython.memory import as_i32, read, size_of, write
+from tapejit.nopython.reverse import coefficient_of, index_of, take_adjoint
 from tapejit.nopython.statements import inner
-from tapejit.nopython.sweep import (
-    coefficient_of,
-    index_of,
-    take_adjoint,
-)
-from tapejit.nopython.tape import (
-    ADJOINTS,
-    INDICES,
-)
+from tapejit.nopython.statementtape import ADJOINTS, INDICES
 from tapejit.nopython.twins import active_function
 from tapejit.nopython.types import Active, is_active, is_active_array, is_number, level
 

@@ -26,9 +26,9 @@ from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython import scalars
 from tapejit.nopython.accumulate import running_sums
 from tapejit.nopython.algebra import DualValue, Pending, algebra
+from tapejit.nopython.statementtape import counter_scope
 from tapejit.nopython.stripcode import Strip
 from tapejit.nopython.strips import strip_loops
-from tapejit.nopython.tape import counter_scope
 from tapejit.nopython.types import Active, is_active, is_active_array
 
 _KEPT = (Active, types.Integer, types.Array, types.Float)

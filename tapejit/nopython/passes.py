@@ -21,8 +21,8 @@ from tapejit.edge.compiler import (
 from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython import arrays, casts
 from tapejit.nopython.alloc import allocators, structure_of
-from tapejit.nopython.errors import DifferentiationError, explain, located
 from tapejit.nopython.exchange import FUNCTIONS, METHODS
+from tapejit.nopython.explain import DifferentiationError, explain, located
 from tapejit.nopython.twins import ActiveDispatcher, is_own, twin
 from tapejit.nopython.types import has_active
 

@@ -9,13 +9,13 @@ from numba.extending import intrinsic
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element, with_leaf
 from tapejit.nopython.cache import typed
-from tapejit.nopython.errors import DifferentiationError
+from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.inputs import array_at, check_precision, check_room, count_numbers, tangent, tangents_at
 from tapejit.nopython.like import first_of, in_precision
 from tapejit.nopython.memory import as_f64, read
+from tapejit.nopython.reverse import as_active, take_adjoint
 from tapejit.nopython.statements import inner
-from tapejit.nopython.sweep import as_active, take_adjoint
-from tapejit.nopython.tape import COEFFICIENTS, SCRATCH, TERMS, acquire, get_counter
+from tapejit.nopython.statementtape import COEFFICIENTS, SCRATCH, TERMS, acquire, get_counter
 from tapejit.nopython.types import Active, is_active, is_active_array, is_number
 
 

@@ -2,9 +2,9 @@
 
 import functools
 
-from tapejit.ops import elementwise as _table  # noqa: F401  (fills BY_NAME)
-from tapejit.ops.expr import Expr, as_expr, chained
-from tapejit.ops.table import BY_NAME
+from tapejit.spec import elementwise as _table  # noqa: F401  (fills BY_NAME)
+from tapejit.spec.expr import Expr, as_expr, chained
+from tapejit.spec.table import BY_NAME
 
 _ALIASES = {"rint": "round"}  # a primitive of the rules -> the op that differentiates it
 

@@ -8,8 +8,8 @@ import numpy as np
 from numba.core import types
 
 from tapejit.nopython.cache import helper, typed
+from tapejit.nopython.reverse import index_of
 from tapejit.nopython.scalars import primal
-from tapejit.nopython.sweep import index_of
 from tapejit.nopython.types import Tape, is_active_array
 
 

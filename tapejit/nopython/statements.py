@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from tapejit.edge.compiler import signature
 from tapejit.nopython.algebra import TapeAlgebra, algebra
 from tapejit.nopython.memory import I32, I64
-from tapejit.nopython.tape import load_counter, state, store_counter
+from tapejit.nopython.statementtape import load_counter, state, store_counter
 from tapejit.nopython.types import Active, Tape, is_active, level
 
 

@@ -11,7 +11,8 @@ from llvmlite import ir as llvm
 from numba.core import cgutils, types
 
 from tapejit.edge.compiler import make_range_iterator
-from tapejit.nopython import stripsweep, tape
+from tapejit.nopython import statementtape as tape
+from tapejit.nopython import stripsweep
 from tapejit.nopython.algebra import Pending, algebra
 from tapejit.nopython.real import Real
 from tapejit.nopython.stripchecks import I32, I64, Checks, Operand, word

@@ -12,7 +12,7 @@ statement is ``CALL`` (see ``tape``). A strip that adds to a running sum takes o
 
 from tapejit.nopython.cache import helper
 from tapejit.nopython.memory import as_f64, as_i32, as_i64, read
-from tapejit.nopython.tape import ADJOINTS, COEFFICIENTS, INDICES
+from tapejit.nopython.statementtape import ADJOINTS, COEFFICIENTS, INDICES
 
 LEAST = 16  # passes: fewer are recorded one by one
 PATIENCE = 1023  # the most passes that go by before strips are tried again

@@ -32,10 +32,13 @@ class ActiveDispatcher(CPUDispatcher):
         return self.original.get_overload(sig) if self._is_plain(args) else super().get_overload(sig)
 
 
+_OWN = ("tapejit.nopython", "tapejit.core", "tapejit.kernels", "tapejit.edge")
+
+
 def is_own(dispatcher):
     """Whether a jitted function belongs to Numba or to this engine, and is to be compiled as it stands."""
     module = getattr(dispatcher.py_func, "__module__", None) or ""
-    return module.split(".")[0] == "numba" or module.startswith(("tapejit.nopython", "tapejit.kernels", "tapejit.edge"))
+    return module.split(".")[0] == "numba" or module.startswith(_OWN)
 
 
 def twin(f, **options):

@@ -9,7 +9,7 @@ import types
 
 import numpy as np
 
-from tapejit.kernels import blocks as B
+from tapejit.edge import blocks as B
 
 _DEPTH = 4
 _SMALL = 64

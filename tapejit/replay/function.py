@@ -9,17 +9,18 @@ import warnings
 
 import numpy as np
 
-from tapejit import forks
-from tapejit import tape as tapes
-from tapejit.dispatch import from_array
-from tapejit.kernels import blocks as B
-from tapejit.replay.blocks import Door, SignatureBlock
+from tapejit.core import forks
+from tapejit.core import tape as tapes
+from tapejit.eager.dispatch import from_array
+from tapejit.eager.tensor import Tensor
+from tapejit.edge import blocks as B
+from tapejit.replay.binding import Bound, Same, belongs, binds, on_objects, shifted
 from tapejit.replay.captures import Captures
+from tapejit.replay.doorwords import Door, SignatureBlock
 from tapejit.replay.exact import exact
 from tapejit.replay.inspection import Inspected
 from tapejit.replay.integers import Integers, same_work
 from tapejit.replay.interpreter import Interpreter
-from tapejit.replay.methods import Bound, Same, belongs, binds, on_objects, shifted
 from tapejit.replay.program import Frozen, Program
 from tapejit.replay.reads import Reads
 from tapejit.replay.recorder import NeedsHistory, Recorder, Refused, active
@@ -28,7 +29,6 @@ from tapejit.replay.targets import write_results
 from tapejit.replay.tracebacks import shortened
 from tapejit.replay.trees import flatten, is_dynamic, is_result, map_tree, unflatten
 from tapejit.replay.values import as_numpy, as_tensor, assemble, kind, memory, statics
-from tapejit.tensor import Tensor
 
 MOST_SIGNATURES = 256
 MOST_REBOUND = 64

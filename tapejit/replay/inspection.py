@@ -33,7 +33,7 @@ class Inspected:
 
     def lower(self) -> str:
         """The optimised program of the path last used, as text: what is fused with what."""
-        from tapejit.replay.show import lowered_text
+        from tapejit.graph.show import lowered_text
 
         program = self._shown()
         program.compile()
@@ -41,7 +41,7 @@ class Inspected:
 
     def dot(self) -> str:
         """The graph of the path last used in Graphviz's DOT language."""
-        from tapejit.replay.show import dot_text
+        from tapejit.graph.show import dot_text
 
         return dot_text(self._shown())
 

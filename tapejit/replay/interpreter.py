@@ -10,11 +10,11 @@ import threading
 
 import numpy as np
 
-from tapejit import engine, forks
-from tapejit.autograd import handle_of
-from tapejit.kernels import record as R
-from tapejit.ops.structured import view
-from tapejit.ops.table import OPS
+from tapejit.core import engine, forks
+from tapejit.core import record as R
+from tapejit.eager.autograd import handle_of
+from tapejit.spec.structured import view
+from tapejit.spec.table import OPS
 
 MOST_BYTES = 1 << 28  # of values that all kept recordings together may hold
 _VIEWS = np.array([op.code for op in OPS if (op.alias_of or op) is view])

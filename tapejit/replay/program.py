@@ -5,13 +5,13 @@ import time
 
 import numpy as np
 
-from tapejit import forks
-from tapejit.replay.blocks import ProgramBlock
-from tapejit.replay.lowering import Lowering
-from tapejit.replay.machine import Machine
-from tapejit.replay.rewrite import pack_scalars, without_reshape
-from tapejit.replay.schedule import Planner
-from tapejit.replay.show import listing
+from tapejit.compile.machine import Machine
+from tapejit.compile.schedule import Planner
+from tapejit.core import forks
+from tapejit.graph.build import Lowering
+from tapejit.graph.rewrite import pack_scalars, without_reshape
+from tapejit.graph.show import listing
+from tapejit.replay.doorwords import ProgramBlock
 
 
 class _Compiler:

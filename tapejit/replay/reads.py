@@ -14,10 +14,10 @@ import types
 
 import numpy as np
 
+from tapejit.eager.tensor import Tensor
+from tapejit.edge.userline import STDLIB, is_library
 from tapejit.replay.loads import NOTHING, loads
 from tapejit.replay.unrepeatable import is_generator, kind_of_code, kind_of_function
-from tapejit.tensor import Tensor
-from tapejit.userline import STDLIB, is_library
 
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "pandas", "torch", "jax", "jaxlib", "matplotlib", "sklearn")
 _LIBRARIES = {*_PACKAGES, "tapejit", *sys.stdlib_module_names}

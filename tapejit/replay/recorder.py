@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tapejit import tape as tapes
+from tapejit.core import record as R
+from tapejit.core import tape as tapes
+from tapejit.eager.tensor import _MASK, Tensor
 from tapejit.edge.cpython import references_beside
-from tapejit.kernels import record as R
-from tapejit.tensor import _MASK, Tensor
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 LARGEST_ESCAPE = 1 << 12  # elements of an array that may become a guard on its exact values
@@ -100,7 +100,7 @@ class RecordingTape(tapes.Tape):
 
     def end(self):
         """Give the memory of all values back and let the tape be used again, unless the user kept a tensor of it."""
-        from tapejit import engine
+        from tapejit.core import engine
 
         self.recorder = None
         if (references_beside([t for t in self.handles if t is not None]) > 1).any():  # more than self.handles
@@ -197,7 +197,7 @@ class Recorder:
             raise NeedsHistory
         known = self.brought.get(id(tensor))
         if known is None or known[1]._r < 0:
-            from tapejit.dispatch import share
+            from tapejit.eager.dispatch import share
 
             known = self.brought[id(tensor)] = (tensor, share(tensor._memory(), tensor._layout))
         return known[1]
@@ -221,7 +221,7 @@ class Recorder:
         return result
 
     def _array_operand(self, array):
-        from tapejit.dispatch import from_array
+        from tapejit.eager.dispatch import from_array
 
         return from_array(np.asarray(array), copy=False)
 
@@ -239,10 +239,10 @@ class Recorder:
 
     def flat_positions(self, x, key):
         """The positions in the flattened ``x`` that such a key selects."""
-        from tapejit.dispatch import from_array
-        from tapejit.keys import flat_indices
-        from tapejit.layout import packed_strides
-        from tapejit.plans import broadcast_strides
+        from tapejit.core.layout import packed_strides
+        from tapejit.core.plans import broadcast_strides
+        from tapejit.eager.dispatch import from_array
+        from tapejit.eager.keys import flat_indices
 
         tensors = [(d, k) for d, k in enumerate(key) if isinstance(k, Tensor)]
         flat = flat_indices(x._layout, tuple(k._memory() if isinstance(k, Tensor) else k for k in key))
@@ -260,8 +260,8 @@ class Recorder:
 
     def flat_along(self, flat, index, stride, size):
         """The positions that ``gather`` works out from an index tensor; it takes no negative ones."""
-        from tapejit.dispatch import from_array
-        from tapejit.layout import packed_strides
+        from tapejit.core.layout import packed_strides
+        from tapejit.eager.dispatch import from_array
 
         flat = np.ascontiguousarray(flat, dtype=np.int64)
         parameters = flat - index._memory() * stride, (stride,), (-size,), (packed_strides(index.shape),)

@@ -1,6 +1,6 @@
 """The signatures of a replayed function."""
 
-from tapejit.kernels import blocks as B
+from tapejit.edge import blocks as B
 from tapejit.replay.paths import Paths
 
 

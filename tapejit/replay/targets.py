@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from tapejit.eager.tensor import Tensor
 from tapejit.replay.trees import flatten, is_result, unflatten
-from tapejit.tensor import Tensor
 
 
 def write_results(result, out):

@@ -3,7 +3,7 @@
 import os
 import types
 
-from tapejit.userline import PACKAGE
+from tapejit.edge.userline import PACKAGE
 
 
 def shortened(error):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from tapejit.eager.tensor import Tensor
+from tapejit.replay.binding import Same
 from tapejit.replay.exact import exact
-from tapejit.replay.methods import Same
-from tapejit.tensor import Tensor
 
 LEAF = "*"
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from tapejit.dispatch import from_array
-from tapejit.dtypes import as_array
-from tapejit.foreign import packed
+from tapejit.core.dtypes import as_array
+from tapejit.eager.dispatch import from_array
+from tapejit.eager.foreign import packed
+from tapejit.eager.tensor import Tensor
 from tapejit.replay.trees import LEAF, unflatten
-from tapejit.tensor import Tensor
 
 
 def statics(key):
@@ -48,7 +48,7 @@ def memory(x):
 
 def as_tensor(x) -> Tensor:
     """A tensor as it is, a copy of anything else."""
-    from tapejit.creation import tensor
+    from tapejit.eager.creation import tensor
 
     return x if x.__class__ is Tensor else tensor(x)
 

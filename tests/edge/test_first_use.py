@@ -9,9 +9,9 @@ import textwrap
 import pytest
 
 import tapejit as tj
-from tapejit import engine
+from tapejit.core import engine
 from tapejit.edge import cpython, selftest, signals, store
-from tapejit.ops import table
+from tapejit.spec import table
 
 
 def python(code, **environment):

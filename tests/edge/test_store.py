@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tapejit.edge import store
-from tapejit.kernels.elementwise import elementwise_kernel
-from tapejit.ops.table import BY_NAME
+from tapejit.kernels.pointwise import elementwise_kernel
+from tapejit.spec.table import BY_NAME
 
 SCRIPT = """
     import numpy as np

@@ -12,8 +12,8 @@ import pytest
 from numba.core.bytecode import FunctionIdentity
 
 from tapejit.edge import store
-from tapejit.kernels.structured import as_floats
-from tapejit.ops.table import OPS
+from tapejit.kernels.library import as_floats
+from tapejit.spec.table import OPS
 
 FIVE = [  # each a process: two of them wrote one symbol for different code, and the fifth loaded both
     "a=tj.tensor([1.,2.]); b=a.amax(); c=(b*2).item(); t=tj.tensor([1.,2.],dtype=tj.float32).amax(); d=a.exp()",

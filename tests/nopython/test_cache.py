@@ -55,7 +55,7 @@ def test_fingerprint_follows_callees_and_globals():
     pytest.importorskip("numba")
     from numba import njit
 
-    from tapejit.nopython.dispatch import fingerprint
+    from tapejit.nopython.dispatcher import fingerprint
 
     def make(constant):
         @njit

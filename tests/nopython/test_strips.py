@@ -11,9 +11,9 @@ from finite_differences import differences
 from numba import njit
 
 from tapejit import nopython
-from tapejit.nopython import tape
+from tapejit.nopython import statementtape as tape
 from tapejit.nopython.memory import get_thread_tape, read
-from tapejit.nopython.tape import CALL
+from tapejit.nopython.statementtape import CALL
 
 SIZE = 45
 LOOPS = {}

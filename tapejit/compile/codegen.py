@@ -1,0 +1,385 @@
+"""LLVM code of a program: ``i64 program(i8** arrays, i8* workspace)``, 0 when every guard held, else 1 + the guard.
+
+Every fused loop is a function of the pointers it uses; loops of one structure are one function. Scalar code is cut into
+functions of bounded length, so that compile time stays linear.
+"""
+
+from llvmlite import ir
+
+from tapejit.compile.loops import LoopWriter
+from tapejit.compile.scalarcode import (
+    BYTES,
+    I8,
+    I32,
+    I64,
+    IN_MEMORY,
+    VOID,
+    Primitives,
+    cast,
+    constant,
+    itemsize,
+    load,
+    store,
+)
+from tapejit.compile.steps import Loops, Scalars
+from tapejit.compile.workspace import Memory
+from tapejit.core.layout import packed_strides
+
+ON_STACK = 1 << 14  # bytes of workspace that go on the stack
+CHUNK = 128  # instructions of scalar code per function
+
+
+class Code:
+    """Writes the module of one program."""
+
+    def __init__(self, module, planner, steps, has_fma, calls):
+        self.module, self.planner, self.steps, self.fma, self.calls = module, planner, steps, has_fma, calls
+        self.memory = Memory(planner, steps)
+        self.functions = {}
+        self.count = 0
+        self.long_scalars = False
+
+    def write(self, name):
+        """The function ``name``; its second argument is the program's own workspace, a flag before it."""
+        kind = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES])
+        function = self.main = ir.Function(self.module, kind, name + "_inner")
+        function.linkage = "internal"
+        arrays, workspace = function.args
+        b = self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+        self.arrays, self.workspace = arrays, workspace
+        self.pointers = {}
+        self.inputs = 1 + max((n.attr for n in self.planner.graph.nodes if n.op == "input"), default=-1)
+        self.inputs = max(self.inputs, self.planner.inputs)
+        for step in self.steps:
+            if isinstance(step, Scalars):
+                self._scalars(step)
+            elif isinstance(step, Loops):
+                self._loops(step)
+            elif step.unit.kind == "guard":
+                if self.planner.guards[step.unit.number][1] != "status":  # that was looked at where the kernel was called
+                    self._compare(step.unit)
+            else:
+                self._call(step)
+        b.ret(I64(0))
+        self._entry(name, kind, function)
+
+    def _entry(self, name, kind, inner):
+        """Find a workspace: on the stack if it is small, else the program's own, or a new one if another thread has it."""
+        function = ir.Function(self.module, kind, name)
+        b = ir.IRBuilder(function.append_basic_block("entry"))
+        arrays, own = function.args
+        size = self.memory.size
+        if size <= ON_STACK:
+            place = b.alloca(I64, max(size // 8, 1))
+            place.align = 64
+            b.ret(b.call(inner, [arrays, b.bitcast(place, BYTES)]))
+            return
+        flag = b.bitcast(own, I64.as_pointer())
+        taken = b.cmpxchg(flag, I64(0), I64(1), "acquire")
+        with b.if_else(b.extract_value(taken, 1), likely=True) as (free, busy):
+            with free:
+                status = b.call(inner, [arrays, b.gep(own, [I64(64)])])
+                b.store_atomic(I64(0), flag, "release", 8)
+                b.ret(status)
+            with busy:
+                place = b.call(self.extern("malloc", BYTES, [I64]), [I64(size + 64)])
+                address = b.and_(b.add(b.ptrtoint(place, I64), I64(63)), I64(-64))
+                status = b.call(inner, [arrays, b.inttoptr(address, BYTES)])
+                b.call(self.extern("free", VOID, [BYTES]), [place])
+                b.ret(status)
+        b.unreachable()
+
+    # Addresses in the main function
+
+    def _slot(self, base):
+        return base[1] if base[0] == "in" else self.inputs + base[1]
+
+    def address(self, base, offset):
+        """An ``i8*`` in the main function."""
+        b = self.builder
+        if base == "outside":
+            return b.inttoptr(I64(offset), BYTES)
+        if base == "ws":
+            pointer = self.workspace
+        else:
+            pointer = self.pointers.get(base)
+            if pointer is None:
+                with b.goto_block(self.main.entry_basic_block):
+                    pointer = self.pointers[base] = b.load(b.gep(self.arrays, [I64(self._slot(base))]))
+        return b.gep(pointer, [I64(offset)]) if offset else pointer
+
+    def home(self, node_id):
+        return self.address(*self.memory.home[node_id])
+
+    def _return_if(self, failed, number):
+        b = self.builder
+        with b.if_then(failed, likely=False):
+            b.ret(I64(number + 1))
+
+    # Loops
+
+    def _loops(self, step):
+        outs = [u for u in step.units if not self._is_home(u)]
+        if not outs:
+            return
+        buffers, places = [], {}
+
+        def buffer(key, place):
+            if key not in places:
+                places[key] = len(buffers)
+                buffers.append(place)
+            return places[key]
+
+        code = []
+        for region in step.regions:
+            lines = []
+            for instruction in region.body:
+                if instruction[0] == "load":
+                    _, dtype, k, affine = instruction
+                    base, offset = self.memory.home[k]
+                    # In the pointer, so that loops which differ in it alone are one function.
+                    shift = affine[0] if self.planner.long else 0
+                    place = base, offset + shift * itemsize(dtype)
+                    instruction = ("load", dtype, buffer(("r", k, shift), place), (affine[0] - shift, *affine[1:]))
+                lines.append(instruction)
+            code.append((region.box, tuple(lines)))
+        targets = []
+        for unit in step.units:
+            if self._is_home(unit):
+                continue
+            place = (("out", unit.number), 0) if unit.kind == "out" else self.memory.home[unit.node.id]
+            targets.append((buffer(("w", unit.id), place), *self._action(unit, step)))
+        roots = tuple(
+            tuple((_position(step.units, u, self), value, last) for u, value, last in region.roots if not self._is_home(u))
+            for region in step.regions
+        )
+        key = (tuple(code), tuple(targets), roots)
+        function = self.functions.get(key)
+        if function is None:
+            function = self.functions[key] = self._loop_function(key, len(buffers))
+        else:
+            function.attributes.add("noinline")  # code that is used again stays in one place
+        self.builder.call(function, [self.address(*place) for place in buffers])
+
+    def _is_home(self, unit):
+        """Whether an output is worked out in its place already."""
+        return unit.kind == "out" and self.memory.home.get(unit.node.id) == (("out", unit.number), 0)
+
+    def _action(self, unit, step):
+        """(kind, dtype, steps of the target per counter, start, elements of the target)."""
+        node = unit.node
+        dtype = node.dtype
+        if unit.kind == "reduce":
+            if step.flat:
+                return node.op, dtype, (0,), 0, 1
+            return node.op, dtype, node.attr, 0, node.n
+        if node.op == "spread" and node.id in self.planner.stored and unit.kind == "store":
+            strides, start = node.attr
+            return "sum", dtype, strides, start, node.n
+        return "store", dtype, (1,) if step.flat else packed_strides(node.shape), 0, node.n
+
+    def _loop_function(self, key, count):
+        code, targets, roots = key
+        kind = ir.FunctionType(VOID, [BYTES] * count)
+        function = ir.Function(self.module, kind, f"loop{self.count}")
+        self.count += 1
+        function.linkage = "internal"
+        for argument in function.args:
+            argument.add_attribute("noalias")
+        LoopWriter(self, function, targets).write(code, roots)
+        return function
+
+    # Scalar code
+
+    def _scalars(self, step):
+        code = step.body.code
+        stores, guards = {}, []
+        for unit in step.units:
+            position = step.values[unit.id]
+            if unit.kind == "pack":
+                base, offset = self._zeros(unit.node)
+                for p, k in zip(position, unit.node.attr, strict=True):
+                    stores.setdefault(p, []).append((base, offset + k * itemsize(unit.node.dtype)))
+            elif unit.kind == "scalar":
+                if unit.node.id in self.planner.slots:
+                    stores.setdefault(position, []).append(self.memory.home[unit.node.id])
+            elif unit.kind == "out":
+                stores.setdefault(position, []).append((("out", unit.number), 0))
+            else:
+                guards.append((unit, position))
+        if len(code) <= CHUNK:
+            values = self._instructions(code, range(len(code)), {}, stores, len(code) > 60)
+            for unit, position in guards:
+                self._guard(unit, values[position], code[position][1])
+            return
+        self.long_scalars = True
+        self._chunks(code, stores, guards)
+
+    def _zeros(self, node):
+        """The place of an array that is filled element by element, zero where nothing is put."""
+        base, offset = self.memory.home[node.id]
+        if len(node.attr) < node.n:
+            memset = self.module.declare_intrinsic("llvm.memset", [BYTES, I64])
+            size = I64(node.n * itemsize(node.dtype))
+            self.builder.call(memset, [self.address(base, offset), I8(0), size, ir.IntType(1)(0)])
+        return base, offset
+
+    def _instructions(self, code, positions, values, stores, outlined):
+        b = self.builder
+        primitives = Primitives(self.module, b, self.fma, True, outlined)
+        # First all loads, at last all stores: LLVM need not find out which of them may touch the same memory.
+        for p in positions:
+            if code[p][0] == "load":
+                values[p] = self._instruction(primitives, code, p, values)
+        for p in positions:
+            if p not in values:
+                values[p] = self._instruction(primitives, code, p, values)
+        for p in positions:
+            for place in stores.get(p, ()):
+                dtype = code[p][1]
+                store(b, dtype, values[p], b.bitcast(self.address(*place), IN_MEMORY[dtype].as_pointer()))
+        return values
+
+    def _instruction(self, primitives, code, p, values):
+        b = self.builder
+        instruction = code[p]
+        what, dtype = instruction[:2]
+        if what == "const":
+            return constant(dtype, instruction[2])
+        if what == "load":
+            _, _, k, affine = instruction
+            base, offset = self.memory.home[k]
+            pointer = self.address(base, offset + affine[0] * itemsize(dtype))
+            return load(b, dtype, b.bitcast(pointer, IN_MEMORY[dtype].as_pointer()))
+        if what == "cast":
+            return cast(b, values[instruction[3]], instruction[2], dtype)
+        args = instruction[3:]
+        return primitives(instruction[2], dtype, [values[a] for a in args], [code[a][1] for a in args])
+
+    def _chunks(self, code, stores, guards):
+        """The same in functions of bounded length; values that outlive one travel through the workspace."""
+        last = {}
+        for p, instruction in enumerate(code):
+            operands = instruction[3:] if instruction[0] == "prim" else instruction[3:4] if instruction[0] == "cast" else ()
+            for a in operands:
+                last[a] = p
+        for _, position in guards:
+            last[position] = len(code)
+        spill, free = {}, []
+        outer = self.builder, self.arrays, self.workspace, self.main, self.pointers
+        for start in range(0, len(code), CHUNK):
+            end = min(start + CHUNK, len(code))
+            used = {}
+            for p in range(start, end):
+                instruction = code[p]
+                for a in instruction[3:] if instruction[0] in ("prim", "cast") else ():
+                    if a < start:
+                        used[a] = None
+            kind = ir.FunctionType(VOID, [BYTES.as_pointer(), BYTES])
+            function = ir.Function(self.module, kind, f"chunk{self.count}")
+            self.count += 1
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            self.main, (self.arrays, self.workspace), self.pointers = function, function.args, {}
+            entry = function.append_basic_block("entry")
+            body = function.append_basic_block("body")
+            self.builder = b = ir.IRBuilder(entry)
+            b.branch(body)
+            b.position_at_end(body)
+            values = {}
+            primitives = Primitives(self.module, b, self.fma, True, True)
+            for a in used:
+                if code[a][0] in ("const", "load"):
+                    values[a] = self._instruction(primitives, code, a, values)
+                else:
+                    dtype = code[a][1]
+                    values[a] = load(b, dtype, b.bitcast(self.address("ws", spill[a]), IN_MEMORY[dtype].as_pointer()))
+            self._instructions(code, range(start, end), values, stores, True)
+            for p in range(start, end):
+                if last.get(p, 0) >= end and code[p][0] not in ("const", "load"):
+                    spill[p] = free.pop() if free else self.memory.more(8)
+                    dtype = code[p][1]
+                    store(b, dtype, values[p], b.bitcast(self.address("ws", spill[p]), IN_MEMORY[dtype].as_pointer()))
+            for a in used:
+                if a in spill and last[a] < end:
+                    free.append(spill[a])
+            b.ret_void()
+            self.builder, self.arrays, self.workspace, self.main, self.pointers = outer
+            self.builder.call(function, [self.arrays, self.workspace])
+        primitives = Primitives(self.module, self.builder, self.fma, True, True)
+        for unit, position in guards:
+            dtype = code[position][1]
+            if code[position][0] in ("const", "load"):
+                value = self._instruction(primitives, code, position, {})
+            else:
+                pointer = self.address("ws", spill[position])
+                value = load(self.builder, dtype, self.builder.bitcast(pointer, IN_MEMORY[dtype].as_pointer()))
+            self._guard(unit, value, dtype)
+
+    # Guards
+
+    def _guard(self, unit, value, dtype):
+        b = self.builder
+        _, kind, expected = self.planner.guards[unit.number]
+        if kind == "status":
+            return
+        if kind == "truth":
+            if dtype != "b1":
+                zero = ir.Constant(value.type, 0.0 if dtype[0] == "f" else 0)
+                value = b.fcmp_unordered("!=", value, zero) if dtype[0] == "f" else b.icmp_signed("!=", value, zero)
+            failed = b.not_(value) if expected else value
+        elif kind == "whole":
+            whole = value
+            if dtype[0] == "f":
+                # Compared as floats: a conversion of a float out of range is not defined.
+                truncated = b.call(self.module.declare_intrinsic("llvm.trunc", [value.type]), [value])
+                failed = b.fcmp_unordered("!=", truncated, ir.Constant(value.type, float(expected)))
+            else:
+                whole = b.zext(value, I64) if dtype in ("b1", "u1") else cast(b, value, dtype, "i8")
+                failed = b.icmp_signed("!=", whole, I64(expected))
+        else:
+            number = expected.reshape(-1)[0].item()
+            if dtype[0] == "f":
+                bits = ir.IntType(8 * itemsize(dtype))
+                wanted = int.from_bytes(expected.tobytes(), "little")
+                failed = b.icmp_unsigned("!=", b.bitcast(value, bits), ir.Constant(bits, wanted))
+            else:
+                failed = b.icmp_signed("!=", value, ir.Constant(value.type, int(number)))
+        self._return_if(failed, unit.number)
+
+    def _compare(self, unit):
+        """A guard on all bytes of an array."""
+        b = self.builder
+        expected = self.planner.guards[unit.number][2]
+        compare = self.extern("memcmp", I32, [BYTES, BYTES, I64])
+        known = self.calls.keep(expected)
+        answer = b.call(compare, [self.home(unit.node.id), b.inttoptr(I64(known), BYTES), I64(expected.nbytes)])
+        self._return_if(b.icmp_signed("!=", answer, I32(0)), unit.number)
+
+    def extern(self, name, result, arguments):
+        function = self.module.globals.get(name)
+        return function or ir.Function(self.module, ir.FunctionType(result, arguments), name)
+
+    # Kernels of the op table
+
+    def _call(self, step):
+        node = step.unit.node
+        kernel, record = self.calls.prepare(self.planner, node)
+        operands = [(x, self.memory.home[x.id]) for x in self.planner._operands(node)]
+        addresses = []
+        b = self.builder
+        for argument, (x, place) in zip(node.args, operands, strict=True):
+            start = argument.attr[1] if argument is not x else 0
+            addresses.append(b.ptrtoint(self.address(place[0], place[1] + start * itemsize(x.dtype)), I64))
+        out = b.ptrtoint(self.home(node.id), I64)
+        addresses += [I64(0)] * (3 - len(addresses))
+        guard = next((j for j, (x, kind, _) in enumerate(self.planner.guards) if x is node and kind == "status"), None)
+        kind = ir.FunctionType(VOID if guard is None else I64, [I64] * 5).as_pointer()
+        status = b.call(b.inttoptr(I64(kernel), kind), [I64(record), out, *addresses])
+        if guard is not None:
+            self._return_if(b.icmp_signed("!=", status, I64(0)), guard)
+
+
+def _position(units, unit, code):
+    """The number of a unit among those that have something to write."""
+    return [u.id for u in units if not code._is_home(u)].index(unit.id)

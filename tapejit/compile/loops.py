@@ -1,0 +1,178 @@
+"""Fused loops as LLVM code: regions one after the other, each a nest of loops around one body."""
+
+import contextlib
+
+from llvmlite import ir
+
+from tapejit.compile.scalarcode import (
+    BYTES,
+    F64,
+    I8,
+    I64,
+    IN_MEMORY,
+    REASSOCIATE,
+    Primitives,
+    cast,
+    constant,
+    itemsize,
+    load,
+    store,
+)
+
+START = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}  # what reductions begin with
+
+
+class LoopWriter:
+    """The body of one loop function."""
+
+    def __init__(self, code, function, targets):
+        self.code, self.function, self.targets = code, function, targets
+        self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+
+    def _element(self, number, dtype, index):
+        b = self.builder
+        return b.gep(b.bitcast(self.function.args[number], IN_MEMORY[dtype].as_pointer()), [index])
+
+    def write(self, code, roots):
+        b = self.builder
+        self.totals = {}
+        for t, (number, what, dtype, steps, _, count) in enumerate(self.targets):
+            if what in START and count == 1 and not any(steps):
+                self.totals[t] = self._total(what)
+            elif what in START:
+                self._fill(number, dtype, count, START[what])
+        for (box, lines), values in zip(code, roots, strict=True):
+            if all(first < end for first, end in box):
+                self._region(box, lines, values)
+        for t, place in self.totals.items():
+            number, _, dtype, _, _, _ = self.targets[t]
+            b.store(cast(b, b.load(place), "f8", dtype), self._element(number, dtype, I64(0)))
+        b.ret_void()
+
+    def _total(self, what):
+        """A register for a total: double, also for float32, as in the engine."""
+        b = self.builder
+        with b.goto_entry_block():
+            place = b.alloca(F64)
+        b.store(F64(START[what]), place)
+        return place
+
+    def _fill(self, number, dtype, count, value):
+        b = self.builder
+        if value == 0.0:
+            memset = self.code.module.declare_intrinsic("llvm.memset", [BYTES, I64])
+            b.call(memset, [self.function.args[number], I8(0), I64(count * itemsize(dtype)), ir.IntType(1)(0)])
+            return
+        with self._loop(0, count) as k:
+            b.store(ir.Constant(IN_MEMORY[dtype], value), self._element(number, dtype, k))
+
+    @contextlib.contextmanager
+    def _loop(self, first, end):
+        """A loop over a counter, with what is written inside as its body."""
+        b = self.builder
+        before = b.block
+        loop = b.append_basic_block("loop")
+        done = b.append_basic_block("done")
+        b.branch(loop)
+        b.position_at_end(loop)
+        counter = b.phi(I64)
+        counter.add_incoming(I64(first), before)
+        yield counter
+        following = b.add(counter, I64(1), flags=("nsw", "nuw"))
+        counter.add_incoming(following, b.block)
+        b.cbranch(b.icmp_unsigned("<", following, I64(end)), loop, done)
+        b.position_at_end(done)
+
+    def _joined(self, what, a, b):
+        """A total and one more value."""
+        if what == "sum":
+            return self.builder.fadd(a, b, flags=REASSOCIATE)
+        name = f"llvm.{what}imum"  # NaN if one of them is
+        kind = ir.FunctionType(a.type, [a.type, a.type])
+        return self.builder.call(self.code.module.declare_intrinsic(name, [a.type], kind), [a, b], fastmath=("nsz",))
+
+    def _region(self, box, lines, roots):
+        self.fixed = {
+            p: self._value(lines, p, None, {})
+            for p, line in enumerate(lines)
+            if line[0] == "load" and not any(line[3][1:])
+        }
+        self._nest(box, lines, roots, [])
+
+    def _nest(self, box, lines, roots, counters):
+        b = self.builder
+        depth = len(counters)
+        if depth == len(box):
+            self._body(lines, roots, counters)
+            return
+        first, end = box[depth]
+        inner = depth == len(box) - 1
+        local = self._row_totals(roots, depth) if inner else {}
+        if end - first == 1:
+            self._nest(box, lines, roots, [*counters, I64(first)])
+        else:
+            with self._loop(first, end) as counter:
+                self._nest(box, lines, roots, [*counters, counter])
+        for t, place in local.items():
+            number, what, dtype, steps, start, _ = self.targets[t]
+            where = self._element(number, dtype, self._index((start, *steps), [*counters, I64(0)]))
+            b.store(self._joined(what, b.load(where), cast(b, b.load(place), "f8", dtype)), where)
+            del self.totals[t]
+
+    def _row_totals(self, roots, depth):
+        """Registers for sums whose target does not move with the innermost counter."""
+        made = {}
+        for t, _, _ in roots:
+            _, what, _dtype, steps, _, _ = self.targets[t]
+            if what in START and t not in self.totals and steps[depth] == 0:
+                made[t] = self.totals[t] = self._total(what)
+        return made
+
+    def _index(self, affine, counters):
+        b = self.builder
+        total = None
+        for c, counter in zip(affine[1:], counters, strict=True):
+            if c:
+                part = counter if c == 1 else b.mul(counter, I64(c))
+                total = part if total is None else b.add(total, part)
+        if total is None:
+            return I64(affine[0])
+        return b.add(total, I64(affine[0])) if affine[0] else total
+
+    def _value(self, lines, p, counters, values):
+        b = self.builder
+        line = lines[p]
+        what, dtype = line[:2]
+        if what == "const":
+            return constant(dtype, line[2])
+        if what == "load":
+            index = I64(line[3][0]) if counters is None else self._index(line[3], counters)
+            return load(b, dtype, self._element(line[2], dtype, index))
+        if what == "cast":
+            return cast(b, values[line[3]], line[2], dtype)
+        args = line[3:]
+        return self.primitives(line[2], dtype, [values[a] for a in args], [lines[a][1] for a in args])
+
+    def _body(self, lines, roots, counters):
+        b = self.builder
+        self.primitives = Primitives(self.code.module, b, self.code.fma)
+        values = dict(self.fixed)
+        for p in range(len(lines)):
+            if p not in values:
+                values[p] = self._value(lines, p, counters, values)
+        for t, p, last in roots:
+            number, what, dtype, steps, start, _ = self.targets[t]
+            if t in self.totals:
+                place = self.totals[t]
+                value = cast(b, values[p], dtype, "f8")
+                b.store(self._joined(what, b.load(place), value), place)
+                continue
+            at = counters if last is None else [*counters[:-1], I64(last)]
+            where = self._element(number, dtype, self._index((start, *steps), at))
+            if what == "sum":
+                b.store(b.fadd(b.load(where), values[p], flags=("contract",)), where)
+            elif what in START:
+                b.store(self._joined(what, b.load(where), values[p]), where)
+            else:
+                store(b, dtype, values[p], where)
+

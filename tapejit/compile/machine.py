@@ -1,0 +1,120 @@
+"""From LLVM code to an address: one small module per program, optimised for this processor and linked into the process."""
+
+import ctypes
+import functools
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+
+from tapejit.compile import linker
+from tapejit.compile.codegen import ON_STACK, Code
+from tapejit.compile.schedule import blas_view
+from tapejit.core import dtypes, engine
+from tapejit.core import record as R
+from tapejit.core.layout import layout_of
+from tapejit.eager.linalg.multiply import _matrix_words
+from tapejit.edge.objects import has_fma
+from tapejit.kernels import blas
+from tapejit.spec.table import BY_NAME
+
+
+@functools.cache
+def target_machine():
+    """The machine for the processor that Numba compiles for, and whether it has fused multiply-add."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return linker.target_machine(), has_fma()
+
+
+class KernelCalls:
+    """What calls of the op table's kernels refer to: a record each, and arrays that must stay."""
+
+    def __init__(self):
+        self.kept = []
+
+    def keep(self, array) -> int:
+        """The address of an array that lives as long as the program."""
+        array = np.ascontiguousarray(array)
+        self.kept.append(array)
+        return array.__array_interface__["data"][0]
+
+    def prepare(self, planner, node):
+        """The addresses of a node's kernel and of its record."""
+        if node.op == "matmul":
+            code, plan, imm = BY_NAME["matmul"].code, self.keep(self._product(planner, node)), 0.0
+        else:
+            _, code, plan, imm = node.attr
+        slot = code * R.KERNELS_PER_OP + dtypes.as_dtype(node.dtype).code * 4
+        if not engine.kernel_table[slot]:
+            blas.link()
+            engine.compile_slot(slot)
+        record = np.zeros(1, dtype=R.RECORD)
+        record["op"], record["n"], record["plan"], record["imm"] = code, node.n, plan, imm
+        layout = layout_of(node.shape, dtypes.as_dtype(node.dtype))
+        record["layout"] = layout.address
+        self.kept.append(layout)
+        return int(engine.kernel_table[slot]), self.keep(record)
+
+    def _product(self, planner, node):
+        x, y = node.args
+        a, b = (
+            blas_view(v) if base is not v else _matrix_words(layout_of(v.shape, dtypes.as_dtype(v.dtype)))
+            for v, base in zip(node.args, planner._operands(node), strict=True)
+        )
+        m, k = x.shape[-2:]
+        n = 1 if len(y.shape) == 1 else y.shape[-1]
+        batches = int(np.prod(x.shape[:-2], dtype=np.int64))
+        return np.array([m, n, k, batches, *a, *b], dtype=np.int64)
+
+
+def _optimised(text, joins):
+    """The module, parsed and optimised; ``joins``: independent scalar operations may become vector operations.
+
+    That pays for long scalar code only (a third of its time), and LLVM has been seen to leave broken code behind, which would
+    end the process later on: so the outcome is verified.
+    """
+    parsed = llvm.parse_assembly(text)
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = True
+    options.slp_vectorization = joins
+    options.loop_unrolling = True
+    passes = llvm.create_pass_builder(target_machine()[0], options)
+    passes.getModulePassManager().run(parsed, passes)
+    try:
+        parsed.verify()
+    except RuntimeError:
+        if not joins:
+            raise
+        return _optimised(text, False)
+    return parsed
+
+
+class Machine:
+    """The machine code of a program.
+
+    Attributes:
+        address: of ``i64 program(i8** arrays, i8* workspace)``.
+        workspace: the address of its workspace.
+    """
+
+    def __init__(self, planner, steps):
+        machine, fma = target_machine()
+        module = ir.Module(linker.NAME)
+        module.triple = machine.triple
+        module.data_layout = str(machine.target_data)
+        self.calls = KernelCalls()
+        code = Code(module, planner, steps, fma, self.calls)
+        code.write(linker.NAME)
+        joins = code.long_scalars
+        self._engine, self.address = linker.linked(str(module), lambda text: machine.emit_object(_optimised(text, joins)))
+        size = code.memory.size
+        memory = np.zeros(192 + (size if size > ON_STACK else 0), dtype=np.uint8)
+        base = memory.__array_interface__["data"][0]
+        self._memory = memory
+        self.workspace = (base + 63) & ~63
+        self._function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(self.address)
+
+    def run(self, table) -> int:
+        """The status of the program on an array of addresses: of its inputs, then of its results."""
+        return self._function(table.__array_interface__["data"][0], self.workspace)

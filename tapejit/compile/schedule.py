@@ -1,0 +1,441 @@
+"""From a graph to steps: fused loops, kernel calls and blocks of scalar code, in an order that respects what reads what.
+
+Nodes that need memory are units of work. Loops over the same elements become one; loops whose lengths differ by a few
+elements too (a slice x[1:] and the whole of x), cut into regions where their bodies differ.
+"""
+
+import sys
+
+from tapejit.compile.body import Body, NotFlat, NotYet, Split
+from tapejit.compile.columns import joined
+from tapejit.compile.steps import Call, Loops, Region, Scalars, Unit
+from tapejit.compile.storage import WINDOW, far_values
+from tapejit.core import dtypes
+from tapejit.core.layout import layout_of, packed_strides
+from tapejit.eager.linalg.multiply import _matrix_words
+from tapejit.graph.node import LAZY, REDUCTIONS
+
+NEAR = 16  # loops whose lengths differ by at most this may be fused
+MOST_REGIONS = 4096
+# Programs with more values of many elements than this are planned along the order of the tape, in time that grows with their
+# length: unrolled time steps, say. Shorter ones are fused as far as that goes.
+LONG_PROGRAM = 300
+LONG_LOOP = 100  # elements from which on it pays to compile longer for fewer passes over memory
+MOST_UNITS = 24  # values that one loop of a long program stores or sums
+ATTEMPTS = 12  # plans that may still find values worth keeping
+
+
+class Restart(Exception):
+    """Some values turned out to need memory of their own."""
+
+
+def blas_view(x) -> tuple | None:
+    """(transposed, leading dimension, batch step) of a strided view that BLAS can read, None for other nodes."""
+    if x.op != "view" or x.args[0].n == 1 or not x.is_float:
+        return None
+    strides = tuple(s if n != 1 else p for s, n, p in zip(x.attr[0], x.shape, packed_strides(x.shape), strict=True))
+    return _matrix_words(layout_of(x.shape, dtypes.as_dtype(x.dtype), strides))
+
+
+class Planner:
+    """Plans one program.
+
+    Args:
+        graph: the nodes.
+        outputs: the nodes whose values are wanted.
+        guards: triples (node, kind, expected).
+    """
+
+    DEAR = 20
+
+    def __init__(self, graph, outputs, guards):
+        self.graph, self.outputs, self.guards = graph, outputs, guards
+        sizes = [n.n for n in graph.nodes if n.n > 1 and n.op in LAZY]
+        self.long = len(sizes) > (LONG_PROGRAM if max(sizes, default=0) < LONG_LOOP else 3 * LONG_PROGRAM)
+        self.stored = far_values(graph.nodes, self.DEAR) if self.long else set()
+
+    def plan(self) -> list:
+        """The steps."""
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, 100_000))
+        try:
+            for attempt in range(1000):
+                try:
+                    return self._attempt(attempt)
+                except Restart:
+                    continue
+        finally:
+            sys.setrecursionlimit(limit)
+        raise RuntimeError("tapejit: the plan of a program does not settle")
+
+    def _attempt(self, attempt):
+        self.evaluated = {}
+        self.requests = set()
+        self.done = set()
+        self.slots = set()
+        self.group = 0
+        self._make_units()
+        self.steps = []
+        first = self._ancestors([u for u in self.units.values() if u.kind == "guard"])
+        self._run(first)
+        self._run(set(self.units))
+        if attempt < (2 if self.long else ATTEMPTS):
+            self._keep_what_is_repeated()
+        if self.requests - self.stored:
+            self.stored |= self.requests
+            raise Restart
+        return self.steps
+
+    def _keep_what_is_repeated(self):
+        repeated = {k for k, places in self.evaluated.items() if len(places) > 1 and k not in self.stored}
+        inner = set()
+        for k in repeated:
+            stack = list(self.graph.nodes[k].args)
+            while stack:
+                x = stack.pop()
+                if x.id not in inner and x.op in LAZY and x.id not in self.stored:
+                    inner.add(x.id)
+                    stack += x.args
+        self.requests |= repeated - inner
+
+    # What bodies ask
+
+    def in_memory(self, node):
+        if node.id in self.done or node.op in ("input", "extern"):
+            if node.n == 1 and node.op in LAZY:
+                self.slots.add(node.id)
+            return True
+        return False
+
+    def is_packed(self, node):
+        return self.in_memory(node) and (node.op != "extern" or self.graph.arrays[node.attr].flags.c_contiguous)
+
+    def strides_of(self, node):
+        if node.op == "extern":
+            array = self.graph.arrays[node.attr]
+            return 0, tuple(s // array.itemsize for s in array.strides)
+        return 0, packed_strides(node.shape)
+
+    def request(self, node):
+        self.requests.add(node.id)
+
+    # Units
+
+    def _make_units(self):
+        """Units for all that is wanted, with what each waits for; calls may want more values kept, which changes that."""
+        kept = None
+        while kept != len(self.stored):
+            kept = len(self.stored)
+            self._find_units()
+
+    def _find_units(self):
+        nodes = self.graph.nodes
+        self.units = {}
+        base = len(nodes)
+        wanted = []
+        for j, (node, kind, _) in enumerate(self.guards):
+            unit = self.units[base + j] = Unit(base + j, "guard", node, j)
+            if j:
+                unit.deps.add(base + j - 1)
+            wanted.append(unit)
+            if kind == "bytes" and node.n > 1 and node.op in LAZY:
+                self.stored.add(node.id)
+        base += len(self.guards)
+        for j, node in enumerate(self.outputs):
+            unit = self.units[base + j] = Unit(base + j, "out", node, j)
+            wanted.append(unit)
+        while wanted:
+            unit = wanted.pop()
+            for node in self._sources(unit):
+                unit.deps.add(node.id)
+                if node.id not in self.units:
+                    made = self.units[node.id] = Unit(node.id, self._kind(node), node)
+                    wanted.append(made)
+        for unit in self.units.values():
+            unit.waiting = len(unit.deps)
+            for d in unit.deps:
+                self.units[d].users.append(unit)
+
+    def _kind(self, node):
+        if node.op in LAZY:
+            return "scalar" if node.n == 1 else "store"
+        return "reduce" if node.op in REDUCTIONS else "pack" if node.op == "pack" else "call"
+
+    def _sources(self, unit):
+        """The nodes that a unit waits for."""
+        if unit.kind in ("guard", "out"):
+            roots = [unit.node]
+        elif unit.kind == "call":
+            roots = self._operands(unit.node)
+        else:
+            roots = list(unit.node.args)
+        found, seen = [], set()
+        while roots:
+            x = roots.pop()
+            if x.id in seen:
+                continue
+            seen.add(x.id)
+            if x.op in ("input", "extern", "const"):
+                continue
+            if x.n == 1 or x.id in self.stored or x.op not in LAZY:
+                found.append(x)
+            elif unit.kind == "call":
+                self.stored.add(x.id)
+                found.append(x)
+            else:
+                roots += x.args
+        return found
+
+    def _operands(self, node):
+        """What a kernel reads: for a view that BLAS can take as it is, the base of the view."""
+        return [a.args[0] if node.op == "matmul" and blas_view(a) else a for a in node.args]
+
+    def _ancestors(self, units):
+        found, stack = set(), [u.id for u in units]
+        while stack:
+            k = stack.pop()
+            if k not in found:
+                found.add(k)
+                stack += self.units[k].deps
+        return found
+
+    # Order
+
+    def _run(self, allowed):
+        ready = {"scalar": [], "call": [], "loop": []}
+
+        def enter(unit):
+            if unit.id in allowed and unit.id not in self.done:
+                if unit.is_scalar:
+                    ready["scalar"].append(unit)
+                elif unit.kind in ("call", "guard"):
+                    ready["call"].append(unit)
+                else:
+                    ready["loop"].append(unit)
+
+        def finish(units):
+            for unit in units:
+                self.done.add(unit.id)
+            for unit in units:
+                for user in unit.users:
+                    user.waiting -= 1
+                    if user.waiting == 0:
+                        enter(user)
+
+        for unit in self.units.values():
+            if unit.waiting == 0:
+                enter(unit)
+        while True:
+            if ready["scalar"]:
+                self._scalars(ready, finish, allowed)
+            elif ready["call"]:
+                unit = ready["call"].pop(0)
+                self.steps.append(Call(unit))
+                if unit.kind == "call":
+                    self.slots |= {x.id for x in self._operands(unit.node)}
+                finish([unit])
+            elif ready["loop"]:
+                (self._loops_in_order if self.long else self._loops)(ready, finish)
+            else:
+                break
+
+    def _scalars(self, ready, finish, allowed):
+        """All scalar code that can run now, as one block."""
+        body = Body(self, (), False)
+        step = Scalars([], body, {})
+        self.steps.append(step)
+        finished = []
+        queue = ready["scalar"]
+        block = set()
+        while queue:
+            ready["scalar"] = queue = sorted(queue, key=lambda u: (u.kind in ("out", "pack"), u.id))
+            batch, queue[:] = list(queue), []
+            for unit in batch:
+                block.add(unit.id)
+                if unit.kind == "pack":
+                    step.values[unit.id] = [body.at(a, ()) for a in unit.node.args]
+                else:
+                    step.values[unit.id] = body.at(unit.node, (body.zero,) * len(unit.node.shape))
+                step.units.append(unit)
+                finished.append(unit)
+                for user in unit.users:
+                    user.waiting -= 1
+                    if user.waiting == 0:
+                        simple = user.is_scalar
+                        if simple and user.id in allowed:
+                            queue.append(user)
+                        elif not simple:
+                            user.waiting = -1  # enters once this block is done
+        for unit in finished:
+            self.done.add(unit.id)
+        for unit in finished:
+            unit.users, users = [], unit.users
+            for user in users:
+                if user.waiting == -1:
+                    user.waiting = 1
+                    unit.users.append(user)
+        finish(finished)
+
+    def _loops(self, ready, finish):
+        """The largest set of loops over the same elements, and those that it makes possible."""
+        spaces = {}
+        for unit in ready["loop"]:
+            unit.space = unit.space or self._space(unit)
+            spaces.setdefault(unit.space, []).append(unit)
+        space = max(spaces, key=lambda s: (len(spaces[s]), s[0] == "flat" and s[1]))
+        chosen = list(spaces[space])
+        if space[0] == "flat":
+            for other, units in spaces.items():
+                if other != space and other[0] == "flat" and abs(other[1] - space[1]) <= NEAR and other[1] > NEAR:
+                    chosen += units
+        self._one_loop(chosen, space, ready, finish)
+
+    def _loops_in_order(self, ready, finish):
+        """The loop that comes first on the tape, and what follows it there at once over the same elements."""
+        waiting = sorted(ready["loop"], key=lambda u: u.node.id)
+        first = waiting[0]
+        space = first.space = first.space or self._space(first)
+        chosen = []
+        for unit in waiting:
+            if unit.node.id > first.node.id + WINDOW or len(chosen) == MOST_UNITS:
+                break
+            unit.space = unit.space or self._space(unit)
+            if unit.space == space:
+                chosen.append(unit)
+        self._one_loop(chosen, space, ready, finish, last=first.node.id + WINDOW)
+
+    def _one_loop(self, chosen, space, ready, finish, last=None):
+        self.group += 1
+        members = {}
+        for unit in chosen:
+            if unit.kind != "out" or unit.node.op in LAZY:
+                members[unit.node.id] = self._identity(unit, space)
+        self._chain(chosen, members, space, last)
+        while True:
+            try:
+                step = self._fuse(chosen, members, space)
+                break
+            except NotYet as why:
+                if len(chosen) == 1:
+                    raise
+                chosen, members = self._without(chosen, members, why.unit)
+        taken = {u.id for u in chosen}
+        ready["loop"] = [u for u in ready["loop"] if u.id not in taken]
+        self.steps.append(step)
+        finish(chosen)
+
+    def _without(self, chosen, members, unit):
+        """A group without a unit that reads another one elsewhere, and those that wait for it: a later loop takes them."""
+        gone, rest = {unit.id}, [u for u in chosen if u is not unit]
+        while any(u.deps & gone for u in rest):
+            gone |= {u.id for u in rest if u.deps & gone}
+            rest = [u for u in rest if u.id not in gone]
+        kept = {u.node.id for u in rest}
+        return rest or chosen[:1], {k: i for k, i in members.items() if k in kept or (not rest and k == chosen[0].node.id)}
+
+    def _identity(self, unit, space):
+        if unit.kind == "out" and unit.node.id in self.done:
+            return None
+        if space[0] == "flat":
+            return "flat", (0, 1)
+        return tuple(tuple(1 if j == k + 1 else 0 for j in range(len(space[1]) + 1)) for k in range(len(space[1])))
+
+    def _chain(self, chosen, members, space, last):
+        """Add units that wait only for members of the group, read where the loop stands; none after node ``last``."""
+        position = 0
+        taken = {u.id for u in chosen}
+        while space[0] == "flat" and position < len(chosen):
+            for user in chosen[position].users:
+                if last is not None and (user.node.id > last or len(chosen) >= MOST_UNITS):
+                    continue
+                if user.id in taken or user.kind not in ("store", "reduce", "out") or (user.kind == "out" and user.node.n == 1):
+                    continue
+                if any(d not in self.done and (d not in members or self.units[d].kind == "reduce") for d in user.deps):
+                    continue
+                user.space = ()
+                if self._space(user, members) == space:
+                    chosen.append(user)
+                    taken.add(user.id)
+                    if user.kind != "out" or user.node.op in LAZY:
+                        members.setdefault(user.node.id, self._identity(user, space))
+            position += 1
+
+    def _root(self, unit):
+        """What the loop evaluates for a unit, and over which shape."""
+        x = unit.node.args[0] if unit.kind == "reduce" else unit.node
+        return x, x.shape
+
+    def _space(self, unit, members=None):
+        """The elements a loop goes over: one counter if that is possible, else one per dimension."""
+        x, shape = self._root(unit)
+        members = dict(members or {})
+        scatters = unit.kind == "store" and unit.node.op == "spread" and unit.node.id in self.stored
+        if scatters:
+            return ("nd", x.args[0].shape, "scatter", unit.id)
+        if unit.kind == "store":
+            members[x.id] = ("flat", (0, 1))
+        kept, before = set(self.requests), dict(self.evaluated)
+        try:
+            if unit.kind == "reduce" and any(unit.node.attr):
+                raise NotFlat
+            boxes = [(0, x.n)]
+            while boxes:
+                first, end = boxes.pop()
+                try:
+                    Body(self, ((first, end),), True, members, ("trial",)).at(x, ("flat", (0, 1)))
+                except Split as cut:
+                    boxes += [(first, cut.at), (cut.at, end)]
+            return ("flat", x.n)
+        except NotFlat:
+            return ("nd", shape)
+        except NotYet:
+            return ("nd", shape) if members is None else ("never",)
+        finally:
+            self.requests, self.evaluated = kept, before
+
+    def _fuse(self, units, members, space):
+        flat = space[0] == "flat"
+        if len(space) > 2:
+            return self._scatter(units[0])
+        whole = ((0, max(self._root(u)[0].n for u in units)),) if flat else tuple((0, n) for n in space[1])
+        boxes = [whole]
+        if flat:
+            cuts = sorted({self._root(u)[0].n for u in units})
+            boxes = [((a, b),) for a, b in zip([0, *cuts], cuts, strict=False) if a < b] or [whole]
+        roots = [(u, self._root(u)[0]) for u in units]
+        return Loops(units, flat, self._regions(boxes, roots, flat, members))
+
+    def _regions(self, boxes, roots, flat, members):
+        """The bodies over boxes, which are cut where a body would differ from one part to another."""
+        regions = []
+        here = {k: i for k, i in members.items() if i is not None}
+        while boxes:
+            box = boxes.pop(0)
+            body = Body(self, box, flat, here, self.group)
+            try:
+                values = [
+                    (u, self._value(body, u, node), None) for u, node in roots if not flat or box[0][1] <= node.n
+                ]
+            except Split as cut:
+                a, b = box[cut.counter]
+                parts = ((a, cut.at), (cut.at, b))
+                boxes[:0] = [(*box[: cut.counter], p, *box[cut.counter + 1 :]) for p in parts]
+                if len(boxes) + len(regions) > MOST_REGIONS:
+                    self.requests |= {u.node.id for u, _ in roots}
+                    raise Restart from None
+                continue
+            regions.append(Region(box, body.code, values))
+        return joined(regions)
+
+    def _value(self, body, unit, node):
+        try:
+            return body.at(node, body.identity())
+        except NotYet as why:
+            why.unit = unit
+            raise
+
+    def _scatter(self, unit):
+        """A spread that is kept: zeros, then a loop over its operand that adds in place."""
+        x = unit.node.args[0]
+        boxes = [tuple((0, n) for n in x.shape)]
+        return Loops([unit], False, self._regions(boxes, [(unit, x)], False, {}))

@@ -1,0 +1,143 @@
+"""Giving memory back: records that nothing can reach any more leave the tape, the others move together.
+
+A record stays while a Tensor refers to it, while a kept record's gradient still needs it, or while its block holds a
+value that one of those needs. Values never move, only records do.
+"""
+
+from tapejit.core.heap import release
+from tapejit.core.record import (
+    ADDRESS,
+    DEAD,
+    EXTERNAL,
+    FLAGS,
+    FREED,
+    GRAD,
+    H_BYTES,
+    H_COUNT,
+    H_DROPPED,
+    H_DROPPED_COUNT,
+    H_LAST_STAMP,
+    H_LIMIT,
+    H_ORDER,
+    H_RECORDING,
+    H_RECORDS,
+    H_STAMPS,
+    H_TRAITS,
+    H_VERSIONS,
+    L_ITEMSIZE,
+    L_N,
+    LAYOUT,
+    LEAF,
+    NO_VALUE,
+    OP,
+    OWNER,
+    SIZE,
+    A,
+)
+from tapejit.edge.jit import entry, inner
+from tapejit.edge.raw import as_i32, as_i64, as_u8, copy_bytes
+
+EDGE, VALUE, BLOCK = 1, 2, 4  # why a record is kept
+
+
+@inner
+def mark(header, alive, why):
+    """Fill ``why``, a byte per record, from ``alive``, a byte per record that says whether a Tensor refers to it."""
+    h = as_i64(header)
+    for k in range(h[H_COUNT] - 1, -1, -1):
+        record = h[H_RECORDS] + k * SIZE
+        words = as_i32(record)
+        flags = words[FLAGS >> 2]
+        if alive[k]:
+            why[k] |= EDGE | VALUE
+        edges = why[k] & EDGE and (h[H_RECORDING] or (flags & GRAD and not flags & (LEAF | FREED)))
+        needs = as_i64(h[H_TRAITS])[words[OP >> 2]]
+        needs = (needs | needs >> 4 | needs >> 8) & 15
+        for j in range(3):
+            o = words[(A >> 2) + j]
+            if o < 0:
+                continue
+            if flags & LEAF:
+                if not alive[o]:
+                    words[A >> 2] = -1
+            elif edges and (needs >> j & 1 or h[H_RECORDING] or as_i32(h[H_RECORDS] + o * SIZE)[FLAGS >> 2] & GRAD):
+                why[o] |= EDGE
+                if needs >> j & 1:
+                    why[o] |= VALUE
+            else:
+                words[(A >> 2) + j] = -1
+        if edges and needs & 8:
+            why[k] |= VALUE
+        if why[k] & VALUE:
+            why[words[OWNER >> 2]] |= BLOCK
+
+
+@inner
+def drop_block(header, record):
+    """Let go of the block a record owns."""
+    h = as_i64(header)
+    address = as_i64(record)[ADDRESS >> 3]
+    if as_i32(record)[FLAGS >> 2] & EXTERNAL:
+        as_i64(h[H_DROPPED])[h[H_DROPPED_COUNT]] = address
+        h[H_DROPPED_COUNT] += 1
+    else:
+        layout = as_i64(as_i64(record)[LAYOUT >> 3])
+        release(header, address, layout[L_N] * layout[L_ITEMSIZE])
+
+
+@entry
+def reclaim(header, alive_address, why_address, minimum):
+    """Compact the tape. Old record numbers of those kept are left in the order list; returns how many."""
+    h = as_i64(header)
+    alive = as_u8(alive_address)
+    why = as_u8(why_address)
+    moved = as_i64(h[H_ORDER])
+    stamps = as_i64(h[H_STAMPS])
+    count = h[H_COUNT]
+    for k in range(count):
+        why[k] = 0
+        if as_i32(h[H_RECORDS] + k * SIZE)[FLAGS >> 2] & DEAD:
+            alive[k] = 0
+    mark(header, alive, why)
+    h[H_DROPPED_COUNT] = 0
+    kept = 0
+    for k in range(count):
+        moved[k] = kept
+        record = h[H_RECORDS] + k * SIZE
+        words = as_i32(record)
+        owns = words[OWNER >> 2] == k and words[FLAGS >> 2] & NO_VALUE == 0
+        if owns and not why[k] & BLOCK:
+            drop_block(header, record)
+            words[FLAGS >> 2] |= NO_VALUE
+        if not why[k]:
+            continue
+        if not alive[k]:
+            words[FLAGS >> 2] |= DEAD
+        for j in range(3):
+            o = words[(A >> 2) + j]
+            if o >= 0 and not words[FLAGS >> 2] & LEAF:
+                words[(A >> 2) + j] = moved[o]
+        if why[words[OWNER >> 2]] & BLOCK:
+            words[OWNER >> 2] = moved[words[OWNER >> 2]] if words[OWNER >> 2] != k else kept
+        else:
+            words[OWNER >> 2] = kept
+            words[FLAGS >> 2] |= NO_VALUE
+        stamps[kept] = stamps[k]
+        as_i64(h[H_VERSIONS])[kept] = as_i64(h[H_VERSIONS])[k]
+        if kept != k:
+            copy_bytes(h[H_RECORDS] + kept * SIZE, record, SIZE)
+        kept += 1
+    moved[count] = kept
+    h[H_COUNT] = kept
+    h[H_LAST_STAMP] = 0
+    for k in range(kept):
+        words = as_i32(h[H_RECORDS] + k * SIZE)
+        if words[FLAGS >> 2] & LEAF and words[A >> 2] >= 0:
+            words[A >> 2] = moved[words[A >> 2]]
+        stamps[k] = 2 * moved[stamps[k] >> 1] + (stamps[k] & 1)
+        h[H_LAST_STAMP] = max(h[H_LAST_STAMP], stamps[k])
+    h[H_LIMIT] = max(minimum, 2 * h[H_BYTES])
+    for k in range(count):
+        if why[k]:
+            moved[moved[k]] = k
+    return kept

@@ -1,0 +1,532 @@
+"""The reverse sweep: from seeded records back to the leaves, in one call.
+
+``prepare`` finds the records to visit and refuses a graph that cannot be swept before anything has changed;
+``run`` calls the reverse kernels. An adjoint is allocated when its first contribution arrives, which overwrites
+instead of adding, and goes back to the heap as soon as its record is done, so that a sweep stays in the cache.
+
+The word that will hold a record's adjoint address says before that: 0 not reached, 1 reached, 2 reached and wanted.
+"""
+
+from tapejit.core.append import MASK, fill, flags_of, touch, write_record
+from tapejit.core.forward import address_of
+from tapejit.core.heap import alloc, release
+from tapejit.core.record import (
+    ADDRESS,
+    CAPTURE,
+    COMPILE,
+    F64,
+    FLAGS,
+    FREED,
+    FREED_GRAPH,
+    GRAD,
+    H_ADJOINTS,
+    H_CAPACITY,
+    H_COUNT,
+    H_KERNELS,
+    H_LAST_STAMP,
+    H_LEAF_COUNT,
+    H_LEAVES,
+    H_MISSING,
+    H_ORDER,
+    H_RECORDS,
+    H_RETAINED,
+    H_STAMPS,
+    H_TAPE,
+    H_THREAD,
+    H_TRAITS,
+    H_VISITED,
+    KERNELS_PER_OP,
+    L_DTYPE,
+    L_ITEMSIZE,
+    L_N,
+    L_PACKED,
+    LAYOUT,
+    LEAF,
+    MUTATED,
+    OP,
+    OWNER,
+    PLAN,
+    RECLAIM,
+    RETAIN,
+    SCALAR_A,
+    SCALAR_B,
+    SCALAR_C,
+    SIZE,
+    SLOW,
+    STOPPED,
+    T_CONDITION,
+    T_ELEMENTWISE,
+    T_ERASE,
+    T_IDENTITY,
+    T_RULE,
+    T_SCATTER,
+    TAPE_SHIFT,
+    A,
+)
+from tapejit.core.rows import run_reverse
+from tapejit.edge.jit import entry, inner
+from tapejit.edge.raw import as_f32, as_f64, as_i32, as_i64, call8, copy_bytes, thread_id, zero_bytes
+
+WANTED = 2
+
+
+@inner
+def operand_of(record, j):
+    return as_i32(record)[(A >> 2) + j]
+
+
+@inner
+def reach(header, k, pending):
+    """Mark a record as reached; the number of records still to visit."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    if adjoints[k] == 0:
+        adjoints[k] = WANTED
+        if flags_of(header, k) & LEAF:
+            as_i64(h[H_LEAVES])[h[H_LEAF_COUNT]] = k
+            h[H_LEAF_COUNT] += 1
+        else:
+            return pending + 1
+    return pending
+
+
+@entry
+def forget(header):
+    """Take back the marks of ``prepare``."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    for k in range(h[H_COUNT]):
+        adjoints[k] = 0
+        as_i32(h[H_RECORDS] + k * SIZE)[FLAGS >> 2] &= ~CAPTURE
+    h[H_VISITED] = 0
+    h[H_LEAF_COUNT] = 0
+
+
+@inner
+def stale(header, record, k, needs):
+    """Whether one of the values that a reverse kernel of record ``k`` reads was changed in place since."""
+    h = as_i64(header)
+    stamps = as_i64(h[H_STAMPS])
+    for j in range(3):
+        o = operand_of(record, j)
+        if (needs >> j) & 1 and o >= 0 and stamps[as_i32(h[H_RECORDS] + o * SIZE)[OWNER >> 2]] > 2 * k:
+            return True
+    return (needs >> 3) & 1 and stamps[as_i32(record)[OWNER >> 2]] > 2 * k + 1
+
+
+@entry
+def prepare(header, roots, root_count, inputs, input_count):
+    """Find the records to visit.
+
+    ``roots`` and ``inputs`` are addresses of record numbers; with inputs, only records between the two are wanted.
+    Returns 0, or COMPILE, FREED_GRAPH, MUTATED, RECLAIM with H_MISSING set and nothing changed.
+    """
+    h = as_i64(header)
+    records = h[H_RECORDS]
+    adjoints = as_i64(h[H_ADJOINTS])
+    order = as_i64(h[H_ORDER])
+    h[H_VISITED] = 0
+    h[H_LEAF_COUNT] = 0
+    pending = 0
+    k = 0
+    for i in range(root_count):
+        pending = reach(header, as_i64(roots)[i], pending)
+        k = max(k, as_i64(roots)[i])
+    while pending > 0:
+        if adjoints[k] != 0:
+            record = records + k * SIZE
+            if as_i32(record)[FLAGS >> 2] & LEAF == 0:
+                pending -= 1
+                order[h[H_VISITED]] = k
+                h[H_VISITED] += 1
+                if as_i32(record)[FLAGS >> 2] & FREED == 0:
+                    for j in range(3):
+                        o = operand_of(record, j)
+                        if o >= 0 and flags_of(header, o) & GRAD:
+                            pending = reach(header, o, pending)
+        k -= 1
+    if h[H_COUNT] + h[H_LEAF_COUNT] > h[H_CAPACITY]:
+        forget(header)
+        return RECLAIM
+    if input_count:
+        restrict(header, inputs, input_count)
+    status = check(header)
+    if status < 0:
+        forget(header)
+    return status
+
+
+@inner
+def restrict(header, inputs, input_count):
+    """Want only what lies on a way to the inputs, and capture their adjoints."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    order = as_i64(h[H_ORDER])
+    for i in range(h[H_VISITED]):
+        freed = flags_of(header, order[i]) & FREED  # what lies below is no longer known: an input might
+        adjoints[order[i]] = WANTED if freed else 1
+    for i in range(h[H_LEAF_COUNT]):
+        adjoints[as_i64(h[H_LEAVES])[i]] = 1
+    for i in range(input_count):
+        k = as_i64(inputs)[i]
+        if adjoints[k]:
+            adjoints[k] = WANTED
+            as_i32(h[H_RECORDS] + k * SIZE)[FLAGS >> 2] |= CAPTURE
+    for i in range(h[H_VISITED] - 1, -1, -1):
+        k = order[i]
+        for j in range(3):
+            o = operand_of(h[H_RECORDS] + k * SIZE, j)
+            if o >= 0 and adjoints[o] == WANTED and flags_of(header, o) & GRAD:
+                adjoints[k] = WANTED
+
+
+@inner
+def is_wanted(header, o):
+    return o >= 0 and as_i64(as_i64(header)[H_ADJOINTS])[o] >= WANTED and flags_of(header, o) & GRAD != 0
+
+
+@inner
+def check(header):
+    """0 if every wanted record can be swept, else what stands in the way."""
+    h = as_i64(header)
+    kernels = as_i64(h[H_KERNELS])
+    for i in range(h[H_VISITED]):
+        k = as_i64(h[H_ORDER])[i]
+        if as_i64(h[H_ADJOINTS])[k] < WANTED:
+            continue
+        record = h[H_RECORDS] + k * SIZE
+        h[H_MISSING] = k
+        op = as_i32(record)[OP >> 2]
+        traits = as_i64(h[H_TRAITS])[op]
+        if as_i32(record)[FLAGS >> 2] & FREED:
+            if as_i32(record)[FLAGS >> 2] & CAPTURE == 0:
+                return FREED_GRAPH
+            continue
+        dtype = as_i64(as_i64(record)[LAYOUT >> 3])[L_DTYPE]
+        for j in range(3):
+            if is_wanted(header, operand_of(record, j)):
+                if h[H_LAST_STAMP] > 2 * k and stale(header, record, k, traits >> (4 * j)):
+                    return MUTATED
+                if traits & T_RULE:
+                    continue
+                slot = op * KERNELS_PER_OP + dtype * 4 + 1 + j
+                if kernels[slot] == 0:
+                    h[H_MISSING] = slot
+                    return COMPILE
+                plan = as_i64(record)[PLAN >> 3]
+                if traits & T_ELEMENTWISE and plan != 0 and (as_i64(plan)[1] >> j) & 1:
+                    slot = KERNELS_PER_OP + dtype * 4  # the sum kernel in the forward slot of op 1, view
+                    if kernels[slot] == 0:
+                        h[H_MISSING] = slot
+                        return COMPILE
+    return 0
+
+
+@entry
+def give_seed(header, k, seed):
+    """Make ``seed``, the address of a contiguous array or 0 for ones, the adjoint of a root, or add it to one."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    layout = as_i64(as_i64(h[H_RECORDS] + k * SIZE)[LAYOUT >> 3])
+    n = layout[L_N]
+    dtype = layout[L_DTYPE]
+    size = layout[L_ITEMSIZE]
+    if adjoints[k] == WANTED:
+        adjoints[k] = alloc(header, n * size)
+        if seed:
+            copy_bytes(adjoints[k], seed, n * size)
+        else:
+            fill(adjoints[k], n, dtype, 1.0)
+    else:
+        one = alloc(header, n * size)
+        if seed == 0:
+            fill(one, n, dtype, 1.0)
+        add_arrays(seed if seed else one, adjoints[k], n, dtype)
+        release(header, one, n * size)
+
+
+@inner
+def add_arrays(source, target, n, dtype):
+    """target += source"""
+    if dtype == F64:
+        for i in range(n):
+            as_f64(target)[i] += as_f64(source)[i]
+    else:
+        for i in range(n):
+            as_f32(target)[i] += as_f32(source)[i]
+
+
+@inner
+def propagate(header, k):
+    """Add the contributions of record ``k`` to its operands' adjoints. The last identity takes over the block."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    kernels = as_i64(h[H_KERNELS])
+    record = h[H_RECORDS] + k * SIZE
+    flags = as_i32(record)[FLAGS >> 2]
+    op = as_i32(record)[OP >> 2]
+    traits = as_i64(h[H_TRAITS])[op]
+    longs = as_i64(record)
+    layout = as_i64(longs[LAYOUT >> 3])
+    plan = longs[PLAN >> 3]
+    n = layout[L_N]
+    size = layout[L_ITEMSIZE]
+    g = adjoints[k]
+    first = op * KERNELS_PER_OP + layout[L_DTYPE] * 4
+    x = address_of(header, record, operand_of(record, 0), SCALAR_A)
+    y = address_of(header, record, operand_of(record, 1), SCALAR_B)
+    z = address_of(header, record, operand_of(record, 2), SCALAR_C)
+    kept = flags & (CAPTURE | RETAIN)
+    for j in range(2, -1, -1):
+        o = operand_of(record, j)
+        if not is_wanted(header, o):
+            continue
+        target_layout = as_i64(as_i64(h[H_RECORDS] + o * SIZE)[LAYOUT >> 3])
+        target_n = target_layout[L_N]
+        target_size = target_layout[L_ITEMSIZE]
+        fresh = adjoints[o] == WANTED
+        if traits & T_ERASE and j == 0:
+            if kept:
+                whole = g
+                g = alloc(header, n * size)
+                copy_bytes(g, whole, n * size)
+            call8(kernels[first + 1], record, g, x, y, z, longs[ADDRESS >> 3], 0, 0)
+            if fresh:
+                adjoints[o] = g
+                if not kept:
+                    adjoints[k] = 0
+            else:
+                add_arrays(g, adjoints[o], n, layout[L_DTYPE])
+                if kept:
+                    release(header, g, n * size)
+            return
+        if fresh and traits & (T_IDENTITY << j) and plan == 0 and n == target_n and not kept and j == 0:
+            adjoints[o] = g
+            adjoints[k] = 0
+            return
+        if fresh:
+            adjoints[o] = alloc(header, target_n * target_size)
+        accumulate = 0 if fresh else 1
+        if traits & T_ELEMENTWISE:
+            reduced = plan != 0 and (as_i64(plan)[1] >> j) & 1
+            if fresh and reduced:
+                zero_bytes(adjoints[o], target_n * target_size)
+                accumulate = 1
+            run_reverse(
+                header,
+                kernels[first + 1 + j],
+                kernels[KERNELS_PER_OP + layout[L_DTYPE] * 4],
+                plan,
+                j,
+                n,
+                size,
+                1 if traits & T_CONDITION else size,
+                g,
+                x,
+                0 if flags & SCALAR_A else 1,
+                y,
+                0 if flags & SCALAR_B else 1,
+                z,
+                0 if flags & SCALAR_C else 1,
+                longs[ADDRESS >> 3],
+                adjoints[o],
+                accumulate,
+            )
+        else:
+            whole = traits & (T_IDENTITY << j) and plan == 0 and n == target_n
+            if fresh and traits & T_SCATTER and not whole:
+                zero_bytes(adjoints[o], target_n * target_size)
+                accumulate = 1
+            call8(
+                kernels[first + 1 + j], record, g, x, y, z, longs[ADDRESS >> 3], adjoints[o], accumulate
+            )
+
+
+@entry
+def run(header, retain, to_leaves):
+    """Sweep what ``prepare`` found and ``give_seed`` seeded.
+
+    With ``to_leaves``, adjoints of leaves are added to their gradients; a leaf without one gets a new record, in the
+    order of the list of leaves, whose unneeded entries become -1. Returns the number of new records, plus 2**32 for
+    each adjoint that retain_grad() asked to keep; or STOPPED, to be answered by ``contribute`` and ``resume``.
+    """
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    leaves = as_i64(h[H_LEAVES])
+    for i in range(h[H_LEAF_COUNT]):
+        k = leaves[i]
+        if adjoints[k] < WANTED:
+            adjoints[k] = 0
+            leaves[i] = -1
+        elif to_leaves:
+            open_gradient(header, k)
+    h[H_RETAINED] = 0
+    return advance(header, 0, retain, to_leaves)
+
+
+@entry
+def resume(header, i, retain, to_leaves):
+    """Go on with a sweep that stopped at position ``i`` of the order; results as of ``run``."""
+    let_go(header, as_i64(as_i64(header)[H_ORDER])[i])
+    return advance(header, i + 1, retain, to_leaves)
+
+
+@inner
+def let_go(header, k):
+    """Give the adjoint of a swept record back, unless it is asked for."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    flags = flags_of(header, k)
+    if adjoints[k] > WANTED and flags & (CAPTURE | RETAIN) == 0:
+        layout = as_i64(as_i64(h[H_RECORDS] + k * SIZE)[LAYOUT >> 3])
+        release(header, adjoints[k], layout[L_N] * layout[L_ITEMSIZE])
+        adjoints[k] = 0
+    elif flags & CAPTURE == 0 and adjoints[k] <= WANTED:
+        adjoints[k] = 0
+    if adjoints[k] > WANTED and flags & RETAIN:
+        h[H_RETAINED] += 1
+
+
+@inner
+def advance(header, first, retain, to_leaves):
+    """Sweep the records from position ``first`` of the order on, as far as the compiled kernels go."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    order = as_i64(h[H_ORDER])
+    leaves = as_i64(h[H_LEAVES])
+    for i in range(first, h[H_VISITED]):
+        k = order[i]
+        record = h[H_RECORDS] + k * SIZE
+        swept = False
+        for j in range(3):
+            swept = swept or is_wanted(header, operand_of(record, j))
+        if not swept or adjoints[k] < WANTED:
+            order[i] = -1
+        elif adjoints[k] > WANTED and flags_of(header, k) & FREED == 0:
+            if as_i64(h[H_TRAITS])[as_i32(record)[OP >> 2]] & T_RULE:
+                h[H_MISSING] = i
+                return STOPPED
+            propagate(header, k)
+        let_go(header, k)
+    if not retain:
+        consume(header)
+    made = 0
+    if to_leaves:
+        for i in range(h[H_LEAF_COUNT]):
+            if leaves[i] >= 0 and close_gradient(header, leaves[i]):
+                made += 1
+            else:
+                leaves[i] = -1
+    return made + (h[H_RETAINED] << 32)
+
+
+@entry
+def contribute(header, o, part):
+    """Add the contiguous array at ``part`` to the adjoint of record ``o``, which the stopped sweep wants."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    layout = as_i64(as_i64(h[H_RECORDS] + o * SIZE)[LAYOUT >> 3])
+    if adjoints[o] == WANTED:
+        adjoints[o] = alloc(header, layout[L_N] * layout[L_ITEMSIZE])
+        copy_bytes(adjoints[o], part, layout[L_N] * layout[L_ITEMSIZE])
+    else:
+        add_arrays(part, adjoints[o], layout[L_N], layout[L_DTYPE])
+
+
+@entry
+def abandon(header, to_leaves):
+    """End a sweep that stopped and is not to go on: its adjoints are given back, gradients keep what they have got."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    for k in range(h[H_COUNT]):
+        record = h[H_RECORDS] + k * SIZE
+        gradient = flags_of(header, k) & LEAF != 0 and to_leaves != 0 and operand_of(record, 0) >= 0
+        if adjoints[k] > WANTED and not gradient:
+            layout = as_i64(as_i64(record)[LAYOUT >> 3])
+            release(header, adjoints[k], layout[L_N] * layout[L_ITEMSIZE])
+    forget(header)
+
+
+@inner
+def open_gradient(header, k):
+    """Let a leaf's existing gradient take the contributions directly."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    gradient = operand_of(h[H_RECORDS] + k * SIZE, 0)
+    if gradient < 0:
+        return
+    address = as_i64(h[H_RECORDS] + gradient * SIZE)[ADDRESS >> 3]
+    seed = adjoints[k]
+    if seed > WANTED:
+        layout = as_i64(as_i64(h[H_RECORDS] + k * SIZE)[LAYOUT >> 3])
+        add_arrays(seed, address, layout[L_N], layout[L_DTYPE])
+        release(header, seed, layout[L_N] * layout[L_ITEMSIZE])
+    adjoints[k] = address
+    touch(header, gradient, 2 * h[H_COUNT])
+
+
+@inner
+def close_gradient(header, k):
+    """Turn a leaf's adjoint into a record of its own, if it has no gradient yet; whether it did."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    record = h[H_RECORDS] + k * SIZE
+    block = adjoints[k]
+    adjoints[k] = 0
+    if operand_of(record, 0) >= 0 or block <= WANTED:
+        return False
+    packed = as_i64(as_i64(record)[LAYOUT >> 3])[L_PACKED]
+    as_i32(record)[A >> 2] = h[H_COUNT]
+    write_record(header, 0, 0, -1, -1, -1, -1, block, packed, 0, 0.0)
+    return True
+
+
+@inner
+def consume(header):
+    """Mark the swept records whose saved values are let go, and those above them."""
+    h = as_i64(header)
+    order = as_i64(h[H_ORDER])
+    for i in range(h[H_VISITED] - 1, -1, -1):
+        if order[i] < 0:
+            continue
+        record = h[H_RECORDS] + order[i] * SIZE
+        dead = as_i64(h[H_TRAITS])[as_i32(record)[OP >> 2]] & 0xFFF != 0
+        for j in range(3):
+            o = operand_of(record, j)
+            if o >= 0 and flags_of(header, o) & (FREED | LEAF | GRAD) == FREED | GRAD:
+                dead = True
+        if dead:
+            as_i32(record)[FLAGS >> 2] |= FREED
+
+
+@entry
+def take_adjoint(header, k):
+    """Make the captured adjoint of record ``k`` a record of its own; -1 if nothing arrived there."""
+    h = as_i64(header)
+    if h[H_COUNT] >= h[H_CAPACITY]:
+        return RECLAIM
+    adjoints = as_i64(h[H_ADJOINTS])
+    record = h[H_RECORDS] + k * SIZE
+    as_i32(record)[FLAGS >> 2] &= ~CAPTURE
+    block = adjoints[k]
+    adjoints[k] = 0
+    if block <= WANTED:
+        return -1
+    return write_record(header, 0, 0, -1, -1, -1, -1, block, as_i64(as_i64(record)[LAYOUT >> 3])[L_PACKED], 0, 0.0)
+
+
+@entry
+def prepare_scalar(header, handle):
+    """``prepare`` and ``give_seed`` for one root, a one-element tensor of this tape that is not a leaf."""
+    h = as_i64(header)
+    if handle >> TAPE_SHIFT != h[H_TAPE] or h[H_THREAD] != thread_id():
+        return SLOW
+    k = handle & MASK
+    if as_i64(as_i64(h[H_RECORDS] + k * SIZE)[LAYOUT >> 3])[L_N] != 1 or flags_of(header, k) & (GRAD | LEAF) != GRAD:
+        return SLOW
+    root = h[H_ORDER]  # prepare reads its root before it writes there
+    as_i64(root)[0] = k
+    status = prepare(header, root, 1, 0, 0)
+    if status == 0:
+        give_seed(header, k, 0)
+    return status

@@ -1,0 +1,129 @@
+"""Values that leave: a tensor that requires a gradient becomes a plain number or array, and its derivative ends there.
+
+Inside a transform that is an error, since zeros would come out in silence; elsewhere ``float()`` warns, once per place,
+and ``item()``, ``tolist()`` and ``detach()`` are how one says that it is meant. Under ``no_grad()`` everything is.
+"""
+
+import math
+import threading
+import warnings
+
+import numpy as np
+
+from tapejit.core import record as R
+from tapejit.core import tape as tapes
+from tapejit.edge.userline import called, current_node, place, user_frame
+
+_IN_WORDS = {
+    math.fsum: "tj.stack(values).sum()",
+    math.prod: "tj.stack(values).prod()",
+    math.dist: "tj.norm(a - b)",
+    math.ldexp: "x * 2.0 ** n",
+    math.degrees: "x * (180 / math.pi)",
+    math.radians: "x * (math.pi / 180)",
+}
+
+
+class _Depth(threading.local):
+    """How many transforms run a function of the user's in this thread, one inside the other."""
+
+    inside = 0
+
+
+class Escaped(RuntimeError):
+    """A differentiated value became a plain one inside a transform."""
+
+
+_depth = _Depth()
+_warned: set = set()  # the places that have been warned of
+
+
+def watched(function, args, kwargs):
+    """``function(*args, **kwargs)``, the user's function of a transform: a recording notes what it reads."""
+    recorder = tapes.current().recorder
+    if recorder is None or recorder.reads is None:
+        return function(*args, **kwargs)
+    return recorder.reads.watch(function, args, kwargs)
+
+
+def differentiated(function, args, kwargs):
+    """As ``watched``, of a function that is differentiated: values must not leave."""
+    _depth.inside += 1
+    try:
+        return watched(function, args, kwargs)
+    except ValueError as error:
+        if isinstance(error.__cause__, Escaped):  # NumPy says "setting an array element with a sequence" instead
+            raise error.__cause__ from None
+        raise
+    finally:
+        _depth.inside -= 1
+
+
+def check(tensor, by, quiet=False):
+    """Note that the values of a tensor leave through ``by``, ``"float()"`` for one; ``quiet``: only transforms mind.
+
+    Raises:
+        RuntimeError: if the tensor is differentiated by a transform.
+    """
+    if not (tensor.requires_grad and tapes.current().header[R.H_GRAD_MODE]):
+        return
+    if _depth.inside:
+        frame = user_frame()
+        what, instead = _advice(frame, by)
+        raise Escaped(
+            f"{what} turns a differentiated tensor into a plain value, and the gradient through it would be zero: "
+            f"{instead}; x.detach() says that no gradient is meant ({place(frame)})"
+        )
+    if not quiet:
+        _warn(by)
+
+
+def _warn(by):
+    frame = user_frame()
+    if frame is None:
+        return
+    where = frame.f_code.co_filename, frame.f_lineno
+    if where in _warned:
+        return
+    _warned.add(where)
+    what, instead = _advice(frame, by)
+    warnings.warn_explicit(
+        f"{what} turns a tensor that requires a gradient into a plain value, which ends its history: {instead}; "
+        "x.item() or x.detach() says that this is meant",
+        UserWarning,
+        *where,
+        frame.f_globals.get("__name__"),
+        frame.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
+def _advice(frame, by):
+    """What takes the values, as it is written, and what to write instead."""
+    function, written = called(frame) if frame else (None, None)
+    if by == "tensor()":
+        return "tensor()", "use tj.stack for a list of tensors, and x.clone() for a copy"
+    if getattr(function, "__module__", None) == "math":
+        return f"{written}()", _for_function(function)
+    if function in (np.array, np.asarray, np.stack, np.asanyarray, np.hstack, np.vstack):
+        return f"{written}()", "use tj.stack(list of tensors), or keep the tensor as it is"
+    if function is not None and function is getattr(np, getattr(function, "__name__", ""), None):
+        return f"{written}()", _for_function(function)
+    if function is float or by in ("item()", "tolist()"):
+        return by, "keep the tensor as it is (x < 3, `if` and `while` need no number)"
+    if by == "numpy()" and written and written.endswith(".numpy"):
+        return by, "keep the tensor as it is"
+    if type(current_node(frame)).__name__ in ("Assign", "AugAssign", "Expr") and written is None:
+        return "assigning into a NumPy array", "collect values in a list for tj.stack(list), or fill a tensor, made by tj.zeros"
+    return (f"{written}()" if written else by), "use tapejit's functions, which take tensors"
+
+
+def _for_function(function):
+    import tapejit
+
+    words = _IN_WORDS.get(function)
+    if words is None:
+        name = {"absolute": "abs", "power": "pow", "fabs": "abs"}.get(function.__name__, function.__name__)
+        if getattr(tapejit, name, None) is None:
+            return "use tapejit's functions, which take tensors"
+        words = f"tj.{name}"
+    return f"use {words}, which takes tensors" if words.startswith("tj.") and "(" not in words else f"use {words}"

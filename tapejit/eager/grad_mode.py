@@ -1,0 +1,75 @@
+"""Whether operations record gradients: ``no_grad`` and its kin, context managers and decorators in one."""
+
+import contextlib
+
+from tapejit.core import record as R
+from tapejit.core import tape as tapes
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations of this thread record gradients."""
+    return bool(tapes.current().header[R.H_GRAD_MODE])
+
+
+def _set(enabled: bool) -> bool:
+    """Switch recording for the running thread; returns what it was."""
+    header = tapes.current().header
+    before = bool(header[R.H_GRAD_MODE])
+    header[R.H_GRAD_MODE] = R.GRAD if enabled else 0
+    return before
+
+
+class _GradMode(contextlib.ContextDecorator):
+    enabled = True
+
+    def __init__(self):
+        self._before = []
+
+    def _recreate_cm(self):
+        return self
+
+    def __enter__(self):
+        self._before.append(_set(self.enabled))
+        return self
+
+    def __exit__(self, *exc):
+        _set(self._before.pop())
+        return False
+
+
+class no_grad(_GradMode):
+    """Do not record: ``with no_grad():`` or ``@no_grad()``. What is computed inside does not require gradients."""
+
+    enabled = False
+
+    def __new__(cls, function=None):
+        self = object.__new__(cls)
+        if function is None:
+            return self
+        self.__init__()
+        return self(function)
+
+
+class enable_grad(_GradMode):
+    """Record again inside a ``no_grad`` block."""
+
+
+class set_grad_enabled(_GradMode):
+    """Switch recording on or off, at once; as a context manager, until the block ends."""
+
+    def __init__(self, mode: bool):
+        super().__init__()
+        self.enabled = bool(mode)
+        self._outer = _set(self.enabled)
+
+    def __enter__(self):
+        _set(self.enabled)
+        return self
+
+    def __exit__(self, *exc):
+        _set(self._outer)
+        return False
+
+    def __call__(self, function):
+        _set(self._outer)
+        return super().__call__(function)

@@ -1,0 +1,331 @@
+"""Changing tensors in place, under PyTorch's rules.
+
+Memory is really changed, so views and arrays over it see the change. A record notes when its block was last changed,
+and a sweep refuses to read a saved value that has changed since.
+"""
+
+import numpy as np
+
+from tapejit.core import engine
+from tapejit.core import record as R
+from tapejit.core import tape as tapes
+from tapejit.core.plans import region_plan
+from tapejit.eager.dispatch import emit_view, from_array, plain
+from tapejit.eager.grad_mode import is_grad_enabled, no_grad
+from tapejit.eager.keys import assign_selected, select
+from tapejit.eager.tensor import _MASK, Memory, Tensor
+from tapejit.eager.views import _view_plan, clone
+from tapejit.spec import structured as ops
+from tapejit.spec.table import VALUE
+
+_address = tapes.main.address
+
+
+def check_inplace(x: Tensor, *operands) -> bool:
+    """Whether an in-place change of ``x`` is part of the graph.
+
+    Raises:
+        RuntimeError: for a leaf that requires a gradient, or a view of one, while gradients are recorded; for a change
+            that would be part of the graph of another thread; for memory that may not be written.
+    """
+    if x._is_read_only():
+        raise RuntimeError(
+            "this tensor shares the memory of a read-only NumPy array and cannot be changed in place; work on a clone()"
+        )
+    recorder = tapes.current().recorder
+    if recorder is not None:
+        return recorder.check_inplace(x)
+    if not is_grad_enabled():
+        return False
+    tape = x._tape()
+    flags = x._flags()
+    graphs = [o._tape() for o in operands if isinstance(o, Tensor) and o.requires_grad]
+    if tape is not tapes.current():
+        if flags & R.GRAD or graphs:
+            raise tapes.of_another_thread()
+        return False
+    if any(graph is not tape for graph in graphs):
+        raise tapes.of_another_thread()
+    owner = int(tape.owners[x._r & _MASK])
+    if flags & R.GRAD and flags & R.LEAF:
+        raise RuntimeError(
+            "a leaf tensor that requires grad cannot be changed by an in-place operation while gradients are recorded; "
+            "do it inside `with no_grad():`, or use the out-of-place form"
+        )
+    if flags & R.VIEW and flags & R.GRAD and int(tape.flags[owner]) & (R.LEAF | R.GRAD) == R.LEAF | R.GRAD:
+        raise RuntimeError(
+            "a view of a leaf tensor that requires grad cannot be changed by an in-place operation while gradients are "
+            "recorded; do it inside `with no_grad():`, or work on a clone()"
+        )
+    return bool(flags & R.GRAD or graphs)
+
+
+def replace(x: Tensor, result: Tensor, recorded: bool) -> Tensor:
+    """Let ``x`` be ``result``, which an in-place op computed from it, keeping its memory.
+
+    With ``recorded`` the history changes too: that of ``x``, and of every tensor that shares its memory.
+    """
+    if result.dtype is not x.dtype and result.dtype.is_floating_point and x.dtype.is_floating_point:
+        result = result.to(x.dtype)
+    _check_result(x, result)
+    tape = x._tape()
+    if not recorded:
+        if x._layout.contiguous and result._tape() is tape:
+            _tell_sources(tape, x)
+            engine.overwrite(tape.address, x._r, result._r)
+        else:
+            note_change(x)
+            x._array()[...] = result._array()
+        return x
+    tape.align()
+    _tell_sources(tape, x)
+    if _is_whole(x):
+        _rebase(x, result)
+    else:
+        _replace_in_base(x, result)
+    return x
+
+
+def note_change(x: Tensor) -> None:
+    """Note that the memory of ``x``, a tensor of any thread, is about to be changed from outside of the tape.
+
+    Before and not after: an interrupt between the two then ends in an error about a changed value, never in a wrong gradient.
+    """
+    with tapes.steady(x):
+        tape = x._tape()
+        engine.changed(tape.address, x._r)
+    _tell_sources(tape, x)
+
+
+def _tell_sources(tape, x):
+    """Note a change of ``x`` also where its memory came from, if that is a tensor of another thread."""
+    for array in _sources(tape, x):
+        if isinstance(array.base, Memory):
+            note_change(array.base.owner)
+
+
+def _sources(tape, x):
+    """The arrays that own the memory of a tensor, if it is not the tape's."""
+    with tapes.steady(x):
+        owner = int(tape.owners[x._r & _MASK])
+        if not int(tape.flags[owner]) & R.EXTERNAL:
+            return ()
+        return tuple(tape.kept_alive.get(int(tape.addresses[owner]), ()))
+
+
+def _check_result(x, result):
+    if result.shape != x.shape:
+        raise RuntimeError(f"the result of shape {result.shape} does not fit in place into a tensor of shape {x.shape}")
+    if result.dtype is not x.dtype:
+        raise RuntimeError(f"the result has dtype {result.dtype}, which an in-place operation cannot store in {x.dtype}")
+
+
+def _take_over(tape, x, result):
+    """Make ``x`` the handle of the newest record, which ``result`` stands for, in place of its old one."""
+    old, new = x._r & _MASK, result._r & _MASK
+    tape.handles[old] = None
+    tape.flags[old] |= R.DEAD
+    tape.handles[new] = x
+    x._r = result._r
+    result._r = -1
+
+
+def _is_whole(x) -> bool:
+    """Whether a tensor covers its block from the beginning to the end."""
+    tape = x._tape()
+    owner = int(tape.owners[x._r & _MASK])
+    same = owner == x._r & _MASK or x.data_ptr() == int(tape.addresses[owner])
+    return same and x._layout.contiguous and x._layout.n == int(tape.records["n"][owner])
+
+
+def _relatives(x):
+    """The other live tensors over the same block."""
+    tape = x._tape()
+    owner = tape.owners[x._r & _MASK]
+    ks = np.flatnonzero(tape.owners[: len(tape)] == owner).tolist()
+    return [t for t in map(tape.handles.__getitem__, ks) if t is not None and t is not x]
+
+
+def _replace_in_base(x, result):
+    """In-place on a view: the tensor that owns the block changes, and so does its history."""
+    from tapejit.eager.indexing import place
+
+    tape = x._tape()
+    base = next(filter(_is_whole, _relatives(x)), None)
+    if base is None:
+        tape.reclaim()  # leaves only relatives that somebody still holds
+        if _relatives(x) or not x._layout.contiguous:
+            raise RuntimeError(
+                "the base of this view is gone, so its history cannot follow an in-place change; use the out-of-place form"
+            )
+        engine.settle(tape.address, x._r, result._r)
+        _take_over(tape, x, result)
+        return
+    shape, strides = x._layout.shape, x._layout.strides
+    start = (x.data_ptr() - base.data_ptr()) // x._layout.dtype.itemsize
+    plan = region_plan(shape, strides)
+    _rebase(base, place(base, result, plan, start))
+
+
+def _rebase(base, result):
+    """Give ``base`` the history of ``result``, and its views the history of the changed base."""
+    tape = base._tape()
+    views = [t for t in _relatives(base) if tape.ops[t._r & _MASK] != VALUE.code]  # not what detach() made
+    engine.settle(tape.address, base._r, result._r)
+    _take_over(tape, base, result)
+    for t in views:
+        shape, strides = t._layout.shape, t._layout.strides
+        start = (t.data_ptr() - base.data_ptr()) // base._layout.dtype.itemsize
+        _, plan = _view_plan(base.dtype, shape, strides, strides)
+        _take_over(tape, t, emit_view(ops.view, base, t._layout, start, plan=plan, start=start))
+
+
+def operator_method(function, op):
+    """The in-place form of an operator, ``w -= lr * g``, with a direct path for what is not recorded."""
+    code = op.code
+
+    def method(self, other):
+        kind = other.__class__
+        if kind is Tensor:
+            if engine.inplace(_address, code, self._r, other._r, 0.0) == 0:
+                return self
+        elif (kind is float or kind is int) and engine.inplace(_address, code, self._r, -1, other) == 0:
+            return self
+        return function(self, other)
+
+    return method
+
+
+def inplace_method(function, keeps_operand):
+    """The in-place form of a function: ``x.mul_(y)`` from ``mul``.
+
+    Where the function's derivative needs the old value (``keeps_operand``), a copy of it is what is saved.
+    """
+
+    def method(self, *args, **kwargs):
+        recorded = check_inplace(self, *args)
+        if recorded:
+            return replace(self, function(clone(self) if keeps_operand else self, *args, **kwargs), True)
+        with no_grad():
+            return replace(self, function(self, *args, **kwargs), False)
+
+    return method
+
+
+def assign(x: Tensor, key, value, put) -> None:
+    """``x[key] = value``; ``put(base, values)`` makes the changed tensor when the graph must know."""
+    recorded = check_inplace(x, value)
+    shape = x.shape if key is Ellipsis else select(x._memory(), key).shape
+    if not recorded:
+        (values,) = plain((value,))
+        values = _fitting(values, shape, x.dtype)
+        note_change(x)
+        assign_selected(x._array(), (key,) if key is Ellipsis else key, values)
+        return
+    if not isinstance(value, Tensor):
+        value = from_array(value, x.dtype)
+    value = value.to(x.dtype)
+    while value.ndim > len(shape) and value.shape[0] == 1:
+        value = value.squeeze(0)
+    try:
+        value = value.expand(shape)
+    except RuntimeError:
+        raise _does_not_fit(value, shape) from None
+    replace(x, put(x, value), True)
+
+
+def _fitting(values, shape, dtype):
+    """The values as an array that can be assigned to a selection of that shape."""
+    array = np.asarray(values).astype(dtype.numpy, copy=False)
+    try:
+        return np.broadcast_to(array.reshape(_without_leading_ones(array.shape, len(shape))), shape)
+    except ValueError:
+        raise _does_not_fit(values, shape) from None
+
+
+def _without_leading_ones(shape, ndim):
+    while len(shape) > ndim and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def _does_not_fit(value, shape):
+    return RuntimeError(f"a value of shape {tuple(np.shape(value))} cannot be put where the index selects shape {shape}")
+
+
+def zero_(x: Tensor) -> Tensor:
+    """Fill with zeros, in place."""
+    return fill_(x, 0)
+
+
+def fill_(x: Tensor, value) -> Tensor:
+    """Fill with a number, in place."""
+    from tapejit.eager.indexing import setitem
+
+    if value.__class__ not in (int, float) or engine.fill_inplace(_address, x._r, value) != 0:
+        setitem(x, Ellipsis, value)
+    return x
+
+
+def copy_(x: Tensor, source) -> Tensor:
+    """Take over the values of another tensor or array, broadcast, in place."""
+    if not isinstance(source, Tensor):
+        source = from_array(source, x.dtype)
+    assign(x, Ellipsis, source, lambda base, values: values.clone())
+    return x
+
+
+def detach_(x: Tensor) -> Tensor:
+    """Cut the tensor itself from its history."""
+    tape = x._tape()
+    if tape is not tapes.current() and x.requires_grad:
+        raise tapes.of_another_thread()
+    with tapes.steady(x):
+        k = x._r & _MASK
+        tape.ops[k] = 0  # first: a record without an op has no edges
+        tape.records["a"][k] = tape.records["b"][k] = tape.records["c"][k] = -1
+        x._set_flags(~(R.GRAD | R.LEAF), 0)
+    return x
+
+
+def requires_grad_(x: Tensor, requires_grad=True) -> Tensor:
+    """Ask for gradients of a leaf, or stop asking.
+
+    Raises:
+        RuntimeError: for integers and bools, or for switching off a tensor that was computed.
+    """
+    flags = x._flags()
+    if flags & (R.GRAD | R.LEAF) == R.GRAD:
+        if requires_grad:
+            return x
+        raise RuntimeError("only leaf tensors can stop requiring gradients; use x.detach()")
+    if not requires_grad:
+        with tapes.steady(x):
+            x._set_flags(~(R.GRAD | R.LEAF), 0)
+            x._tape().records["a"][x._r & _MASK] = -1
+        return x
+    if not x._layout.dtype.is_floating_point:
+        raise RuntimeError(f"only floating-point tensors can require gradients, this one is {x.dtype}; use x.to(float)")
+    x._set_flags(-1, R.GRAD | R.LEAF)
+    x._link_gradient()
+    return x
+
+
+def retain_grad(x: Tensor) -> None:
+    """Keep the gradient of a tensor that is not a leaf in its ``.grad``.
+
+    Raises:
+        RuntimeError: if it does not require a gradient.
+    """
+    if not x.requires_grad:
+        raise RuntimeError("retain_grad() needs a tensor with requires_grad=True")
+    if not x.is_leaf:
+        x._set_flags(-1, R.RETAIN)
+
+
+def replace_data(x: Tensor, value: Tensor) -> None:
+    """``x.data = value``: copy the values without a history."""
+    if not isinstance(value, Tensor) or value.shape != x.shape:
+        raise RuntimeError(f"data must be a tensor of shape {x.shape}; got {getattr(value, 'shape', type(value).__name__)}")
+    with no_grad():
+        copy_(x, value)

@@ -1,0 +1,43 @@
+"""The names of ``tapejit.linalg``, gathered."""
+
+from numpy.linalg import LinAlgError
+
+from tapejit.eager.linalg.decompositions import QR, eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
+from tapejit.eager.linalg.functions import (
+    cond,
+    cross,
+    kron,
+    lstsq,
+    matrix_exp,
+    matrix_power,
+    matrix_rank,
+    multi_dot,
+    pinv,
+    trace,
+    vander,
+)
+from tapejit.eager.linalg.matrices import diag, diag_embed, diagonal, diagonal_matrix
+from tapejit.eager.linalg.multiply import bmm, dot, matmul, mm, mv, outer, product
+from tapejit.eager.linalg.norms import matrix_norm, norm, vector_norm
+from tapejit.eager.linalg.systems import (
+    cholesky,
+    cholesky_inverse,
+    cholesky_solve,
+    det,
+    inv,
+    logdet,
+    lu,
+    lu_factor,
+    lu_solve,
+    slogdet,
+    solve,
+    solve_triangular,
+)
+
+__all__ = [
+    "LinAlgError", "QR", "bmm", "cholesky", "cholesky_inverse", "cholesky_solve", "cond", "cross", "det",
+    "diag", "diag_embed", "diagonal", "diagonal_matrix", "dot", "eig", "eigh", "eigvals", "eigvalsh", "inv",
+    "kron", "logdet", "lstsq", "lu", "lu_factor", "lu_solve", "matmul", "matrix_exp", "matrix_norm",
+    "matrix_power", "matrix_rank", "mm", "multi_dot", "mv", "norm", "outer", "pinv", "qr", "slogdet",
+    "solve", "solve_triangular", "svd", "svdvals", "trace", "vander", "vector_norm",
+]

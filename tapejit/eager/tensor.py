@@ -1,0 +1,338 @@
+"""Tensor: a handle on one record of a tape.
+
+A Tensor holds the number of its record and its layout; values, history and flags are in the tape. Arithmetic and the
+named methods are attached by ``methods``.
+"""
+
+import numpy as np
+
+from tapejit.core import dtypes, engine
+from tapejit.core import record as R
+from tapejit.core import tape as tapes
+from tapejit.eager import escapes, printing
+from tapejit.spec.table import OPS
+
+_MASK = (1 << R.TAPE_SHIFT) - 1
+_link_gradient = engine.late(globals(), "_link_gradient", "link_gradient")
+
+
+class Memory:
+    """What NumPy needs to see a tensor's memory, and what keeps that memory alive."""
+
+    __slots__ = ("__array_interface__", "owner")
+
+
+class Node:
+    """The backward node of a tensor, made on request from its record; ``name()`` is PyTorch's name for it."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name):
+        self._name = name
+
+    def name(self) -> str:
+        return self._name
+
+    def __repr__(self):
+        return f"<{self._name} object at {id(self):#x}>"
+
+
+class Tensor:
+    """An n-dimensional array on a tape, with PyTorch's meaning of its attributes and methods.
+
+    Make one with ``tapejit.tensor``, ``arange``, ``zeros`` and their like, not with this class.
+    """
+
+    __slots__ = ("__weakref__", "_grad", "_layout", "_r")
+    __array_ufunc__ = None  # NumPy arrays leave arithmetic with tensors to the tensor
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError("Tensor(...) is not how tensors are made; use tapejit.tensor(data)")
+
+    # Where it is
+
+    def _tape(self):
+        return tapes.tapes[self._r >> R.TAPE_SHIFT]
+
+    def _flags(self) -> int:
+        with tapes.steady(self):
+            return tapes.tapes[self._r >> R.TAPE_SHIFT].flag_at[self._r & _MASK]
+
+    def _set_flags(self, keep, add):
+        with tapes.steady(self):
+            tape = self._tape()
+            tape.flag_at[self._r & _MASK] = (self._flags() & keep) | add
+
+    def _array(self) -> np.ndarray:
+        """The tensor's memory as a NumPy array, for Python to look at: a recording notes that it did."""
+        recorder = tapes.thread.stack[-1].recorder
+        if recorder is not None:
+            recorder.observe(self)
+        return self._memory()
+
+    def _is_read_only(self) -> bool:
+        """Whether the memory is that of a NumPy array that may not be written."""
+        tape = self._tape()
+        with tapes.steady(self):
+            k = self._r & _MASK
+            flags = tape.flag_at[k]
+            return bool((tape.flag_at[int(tape.owners[k])] if flags & (R.VIEW | R.PUT) else flags) & R.READ_ONLY)
+
+    def _memory(self) -> np.ndarray:
+        """The tensor's memory as a NumPy array."""
+        layout = self._layout
+        memory = Memory()
+        memory.owner = self
+        address = self.data_ptr()
+        size = layout.dtype.itemsize
+        memory.__array_interface__ = {
+            "version": 3,
+            "data": (address, self._is_read_only()),
+            "shape": layout.shape,
+            "typestr": layout.dtype.numpy.str,
+            "strides": None if layout.contiguous else tuple(s * size for s in layout.strides),
+        }
+        return np.asarray(memory)
+
+    # What it is
+
+    @property
+    def shape(self) -> tuple:
+        return self._layout.shape
+
+    @property
+    def ndim(self) -> int:
+        return self._layout.ndim
+
+    @property
+    def dtype(self):
+        return self._layout.dtype
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    def size(self, dim=None):
+        """The shape, or the size of one dimension."""
+        return self._layout.shape if dim is None else self._layout.shape[dim]
+
+    def stride(self, dim=None):
+        """The steps between elements, in elements."""
+        return self._layout.strides if dim is None else self._layout.strides[dim]
+
+    def numel(self) -> int:
+        return self._layout.n
+
+    nelement = numel
+
+    def dim(self) -> int:
+        return self._layout.ndim
+
+    def is_contiguous(self) -> bool:
+        return self._layout.contiguous
+
+    def is_floating_point(self) -> bool:
+        return self._layout.dtype.is_floating_point
+
+    def element_size(self) -> int:
+        return self._layout.dtype.itemsize
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        with tapes.steady(self):
+            return tapes.tapes[self._r >> R.TAPE_SHIFT].address_at[self._r & _MASK]
+
+    # Its history
+
+    @property
+    def requires_grad(self) -> bool:
+        return bool(self._flags() & R.GRAD)
+
+    @requires_grad.setter
+    def requires_grad(self, value):
+        self.requires_grad_(value)
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._flags() & (R.GRAD | R.LEAF) != R.GRAD
+
+    @property
+    def retains_grad(self) -> bool:
+        return bool(self._flags() & R.RETAIN)
+
+    @property
+    def grad_fn(self):
+        """The node that computed this tensor, None for a leaf."""
+        if self.is_leaf:
+            return None
+        return Node(OPS[int(self._tape().ops[self._r & _MASK])].node_name)
+
+    @property
+    def grad(self):
+        """The gradient that ``backward()`` accumulated here: a tensor of the same shape, or None."""
+        try:
+            return self._grad
+        except AttributeError:
+            return None
+
+    @grad.setter
+    def grad(self, value):
+        if value is None:
+            self._grad = None
+            _link_gradient(tapes.tapes[self._r >> R.TAPE_SHIFT].address, self._r, -1)
+            return
+        if not isinstance(value, Tensor):
+            raise TypeError(f"grad must be a tensor or None, got {type(value).__name__}")
+        if value is self:
+            raise RuntimeError("a tensor cannot be its own gradient; assign a clone()")
+        if value.shape != self.shape or value.dtype is not self.dtype:
+            raise RuntimeError(
+                f"grad must have the tensor's shape and dtype, {self.shape} {self.dtype}; "
+                f"got shape {value.shape} {value.dtype}"
+            )
+        self._grad = value
+        self._link_gradient()
+
+    def _link_gradient(self):
+        """Tell a leaf's record where its gradient is, so that a sweep can add to it directly."""
+        tape = tapes.tapes[self._r >> R.TAPE_SHIFT]
+        value = self.grad
+        direct = value is not None and value._layout.contiguous and value._tape() is tape and not value.requires_grad
+        direct = direct and not value._is_read_only()
+        _link_gradient(tape.address, self._r, value._r if direct else -1)
+
+    @property
+    def data(self):
+        """The same memory without a history."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value):
+        from tapejit.eager.inplace import replace_data
+
+        replace_data(self, value)
+
+    @property
+    def _version(self) -> int:
+        """How often the memory was changed in place, by this tensor or another that shares it."""
+        tape = self._tape()
+        return int(tape.versions[tape.owners[self._r & _MASK]])
+
+    # Values
+
+    def item(self):
+        """The value of a one-element tensor as a Python number.
+
+        Raises:
+            RuntimeError: if there is not exactly one element, or a transform differentiates the value.
+        """
+        escapes.check(self, "item()", quiet=True)
+        return self._item()
+
+    def _item(self):
+        layout = self._layout
+        if layout.n != 1:
+            raise RuntimeError(
+                f"item() needs a tensor with one element, this one has {layout.n} (shape {layout.shape}); "
+                "use tolist(), or index it first"
+            )
+        return tapes.read_item(self)
+
+    def tolist(self):
+        """Nested lists of Python numbers."""
+        escapes.check(self, "tolist()", quiet=True)
+        return self._array().tolist()
+
+    def numpy(self) -> np.ndarray:
+        """A NumPy array over the same memory.
+
+        Raises:
+            RuntimeError: if the tensor requires a gradient; say ``x.detach().numpy()``.
+        """
+        if self.requires_grad:
+            escapes.check(self, "numpy()", quiet=True)
+            raise RuntimeError(
+                "numpy() on a tensor that requires grad would lose its history: use tapejit's functions to keep the gradient "
+                "(tj.sin for np.sin), or x.detach().numpy() for values alone, without a gradient"
+            )
+        return self._array()
+
+    def __array__(self, dtype=None, copy=None):
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __bool__(self):
+        if self._layout.n != 1:
+            raise RuntimeError(
+                f"the truth of a tensor with {self._layout.n} elements is ambiguous; use .any(), .all() or a reduction"
+            )
+        recorder = tapes.thread.stack[-1].recorder
+        return bool(tapes.read_item(self)) if recorder is None else recorder.truth(self)
+
+    def __float__(self):
+        escapes.check(self, "float()")
+        return float(self._item())
+
+    def __int__(self):
+        recorder = tapes.thread.stack[-1].recorder
+        return int(self._item()) if recorder is None or self._layout.n != 1 else recorder.whole(self)
+
+    def __floor__(self):
+        return int(self.floor())
+
+    def __ceil__(self):
+        return int(self.ceil())
+
+    def __trunc__(self):
+        return int(self)
+
+    def __index__(self):
+        if self._layout.dtype.is_floating_point:
+            raise TypeError(f"only integer tensors can be an index, this one is {self.dtype}")
+        return int(self._item())
+
+    def __len__(self):
+        if not self._layout.ndim:
+            raise TypeError("len() of a 0-dimensional tensor")
+        return self._layout.shape[0]
+
+    def __iter__(self):
+        if not self._layout.ndim:
+            raise TypeError("iteration over a 0-dimensional tensor; use .item() for its value")
+        return iter([self[i] for i in range(self._layout.shape[0])])
+
+    def __contains__(self, value):
+        return bool((self == value).any())
+
+    __hash__ = object.__hash__
+
+    def __format__(self, spec):
+        if self._layout.ndim == 0:
+            return format(self._item(), spec)
+        if spec:
+            raise TypeError(f"format {spec!r} is for tensors without dimensions, this one has shape {self.shape}; use .item()")
+        return repr(self)
+
+    def __repr__(self):
+        array = self._array()
+        node = self.grad_fn
+        return printing.format_tensor(
+            array,
+            dtype_suffix=repr(self.dtype) if printing.needs_dtype(array, dtypes.get_default_dtype().numpy) else None,
+            grad_fn=node and f"<{node.name()}>",
+            requires_grad=self.requires_grad,
+        )
+
+    def __deepcopy__(self, memo):
+        if not self.is_leaf:
+            raise RuntimeError("only leaf tensors can be deep-copied; use x.detach().clone() or x.clone()")
+        copy = self.detach().clone().requires_grad_(self.requires_grad)
+        memo[id(self)] = copy
+        return copy
+
+    def __reduce__(self):
+        from tapejit.eager.creation import rebuild
+
+        return rebuild, (np.array(self._array()), self.requires_grad)

@@ -1,0 +1,336 @@
+"""The graph of a recorded function: nodes with values of one shape and dtype, equal nodes being one object.
+
+Simplification happens as nodes are made. Elementwise ops appear as their primitives (``add``, ``exp``, ``select``, ...),
+operands broadcast as in NumPy; shapes are moved by ``view`` and ``spread``, whose strides count elements of the packed
+operand (result). Whatever is not elementwise, a view or a sum is a ``call`` of the op table's kernel.
+
+A decision hangs on the last bit. What it is made of has EXACT for its attribute: the operations of the eager kernels, in their
+order, which nothing may contract or replace.
+"""
+
+import functools
+import math
+
+import numpy as np
+
+from tapejit.core.layout import packed_strides
+from tapejit.graph.positions import positions
+
+FLOATS = ("f8", "f4")
+COMPARISONS = {"lt", "le", "gt", "ge", "eq", "ne"}
+_SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
+# Rough costs in cycles per vector, for the choice between computing again and keeping.
+COSTS = {"div": 6, "sqrt": 8, "exp": 14, "exp2": 14, "select": 1, "floor": 1, "abs": 1, "neg": 0.5, "cast": 0.5, "copy": 0}
+_DEAR = 25
+EXACT = "exact"
+MOST_COST = 1e6  # as good as never
+SMALL = 4096  # elements up to which views of spreads are looked at element by element
+
+
+class Node:
+    """One value. ``args`` are nodes; ``attr`` holds the parameters that ``op`` needs."""
+
+    __slots__ = ("args", "attr", "cost", "dtype", "id", "n", "op", "shape")
+
+    def __init__(self, number, op, args, attr, shape, dtype):
+        self.id = number
+        self.op = op
+        self.args = args
+        self.attr = attr
+        self.shape = shape
+        self.dtype = dtype
+        self.n = math.prod(shape)
+        own = COSTS.get(op, 1 if op in _CHEAP else _DEAR) if op in ELEMENTWISE or op in _CHEAP else 0
+        cost = own + (sum(a.cost for a in args) if op in LAZY else 0)
+        self.cost = min(cost, MOST_COST)  # along a chain that uses each value twice it doubles at every node
+
+    @property
+    def is_float(self):
+        return self.dtype in FLOATS
+
+    def __repr__(self):
+        return f"%{self.id}"
+
+
+_CHEAP = {"add", "sub", "mul", "fma", "and", "or", "xor", "not", *COMPARISONS}
+ELEMENTWISE = {
+    *_CHEAP,
+    *COSTS,
+    *"""expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh sigmoid softplus pow
+    erf erfc hypot fmod ceil trunc rint isnan isinf isfinite""".split(),
+}
+_CERTAIN = {*_CHEAP, *COSTS} - {"add", "sub", "mul", "fma", "exp", "exp2"}  # these have one result, however they are done
+REDUCTIONS = {"sum", "max", "min"}
+LAZY = {*ELEMENTWISE, "view", "spread"}  # computed where they are read, unless they are kept
+
+
+class Graph:
+    """Makes nodes; equal ones are shared."""
+
+    def __init__(self):
+        self.nodes = []
+        self.known = {}
+        self.arrays = []  # what ``extern`` nodes read
+
+    def node(self, op, args, attr, shape, dtype) -> Node:
+        key = (op, tuple(a.id for a in args), attr, shape, dtype)
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = Node(len(self.nodes), op, tuple(args), attr, tuple(shape), dtype)
+            self.nodes.append(found)
+        return found
+
+    # Leaves
+
+    def input(self, number, shape, dtype):
+        return self.node("input", (), number, tuple(shape), dtype)
+
+    def const(self, value, shape, dtype):
+        value = float(value) if dtype in FLOATS else int(value)
+        if dtype == "f4":
+            value = float(np.float32(value))
+        return self.node("const", (), Number(value), tuple(shape), dtype)
+
+    def zero(self, shape, dtype):
+        """Zeros that nothing flows into: no factor makes anything else of them, not even inf."""
+        return self.node("const", (), Number(0.0 if dtype in FLOATS else 0, nothing=True), tuple(shape), dtype)
+
+    def extern(self, array):
+        """An array outside, read where it is at every run."""
+        i = next((i for i, known in enumerate(self.arrays) if known is array), len(self.arrays))
+        if i == len(self.arrays):
+            self.arrays.append(array)
+        return self.node("extern", (), i, array.shape, array.dtype.str[1:])
+
+    # Elementwise
+
+    def elementwise(self, op, *args, exact=False) -> Node:
+        shape = _broadcast([a.shape for a in args])
+        dtype = "b1" if op in COMPARISONS or op in ("isnan", "isinf", "isfinite") else args[-1].dtype
+        simple = self._simplified(op, args, shape, dtype, exact)
+        attr = EXACT if exact and op not in _CERTAIN else None
+        return self.node(op, args, attr, shape, dtype) if simple is None else simple
+
+    def _simplified(self, op, args, shape, dtype, exact):
+        if exact:
+            pass
+        elif op in ("neg", "mul", "div") and (_is_nothing(args[0]) or (op == "mul" and _is_nothing(args[1]))):
+            return self.zero(shape, dtype)
+        if all(a.op == "const" for a in args):
+            value = _fold(op, [a.attr.value for a in args])
+            if value is not None:
+                return self.const(value, shape, dtype)
+        x = args[0]
+        y = args[1] if len(args) > 1 else None
+        if op == "neg" and x.op == "neg":
+            return x.args[0]
+        if op == "add" and not exact:
+            return self._same(x, shape) if _is(y, 0) else self._same(y, shape) if _is(x, 0) else None
+        if op == "sub" and not exact:
+            return self._same(x, shape) if _is(y, 0) else None
+        if op == "mul" and (_is(x, 1) or _is(y, 1)):
+            return self._same(x if _is(y, 1) else y, shape)
+        if op == "mul" and not exact:
+            return self._factors(x, y, shape)
+        if op == "div":
+            return self._same(x, shape) if _is(y, 1) else None
+        if op == "select" and x.op == "const":
+            return self._same(args[1 if x.attr.value else 2], shape)
+        return None
+
+    def _factors(self, x, y, shape):
+        """Gather constant factors, and move signs out of products."""
+        if x.op == "const" and y.op == "mul" and y.args[0].op == "const" and y.shape == shape:
+            return self.elementwise("mul", self.elementwise("mul", x, y.args[0]), y.args[1])
+        if y.op == "const" and x.op != "const":
+            return self.elementwise("mul", y, x)
+        return None
+
+    def _same(self, x, shape):
+        """``x`` with a broadcast shape."""
+        return x if x.shape == tuple(shape) else self.expand(x, shape)
+
+    def expand(self, x, shape):
+        lead = len(shape) - len(x.shape)
+        packed = packed_strides(x.shape)
+        strides = tuple(
+            0 if d < lead or (x.shape[d - lead] == 1 and shape[d] != 1) else packed[d - lead] for d in range(len(shape))
+        )
+        return self.view(x, shape, strides, 0)
+
+    def cast(self, x, dtype):
+        if x.dtype == dtype:
+            return x
+        if x.op == "const":
+            return self.const(x.attr.value, x.shape, dtype) if not x.attr.nothing else self.zero(x.shape, dtype)
+        return self.node("cast", (x,), None, x.shape, dtype)
+
+    # Shapes
+
+    def view(self, x, shape, strides, start):
+        shape, strides = tuple(shape), tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
+        if x.op == "const":
+            return self.node("const", (), x.attr, shape, x.dtype)
+        if x.op == "spread" and x.n <= SMALL and math.prod(shape) <= SMALL:
+            found = self._view_of_spread(x, shape, strides, start)
+            if found is not None:
+                return found
+        if shape == x.shape and start == 0 and strides == unit_free(packed_strides(shape), shape):
+            return x
+        if x.op == "pack" and start == 0 and x.n == math.prod(shape) and strides == unit_free(packed_strides(shape), shape):
+            return self.node("pack", x.args, x.attr, shape, x.dtype)
+        if x.op == "view":
+            maps = decompose(x.shape, start, strides, shape)
+            if maps is not None:
+                inner, base = x.attr
+                begin = base + sum(s * const for s, (const, _) in zip(inner, maps, strict=True))
+                steps = tuple(
+                    sum(s * coefs[d] for s, (_, coefs) in zip(inner, maps, strict=True)) for d in range(len(shape))
+                )
+                return self.view(x.args[0], shape, steps, begin)
+        return self.node("view", (x,), (strides, start), shape, x.dtype)
+
+    def _view_of_spread(self, x, shape, strides, start):
+        """A view that reads only what was spread, or only the zeros around it; None for others."""
+        y = x.args[0]
+        taken = positions(y.shape, *x.attr)
+        if len(np.unique(taken)) < len(taken):
+            return None
+        back = np.full(x.n, -1)
+        back[taken] = np.arange(y.n)
+        read = back[positions(shape, strides, start)]
+        if (read < 0).all():
+            return self.zero(shape, x.dtype)
+        if (read < 0).any():
+            return None
+        grid = read.reshape(shape)
+        steps = tuple(0 if n == 1 else int(grid.take(1, d).flat[0] - grid.flat[0]) for d, n in enumerate(shape))
+        first = int(grid.flat[0])
+        return self.view(y, shape, steps, first) if (positions(shape, steps, first) == read).all() else None
+
+    def spread(self, x, strides, start, target):
+        if _is_nothing(x) or not x.n:
+            return self.zero(target, x.dtype)
+        summed = [d for d, (n, s) in enumerate(zip(x.shape, strides, strict=True)) if n != 1 and s == 0]
+        if summed:  # what goes to one place is added up first
+            kept = tuple(n for d, n in enumerate(x.shape) if d not in summed)
+            steps = iter(packed_strides(kept))
+            x = self.sum(x, tuple(0 if d in summed else next(steps) for d in range(len(x.shape))), 1.0, kept)
+            strides = tuple(s for d, s in enumerate(strides) if d not in summed)
+        strides = tuple(0 if n == 1 else s for n, s in zip(x.shape, strides, strict=True))
+        if tuple(target) == x.shape and start == 0 and strides == unit_free(packed_strides(target), target):
+            return x
+        if x.n == math.prod(target) and start == 0 and strides == unit_free(packed_strides(x.shape), x.shape):
+            return self.view(x, target, packed_strides(target), 0)
+        return self.node("spread", (x,), (strides, start), tuple(target), x.dtype)
+
+    def sum(self, x, steps, scale, shape):
+        """The sum into a packed result of ``shape``: element I of x goes to position I . steps."""
+        steps = tuple(0 if n == 1 else s for n, s in zip(x.shape, steps, strict=True))
+        if _is_nothing(x):
+            return self.zero(shape, x.dtype)
+        if x.n == math.prod(shape) and steps == unit_free(packed_strides(x.shape), x.shape):
+            return self.scaled(self.view(x, shape, packed_strides(shape), 0), scale)
+        total = self.node("sum", (x,), steps, shape, x.dtype)
+        return self.scaled(total, scale)
+
+    def extreme(self, op, x, steps, shape):
+        """The largest ("max") or smallest ("min") of the elements that go to one place, as in ``sum``; NaN if one is NaN."""
+        steps = tuple(0 if n == 1 else s for n, s in zip(x.shape, steps, strict=True))
+        if x.n == math.prod(shape):
+            return self.view(x, shape, packed_strides(shape), 0)
+        return self.node(op, (x,), steps, shape, x.dtype)
+
+    def scaled(self, x, scale):
+        return x if scale == 1.0 else self.elementwise("mul", self.const(scale, (), x.dtype), x)
+
+
+class Number:
+    """A constant that tells 0.0 from -0.0 and NaN from NaN by their bits, and zeros that nothing flows into from zeros."""
+
+    __slots__ = ("bits", "nothing", "value")
+
+    def __init__(self, value, nothing=False):
+        self.value = value
+        self.nothing = nothing
+        self.bits = np.float64(value).tobytes() if isinstance(value, float) else value
+
+    def __eq__(self, other):
+        return self.bits == other.bits and type(self.value) is type(other.value) and self.nothing == other.nothing
+
+    def __hash__(self):
+        return hash(self.bits)
+
+    def __repr__(self):
+        return repr(self.value)
+
+
+def unit_free(strides, shape):
+    """Strides with 0 along dimensions of size 1, the normal form here."""
+    return tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
+
+
+def _is_nothing(x):
+    return x.op == "const" and x.attr.nothing
+
+
+def _is(x, number):
+    return x.op == "const" and x.attr.value == number
+
+
+def _broadcast(shapes):
+    first = shapes[0]
+    if all(s == first for s in shapes):
+        return first
+    return tuple(int(n) for n in np.broadcast_shapes(*shapes))
+
+
+def _fold(op, values):
+    with np.errstate(all="ignore"):
+        if op in _SYMBOLS:
+            x, y = map(np.float64, values)
+            return float({"add": x + y, "sub": x - y, "mul": x * y, "div": np.divide(x, y)}[op])
+    if op == "neg":
+        return -values[0]
+    if op in COMPARISONS:
+        x, y = values
+        return {"lt": x < y, "le": x <= y, "gt": x > y, "ge": x >= y, "eq": x == y, "ne": x != y}[op]
+    return None
+
+
+@functools.lru_cache(1 << 14)
+def decompose(source, start, strides, shape):
+    """A strided view over a packed array as one affine function per dimension of the array.
+
+    Returns:
+        per dimension of ``source`` a constant and one coefficient per dimension of ``shape``, or None if the view is not
+        of that kind (it merges or splits dimensions).
+    """
+    packed = packed_strides(source)
+    dims = [d for d in range(len(source)) if source[d] != 1]
+    coefs = [[0] * len(shape) for _ in source]
+    low, high = [0] * len(source), [0] * len(source)
+    for d, (size, stride) in enumerate(zip(shape, strides, strict=True)):
+        if size <= 1 or stride == 0:
+            continue
+        remaining = stride
+        for k in dims:
+            step = abs(remaining) // packed[k]
+            if step and step < source[k]:
+                step = step if remaining > 0 else -step
+                coefs[k][d] += step
+                remaining -= step * packed[k]
+                extent = step * (size - 1)
+                low[k] += min(extent, 0)
+                high[k] += max(extent, 0)
+        if remaining:
+            return None
+    maps = []
+    for k in range(len(source)):
+        const = (start // packed[k]) % source[k] if source[k] > 1 else 0
+        if const + low[k] < 0 or const + high[k] >= max(source[k], 1):
+            return None
+        maps.append((const, tuple(coefs[k])))
+    if math.prod(source) and start // max(packed[0] * source[0], 1) if source else start:
+        return None
+    return maps

@@ -1,0 +1,72 @@
+"""Kernels of the ops that are not elementwise.
+
+    forward(record, out, x, y, z)
+    reverse(record, g, x, y, z, out, target, accumulate)
+
+(``forward`` of an op that can fail answers a status, made by ``lapack.failed``)
+
+are written once over ``P``, the pointer cast of the dtype they are compiled for (``Q`` is the other float type's);
+``as_floats`` binds it. All tensors that a kernel sees are contiguous, but for the operands of ``copy`` and ``matmul``,
+whose plans hold strides. A reverse kernel of an op with the scatter trait finds zeros, or a sum, in ``target``.
+"""
+
+import functools
+import types as python_types
+
+from numba import cfunc, njit
+from numba.core import types
+
+from tapejit.edge import raw
+from tapejit.edge.caching import is_ours
+from tapejit.kernels import blas, lapack
+
+_FAMILIES = "strided indexed products along factor solves spectral matrixexp"
+_GENERIC = {f"tapejit.kernels.{name}" for name in _FAMILIES.split()}
+
+
+@functools.cache
+def as_floats(function, dtype):
+    """The function with ``P``, ``Q`` and ``SIZE`` bound for a dtype code, and so its jitted helpers, shared by all."""
+    casts = (raw.as_f64, raw.as_f32)
+    scope = dict(function.__globals__)
+    scope.update(P=casts[dtype], Q=casts[1 - dtype], SIZE=(8, 4)[dtype])
+    scope.update(zip(("GEMM", "GEMV", "DOT"), (blas.DOUBLE, blas.SINGLE)[dtype], strict=True))
+    scope.update(lapack.ROUTINES[dtype])
+    for name in function.__code__.co_names:
+        helper = getattr(scope.get(name), "py_func", None)
+        if helper is not None and helper.__module__ in _GENERIC:
+            scope[name] = _as_floats_jitted(scope[name], dtype)
+    name = f"{function.__name__}_{('f64', 'f32')[dtype]}"
+    code = function.__code__
+    file = code.co_filename  # of an op of somebody else's, whose source is in no stamp
+    if is_ours(function):
+        file = f"<tapejit {function.__module__}.{name} {code.co_firstlineno}>"
+    code = code.replace(co_filename=file, co_name=name, co_qualname=name)
+    copy = python_types.FunctionType(code, scope, name)
+    copy.__module__ = function.__module__
+    return copy
+
+
+@functools.cache
+def _as_floats_jitted(dispatcher, dtype):
+    return njit(**_options(dispatcher))(as_floats(dispatcher.py_func, dtype))
+
+
+def _options(dispatcher):
+    return {name: value for name, value in dispatcher.targetoptions.items() if name != "nopython"}
+
+
+_compiled = []  # own the machine code
+
+
+def structured_kernel(op, which, dtype) -> int:
+    """Compile, or load from the cache, one kernel of a structured op; arguments and result as ``elementwise_kernel``."""
+    function = as_floats(op.kernels[which], dtype)
+    if op.name in ("matmul", "dot") or op.joint:
+        blas.link()
+        lapack.link()
+    result = types.intp if op.failure and which == 0 else types.void
+    signature = result(*[types.intp] * function.__code__.co_argcount)
+    options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "cache": is_ours(function)}
+    _compiled.append(cfunc(signature, **options)(function))
+    return _compiled[-1].address

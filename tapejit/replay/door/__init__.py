@@ -1,0 +1,1 @@
+"""The door: how a call of a replayed function is admitted, run and answered without Python code in between."""

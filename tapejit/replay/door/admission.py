@@ -1,0 +1,120 @@
+"""The door's tests: whether the arguments are those of a signature, and what a function reads beside them what it was.
+
+Comparisons, lookups and attributes may run Python code of any kind, here or in another thread, and that may change lists
+and dicts that are being read. So what is taken out of them is owned until the call is done, and what a program is given,
+the addresses in arrays, is looked at when no more Python code can run.
+"""
+
+from tapejit.edge import blocks as B
+from tapejit.edge import capi
+from tapejit.edge.jit import inner
+from tapejit.edge.raw import as_f64, as_i64
+from tapejit.replay.door.scratch import HELD, REGISTERS, TABLE, VALUES, drop, hold, is_array, own, word
+
+
+@inner
+def structure_fits(signature, scratch, env):
+    """Whether containers and static values in the registers are the signature's; puts what is in them into registers."""
+    registers = as_i64(scratch + REGISTERS)
+    tests = word(signature + 8 * B.TESTS)
+    for k in range(word(signature + 8 * B.LEAF_TESTS)):
+        test = as_i64(tests + 8 * B.TEST_WORDS * k)
+        x = registers[test[B.REGISTER]]
+        kind = word(x + capi.TYPE)
+        if test[B.KIND] == B.SAME:
+            if x != test[B.P]:
+                if test[B.Q] != 0 or kind != word(test[B.P] + capi.TYPE):
+                    return False
+                same = capi.equal(x, test[B.P], 2)
+                if same < 0:
+                    capi.clear_error()
+                if same != 1:
+                    return False
+        elif test[B.KIND] == B.DICT:
+            if kind != env[B.DICT_TYPE] or capi.dict_size(x) != test[B.P]:
+                return False
+            for j in range(test[B.P]):
+                item = capi.dict_item(x, as_i64(test[B.R])[j])
+                if item == 0:
+                    capi.clear_error()
+                    return False
+                own(scratch, item)
+                registers[test[B.Q] + j] = item
+        elif test[B.KIND] == B.LIST:
+            if kind != env[B.LIST_TYPE] or word(x + capi.SIZE) != test[B.P]:
+                return False
+            for j in range(test[B.P]):
+                item = capi.list_item(x, j)
+                own(scratch, item)
+                registers[test[B.Q] + j] = item
+        else:
+            if kind != env[B.TUPLE_TYPE] or word(x + capi.SIZE) != test[B.P]:
+                return False
+            for j in range(test[B.P]):
+                registers[test[B.Q] + j] = capi.tuple_item(x, j)
+    return True
+
+
+@inner
+def leaves_fit(signature, scratch, env):
+    """Whether arrays and numbers in the registers are the signature's; puts the address of each into the table."""
+    registers, table, held = as_i64(scratch + REGISTERS), as_i64(scratch + TABLE), as_i64(scratch + HELD)
+    values = as_f64(scratch + VALUES)
+    tests = word(signature + 8 * B.TESTS)
+    for k in range(word(signature + 8 * B.LEAF_TESTS), word(signature + 8 * B.TEST_COUNT)):
+        test = as_i64(tests + 8 * B.TEST_WORDS * k)
+        x, leaf = registers[test[B.REGISTER]], test[B.LEAF]
+        if test[B.KIND] == B.ARRAY:
+            if not is_array(x, test[B.P], test[B.Q], test[B.R], env[B.ARRAY_TYPE]):
+                return False
+            table[leaf] = word(x + capi.ARRAY_DATA)
+            held[leaf] = x
+        else:
+            kind = word(x + capi.TYPE)
+            if kind == env[B.FLOAT_TYPE] or kind == env[B.NUMPY_FLOAT_TYPE]:
+                values[leaf] = as_f64(x + capi.FLOAT_VALUE)[0]
+            elif test[B.P] == 0 or kind != env[B.INTEGER_TYPE]:
+                return False
+            else:
+                values[leaf] = capi.integer_as_double(x)
+                if values[leaf] == -1.0 and capi.error_set() != 0:
+                    capi.clear_error()
+                    return False
+                if test[B.P] == 2 and abs(values[leaf]) >= 9007199254740992.0:
+                    return False
+            table[leaf] = scratch + VALUES + 8 * leaf
+            held[leaf] = 0
+    return True
+
+
+@inner
+def nothing_rebound(signature, scratch, env):
+    """Whether what the function reads beside its arguments is what it was, and the leaves still fit after looking."""
+    owner = word(signature + 8 * B.WATCH)
+    if owner == 0:
+        return True
+    hold(owner)  # a general call may put another in its place
+    fits = _places_hold(word(signature + 8 * B.WATCHED), word(signature + 8 * B.WATCH_COUNT))
+    fits = fits and (word(signature + 8 * B.WATCH_RUNS) == 0 or leaves_fit(signature, scratch, env))
+    drop(owner)
+    return fits
+
+
+@inner
+def _places_hold(watched, count):
+    for k in range(count):
+        place = as_i64(watched + 8 * B.WATCH_WORDS * k)
+        if place[B.PLACE] == B.CELL:
+            now = word(place[B.OWNER] + capi.CELL_VALUE)
+        elif place[B.PLACE] == B.ITEM:
+            now = capi.dict_item(place[B.OWNER], place[B.NAME])
+        else:
+            is_attribute = place[B.PLACE] == B.ATTRIBUTE
+            now = capi.attribute(place[B.OWNER], place[B.NAME]) if is_attribute else capi.call_object(place[B.OWNER], 0)
+            if now != 0:
+                capi.decref(now)
+        if now == 0:
+            capi.clear_error()
+        if now != place[B.VALUE]:
+            return False
+    return True

@@ -1,0 +1,396 @@
+"""Functions of functions, with JAX's conventions: ``grad``, ``value_and_grad``, ``jit`` and their relatives.
+
+Each takes a function of tensors, arrays and numbers, in nested tuples, lists and dicts, and gives a function of the same
+arguments that is recorded once and then replayed as machine code. They compose: ``grad(grad(f))``, ``jvp(grad(f))``.
+"""
+
+import functools
+import inspect
+
+import numpy as np
+
+import tapejit as tj
+from tapejit.core import record as R
+from tapejit.core import tape as tapes
+from tapejit.core.dtypes import as_array
+from tapejit.eager import autograd
+from tapejit.eager.dispatch import emit_view, from_array
+from tapejit.eager.escapes import differentiated, watched
+from tapejit.eager.grad_mode import enable_grad
+from tapejit.eager.indexing import scatter_add_flat, take_flat
+from tapejit.eager.tensor import Tensor
+from tapejit.graph.build import Lowering
+from tapejit.graph.sparsity import colours, pattern
+from tapejit.replay.function import Replayed
+from tapejit.replay.trees import flatten, is_result, unflatten
+from tapejit.spec.structured import VIEWS
+
+
+def _as_tensor(x):
+    """A tensor of a leaf: arrays and numbers become tensors of their own."""
+    return x if isinstance(x, Tensor) else from_array(x)
+
+
+def _fresh(x):
+    """A tensor with the values of ``x`` in which alone derivatives are taken; the history of ``x`` stays attached."""
+    fresh = emit_view(VIEWS["Alias"], x, x._layout)
+    fresh._set_flags(-1, R.GRAD)
+    return fresh
+
+
+def _is_number(x):
+    return is_result(x) or (isinstance(x, (float, int, np.number)) and not isinstance(x, bool))
+
+
+def _numbers(argnums, fun, what):
+    """Positions for ``argnums``, which may be names of parameters.
+
+    Raises:
+        TypeError: for a name that the function does not have.
+    """
+    if not isinstance(argnums, (int, str)):
+        return tuple(_numbers(k, fun, what) for k in argnums)
+    if isinstance(argnums, int):
+        return argnums
+    names = list(inspect.signature(fun).parameters)
+    if argnums not in names:
+        raise TypeError(f"{what}(): argnums={argnums!r}, but the arguments of {fun!r} are {', '.join(names) or 'none'}")
+    return names.index(argnums)
+
+
+def _decorator(maker):
+    """A transform that is a decorator with arguments too: without a function it waits for one."""
+    what = maker.__name__
+    takes_argnums = "argnums" in inspect.signature(maker).parameters
+
+    @functools.wraps(maker)
+    def transform(*args, **options):
+        if not args and "fun" not in options:
+            return functools.partial(transform, **options)
+        fun = args[0] if args else options.pop("fun")
+        args = args[1:]
+        argnums = args[0] if args and takes_argnums else options.get("argnums", 0)
+        if not takes_argnums or isinstance(argnums, int) or not callable(fun):
+            return maker(fun, *args, **options)
+        options["argnums"] = _numbers(argnums, fun, what)
+        made = maker(fun, *((options.pop("argnums"), *args[1:]) if args else ()), **options)
+        made.of_names(argnums)
+        return made
+
+    return transform
+
+
+class Differentiated:
+    """Arguments with those of ``argnums`` replaced by fresh leaves; one that was passed by its name is found by it."""
+
+    def __init__(self, args, argnums, what, kwargs=None, fun=None):
+        self.leaves, self.structures = [], []
+        self.numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        self.single = isinstance(argnums, int)
+        args, self.kwargs = list(args), dict(kwargs or {})
+        for k in self.numbers:
+            if -len(args) <= k < len(args):
+                args[k] = self._leaves(args[k], k, what)
+                continue
+            name = _parameter(fun, k)
+            if name not in self.kwargs:
+                raise TypeError(f"{what}: argnums={argnums} but the call has {len(args)} positional arguments")
+            self.kwargs[name] = self._leaves(self.kwargs[name], k, what)
+        self.args = args
+
+    def _leaves(self, tree, k, what):
+        """The tree with new leaves, which are noted."""
+        found = []
+        structure = flatten(tree, _is_number, found)
+        if structure[0] == "static":
+            kind = type(tree).__name__
+            raise TypeError(f"{what}: argument {k} is a {kind}, which cannot be differentiated; pass floats or arrays")
+        for x in found:
+            if isinstance(x, Tensor) and not x.dtype.is_floating_point:
+                raise TypeError(f"{what} differentiates floating-point arguments, argument {k} has dtype {x.dtype}")
+        tensors = [_fresh(_floating(x)) for x in found]
+        self.leaves += tensors
+        self.structures.append((structure, len(tensors)))
+        return unflatten(structure, iter(tensors))
+
+    def call(self, fun):
+        """The user's function, its values kept from leaving."""
+        return differentiated(fun, self.args, self.kwargs)
+
+    def rebuild(self, values):
+        """Values, one per leaf, in the shape of the arguments."""
+        values = iter(values)
+        trees = [unflatten(structure, values) for structure, _ in self.structures]
+        return trees[0] if self.single else tuple(trees)
+
+
+def _parameter(fun, k):
+    """The name of the k-th parameter of a function, None where there is none."""
+    try:
+        return list(inspect.signature(fun).parameters)[k]
+    except (TypeError, ValueError, IndexError):
+        return None
+
+
+def _floating(x):
+    if isinstance(x, Tensor):
+        return x
+    x = as_array(x)
+    return from_array(x if x.dtype.kind == "f" else x.astype(np.float64))
+
+
+def _scalar(y, what):
+    if not is_result(y):
+        if isinstance(y, (int, float, np.number)):
+            return tj.tensor(float(y))
+        raise TypeError(f"{what} needs a function with a scalar result, it gave {type(y).__name__}; is has_aux=True missing?")
+    y = _as_tensor(y)
+    if y.numel() != 1:
+        raise TypeError(f"{what} needs a function with a scalar result, this one has shape {tuple(y.shape)}; use jacobian()")
+    return y
+
+
+def _pull(outputs, seeds, leaves):
+    """The vector-Jacobian product; zeros for leaves that do not matter."""
+    pairs = [(y, s) for y, s in zip(outputs, seeds, strict=True) if y.requires_grad]
+    if not pairs:
+        return [tj.zeros_like(x) for x in leaves]
+    outputs, seeds = zip(*pairs, strict=True)
+    found = autograd.grad(outputs, leaves, seeds, create_graph=True, allow_unused=True)
+    return [tj.zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
+
+
+@_decorator
+def value_and_grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
+    """A function that gives ``(fun(*args), gradient)``.
+
+    Args:
+        fun: a function with a scalar result; with ``has_aux`` it gives ``(result, aux)``.
+        argnums: the positional argument, or arguments as a tuple, to differentiate in.
+        has_aux: then the function gives ``((result, aux), gradient)``.
+        static_argnums: arguments taken as constants; a new value leads to a new recording.
+        static: functions, modules or generators (or their names, "time.time") of random numbers, clocks and files that ``fun``
+            may call; what they give when it is recorded is a constant of the recording. True for all.
+        compile: "now", "auto" (when a path is taken a second time; a long recording runs again from its tape until it is
+            worth compiling) or "never" (always eager).
+    """
+
+    def transformed(*args, **kwargs):
+        with enable_grad():
+            wanted = Differentiated(args, argnums, "value_and_grad()", kwargs, fun)
+            result = wanted.call(fun)
+            value, aux = result if has_aux else (result, None)
+            y = _scalar(value, "value_and_grad()")
+            gradient = wanted.rebuild(_pull([y], [None], wanted.leaves))
+        return ((y, aux) if has_aux else y), gradient
+
+    return Replayed(transformed, fun, "value_and_grad", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
+
+
+@_decorator
+def grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
+    """A function that gives the gradient of ``fun``; with ``has_aux`` ``(gradient, aux)``. Arguments as ``value_and_grad``."""
+
+    def transformed(*args, **kwargs):
+        with enable_grad():
+            wanted = Differentiated(args, argnums, "grad()", kwargs, fun)
+            result = wanted.call(fun)
+            value, aux = result if has_aux else (result, None)
+            gradient = wanted.rebuild(_pull([_scalar(value, "grad()")], [None], wanted.leaves))
+        return (gradient, aux) if has_aux else gradient
+
+    return Replayed(transformed, fun, "grad", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
+
+
+@_decorator
+def jit(fun=None, *, static_argnums=(), static=(), compile="auto"):
+    """The function itself, recorded and replayed."""
+
+    def transformed(*args, **kwargs):
+        return watched(fun, args, kwargs)
+
+    return Replayed(transformed, fun, "jit", (), static_argnums, compile, (fun,), static)
+
+
+def _tangents(outputs, leaves, tangents):
+    """The Jacobian-vector product, as the derivative of the vector-Jacobian product in its vector, which is linear."""
+    vectors = [tj.zeros_like(y).requires_grad_() for y in outputs]
+    pulled = _pull(outputs, vectors, leaves)
+    used = [(g, t) for g, t in zip(pulled, tangents, strict=True) if g.requires_grad]
+    if not used:
+        return [tj.zeros_like(y) for y in outputs]
+    gs, ts = zip(*used, strict=True)
+    found = autograd.grad(gs, vectors, ts, create_graph=True, allow_unused=True)
+    return [tj.zeros_like(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
+
+
+def _results(tree, what):
+    """The leaves of a function's result as tensors, and its structure."""
+    leaves = []
+    structure = flatten(tree, _is_number, leaves)
+    return [_floating(x) for x in leaves], structure
+
+
+@_decorator
+def jvp(fun=None, primals=None, tangents=None, *, compile="auto"):
+    """``jvp(fun, primals, tangents)`` gives ``(fun(*primals), its derivative along the tangents)``.
+
+    With the function alone: a function of ``(primals, tangents)`` that is replayed.
+    """
+
+    def transformed(primals, tangents):
+        with enable_grad():
+            wanted = Differentiated(primals, tuple(range(len(primals))), "jvp()")
+            directions = []
+            for t in tangents:
+                flatten(t, _is_number, directions)
+            outputs, structure = _results(wanted.call(fun), "jvp()")
+            found = _tangents(outputs, wanted.leaves, [_floating(t) for t in directions])
+        return unflatten(structure, iter(outputs)), unflatten(structure, iter(found))
+
+    function = Replayed(transformed, fun, "jvp", (0, 1), (), compile, (fun,))
+    return function if primals is None else function(tuple(primals), tuple(tangents))
+
+
+def vjp(fun, *primals, compile="auto"):
+    """``(fun(*primals), pull)``: ``pull(cotangent)`` gives a tuple with the product for each argument."""
+
+    def transformed(primals, cotangent):
+        with enable_grad():
+            wanted = Differentiated(primals, tuple(range(len(primals))), "vjp()")
+            outputs, _ = _results(wanted.call(fun), "vjp()")
+            seeds, _ = _results(cotangent, "vjp()")
+            return wanted.rebuild(_pull(outputs, seeds, wanted.leaves))
+
+    product = Replayed(transformed, fun, "vjp", (0, 1), (), compile, (fun,))
+    return jit(fun)(*primals), lambda cotangent: product(primals, cotangent)
+
+
+@_decorator
+def hvp(fun=None, *, compile="auto"):
+    """A function of ``(x, v)``: the Hessian of a scalar function at x times v."""
+
+    def transformed(x, v):
+        with enable_grad():
+            wanted = Differentiated((x,), 0, "hvp()")
+            directions = []
+            flatten(v, _is_number, directions)
+            first = _pull([_scalar(wanted.call(fun), "hvp()")], [None], wanted.leaves)
+            return wanted.rebuild(_pull(first, [_floating(d) for d in directions], wanted.leaves))
+
+    return Replayed(transformed, fun, "hvp", (0, 1), (), compile, (fun,))
+
+
+@_decorator
+def jacobian(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
+    """The Jacobian: shape of the result followed by the shape of the argument; by columns where these are fewer than rows."""
+    return _jacobian("jacobian", lambda rows, columns: columns < rows, fun, argnums, has_aux, static_argnums, static, compile)
+
+
+@_decorator
+def jacrev(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
+    """The Jacobian, row by row; as ``jacobian``, which chooses."""
+    return _jacobian("jacrev", lambda rows, columns: False, fun, argnums, has_aux, static_argnums, static, compile)
+
+
+@_decorator
+def jacfwd(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
+    """The Jacobian, column by column; as ``jacobian``, which chooses."""
+    return _jacobian("jacfwd", lambda rows, columns: True, fun, argnums, has_aux, static_argnums, static, compile)
+
+
+def _jacobian(name, by_columns, fun, argnums, has_aux, static_argnums, static, compile):
+    """A Jacobian as a replayed function; ``by_columns`` decides from the numbers of rows and columns."""
+
+    def transformed(*args, **kwargs):
+        with enable_grad():
+            wanted = Differentiated(args, argnums, "jacobian()", kwargs, fun)
+            result = wanted.call(fun)
+            value, aux = result if has_aux else (result, None)
+            outputs, structure = _results(value, "jacobian()")
+            if by_columns(*(sum(x.numel() for x in tensors) for tensors in (outputs, wanted.leaves))):
+                blocks = [_columns(outputs, wanted.leaves, j) for j in range(len(wanted.leaves))]
+                rows = [wanted.rebuild([block[i] for block in blocks]) for i in range(len(outputs))]
+            else:
+                rows = [_rows(y, wanted) for y in outputs]
+            found = unflatten(structure, iter(rows))
+        return (found, aux) if has_aux else found
+
+    return Replayed(transformed, fun, name, argnums, static_argnums, compile, (fun, argnums, has_aux), static)
+
+
+def _rows(y, wanted):
+    flat = y.reshape(-1)
+    rows = [_pull([flat[i]], [None], wanted.leaves) for i in range(flat.numel())]
+    blocks = []
+    for j, x in enumerate(wanted.leaves):
+        shape = (*y.shape, *x.shape)
+        blocks.append(tj.stack([row[j] for row in rows]).reshape(shape) if rows else tj.zeros(shape, dtype=x.dtype))
+    return wanted.rebuild(blocks)
+
+
+def _columns(outputs, leaves, j):
+    x = leaves[j]
+    columns = []
+    for i in range(x.numel()):
+        unit = np.zeros(x.numel(), x.dtype.numpy)
+        unit[i] = 1.0
+        tangents = [tj.zeros_like(v) for v in leaves]
+        tangents[j] = from_array(unit.reshape(x.shape))
+        columns.append(_tangents(outputs, leaves, tangents))
+    blocks = []
+    for k, y in enumerate(outputs):
+        shape = (*y.shape, *x.shape)
+        stacked = tj.stack([c[k].reshape(-1) for c in columns], 1).reshape(shape) if columns else tj.zeros(shape)
+        blocks.append(stacked)
+    return blocks
+
+
+@_decorator
+def hessian(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
+    """The Hessian of a scalar function: shape of the argument twice. A sparse one takes few products when recorded."""
+
+    def transformed(*args, **kwargs):
+        if has_aux or not isinstance(argnums, int):
+            return general.function(*args, **kwargs)
+        with enable_grad():
+            wanted = Differentiated(args, argnums, "hessian()", kwargs, fun)
+            y = _scalar(wanted.call(fun), "hessian()")
+            if len(wanted.leaves) == 1 and wanted.single and y.requires_grad:
+                found = _compressed(y, wanted.leaves[0])
+                if found is not None:
+                    return wanted.rebuild([wanted.rebuild([found])]) if wanted.structures[0][0] != "*" else found
+        return general.function(*args, **kwargs)
+
+    general = jacrev(grad(fun, argnums, has_aux), argnums, has_aux)
+    return Replayed(transformed, fun, "hessian", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
+
+
+def _compressed(y, x):
+    """The Hessian from products with sums of unit vectors, None where that saves nothing or nothing is recorded."""
+    recorder = tapes.current().recorder
+    n = x.numel()
+    if recorder is None or n < 8:
+        return None
+    (gradient,) = _pull([y], [None], [x])
+    lowering = Lowering(recorder, stop=(recorder.index(x),))
+    rows = pattern(lowering.graph, lowering.node(recorder.index(gradient)), lowering.node(recorder.index(x)))
+    if rows is None:
+        return tj.zeros((*x.shape, *x.shape), dtype=x.dtype) if not gradient.requires_grad else None
+    numbers = colours(rows)
+    count = int(numbers.max()) + 1
+    if count > n // 2:
+        return None
+    entries = rows.tocoo()
+    total = None
+    for colour in range(count):
+        unit = (numbers == colour).astype(x.dtype.numpy)
+        (product,) = _pull([gradient], [from_array(unit.reshape(x.shape))], [x])
+        mine = numbers[entries.col] == colour
+        i, j = entries.row[mine], entries.col[mine]
+        picked = take_flat(product, from_array(i.astype(np.int64)), None)
+        part = (picked, i.astype(np.int64) * n + j)
+        total = [part] if total is None else [*total, part]
+    values = tj.cat([p for p, _ in total])
+    places = from_array(np.concatenate([k for _, k in total]))
+    return scatter_add_flat(values, places, (*x.shape, *x.shape))

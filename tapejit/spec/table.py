@@ -1,0 +1,243 @@
+"""The op table: every differentiable operation, and all that the rest of tapejit knows about it.
+
+An elementwise op is a value rule and one derivative rule per operand, both tiny functions of scalars. The names of a
+derivative rule's parameters say which values it needs: ``g`` is the adjoint of the result, ``x``, ``y``, ``z`` are the
+operands, ``out`` is the result. Kernels, higher derivatives, tests and documentation are made from the entry.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from tapejit.spec.expr import Expr, as_expr, symbol
+
+OPERANDS = ("x", "y", "z")
+VALUES = (*OPERANDS, "out")
+_RULE_NAMES = {"g", *VALUES}
+
+
+@dataclass(eq=False)
+class Op:
+    """A row of the op table.
+
+    Attributes:
+        name: the public name, also of the function in ``tapejit``.
+        code: the number that stands in a record.
+        arity: how many operands it has, at most three.
+        value: the value rule (elementwise) or None (structured).
+        rules: one derivative rule per operand; None where the operand never gets a gradient.
+        needs: per operand, which of ``x y z out`` the reverse kernel reads.
+        domain: per operand, the interval from which tests draw.
+        label: PyTorch's name of the backward node; ``Backward0`` is added where no ``Backward`` is in it.
+        kernels: (forward, reverse a, reverse b, reverse c) of a structured op, plain functions compiled on first use.
+        ufunc: NumPy's function for integer and bool operands, if the op has a meaning there.
+        smooth: False where finite differences cannot be expected to agree (kinks, jumps).
+        condition: True when the first operand is a bool tensor.
+        scatter: reverse kernels only add, to a target that holds zeros at first.
+        erase: the reverse kernel of x clears a part of the adjoint in place, which then is that of x.
+        alias_of: the op whose kernels this one runs under another name.
+        identity: (structured) the operands whose adjoint is the result's as it is.
+        joint: the rule gives the adjoints of all operands at once, and the sweep runs it where there are no reverse kernels.
+        failure: what went wrong, in words, for a forward kernel that answers a status; None if it cannot fail.
+        reads: how many operands the forward kernel reads; those after them are there for their gradient only.
+    """
+
+    name: str
+    code: int
+    arity: int
+    value: Callable | None
+    rules: tuple
+    needs: tuple
+    label: str
+    domain: tuple = ()
+    kernels: tuple = ()
+    ufunc: Any = None
+    smooth: bool = True
+    condition: bool = False
+    scatter: bool = False
+    erase: bool = False
+    identity: tuple = ()
+    alias_of: Any = None
+    joint: Callable | None = None
+    failure: Callable | None = None
+    reads: int = 3
+    doc: str = ""
+    traced: dict = field(default_factory=dict)
+
+    @property
+    def elementwise(self) -> bool:
+        return not self.kernels
+
+    @property
+    def node_name(self) -> str:
+        """PyTorch's name of the backward node."""
+        return self.label if "Backward" in self.label else self.label + "Backward0"
+
+    @property
+    def saved(self) -> int:
+        """The union of ``needs`` as bits: 1, 2, 4 for the operands and 8 for the result."""
+        return sum(1 << i for i, name in enumerate(VALUES) if any(name in need for need in self.needs))
+
+    def is_identity(self, j: int) -> bool:
+        """Whether the adjoint of operand ``j`` is the result's."""
+        if not self.elementwise:
+            return j in self.identity
+        return self.rules[j] is not None and self.needs[j] == () and str(self.trace(1 + j)) == "symbol('g')"
+
+    def trace(self, which: int):
+        """The value rule (0) or the derivative rule of operand ``which - 1`` as an expression of named symbols."""
+        if which not in self.traced:
+            rule = self.value if which == 0 else self.rules[which - 1]
+            names = OPERANDS[: self.arity] if which == 0 else tuple(inspect.signature(rule).parameters)
+            self.traced[which] = as_expr(rule(*map(symbol, names)))
+        return self.traced[which]
+
+    def __call__(self, *args):
+        """Apply the op inside a rule: to symbols it gives an expression, to Tensors it gives a Tensor."""
+        for arg in args:
+            if isinstance(arg, Expr):
+                return self.value(*map(as_expr, args))
+        return FUNCTIONS[self.name](*args)
+
+    def __repr__(self):
+        return f"<op {self.name}>"
+
+
+OPS: list[Op] = []
+BY_NAME: dict[str, Op] = {}
+FUNCTIONS: dict[str, Callable] = {}  # the public functions of elementwise ops, entered by ``functional``, which is above
+entered: list[Callable] = []  # called with each op that enters the table after them
+
+
+def _needs(rule) -> tuple:
+    if rule is None:
+        return ()
+    names = tuple(inspect.signature(rule).parameters)
+    unknown = set(names) - _RULE_NAMES
+    if unknown:
+        raise TypeError(f"a derivative rule takes parameters named g, x, y, z or out; got {sorted(unknown)}")
+    return tuple(name for name in names if name != "g")
+
+
+def _add(**fields) -> Op:
+    op = Op(code=len(OPS), **fields)
+    if op.name in BY_NAME:
+        raise ValueError(f"the op table has an op named {op.name!r} already; choose another name")
+    OPS.append(op)
+    BY_NAME[op.name] = op
+    for tell in entered:
+        tell(op)
+    return op
+
+
+def camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def elementwise(
+    dx=None,
+    dy=None,
+    dz=None,
+    *,
+    name=None,
+    domain=(-2.0, 2.0),
+    label=None,
+    ufunc=None,
+    smooth=True,
+    condition=False,
+):
+    """Enter the decorated value rule into the table, with one derivative rule per operand.
+
+    Args:
+        dx, dy, dz: the product of ``g`` and the derivative in that operand. A number means a constant derivative.
+        name: the op's name, if not the function's.
+        domain: the interval tests draw operands from, or one interval per operand.
+        label: PyTorch's name for the node, if it differs from the capitalised name.
+        ufunc: what integer and bool tensors use instead.
+        smooth: False where finite differences cannot be expected to agree (kinks, jumps).
+        condition: True when the first operand is a bool tensor.
+    """
+
+    def enter(value):
+        arity = len(inspect.signature(value).parameters)
+        rules = (dx, dy, dz)[:arity]
+        intervals = domain if isinstance(domain[0], tuple) else (domain,) * arity
+        return _add(
+            name=name or value.__name__,
+            arity=arity,
+            value=value,
+            rules=rules,
+            needs=tuple(map(_needs, rules)),
+            label=label or camel(value.__name__),
+            domain=intervals,
+            ufunc=ufunc,
+            smooth=smooth,
+            condition=condition,
+            doc=inspect.getdoc(value) or "",
+        )
+
+    return enter
+
+
+def structured(name, *, kernels, needs, rules, label=None, scatter=False, erase=False, identity=()):
+    """Enter an op that is not elementwise.
+
+    Args:
+        kernels: (forward, reverse of each operand), functions as described in ``kernels.library``.
+        needs: per operand, the values its reverse kernel reads, as a tuple of names out of ``x y z out``.
+        rules: the same derivatives in terms of other ops: per operand a function ``rule(record, g, x, y, z, out)``.
+        label: PyTorch's name for the node.
+        scatter, erase, identity: see ``Op``.
+    """
+    return _add(
+        name=name,
+        arity=len(rules),
+        value=None,
+        rules=tuple(rules),
+        needs=tuple(needs),
+        label=label or camel(name),
+        kernels=tuple(kernels),
+        scatter=scatter,
+        erase=erase,
+        identity=identity,
+    )
+
+
+def joint(name, *, arity, kernel, needs, rule, constant=(), reads=3, failure=None, label=None):
+    """Enter an op whose derivative is stated once, as a rule on Tensors for all operands together.
+
+    Args:
+        arity: how many operands it has, at most three.
+        kernel: the forward kernel, as described in ``kernels.library``; with ``failure`` it answers a status. Further
+            results, and what is saved for the rule, lie behind the first one in its block: views take them out.
+        needs: the values that the rule reads, names out of ``x y z out``.
+        rule: a function ``rule(record, g, x, y, z, out)`` that gives one adjoint per operand, None where there is none;
+            ``record.wanted`` says which ones are asked for.
+        constant: the operands that never get a gradient.
+        reads: how many operands the kernel reads; the rest carry a gradient only, and may be None in the rule.
+        failure: ``failure(number)`` says in words what a status means for one matrix.
+        label: PyTorch's name for the node.
+    """
+    return _add(
+        name=name,
+        arity=arity,
+        value=None,
+        rules=tuple(None if j in constant else rule for j in range(arity)),
+        needs=(tuple(needs),) * arity,
+        label=label or camel(name),
+        kernels=(kernel,),
+        joint=rule,
+        failure=failure,
+        reads=reads,
+    )
+
+
+def alias(op: Op, label: str) -> Op:
+    """A row for the same operation under another node name: nothing is compiled twice."""
+    row = {f.name: getattr(op, f.name) for f in fields(op) if f.name != "code"}
+    return _add(**{**row, "name": f"{op.name} as {label}", "label": label, "alias_of": op})
+
+
+# Row 0: a value without a history. It has no kernels and never appears in a sweep.
+VALUE = _add(name="value", arity=0, value=lambda: None, rules=(), needs=(), label="Value")
