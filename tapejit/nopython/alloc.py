@@ -34,8 +34,12 @@ def _dtype(structure, dtype):
     return with_leaf(structure, scalar) if isinstance(scalar, types.Float) else None
 
 
-def allocator(element):
-    """An intrinsic ``empty(shape)`` for a given element type."""
+def allocator(element, zeroed=False):
+    """An intrinsic ``empty(shape)`` for a given element type.
+
+    ``zeroed`` where a user's function might read before it writes: what memory held before would be taken for the number
+    of a statement. Zero bytes are a constant zero in every active type.
+    """
 
     @intrinsic
     def empty(typingctx, shape):
@@ -43,14 +47,14 @@ def allocator(element):
         arrty = types.Array(element, ndim, "C")
 
         def codegen(context, builder, sig, args):
-            return _allocate(context, builder, arrty, sig.args[0], args[0])
+            return _allocate(context, builder, arrty, sig.args[0], args[0], zeroed)
 
         return arrty(types.unliteral(shape)), codegen
 
     return empty
 
 
-def _allocate(context, builder, arrty, shape_type, shape):
+def _allocate(context, builder, arrty, shape_type, shape, zeroed=False):
     if isinstance(shape_type, types.Integer):
         extents = [context.cast(builder, shape, shape_type, types.intp)]
     else:
@@ -60,6 +64,9 @@ def _allocate(context, builder, arrty, shape_type, shape):
         with cgutils.if_unlikely(builder, builder.icmp_signed("<", extent, extent.type(0))):
             context.call_conv.return_user_exc(builder, ValueError, ("negative dimensions not allowed",))
     array = arrayobj._empty_nd_impl(context, builder, arrty, extents)
+    if zeroed:
+        nbytes = builder.mul(array.nitems, array.itemsize)
+        cgutils.memset(builder, array.data, nbytes, 0)
     return impl_ret_new_ref(context, builder, arrty, array._getvalue())
 
 
@@ -149,7 +156,7 @@ def allocators(structure):
         element = _dtype(structure, dtype)
         if element is None:
             return lambda shape, dtype=None: np.empty(shape, dtype)
-        make = allocator(element)
+        make = allocator(element, zeroed=True)
         return lambda shape, dtype=None: make(shape)
 
     def constant(numpy_function, value):
@@ -158,7 +165,9 @@ def allocators(structure):
             element = _dtype(structure, dtype)
             if element is None:
                 return lambda shape, dtype=None: numpy_function(shape, dtype)
-            make = allocator(element)
+            make = allocator(element, zeroed=not value)
+            if not value:
+                return lambda shape, dtype=None: make(shape)
             return lambda shape, dtype=None: filled(make(shape), value)
 
     constant(np.zeros, 0.0)
@@ -191,8 +200,8 @@ def allocators(structure):
                 if dtype is None or isinstance(dtype, (types.Omitted, types.NoneType)):
                     return lambda a, dtype=None: numpy_function(a)
                 return lambda a, dtype=None: numpy_function(a, dtype)
-            make = allocator(element)
-            if value is None:
+            make = allocator(element, zeroed=not value)
+            if not value:
                 return lambda a, dtype=None: make(np.shape(a))
             return lambda a, dtype=None: filled(make(np.shape(a)), value)
 
@@ -200,13 +209,13 @@ def allocators(structure):
     def eye(N):
         if not isinstance(N, types.Integer):
             return None
-        make = allocator(structure)
-        return lambda N: _unit_diagonal(filled(make((N, N)), 0.0))
+        make = allocator(structure, zeroed=True)
+        return lambda N: _unit_diagonal(make((N, N)))
 
     @form(np.identity)
     def identity(n):
-        make = allocator(structure)
-        return lambda n: _unit_diagonal(filled(make((n, n)), 0.0))
+        make = allocator(structure, zeroed=True)
+        return lambda n: _unit_diagonal(make((n, n)))
 
     like(np.empty_like, None)
     like(np.zeros_like, 0.0)

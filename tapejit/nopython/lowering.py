@@ -6,6 +6,8 @@
    The same array element read twice in a block is read once, so that its terms merge.
 """
 
+from contextlib import contextmanager
+
 from llvmlite import ir as llvm_ir
 from llvmlite.ir import instructions
 from numba.core import types
@@ -42,6 +44,7 @@ class ActiveLower(lowering.Lower):
 
     def pre_lower(self):
         super().pre_lower()
+        self._own = (self.func_ir.func_id.func.__module__ or "").startswith("tapejit.nopython")
         self._sums = running_sums(self.blocks, self.typeof)
         slots = self._sums - self._singly_assigned_vars
         plain = self.flags.boundscheck or self._disable_sroa_like_opt
@@ -68,9 +71,24 @@ class ActiveLower(lowering.Lower):
         if access:
             self.strip.write(access, self.typeof(inst.value.name), self.operand(inst.value.name))
             return
-        super().lower_inst(inst)
+        if isinstance(inst, (ir.SetItem, ir.StaticSetItem)):
+            with self._bounds_checked(inst.target):
+                super().lower_inst(inst)
+        else:
+            super().lower_inst(inst)
         if isinstance(inst, _WRITES):
             self._elements.clear()
+
+    @contextmanager
+    def _bounds_checked(self, array):
+        """An index into a user's active array is checked: what stands behind it would be taken for a statement's number."""
+        before = self.context.enable_boundscheck
+        checked = is_active_array(self.typeof(array.name)) and not self._own
+        self.context.enable_boundscheck = before or checked
+        try:
+            yield
+        finally:
+            self.context.enable_boundscheck = before
 
     def lower_normal_function(self, fndesc):
         super().lower_normal_function(fndesc)
@@ -175,7 +193,8 @@ class ActiveLower(lowering.Lower):
 
     def lower_getitem(self, resty, expr, value, index, signature):
         def lower():
-            return super(ActiveLower, self).lower_getitem(resty, expr, value, index, signature)
+            with self._bounds_checked(value):
+                return super(ActiveLower, self).lower_getitem(resty, expr, value, index, signature)
 
         if not (is_active_array(self.typeof(value.name)) and is_active(resty)):
             return lower()

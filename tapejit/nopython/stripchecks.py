@@ -57,7 +57,7 @@ class Checks:
         return value
 
     def _pointer(self, access, counter):
-        """The address of an element; an index without the counter may count from the end."""
+        """(the address of an element, its indices, the extents); an index without the counter may count from the end."""
         builder = self.builder
         ty = self.lower.typeof(access.array)
         array = self.context.make_array(ty)(self.context, builder, self.load(access.array))
@@ -69,7 +69,7 @@ class Checks:
                 below = builder.icmp_signed("<", index, word(0))
                 index = builder.select(below, builder.add(index, extent), index)
             indices.append(index)
-        return cgutils.get_item_pointer(self.context, builder, ty, array, indices), indices
+        return cgutils.get_item_pointer(self.context, builder, ty, array, indices), indices, shape
 
     def _call(self, helper, *args):
         """Call a function of the engine with integers."""
@@ -86,20 +86,20 @@ class Checks:
         second = builder.add(self.first, word(1))
         last = builder.add(self.first, builder.sub(left, word(1)))
         places = {}
-        negative = llvm.Constant(llvm.IntType(1), 0)
+        outside = llvm.Constant(llvm.IntType(1), 0)
         for access in self.loop.accesses.values():
             if access.key in places:
                 continue
-            pointer, indices = self._pointer(access, self.first)
-            following, _ = self._pointer(access, second)
-            _, ends = self._pointer(access, last)
-            for index in (*indices, *ends):
-                negative = builder.or_(negative, builder.icmp_signed("<", index, word(0)))
+            pointer, indices, shape = self._pointer(access, self.first)
+            following, _, _ = self._pointer(access, second)
+            _, ends, _ = self._pointer(access, last)
+            for index, extent in zip((*indices, *ends), (*shape, *shape), strict=True):
+                outside = builder.or_(outside, builder.icmp_unsigned(">=", index, extent))
             number = builder.gep(pointer, [llvm.Constant(I32, 0), llvm.Constant(I32, 1)], inbounds=True)
             start = builder.ptrtoint(pointer, I64)
             places[access.key] = (start, builder.sub(builder.ptrtoint(following, I64), start),
                                   builder.ptrtoint(number, I64))  # fmt: skip
-        n = builder.select(negative, word(0), left)
+        n = builder.select(outside, word(0), left)
         for reads in self._lines():
             (low, lowest), (high, _) = reads[0], reads[-1]
             _, step, number = places[lowest.key]

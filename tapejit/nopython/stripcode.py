@@ -197,7 +197,7 @@ class Strip(Checks):
         if access.stored:
             v, number = self.stored[access.key]
             return Pending(alg.base.unpack(v), [(alg.coef.constant(1.0), number)])
-        pointer, _ = self._pointer(access, self.counter)
+        pointer, _, _ = self._pointer(access, self.counter)
         place = builder.gep(pointer, [llvm.Constant(I32, 0), llvm.Constant(I32, 0)], inbounds=True)
         value = builder.load(place, align=8)
         self._own_memory(value, access.array)
@@ -218,7 +218,7 @@ class Strip(Checks):
             terms, v = [], alg.base.lift(types.unliteral(value_type), value)
         number = self._number_of(terms)
         self.stored[access.key] = v, number
-        pointer, _ = self._pointer(access, self.counter)
+        pointer, _, _ = self._pointer(access, self.counter)
         for k, item in enumerate((v, number)):
             place = builder.gep(pointer, [llvm.Constant(I32, 0), llvm.Constant(I32, k)], inbounds=True)
             self._own_memory(builder.store(item, place, align=8), access.array)
