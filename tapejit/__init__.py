@@ -25,7 +25,9 @@ from tapejit.core.dtypes import (
 )
 from tapejit.core.layout import Size
 from tapejit.eager import autograd
+from tapejit.eager import escapes as _escapes
 from tapejit.eager import functional as _functional
+from tapejit.eager import inplace as _inplace
 from tapejit.eager import vocabulary as _vocabulary
 from tapejit.eager.creation import (
     arange,
@@ -61,7 +63,6 @@ from tapejit.eager.indexing import (
     unbind,
 )
 from tapejit.eager.linalg.plain import cross, lu_solve, norm, qr, svd
-from tapejit.eager.methods import attach as _attach
 from tapejit.eager.printing import set_printoptions
 from tapejit.eager.random import manual_seed, rand, rand_like, randint, randn, randn_like, randperm
 from tapejit.eager.reductions import (
@@ -142,7 +143,7 @@ concat = concatenate = cat
 for _group in (_functional.FUNCTIONS, _functional.COMPARISONS, _functional.LOGICAL):
     for _name, _function in _group.items():
         globals().setdefault(_name, _function)
-del _group, _name, _function, _attach, _vocabulary
+del _group, _name, _function, _inplace, _vocabulary
 
 
 
@@ -171,3 +172,4 @@ def __dir__():
 
 
 __all__ = _public()
+_escapes.public.update(__all__)

@@ -13,7 +13,7 @@ from tapejit.compile.schedule import blas_view
 from tapejit.core import dtypes, engine
 from tapejit.core import record as R
 from tapejit.core.layout import layout_of
-from tapejit.eager.linalg.multiply import _matrix_words
+from tapejit.eager.linalg.multiply import matrix_words
 from tapejit.edge.objects import has_fma
 from tapejit.kernels import blas
 from tapejit.spec.table import BY_NAME
@@ -59,7 +59,7 @@ class KernelCalls:
     def _product(self, planner, node):
         x, y = node.args
         a, b = (
-            blas_view(v) if base is not v else _matrix_words(layout_of(v.shape, dtypes.as_dtype(v.dtype)))
+            blas_view(v) if base is not v else matrix_words(layout_of(v.shape, dtypes.as_dtype(v.dtype)))
             for v, base in zip(node.args, planner._operands(node), strict=True)
         )
         m, k = x.shape[-2:]

@@ -12,7 +12,7 @@ from tapejit.compile.steps import Call, Loops, Region, Scalars, Unit
 from tapejit.compile.storage import WINDOW, far_values
 from tapejit.core import dtypes
 from tapejit.core.layout import layout_of, packed_strides
-from tapejit.eager.linalg.multiply import _matrix_words
+from tapejit.eager.linalg.multiply import matrix_words
 from tapejit.graph.node import LAZY, REDUCTIONS
 
 NEAR = 16  # loops whose lengths differ by at most this may be fused
@@ -34,7 +34,7 @@ def blas_view(x) -> tuple | None:
     if x.op != "view" or x.args[0].n == 1 or not x.is_float:
         return None
     strides = tuple(s if n != 1 else p for s, n, p in zip(x.attr[0], x.shape, packed_strides(x.shape), strict=True))
-    return _matrix_words(layout_of(x.shape, dtypes.as_dtype(x.dtype), strides))
+    return matrix_words(layout_of(x.shape, dtypes.as_dtype(x.dtype), strides))
 
 
 class Planner:

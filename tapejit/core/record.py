@@ -97,6 +97,7 @@ FREE_LISTS = 256
 HEADER_WORDS = H_FREE_LISTS + FREE_LISTS
 
 TAPE_SHIFT = 40  # handle = tape number << TAPE_SHIFT | record number
+MASK = (1 << TAPE_SHIFT) - 1  # of a handle: the number of the record
 
 # answers of a jitted append that made no record
 SLOW = -1  # the fast path does not cover this call

@@ -223,8 +223,8 @@ class Tape:
                 self.kept_alive.pop(address, None)
 
 
-_numbers = itertools.count()
-main = Tape(next(_numbers))
+numbers = itertools.count()
+main = Tape(next(numbers))
 main.header[R.H_THREAD] = threading.main_thread().ident
 tapes = {main.number: main}
 _idle: list = []  # tapes whose thread has ended; their tensors stay valid
@@ -247,7 +247,7 @@ class _Thread(threading.local):
         if threading.current_thread() is threading.main_thread():
             self.stack = [main]
             return
-        tape = _idle.pop() if _idle else Tape(next(_numbers))
+        tape = _idle.pop() if _idle else Tape(next(numbers))
         tapes[tape.number] = tape
         tape.header[R.H_THREAD] = threading.get_ident()
         tape.header[R.H_GRAD_MODE] = R.GRAD
@@ -286,17 +286,6 @@ forks.register(_hold_still, _go_on, _in_child)
 class Side(Tape):
     """A tape for what a sweep works out while it waits; values of the waiting tape are borrowed, not copied."""
 
-    def borrow(self, layout, address):
-        """The contiguous or strided value at an address as a Tensor without a history."""
-        from tapejit.eager.dispatch import recover, wrap
-
-        while True:
-            answer = engine.external(self.address, layout.address, address, R.EXTERNAL)
-            if answer >= 0:
-                self.kept_alive.setdefault(address, []).append(None)
-                return wrap(self, answer, layout)
-            recover(self, answer)
-
 
 _idle_sides: list = []
 
@@ -307,7 +296,7 @@ def aside():
     try:
         side = _idle_sides.pop()
     except IndexError:
-        number = next(_numbers)
+        number = next(numbers)
         side = tapes[number] = Side(number)
     side.header[R.H_THREAD] = 0
     side.header[R.H_GRAD_MODE] = 0
@@ -341,23 +330,6 @@ def of_another_thread() -> RuntimeError:
         "a tensor that requires a gradient belongs to the thread that made it; use x.detach() here, or make the "
         "leaf in this thread"
     )
-
-
-def bring(tape: Tape, tensor, constant=False):
-    """A tensor of another tape made known to this one: its memory is shared, its gradient is not.
-
-    ``constant`` says that no gradient is wanted anyway.
-
-    Raises:
-        RuntimeError: if the tensor was computed from inputs that require gradients, on a tape that is not this one.
-    """
-    from tapejit.eager.dispatch import share
-
-    if tape.recorder is not None:
-        return tape.recorder.bring(tensor)
-    if not constant and tensor.requires_grad and tape.header[R.H_GRAD_MODE]:
-        raise of_another_thread()
-    return share(tensor._memory(), tensor._layout)
 
 
 def steady(tensor):

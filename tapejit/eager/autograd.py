@@ -5,11 +5,13 @@ import numpy as np
 from tapejit.core import engine
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
-from tapejit.core.layout import layout_at
+from tapejit.core.layout import layout_at, packed_strides
 from tapejit.core.plans import plan_at
-from tapejit.eager.dispatch import constant, recover, wrap
+from tapejit.core.record import MASK
+from tapejit.eager.creation import tensor
+from tapejit.eager.dispatch import borrow, constant, recover, wrap
 from tapejit.eager.grad_mode import enable_grad, no_grad
-from tapejit.eager.tensor import _MASK, Tensor
+from tapejit.eager.tensor import Tensor, method_as
 from tapejit.eager.views import contiguous, strided_view
 from tapejit.spec.table import BY_NAME, OPS, VALUES
 
@@ -24,6 +26,7 @@ _IMMEDIATE = (R.SCALAR_A, R.SCALAR_B, R.SCALAR_C)
 _COUNT = (1 << 32) - 1  # of what a sweep answers: how many gradients it made; above it: how many adjoints are retained
 
 
+@method_as("backward")
 def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
     """Compute the gradient of this tensor in the leaves of its graph and add it to their ``.grad``.
 
@@ -108,9 +111,7 @@ def _sum(gradient, part):
 
 
 def _packed_at(tape, handle):
-    from tapejit.core.layout import layout_at
-
-    return layout_at(int(tape.records["layout"][handle & _MASK]))
+    return layout_at(int(tape.records["layout"][handle & MASK]))
 
 
 def _collect_retained(tape):
@@ -171,18 +172,12 @@ def _check_outputs(outputs, gradients, what):
                     "gradient= a tensor of that shape, or reduce it first, for example with .sum()"
                 )
         else:
-            g = g if isinstance(g, Tensor) else _tensor(g, y.dtype)
+            g = g if isinstance(g, Tensor) else tensor(g, dtype=y.dtype)
             if g.shape != y.shape:
                 raise RuntimeError(f"the gradient has shape {g.shape}, but the output has shape {y.shape}")
             g = g.to(y.dtype)
         seeds.append(g)
     return seeds
-
-
-def _tensor(data, dtype):
-    from tapejit.eager.creation import tensor
-
-    return tensor(data, dtype=dtype)
 
 
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, *, inputs=None) -> None:
@@ -211,7 +206,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
                 _collect_retained(tape)
             return
         for x in dict.fromkeys(targets):
-            gradient = _take(tape, x._r & _MASK)
+            gradient = _take(tape, x._r & MASK)
             if gradient is not None:
                 x.grad = gradient if x.grad is None else _sum(x.grad, gradient)
     except BaseException:
@@ -234,7 +229,7 @@ def _same_tape(tape, tensors):
 
 
 def _numbers(tensors):
-    return np.array([t._r & _MASK for t in tensors], dtype=np.int64)
+    return np.array([t._r & MASK for t in tensors], dtype=np.int64)
 
 
 def _prepare(tape, outputs, inputs):
@@ -286,10 +281,10 @@ def _contribute(tape, side, k):
     def value(o, name):
         if o < 0 or name not in needs:
             return None
-        return side.borrow(layout_at(int(tape.records["layout"][o])), int(tape.addresses[o]))
+        return borrow(side, layout_at(int(tape.records["layout"][o])), int(tape.addresses[o]))
 
-    g = side.borrow(layout.packed, int(tape.adjoints[k]))
-    out = side.borrow(layout, row[_VALUE]) if "out" in needs else None
+    g = borrow(side, layout.packed, int(tape.adjoints[k]))
+    out = borrow(side, layout, row[_VALUE]) if "out" in needs else None
     record = RecordView(row, layout, wanted)
     adjoints = op.joint(record, g, *map(value, operands, "xyz"), out)
     for o, part, asked in zip(operands, adjoints, wanted[: op.arity], strict=False):
@@ -325,7 +320,7 @@ def grad(
     retain = create_graph if retain_graph is None else retain_graph
     if create_graph:
         found = _swept_as_tensors(outputs, seeds, inputs, retain)
-        results = [found.get(x._r & _MASK) for x in inputs]
+        results = [found.get(x._r & MASK) for x in inputs]
     else:
         tape = outputs[0]._tape()
         _same_tape(tape, (*outputs, *inputs))
@@ -334,16 +329,16 @@ def grad(
             _check_reached(tape, outputs, inputs)
         try:
             _sweep(tape, outputs, seeds, inputs, retain, to_leaves=False)
-            unique = {x._r & _MASK: x for x in inputs}
-            taken = {id(x): _take(tape, x._r & _MASK) for x in unique.values()}
+            unique = {x._r & MASK: x for x in inputs}
+            taken = {id(x): _take(tape, x._r & MASK) for x in unique.values()}
         except BaseException:
             _give_up(tape, False)
             raise
-        results = [taken.get(id(unique.get(x._r & _MASK, x))) for x in inputs]
+        results = [taken.get(id(unique.get(x._r & MASK, x))) for x in inputs]
     for i, (x, result) in enumerate(zip(inputs, results, strict=True)):
         if result is None:
             if materialize_grads:
-                results[i] = _tensor(np.zeros(x.shape), x.dtype)
+                results[i] = tensor(np.zeros(x.shape), dtype=x.dtype)
             elif not allow_unused:
                 raise _unused(i, x)
     return tuple(results)
@@ -360,7 +355,7 @@ def _check_reached(tape, outputs, inputs):
     order, leaves = _plan_sweep(tape, outputs)
     reached = {*order, *leaves}
     for i, x in enumerate(inputs):
-        if x._r & _MASK not in reached:
+        if x._r & MASK not in reached:
             raise _unused(i, x)
 
 
@@ -394,8 +389,6 @@ class RecordView:
 
     @property
     def strides(self):
-        from tapejit.core.layout import packed_strides
-
         return self.plan.strides if self.plan else packed_strides(self.shape)
 
 
@@ -403,8 +396,6 @@ def handle_of(tape, k) -> Tensor:
     """The Tensor of a record, made anew if the user has let go of it."""
     t = tape.handles[k]
     if t is None:
-        from tapejit.core.layout import layout_at
-
         t = object.__new__(Tensor)
         t._r = (tape.number << R.TAPE_SHIFT) | k
         t._layout = layout_at(int(tape.records["layout"][k]))
@@ -440,7 +431,7 @@ def sum_to(t: Tensor, shape) -> Tensor:
 
 def _square_of_norm(tape, length, g, wanted, inputs):
     """The contribution of ``length ** 2`` to what a 2-norm was taken of, past the norm, which has no derivative at 0."""
-    k = length._r & _MASK
+    k = length._r & MASK
     if OPS[int(tape.ops[k])] is not _NORM or length in inputs or tape.flags[k] & R.RETAIN:
         return None
     x = handle_of(tape, int(tape.records["a"][k]))
@@ -503,13 +494,13 @@ def _swept_as_tensors(outputs, seeds, inputs, retain) -> dict:
             g = adjoints.get(node)
             if g is None:
                 continue
-            for x, part in _contributions(tape, node._r & _MASK, g, wanted, asked_for):
+            for x, part in _contributions(tape, node._r & MASK, g, wanted, asked_for):
                 adjoints[x] = adjoints[x] + part if x in adjoints else part
     if not retain:
         for node in nodes:
-            if OPS[int(tape.ops[node._r & _MASK])].saved and node not in asked_for:
-                tape.flags[node._r & _MASK] |= R.FREED
-    return {x._r & _MASK: adjoints.get(x) for x in inputs}
+            if OPS[int(tape.ops[node._r & MASK])].saved and node not in asked_for:
+                tape.flags[node._r & MASK] |= R.FREED
+    return {x._r & MASK: adjoints.get(x) for x in inputs}
 
 
 def _backward_recorded(outputs, seeds, targets, retain):
@@ -520,6 +511,6 @@ def _backward_recorded(outputs, seeds, targets, retain):
         targets = [handle_of(tape, k) for k in leaves]
         targets += [handle_of(tape, k) for k in order if tape.flags[k] & R.RETAIN]
     found = _swept_as_tensors(outputs, seeds, targets, retain)
-    for x, gradient in zip(targets, [found[x._r & _MASK] for x in targets], strict=True):
+    for x, gradient in zip(targets, [found[x._r & MASK] for x in targets], strict=True):
         if gradient is not None:
             x.grad = gradient if x.grad is None else x.grad + gradient

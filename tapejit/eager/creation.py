@@ -10,8 +10,8 @@ from tapejit.core.layout import checked, layout_of
 from tapejit.eager import escapes, foreign
 from tapejit.eager.dispatch import constant, from_array, number_tensor
 from tapejit.eager.dispatch import empty as _empty
-from tapejit.eager.tensor import Tensor
-from tapejit.eager.views import _shape_argument
+from tapejit.eager.tensor import Tensor, method_as
+from tapejit.eager.views import shape_argument
 
 _LEAF = R.GRAD | R.LEAF
 _SCALARS = {dtype: layout_of((), dtype) for dtype in (dtypes.float64, dtypes.float32)}
@@ -102,16 +102,16 @@ def _float_or(dtype):
     return dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
 
 
-def _sizes(positional, keyword) -> tuple:
+def as_sizes(positional, keyword) -> tuple:
     """A shape given as numbers, as one sequence, or as ``size=``."""
-    return _shape_argument(positional if keyword is None else (keyword,))
+    return shape_argument(positional if keyword is None else (keyword,))
 
 
 def empty(*sizes, size=None, dtype=None, requires_grad=False) -> Tensor:
     """A tensor of a shape whose elements are undefined."""
     dtype = _float_or(dtype)
     _check_grad(dtype, requires_grad)
-    return finish(_empty(layout_of(_sizes(sizes, size), dtype)), requires_grad)
+    return finish(_empty(layout_of(as_sizes(sizes, size), dtype)), requires_grad)
 
 
 def full(size, fill_value, *, dtype=None, requires_grad=False) -> Tensor:
@@ -120,7 +120,7 @@ def full(size, fill_value, *, dtype=None, requires_grad=False) -> Tensor:
         fill_value = fill_value.item()
     dtype = dtypes.as_dtype(type(fill_value)) if dtype is None else dtypes.as_dtype(dtype)
     _check_grad(dtype, requires_grad)
-    layout = layout_of(_shape_argument((size,)), dtype)
+    layout = layout_of(shape_argument((size,)), dtype)
     if not dtype.is_floating_point:
         return from_array(np.full(layout.shape, fill_value), dtype)
     return finish(constant(float(fill_value), layout), requires_grad)
@@ -128,12 +128,12 @@ def full(size, fill_value, *, dtype=None, requires_grad=False) -> Tensor:
 
 def zeros(*sizes, size=None, dtype=None, requires_grad=False) -> Tensor:
     """A tensor of zeros."""
-    return full(_sizes(sizes, size), 0, dtype=_float_or(dtype), requires_grad=requires_grad)
+    return full(as_sizes(sizes, size), 0, dtype=_float_or(dtype), requires_grad=requires_grad)
 
 
 def ones(*sizes, size=None, dtype=None, requires_grad=False) -> Tensor:
     """A tensor of ones."""
-    return full(_sizes(sizes, size), 1, dtype=_float_or(dtype), requires_grad=requires_grad)
+    return full(as_sizes(sizes, size), 1, dtype=_float_or(dtype), requires_grad=requires_grad)
 
 
 def empty_like(x: Tensor, *, dtype=None, requires_grad=False) -> Tensor:
@@ -187,6 +187,11 @@ def linspace(start, end, steps: int, *, dtype=None, requires_grad=False) -> Tens
 def rebuild(array, requires_grad) -> Tensor:
     """What unpickling a tensor calls."""
     return finish(from_array(array), requires_grad)
+
+
+@method_as("__reduce__")
+def _reduced(x):
+    return rebuild, (np.array(x._array()), x.requires_grad)
 
 
 def is_tensor(x) -> bool:

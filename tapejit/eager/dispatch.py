@@ -58,15 +58,40 @@ def recover(tape, answer: int, layout=None) -> None:
         errors.raise_for_graph(tape, answer)
 
 
+def bring(tape, tensor, constant=False) -> Tensor:
+    """A tensor of another tape made known to this one: its memory is shared, its gradient is not.
+
+    ``constant`` says that no gradient is wanted anyway.
+
+    Raises:
+        RuntimeError: if the tensor was computed from inputs that require gradients, on a tape that is not this one.
+    """
+    if tape.recorder is not None:
+        return tape.recorder.bring(tensor)
+    if not constant and tensor.requires_grad and tape.header[R.H_GRAD_MODE]:
+        raise tapes.of_another_thread()
+    return share(tensor._memory(), tensor._layout)
+
+
+def borrow(side, layout: Layout, address: int) -> Tensor:
+    """The contiguous or strided value at an address of another tape as a Tensor of a side tape, without a history."""
+    while True:
+        answer = engine.external(side.address, layout.address, address, R.EXTERNAL)
+        if answer >= 0:
+            side.kept_alive.setdefault(address, []).append(None)
+            return wrap(side, answer, layout)
+        recover(side, answer)
+
+
 def emit(op, layout, a=None, b=None, c=None, *, plan=0, imm=0.0, flags=0) -> Tensor:
     """Append a record for an op whose result has ``layout``, run its kernel, and return the result."""
     tape = tapes.thread.stack[-1]
     if a is not None and a._r >> R.TAPE_SHIFT != tape.number:
-        a = tapes.bring(tape, a)
+        a = bring(tape, a)
     if b is not None and b._r >> R.TAPE_SHIFT != tape.number:
-        b = tapes.bring(tape, b)
+        b = bring(tape, b)
     if c is not None and c._r >> R.TAPE_SHIFT != tape.number:
-        c = tapes.bring(tape, c)
+        c = bring(tape, c)
     while True:
         answer = engine.general(
             tape.address,
@@ -102,7 +127,7 @@ def emit_view(op, x, layout, offset=0, *, plan=0, start=0, flags=0) -> Tensor:
     """A tensor that shares the memory of ``x``, ``offset`` elements further on; op 0 cuts it from the graph."""
     tape = tapes.thread.stack[-1]
     if x._r >> R.TAPE_SHIFT != tape.number:
-        x = tapes.bring(tape, x, constant=op.code == 0)
+        x = bring(tape, x, constant=op.code == 0)
     offset *= layout.dtype.itemsize
     while True:
         answer = engine.view(tape.address, op.code, x._r, layout.address, plan, offset, start, flags)

@@ -36,6 +36,7 @@ class Escaped(RuntimeError):
 
 _depth = _Depth()
 _warned: set = set()  # the places that have been warned of
+public: set = set()  # the names of the package's functions, which its front page enters
 
 
 def watched(function, args, kwargs):
@@ -118,12 +119,10 @@ def _advice(frame, by):
 
 
 def _for_function(function):
-    import tapejit
-
     words = _IN_WORDS.get(function)
     if words is None:
         name = {"absolute": "abs", "power": "pow", "fabs": "abs"}.get(function.__name__, function.__name__)
-        if getattr(tapejit, name, None) is None:
+        if name not in public:
             return "use tapejit's functions, which take tensors"
         words = f"tj.{name}"
     return f"use {words}, which takes tensors" if words.startswith("tj.") and "(" not in words else f"use {words}"

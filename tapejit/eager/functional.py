@@ -5,6 +5,7 @@ import operator
 import numpy as np
 
 from tapejit.core import dtypes
+from tapejit.core.layout import layout_of
 from tapejit.eager.dispatch import (
     apply,
     as_condition,
@@ -18,7 +19,7 @@ from tapejit.eager.dispatch import (
     result_dtype,
     unary_function,
 )
-from tapejit.eager.tensor import Tensor
+from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import clone, contiguous
 from tapejit.spec import elementwise, linalg, structured  # noqa: F401 - the table is complete before it is read
 from tapejit.spec.table import BY_NAME, FUNCTIONS, OPS, entered
@@ -52,11 +53,16 @@ def _public(op):
 
 
 def _enter(op):
-    if op.elementwise:
+    """Make the public function of an elementwise op, and a method of it where its first operand is a tensor's."""
+    if op.elementwise and op.code:
         FUNCTIONS[op.name] = _public(op)
+        if not (op.name.startswith("_") or op.condition or op.name in _FUNCTIONS_ONLY):
+            method(FUNCTIONS[op.name])
 
 
-FUNCTIONS.update({op.name: _public(op) for op in OPS if op.elementwise and op.code})
+_FUNCTIONS_ONLY = ("cube", "clamp_min", "clamp_max")
+for _op in OPS:
+    _enter(_op)
 entered.append(_enter)
 
 
@@ -78,6 +84,7 @@ def _power_by_number(x, exponent):
     return apply(elementwise.pow, x, exponent)
 
 
+@method
 def pow(x, exponent) -> Tensor:
     """x raised to a power, elementwise; either may be a number."""
     if is_number(exponent) and isinstance(x, Tensor):
@@ -85,16 +92,19 @@ def pow(x, exponent) -> Tensor:
     return apply(elementwise.pow, x, exponent)
 
 
+@method
 def add(x, other, *, alpha=1) -> Tensor:
     """x + alpha * other, elementwise."""
     return apply(elementwise.add, x, other if alpha == 1 else other * alpha)
 
 
+@method
 def sub(x, other, *, alpha=1) -> Tensor:
     """x - alpha * other, elementwise."""
     return apply(elementwise.sub, x, other if alpha == 1 else other * alpha)
 
 
+@method
 def clamp(x, min=None, max=None) -> Tensor:
     """x, but at least ``min`` and at most ``max``: numbers or tensors, either may be None. The gradient passes at the bounds.
 
@@ -115,6 +125,12 @@ def where(condition, x=None, y=None):
     return apply(elementwise.where, condition, x, y)
 
 
+@method_as("where")
+def _where_of(self, condition, other):
+    return where(condition, self, other)
+
+
+@method
 def logsigmoid(x) -> Tensor:
     """log(sigmoid(x)) without overflow."""
     return -FUNCTIONS["softplus"](-x)
@@ -179,11 +195,13 @@ LOGICAL = {
 }
 
 
+@method
 def allclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False) -> bool:
     """Whether all elements agree to within ``atol + rtol * |y|``."""
     return bool(np.allclose(*plain((x, y)), rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
+@method
 def equal(x, y) -> bool:
     """Whether two tensors have the same shape and elements."""
     return x.shape == y.shape and bool(np.array_equal(x._array(), y._array()))
@@ -192,6 +210,7 @@ def equal(x, y) -> bool:
 # Dtypes
 
 
+@method
 def to(x: Tensor, dtype) -> Tensor:
     """The tensor in another dtype; the gradient passes between float types. The same tensor if the dtype is the same."""
     if isinstance(dtype, Tensor):
@@ -203,10 +222,16 @@ def to(x: Tensor, dtype) -> Tensor:
     if layout.dtype is dtype:
         return x
     if layout.dtype.is_floating_point and dtype.is_floating_point:
-        from tapejit.core.layout import layout_of
-
         return emit(structured.cast, layout_of(layout.shape, dtype), contiguous(x))
     return noted("to", lambda x: from_array(x._array(), dtype), x)
+
+
+def _conversion(name):
+    return lambda self: to(self, name)
+
+
+for _name, _dtype in {"double": "float64", "float": "float32", "int": "int32", "long": "int64", "bool": "bool"}.items():
+    method_as(_name)(_conversion(_dtype))
 
 
 # Operators
@@ -240,10 +265,11 @@ def _operators():
 
 
 def _bitwise(function):
-    def method(self, other):
+    def bitwise(self, other):
         return noted(function.__name__.strip("_"), lambda *xs: from_array(function(*plain(xs))), self, other)
 
-    return method
+    return bitwise
 
 
-OPERATORS = _operators()
+for _name, _function in (COMPARISONS | LOGICAL | _operators()).items():
+    method_as(_name)(_function)

@@ -8,15 +8,18 @@ import itertools
 
 import numpy as np
 
+from tapejit.core import record as R
 from tapejit.core import tape as tapes
 from tapejit.core.layout import Layout, layout_of, packed_strides
 from tapejit.core.plans import bounded, region_plan
-from tapejit.eager.dispatch import as_float, emit, emit_view, empty, from_array, result_dtype, view_by
+from tapejit.eager.dispatch import apply, as_float, emit, emit_view, empty, from_array, result_dtype, view_by
 from tapejit.eager.inplace import assign
 from tapejit.eager.keys import as_key, flat_indices, is_basic, last_of_each, plain_part, select, steps_back
-from tapejit.eager.tensor import Tensor
-from tapejit.eager.views import _dim, _view_plan, clone, contiguous, reshape, view_of
+from tapejit.eager.places import place, put_flat, take_flat
+from tapejit.eager.tensor import Tensor, method, method_as
+from tapejit.eager.views import clone, contiguous, dimension, reshape, view_of, view_plan
 from tapejit.spec import structured as ops
+from tapejit.spec.elementwise import where
 
 _SELECT, _SLICE = ops.VIEWS["Select"], ops.VIEWS["Slice"]
 
@@ -67,7 +70,7 @@ def _leading_view(layout, part):
         pass
     shape, rest, begin = _leading(layout, part)
     memory = layout.strides[layout.ndim - len(rest) :]
-    out, plan = _view_plan(layout.dtype, shape, memory, rest)
+    out, plan = view_plan(layout.dtype, shape, memory, rest)
     op = _SELECT if part.__class__ is int else _SLICE
     found = out, op, plan, begin * layout.strides[0], begin * packed_strides(layout.shape)[0]
     if all(p.__class__ in (Layout, int, type(None)) for p in key):
@@ -87,6 +90,7 @@ def _leading(layout, part):
     return (length, *layout.shape[1:]), packed_strides(layout.shape), start if length else 0
 
 
+@method_as("__getitem__")
 def getitem(x: Tensor, key) -> Tensor:
     """``x[key]``: a view for integers, slices, None and ...; a copy for integer arrays, masks and slices that run backwards.
 
@@ -110,29 +114,7 @@ def getitem(x: Tensor, key) -> Tensor:
     return take_flat(x, from_array(flat_indices(x._layout, key)), None)
 
 
-def take_flat(x: Tensor, indices: Tensor, shape) -> Tensor:
-    """Elements of the flattened ``x``, in the shape of ``indices`` (or ``shape``)."""
-    layout = layout_of(indices.shape if shape is None else shape, x.dtype)
-    return emit(ops.take, layout, contiguous(x), contiguous(indices))
-
-
-def scatter_add_flat(x: Tensor, indices: Tensor, shape) -> Tensor:
-    """Zeros of a shape with the elements of ``x`` added at flat indices."""
-    return emit(ops.scatter_add, layout_of(shape, x.dtype), contiguous(x), contiguous(indices), imm=float(x.numel()))
-
-
-def put_flat(x: Tensor, values: Tensor, indices: Tensor) -> Tensor:
-    """A copy of ``x`` with ``values`` at flat indices, each of which occurs once."""
-    x, values = contiguous(x), contiguous(values)
-    return emit(ops.put, x._layout, x, values, indices, imm=float(values.numel()))
-
-
-def place(x: Tensor, values: Tensor, plan, start) -> Tensor:
-    """A copy of ``x`` with ``values`` in a strided region."""
-    x = contiguous(x)
-    return emit(ops.place, x._layout, x, contiguous(values), plan=plan.address, imm=float(start))
-
-
+@method_as("__setitem__")
 def setitem(x: Tensor, key, value) -> None:
     """``x[key] = value``: in place, with the gradient flowing to ``value`` and to what is left of ``x``.
 
@@ -163,7 +145,7 @@ def setitem(x: Tensor, key, value) -> None:
 def _along_indices(x, dim, index, name):
     if not isinstance(index, Tensor) or index.dtype.is_floating_point:
         raise RuntimeError(f"{name}() needs an integer tensor as index")
-    d = _dim(dim, x.ndim)
+    d = dimension(dim, x.ndim)
     if index.ndim != x.ndim or any(i > s for k, (i, s) in enumerate(zip(index.shape, x.shape, strict=True)) if k != d):
         raise RuntimeError(f"{name}() needs an index that fits shape {x.shape} outside dimension {d}, got {index.shape}")
     recorder = tapes.current().recorder
@@ -183,6 +165,7 @@ def _along_indices(x, dim, index, name):
     return from_array(np.ascontiguousarray(flat, dtype=np.int64))
 
 
+@method
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """``out[i][j] = x[index[i][j]][j]`` for dim 0, and so on."""
     indices = _along_indices(x, dim, index, "gather")
@@ -191,13 +174,15 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     return take_flat(x, indices, None)
 
 
+@method
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices of ``x`` along a dimension that a vector of integers names."""
     if not isinstance(index, Tensor) or index.ndim > 1 or index.dtype.is_floating_point:
         raise IndexError("index_select() needs a vector of integers, use gather() or x[...] for other indices")
-    return getitem(x, (slice(None),) * _dim(dim, x.ndim) + (index.reshape(-1),))
+    return getitem(x, (slice(None),) * dimension(dim, x.ndim) + (index.reshape(-1),))
 
 
+@method
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """``gather`` with sizes other than that of ``dim`` broadcast; without ``dim`` from the flattened tensor.
 
@@ -208,7 +193,7 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
         raise TypeError(f"take_along_dim() needs an integer tensor as indices, got {type(indices).__name__}")
     if dim is None:
         return gather(reshape(x, -1), 0, reshape(indices, -1))
-    d = _dim(dim, x.ndim)
+    d = dimension(dim, x.ndim)
     if indices.ndim != x.ndim:
         raise RuntimeError(f"take_along_dim() needs indices with {x.ndim} dimensions, got shape {indices.shape}")
     common = tuple(x.shape[k] if s == 1 else s for k, s in enumerate(indices.shape))
@@ -229,7 +214,7 @@ def cat(tensors, dim=0, *, op=ops.cat) -> Tensor:
     if not tensors:
         raise RuntimeError("cat() got an empty list; it needs at least one tensor")
     tensors = [t for t in tensors if t.shape != (0,)] or tensors[:1]
-    d = _dim(dim, tensors[0].ndim)
+    d = dimension(dim, tensors[0].ndim)
     if not tensors[0].ndim:
         raise RuntimeError("cat() needs tensors with at least 1 dimension; use stack()")
     first = tensors[0].shape
@@ -246,8 +231,6 @@ def cat(tensors, dim=0, *, op=ops.cat) -> Tensor:
 
 def _assemble(layout, pieces, d, op):
     """A tensor filled piece by piece along a dimension; all records share one block."""
-    from tapejit.core import record as R
-
     out = empty(layout)
     strides = packed_strides(layout.shape)
     start = 0
@@ -268,13 +251,14 @@ def stack(tensors, dim=0) -> Tensor:
         raise RuntimeError("stack() needs at least one tensor")
     if any(t.shape != tensors[0].shape for t in tensors):
         raise RuntimeError(f"stack() needs tensors of one shape, got {[t.shape for t in tensors]}")
-    d = _dim(dim, tensors[0].ndim, extra=1)
+    d = dimension(dim, tensors[0].ndim, extra=1)
     return cat([t.unsqueeze(d) for t in tensors], d, op=ops.stack)
 
 
+@method
 def split(x: Tensor, split_size_or_sections, dim=0) -> tuple:
     """Views of pieces along a dimension: of one size (the last may be smaller), or of the sizes listed."""
-    d = _dim(dim, x.ndim)
+    d = dimension(dim, x.ndim)
     total = x.shape[d]
     sizes = split_size_or_sections
     if isinstance(sizes, int):
@@ -287,26 +271,30 @@ def split(x: Tensor, split_size_or_sections, dim=0) -> tuple:
     return tuple(narrow(x, d, a, b - a) for a, b in itertools.pairwise(ends))
 
 
+@method
 def chunk(x: Tensor, chunks: int, dim=0) -> tuple:
     """``split`` into at most so many pieces of one size."""
     if chunks < 1:
         raise RuntimeError(f"chunk() needs at least 1 chunk, got {chunks}")
-    total = x.shape[_dim(dim, x.ndim)]
+    total = x.shape[dimension(dim, x.ndim)]
     return split(x, max(1, -(-total // chunks)), dim)
 
 
+@method
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
     """A view of ``length`` slices along a dimension, from ``start`` on."""
-    d = _dim(dim, x.ndim)
+    d = dimension(dim, x.ndim)
     return _basic(x, (slice(None),) * d + (slice(start, start + length),))
 
 
+@method
 def unbind(x: Tensor, dim=0) -> tuple:
     """Views of the slices along a dimension."""
-    d = _dim(dim, x.ndim)
+    d = dimension(dim, x.ndim)
     return tuple(_basic(x, (slice(None),) * d + (i,)) for i in range(x.shape[d]))
 
 
+@method
 def roll(x: Tensor, shifts, dims=None) -> Tensor:
     """Elements moved along dimensions, those that fall off the end back at the front."""
     if dims is None:
@@ -315,7 +303,7 @@ def roll(x: Tensor, shifts, dims=None) -> Tensor:
         for shift, dim in zip(shifts, dims, strict=True):
             x = roll(x, shift, dim)
         return x
-    d = _dim(dims, x.ndim)
+    d = dimension(dims, x.ndim)
     size = x.shape[d]
     if not size or not shifts % size:
         return x.clone()
@@ -324,17 +312,16 @@ def roll(x: Tensor, shifts, dims=None) -> Tensor:
 
 
 def _masked(x, mask):
-    from tapejit.eager.dispatch import apply
-    from tapejit.spec.elementwise import where
-
     return apply(where, from_array(mask), x, 0.0 if x.dtype.is_floating_point else 0)
 
 
+@method
 def tril(x: Tensor, diagonal=0) -> Tensor:
     """The lower triangle of the last two dimensions, zeros elsewhere."""
     return _masked(x, np.tril(np.ones(x.shape[-2:], bool), diagonal))
 
 
+@method
 def triu(x: Tensor, diagonal=0) -> Tensor:
     """The upper triangle of the last two dimensions, zeros elsewhere."""
     return _masked(x, np.triu(np.ones(x.shape[-2:], bool), diagonal))

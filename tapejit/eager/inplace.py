@@ -9,14 +9,18 @@ import numpy as np
 from tapejit.core import engine
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
+from tapejit.core.layout import packed_strides
 from tapejit.core.plans import region_plan
+from tapejit.core.record import MASK
+from tapejit.eager import functional
 from tapejit.eager.dispatch import emit_view, from_array, plain
 from tapejit.eager.grad_mode import is_grad_enabled, no_grad
 from tapejit.eager.keys import assign_selected, select
-from tapejit.eager.tensor import _MASK, Memory, Tensor
-from tapejit.eager.views import _view_plan, clone
+from tapejit.eager.places import place
+from tapejit.eager.tensor import Memory, Tensor, method, method_as
+from tapejit.eager.views import clone, detach, view_plan
 from tapejit.spec import structured as ops
-from tapejit.spec.table import VALUE
+from tapejit.spec.table import BY_NAME, VALUE
 
 _address = tapes.main.address
 
@@ -46,7 +50,7 @@ def check_inplace(x: Tensor, *operands) -> bool:
         return False
     if any(graph is not tape for graph in graphs):
         raise tapes.of_another_thread()
-    owner = int(tape.owners[x._r & _MASK])
+    owner = int(tape.owners[x._r & MASK])
     if flags & R.GRAD and flags & R.LEAF:
         raise RuntimeError(
             "a leaf tensor that requires grad cannot be changed by an in-place operation while gradients are recorded; "
@@ -107,7 +111,7 @@ def _tell_sources(tape, x):
 def _sources(tape, x):
     """The arrays that own the memory of a tensor, if it is not the tape's."""
     with tapes.steady(x):
-        owner = int(tape.owners[x._r & _MASK])
+        owner = int(tape.owners[x._r & MASK])
         if not int(tape.flags[owner]) & R.EXTERNAL:
             return ()
         return tuple(tape.kept_alive.get(int(tape.addresses[owner]), ()))
@@ -122,7 +126,7 @@ def _check_result(x, result):
 
 def _take_over(tape, x, result):
     """Make ``x`` the handle of the newest record, which ``result`` stands for, in place of its old one."""
-    old, new = x._r & _MASK, result._r & _MASK
+    old, new = x._r & MASK, result._r & MASK
     tape.handles[old] = None
     tape.flags[old] |= R.DEAD
     tape.handles[new] = x
@@ -133,23 +137,21 @@ def _take_over(tape, x, result):
 def _is_whole(x) -> bool:
     """Whether a tensor covers its block from the beginning to the end."""
     tape = x._tape()
-    owner = int(tape.owners[x._r & _MASK])
-    same = owner == x._r & _MASK or x.data_ptr() == int(tape.addresses[owner])
+    owner = int(tape.owners[x._r & MASK])
+    same = owner == x._r & MASK or x.data_ptr() == int(tape.addresses[owner])
     return same and x._layout.contiguous and x._layout.n == int(tape.records["n"][owner])
 
 
 def _relatives(x):
     """The other live tensors over the same block."""
     tape = x._tape()
-    owner = tape.owners[x._r & _MASK]
+    owner = tape.owners[x._r & MASK]
     ks = np.flatnonzero(tape.owners[: len(tape)] == owner).tolist()
     return [t for t in map(tape.handles.__getitem__, ks) if t is not None and t is not x]
 
 
 def _replace_in_base(x, result):
     """In-place on a view: the tensor that owns the block changes, and so does its history."""
-    from tapejit.eager.indexing import place
-
     tape = x._tape()
     base = next(filter(_is_whole, _relatives(x)), None)
     if base is None:
@@ -170,13 +172,13 @@ def _replace_in_base(x, result):
 def _rebase(base, result):
     """Give ``base`` the history of ``result``, and its views the history of the changed base."""
     tape = base._tape()
-    views = [t for t in _relatives(base) if tape.ops[t._r & _MASK] != VALUE.code]  # not what detach() made
+    views = [t for t in _relatives(base) if tape.ops[t._r & MASK] != VALUE.code]  # not what detach() made
     engine.settle(tape.address, base._r, result._r)
     _take_over(tape, base, result)
     for t in views:
         shape, strides = t._layout.shape, t._layout.strides
         start = (t.data_ptr() - base.data_ptr()) // base._layout.dtype.itemsize
-        _, plan = _view_plan(base.dtype, shape, strides, strides)
+        _, plan = view_plan(base.dtype, shape, strides, strides)
         _take_over(tape, t, emit_view(ops.view, base, t._layout, start, plan=plan, start=start))
 
 
@@ -253,20 +255,25 @@ def _does_not_fit(value, shape):
     return RuntimeError(f"a value of shape {tuple(np.shape(value))} cannot be put where the index selects shape {shape}")
 
 
+@method
 def zero_(x: Tensor) -> Tensor:
     """Fill with zeros, in place."""
     return fill_(x, 0)
 
 
+@method
 def fill_(x: Tensor, value) -> Tensor:
     """Fill with a number, in place."""
-    from tapejit.eager.indexing import setitem
-
     if value.__class__ not in (int, float) or engine.fill_inplace(_address, x._r, value) != 0:
-        setitem(x, Ellipsis, value)
+        assign(x, Ellipsis, value, _filled)
     return x
 
 
+def _filled(base, values):
+    return place(base, values, region_plan(base.shape, packed_strides(base.shape)), 0)
+
+
+@method
 def copy_(x: Tensor, source) -> Tensor:
     """Take over the values of another tensor or array, broadcast, in place."""
     if not isinstance(source, Tensor):
@@ -275,19 +282,21 @@ def copy_(x: Tensor, source) -> Tensor:
     return x
 
 
+@method
 def detach_(x: Tensor) -> Tensor:
     """Cut the tensor itself from its history."""
     tape = x._tape()
     if tape is not tapes.current() and x.requires_grad:
         raise tapes.of_another_thread()
     with tapes.steady(x):
-        k = x._r & _MASK
+        k = x._r & MASK
         tape.ops[k] = 0  # first: a record without an op has no edges
         tape.records["a"][k] = tape.records["b"][k] = tape.records["c"][k] = -1
         x._set_flags(~(R.GRAD | R.LEAF), 0)
     return x
 
 
+@method
 def requires_grad_(x: Tensor, requires_grad=True) -> Tensor:
     """Ask for gradients of a leaf, or stop asking.
 
@@ -302,7 +311,7 @@ def requires_grad_(x: Tensor, requires_grad=True) -> Tensor:
     if not requires_grad:
         with tapes.steady(x):
             x._set_flags(~(R.GRAD | R.LEAF), 0)
-            x._tape().records["a"][x._r & _MASK] = -1
+            x._tape().records["a"][x._r & MASK] = -1
         return x
     if not x._layout.dtype.is_floating_point:
         raise RuntimeError(f"only floating-point tensors can require gradients, this one is {x.dtype}; use x.to(float)")
@@ -311,6 +320,7 @@ def requires_grad_(x: Tensor, requires_grad=True) -> Tensor:
     return x
 
 
+@method
 def retain_grad(x: Tensor) -> None:
     """Keep the gradient of a tensor that is not a leaf in its ``.grad``.
 
@@ -329,3 +339,16 @@ def replace_data(x: Tensor, value: Tensor) -> None:
         raise RuntimeError(f"data must be a tensor of shape {x.shape}; got {getattr(value, 'shape', type(value).__name__)}")
     with no_grad():
         copy_(x, value)
+
+
+Tensor.data = property(detach, replace_data, doc="The same memory without a history.")
+
+_INPLACE = """add sub mul div pow neg abs square sqrt rsqrt reciprocal exp expm1 log log1p sin cos tan tanh sigmoid relu clamp
+    floor ceil round trunc remainder maximum minimum"""
+for _name in _INPLACE.split():
+    _keeps_operand = _name in ("clamp", "pow") or bool(BY_NAME[_name].saved & 1)
+    _function = getattr(functional, _name, None) or functional.FUNCTIONS[_name]
+    method_as(f"{_name}_")(inplace_method(_function, _keeps_operand))
+for _name, _operator in {"add": "__iadd__", "sub": "__isub__", "mul": "__imul__", "div": "__itruediv__"}.items():
+    method_as(_operator)(operator_method(getattr(Tensor, f"{_name}_"), BY_NAME[_name]))
+method_as("__ipow__")(Tensor.pow_)

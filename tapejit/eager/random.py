@@ -5,10 +5,10 @@ import numpy as np
 from tapejit.core import dtypes
 from tapejit.core import tape as tapes
 from tapejit.core.layout import checked
-from tapejit.eager.creation import _sizes, finish
+from tapejit.eager.creation import as_sizes, finish
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.tensor import Tensor
-from tapejit.eager.views import _shape_argument
+from tapejit.eager.views import shape_argument
 
 _generator = np.random.default_rng()
 
@@ -38,12 +38,12 @@ def _make(array, dtype, requires_grad):
 
 def rand(*args, size=None, dtype=None, requires_grad=False) -> Tensor:
     """Numbers drawn evenly from [0, 1)."""
-    return _make(_drawing().random(checked(_sizes(args, size), dtypes.float64)), dtype, requires_grad)
+    return _make(_drawing().random(checked(as_sizes(args, size), dtypes.float64)), dtype, requires_grad)
 
 
 def randn(*args, size=None, dtype=None, requires_grad=False) -> Tensor:
     """Numbers drawn from the standard normal distribution."""
-    return _make(_drawing().standard_normal(checked(_sizes(args, size), dtypes.float64)), dtype, requires_grad)
+    return _make(_drawing().standard_normal(checked(as_sizes(args, size), dtypes.float64)), dtype, requires_grad)
 
 
 def randint(low=0, high=None, size=None, *, dtype=None) -> Tensor:
@@ -54,7 +54,7 @@ def randint(low=0, high=None, size=None, *, dtype=None) -> Tensor:
         low, high = 0, low
     dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
     if size is not None:
-        size = checked(_shape_argument((size,)), dtypes.int64)
+        size = checked(shape_argument((size,)), dtypes.int64)
     return from_array(_drawing().integers(low, high, size), dtype)
 
 

@@ -10,8 +10,9 @@ from tapejit.core.layout import layout_of, packed_strides
 from tapejit.core.plans import Plan, cached, known, strided_plan
 from tapejit.eager.dispatch import constant, emit, emit_reduction, from_array, noted
 from tapejit.eager.functional import where
-from tapejit.eager.tensor import Tensor
-from tapejit.eager.views import _dim, contiguous, reshape
+from tapejit.eager.indexing import cat, gather
+from tapejit.eager.tensor import Tensor, method
+from tapejit.eager.views import contiguous, dimension, reshape
 from tapejit.spec import structured as ops
 
 _ABSENT = object()
@@ -34,8 +35,8 @@ def _dims(dim, ndim) -> tuple:
     if dim is None or dim == () or dim == []:
         return tuple(range(ndim))
     if not isinstance(dim, (tuple, list)):
-        return (_dim(dim, ndim),)[:ndim]
-    dims = tuple(sorted(_dim(d, ndim) for d in dim))
+        return (dimension(dim, ndim),)[:ndim]
+    dims = tuple(sorted(dimension(d, ndim) for d in dim))
     if len(set(dims)) != len(dims):
         raise RuntimeError(f"a dimension appears twice in dim={dim}")
     return dims
@@ -70,6 +71,7 @@ def _reduce(op, x, dim, keepdim, scaled=False):
     return emit_reduction(op, x, plan, imm)
 
 
+@method
 @with_axis
 def sum(x: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The sum over all elements, or over some dimensions. Integers and bools sum to int64."""
@@ -82,6 +84,7 @@ def sum(x: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     return _reduce(ops.sum if dim is None else ops.sum_dim, x, dim, keepdim)
 
 
+@method
 @with_axis
 def mean(x: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The arithmetic mean.
@@ -109,6 +112,7 @@ def _centred(x, dim, correction, unbiased):
     return dim, x - mean(x, dim, keepdim=True), n if n > 0 else math.nan
 
 
+@method
 @with_axis
 def var(x: Tensor, dim=None, keepdim=False, *, correction=1, unbiased=None) -> Tensor:
     """The variance with ``correction`` degrees of freedom less (1, or 0 for ``unbiased=False``)."""
@@ -116,6 +120,7 @@ def var(x: Tensor, dim=None, keepdim=False, *, correction=1, unbiased=None) -> T
     return sum(centred * centred, dim, keepdim) / n
 
 
+@method
 @with_axis
 def std(x: Tensor, dim=None, keepdim=False, *, correction=1, unbiased=None) -> Tensor:
     """The square root of ``var``, with derivative 0 where all elements are equal."""
@@ -158,12 +163,13 @@ def norm(x: Tensor, p=2, dim=None, keepdim=False) -> Tensor:
     return where(zero, 0.0, where(zero, 1.0, total) ** (1.0 / p))
 
 
+@method
 @with_axis
 def prod(x: Tensor, dim=None, keepdim=False) -> Tensor:
     """The product over all elements or one dimension, as a tree of products: exact derivatives also where factors are 0."""
     if not x._layout.dtype.is_floating_point:
         return from_array(np.prod(x._array(), axis=dim, keepdims=keepdim, dtype=np.int64))
-    d = 0 if dim is None else _dim(dim, x.ndim)
+    d = 0 if dim is None else dimension(dim, x.ndim)
     if dim is None:
         whole = prod(reshape(x, -1), 0)
         return reshape(whole, (1,) * x.ndim) if keepdim else whole
@@ -176,15 +182,9 @@ def prod(x: Tensor, dim=None, keepdim=False) -> Tensor:
     while x.shape[0] > 1:
         half = x.shape[0] // 2
         pairs = x[:half] * x[half : 2 * half]
-        x = pairs if 2 * half == x.shape[0] else concatenate((pairs, x[2 * half :]))
+        x = pairs if 2 * half == x.shape[0] else cat((pairs, x[2 * half :]))
     x = x.transpose(0, d)
     return x if keepdim else x.squeeze(d)
-
-
-def concatenate(tensors):
-    from tapejit.eager.indexing import cat
-
-    return cat(tensors)
 
 
 # Along one dimension
@@ -198,7 +198,7 @@ def _three(shape, d) -> tuple:
 
 
 def _along_plan(layout, dim, keepdim):
-    d = _dim(dim, layout.ndim)
+    d = dimension(dim, layout.ndim)
     kept = tuple(1 if i == d else s for i, s in enumerate(layout.shape))
     if keepdim is None:
         out = layout
@@ -207,48 +207,52 @@ def _along_plan(layout, dim, keepdim):
     return Plan(_three(layout.shape, d), out, shape=kept, dim=d)
 
 
-def _along(op, x, dim, keepdim=None):
+def along_dim(op, x, dim, keepdim=None):
     """An op along a dimension; keepdim None for those that keep its length."""
     x = _floats(x)
     if not x.ndim:
-        dim = _dim(dim, 0)
-        return _along(op, reshape(x, 1), 0, keepdim if keepdim is None else False).reshape(())
+        dim = dimension(dim, 0)
+        return along_dim(op, reshape(x, 1), 0, keepdim if keepdim is None else False).reshape(())
     layout = x._layout
     plan = cached(("along", layout, dim, keepdim), lambda: _along_plan(layout, dim, keepdim))
     return emit(op, plan.layout, x, plan=plan.address)
 
 
+@method
 @with_axis
 def cumsum(x: Tensor, dim: int) -> Tensor:
     """Running sums along a dimension."""
     if not x._layout.dtype.is_floating_point:
         return from_array(np.cumsum(x._array(), axis=dim, dtype=np.int64))
-    return _along(ops.cumsum, x, dim)
+    return along_dim(ops.cumsum, x, dim)
 
 
+@method
 @with_axis
 def softmax(x: Tensor, dim: int) -> Tensor:
     """exp(x) / sum(exp(x)) along a dimension."""
-    return _along(ops.softmax, x, dim)
+    return along_dim(ops.softmax, x, dim)
 
 
+@method
 @with_axis
 def log_softmax(x: Tensor, dim: int) -> Tensor:
     """log(softmax(x)) along a dimension, without overflow."""
-    return _along(ops.log_softmax, x, dim)
+    return along_dim(ops.log_softmax, x, dim)
 
 
 def _merged(x, dim, keepdim, op):
     """A reduction over several dimensions through one over a single, merged dimension."""
     dims = _dims(dim, x.ndim)
     if len(dims) == 1:
-        return _along(op, x, dims[0], keepdim)
+        return along_dim(op, x, dims[0], keepdim)
     rest = tuple(d for d in range(x.ndim) if d not in dims)
     flat = x.permute(*rest, *dims).reshape(*(x.shape[d] for d in rest), math.prod(x.shape[d] for d in dims))
-    out = _along(op, flat, -1, False)
+    out = along_dim(op, flat, -1, False)
     return reshape(out, tuple(1 if d in dims else s for d, s in enumerate(x.shape))) if keepdim else out
 
 
+@method
 @with_axis
 def logsumexp(x: Tensor, dim, keepdim=False) -> Tensor:
     """log(sum(exp(x))) over dimensions, without overflow."""
@@ -267,12 +271,14 @@ def _extreme(op, numpy_function, x, dim, keepdim, name):
     return _merged(x, dim, keepdim, op)
 
 
+@method
 @with_axis
 def amax(x: Tensor, dim=None, keepdim=False) -> Tensor:
     """The largest element; equal ones share the gradient evenly."""
     return _extreme(ops.amax, np.max, x, dim, keepdim, "amax")
 
 
+@method
 @with_axis
 def amin(x: Tensor, dim=None, keepdim=False) -> Tensor:
     """The smallest element; equal ones share the gradient evenly."""
@@ -298,9 +304,7 @@ class ValuesIndices(tuple):
 
 def _select(x, dim, keepdim, pick, name):
     """The elements that ``pick`` chooses along a dimension, with their indices; only they get the gradient."""
-    from tapejit.eager.indexing import gather
-
-    d = _dim(dim, x.ndim)
+    d = dimension(dim, x.ndim)
     _check_not_empty(x, d, name)
     indices = _arg(pick, x, d if x.ndim else None, True, name)
     values = gather(x, d, indices)
@@ -309,6 +313,7 @@ def _select(x, dim, keepdim, pick, name):
     return ValuesIndices((values, indices))
 
 
+@method
 @with_axis
 def max(x: Tensor, dim=None, keepdim=False):
     """The largest element (ties share the gradient), or with a dimension ``(values, indices)``; with a tensor, ``maximum``."""
@@ -317,6 +322,7 @@ def max(x: Tensor, dim=None, keepdim=False):
     return amax(x) if dim is None else _select(x, dim, keepdim, np.argmax, "max")
 
 
+@method
 @with_axis
 def min(x: Tensor, dim=None, keepdim=False):
     """The smallest element (ties share the gradient), or with a dimension ``(values, indices)``; with a tensor, ``minimum``."""
@@ -333,24 +339,28 @@ def _arg(pick, x, dim, keepdim, name):
     )
 
 
+@method
 @with_axis
 def argmax(x: Tensor, dim=None, keepdim=False) -> Tensor:
     """The index of the largest element, in the flattened tensor or along a dimension; the first of equals."""
     return _arg(np.argmax, x, dim, keepdim, "argmax")
 
 
+@method
 @with_axis
 def argmin(x: Tensor, dim=None, keepdim=False) -> Tensor:
     """The index of the smallest element, in the flattened tensor or along a dimension; the first of equals."""
     return _arg(np.argmin, x, dim, keepdim, "argmin")
 
 
+@method
 @with_axis
 def any(x: Tensor, dim=None, keepdim=False) -> Tensor:
     """Whether some element is not zero."""
     return noted("any", lambda x: from_array(np.any(x._array(), axis=dim, keepdims=keepdim)), x, parameters=(dim, keepdim))
 
 
+@method
 @with_axis
 def all(x: Tensor, dim=None, keepdim=False) -> Tensor:
     """Whether no element is zero."""

@@ -8,20 +8,21 @@ import numpy as np
 from tapejit.core import dtypes
 from tapejit.eager.dispatch import from_array, noted
 from tapejit.eager.indexing import gather
-from tapejit.eager.reductions import ValuesIndices, _along, with_axis
-from tapejit.eager.tensor import Tensor
-from tapejit.eager.views import _dim
+from tapejit.eager.reductions import ValuesIndices, along_dim, with_axis
+from tapejit.eager.tensor import Tensor, method
+from tapejit.eager.views import dimension
 from tapejit.spec import structured as ops
 
 
+@method
 @with_axis
 def argsort(x: Tensor, dim=-1, descending=False, stable=False) -> Tensor:
     """The places of the elements along a dimension in order, int64; always stable."""
-    d = _dim(dim, x.ndim)
+    d = dimension(dim, x.ndim)
     if not x._layout.dtype.is_floating_point:
         return noted("argsort", lambda x: _integers(x._array(), d, descending), x, parameters=(d, descending))
     op = ops.descending if descending else ops.ascending
-    return _along(op, x.detach().to(dtypes.float64), d).to(dtypes.int64)
+    return along_dim(op, x.detach().to(dtypes.float64), d).to(dtypes.int64)
 
 
 def _integers(array, d, descending):
@@ -30,6 +31,7 @@ def _integers(array, d, descending):
     return from_array(np.argsort(np.invert(array) if descending else array, axis=d, kind="stable"))
 
 
+@method
 @with_axis
 def sort(x: Tensor, dim=-1, descending=False, stable=False) -> ValuesIndices:
     """The elements along a dimension in order: ``(values, indices)``, both of the shape of ``x``; always stable.
@@ -38,9 +40,10 @@ def sort(x: Tensor, dim=-1, descending=False, stable=False) -> ValuesIndices:
         IndexError: if there is no such dimension.
     """
     places = argsort(x, dim, descending)
-    return ValuesIndices((gather(x, _dim(dim, x.ndim), places), places))
+    return ValuesIndices((gather(x, dimension(dim, x.ndim), places), places))
 
 
+@method
 @with_axis
 def topk(x: Tensor, k: int, dim=-1, largest=True, sorted=True) -> ValuesIndices:
     """The k largest (or smallest) elements along a dimension, in order: ``(values, indices)``.
@@ -48,7 +51,7 @@ def topk(x: Tensor, k: int, dim=-1, largest=True, sorted=True) -> ValuesIndices:
     Raises:
         RuntimeError: if the dimension has fewer than k elements.
     """
-    d = _dim(dim, x.ndim)
+    d = dimension(dim, x.ndim)
     size = x.shape[d] if x.ndim else 1
     if not 0 <= k <= size:
         raise RuntimeError(f"topk() needs 0 <= k <= {size}, the size of dimension {d}, got {k}")
@@ -57,6 +60,7 @@ def topk(x: Tensor, k: int, dim=-1, largest=True, sorted=True) -> ValuesIndices:
     return ValuesIndices((gather(x, d, places), places))
 
 
+@method
 @with_axis
 def median(x: Tensor, dim=None, keepdim=False):
     """The middle element, the lower one of two; along a dimension ``(values, indices)``. NaN if there is one.
@@ -66,7 +70,7 @@ def median(x: Tensor, dim=None, keepdim=False):
     """
     if dim is None:
         return median(x.reshape(-1), 0)[0]
-    d = _dim(dim, x.ndim)
+    d = dimension(dim, x.ndim)
     size = x.shape[d] if x.ndim else 1
     if not size:
         raise IndexError(f"median() over no elements has no value (shape {x.shape}, dim {dim})")

@@ -1,7 +1,7 @@
 """Tensor: a handle on one record of a tape.
 
 A Tensor holds the number of its record and its layout; values, history and flags are in the tape. Arithmetic and the
-named methods are attached by ``methods``.
+named methods are declared where their functions are, with ``method``.
 """
 
 import numpy as np
@@ -9,10 +9,10 @@ import numpy as np
 from tapejit.core import dtypes, engine
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
+from tapejit.core.record import MASK
 from tapejit.eager import escapes, printing
 from tapejit.spec.table import OPS
 
-_MASK = (1 << R.TAPE_SHIFT) - 1
 _link_gradient = engine.late(globals(), "_link_gradient", "link_gradient")
 
 
@@ -56,12 +56,12 @@ class Tensor:
 
     def _flags(self) -> int:
         with tapes.steady(self):
-            return tapes.tapes[self._r >> R.TAPE_SHIFT].flag_at[self._r & _MASK]
+            return tapes.tapes[self._r >> R.TAPE_SHIFT].flag_at[self._r & MASK]
 
     def _set_flags(self, keep, add):
         with tapes.steady(self):
             tape = self._tape()
-            tape.flag_at[self._r & _MASK] = (self._flags() & keep) | add
+            tape.flag_at[self._r & MASK] = (self._flags() & keep) | add
 
     def _array(self) -> np.ndarray:
         """The tensor's memory as a NumPy array, for Python to look at: a recording notes that it did."""
@@ -74,7 +74,7 @@ class Tensor:
         """Whether the memory is that of a NumPy array that may not be written."""
         tape = self._tape()
         with tapes.steady(self):
-            k = self._r & _MASK
+            k = self._r & MASK
             flags = tape.flag_at[k]
             return bool((tape.flag_at[int(tape.owners[k])] if flags & (R.VIEW | R.PUT) else flags) & R.READ_ONLY)
 
@@ -140,7 +140,7 @@ class Tensor:
     def data_ptr(self) -> int:
         """The address of the first element."""
         with tapes.steady(self):
-            return tapes.tapes[self._r >> R.TAPE_SHIFT].address_at[self._r & _MASK]
+            return tapes.tapes[self._r >> R.TAPE_SHIFT].address_at[self._r & MASK]
 
     # Its history
 
@@ -165,7 +165,7 @@ class Tensor:
         """The node that computed this tensor, None for a leaf."""
         if self.is_leaf:
             return None
-        return Node(OPS[int(self._tape().ops[self._r & _MASK])].node_name)
+        return Node(OPS[int(self._tape().ops[self._r & MASK])].node_name)
 
     @property
     def grad(self):
@@ -202,21 +202,10 @@ class Tensor:
         _link_gradient(tape.address, self._r, value._r if direct else -1)
 
     @property
-    def data(self):
-        """The same memory without a history."""
-        return self.detach()
-
-    @data.setter
-    def data(self, value):
-        from tapejit.eager.inplace import replace_data
-
-        replace_data(self, value)
-
-    @property
     def _version(self) -> int:
         """How often the memory was changed in place, by this tensor or another that shares it."""
         tape = self._tape()
-        return int(tape.versions[tape.owners[self._r & _MASK]])
+        return int(tape.versions[tape.owners[self._r & MASK]])
 
     # Values
 
@@ -332,7 +321,19 @@ class Tensor:
         memo[id(self)] = copy
         return copy
 
-    def __reduce__(self):
-        from tapejit.eager.creation import rebuild
 
-        return rebuild, (np.array(self._array()), self.requires_grad)
+def method(function):
+    """Make the decorated function a method of Tensor too."""
+    setattr(Tensor, function.__name__, function)
+    return function
+
+
+def method_as(*names):
+    """Make the decorated function a method of Tensor under these names."""
+
+    def enter(function):
+        for name in names:
+            setattr(Tensor, name, function)
+        return function
+
+    return enter

@@ -7,8 +7,8 @@ import numpy as np
 from tapejit.core import plans
 from tapejit.core.layout import layout_of, packed_strides
 from tapejit.core.plans import cached, region_plan, strided_plan
-from tapejit.eager.dispatch import emit, emit_view
-from tapejit.eager.tensor import Tensor
+from tapejit.eager.dispatch import emit, emit_view, from_array, noted
+from tapejit.eager.tensor import Tensor, method
 from tapejit.spec import structured as ops
 from tapejit.spec import table
 
@@ -18,11 +18,11 @@ def view_of(x: Tensor, shape: tuple, memory: tuple, logical: tuple, offset=0, st
 
     ``offset`` and ``start`` are where the view begins, in elements of the one and the other.
     """
-    layout, plan = _view_plan(x._layout.dtype, shape, memory, logical)
+    layout, plan = view_plan(x._layout.dtype, shape, memory, logical)
     return emit_view(op or ops.view, x, layout, offset, plan=plan, start=start)
 
 
-def _view_plan(dtype, shape, memory, logical):
+def view_plan(dtype, shape, memory, logical):
     """The layout of a view and the address of its plan, 0 for a stretch of the packed tensor."""
     layout = layout_of(shape, dtype, memory)
     whole = logical == packed_strides(shape)
@@ -42,17 +42,17 @@ def spread(x: Tensor, shape: tuple, strides: tuple, start: int, target: tuple) -
     return emit(ops.spread, plan.layout, contiguous(x), plan=plan.address, imm=float(start))
 
 
+@method
 def contiguous(x: Tensor) -> Tensor:
     """The tensor itself if its memory is C-contiguous, else a copy that is."""
     return x if x._layout.contiguous else clone(x)
 
 
+@method
 def clone(x: Tensor) -> Tensor:
     """A copy with a history: its gradient flows to ``x``."""
     layout = x._layout
     if not layout.dtype.is_floating_point:
-        from tapejit.eager.dispatch import from_array, noted
-
         return noted("copy", lambda x: from_array(x._array(), layout.dtype), x)
     plan = 0
     if not layout.contiguous:
@@ -60,12 +60,13 @@ def clone(x: Tensor) -> Tensor:
     return emit(ops.copy, layout.packed, x, plan=plan)
 
 
+@method
 def detach(x: Tensor) -> Tensor:
     """The same memory without a history: a constant to every gradient."""
     return emit_view(table.VALUE, x, x._layout)
 
 
-def _shape_argument(sizes) -> tuple:
+def shape_argument(sizes) -> tuple:
     if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)):
         sizes = sizes[0]
     return tuple(int(s) for s in sizes)
@@ -83,6 +84,7 @@ def _fill_in(shape, n, source) -> tuple:
     return shape
 
 
+@method
 def reshape(x: Tensor, *shape) -> Tensor:
     """The same elements in another shape; one size may be -1. A view if the memory allows, else a copy.
 
@@ -90,13 +92,14 @@ def reshape(x: Tensor, *shape) -> Tensor:
         RuntimeError: if the number of elements differs.
     """
     layout = x._layout
-    shape = _fill_in(_shape_argument(shape), layout.n, layout.shape)
+    shape = _fill_in(shape_argument(shape), layout.n, layout.shape)
     strides = packed_strides(shape) if layout.contiguous else _strides_for(layout, shape)
     if strides is None:
         return reshape(clone(x), shape)
     return view_of(x, shape, strides, packed_strides(shape))
 
 
+@method
 def view(x: Tensor, *shape) -> Tensor:
     """``reshape`` that never copies.
 
@@ -104,7 +107,7 @@ def view(x: Tensor, *shape) -> Tensor:
         RuntimeError: if the memory does not allow a view.
     """
     layout = x._layout
-    shape = _fill_in(_shape_argument(shape), layout.n, layout.shape)
+    shape = _fill_in(shape_argument(shape), layout.n, layout.shape)
     strides = packed_strides(shape) if layout.contiguous else _strides_for(layout, shape)
     if strides is None:
         raise RuntimeError(
@@ -124,7 +127,7 @@ def _strides_for(layout, shape):
     return probe.strides
 
 
-def _dim(dim, ndim, extra=0) -> int:
+def dimension(dim, ndim, extra=0) -> int:
     """A dimension counted from the front.
 
     Raises:
@@ -136,9 +139,10 @@ def _dim(dim, ndim, extra=0) -> int:
     return dim % limit
 
 
+@method
 def permute(x: Tensor, *dims, op=None) -> Tensor:
     """The dimensions in another order."""
-    dims = _shape_argument(dims)
+    dims = shape_argument(dims)
     layout = x._layout
     if sorted(d % max(layout.ndim, 1) for d in dims) != list(range(layout.ndim)):
         raise RuntimeError(f"permute() needs each of the {layout.ndim} dimensions once, got {dims}")
@@ -153,15 +157,17 @@ def permute(x: Tensor, *dims, op=None) -> Tensor:
     )
 
 
+@method
 def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged."""
     order = list(range(x.ndim))
-    dim0, dim1 = _dim(dim0, x.ndim), _dim(dim1, x.ndim)
+    dim0, dim1 = dimension(dim0, x.ndim), dimension(dim1, x.ndim)
     if x.ndim:
         order[dim0], order[dim1] = order[dim1], order[dim0]
     return permute(x, tuple(order), op=ops.VIEWS["Transpose"])
 
 
+@method
 def t(x: Tensor) -> Tensor:
     """The transpose of a matrix; a vector or scalar as it is."""
     if x.ndim > 2:
@@ -176,18 +182,23 @@ def matrix_transpose(x: Tensor) -> Tensor:
     return transpose(x, -2, -1)
 
 
+Tensor.mT = Tensor.mH = property(matrix_transpose, doc="The last two dimensions exchanged.")
+
+
+@method
 def flatten(x: Tensor, start_dim=0, end_dim=-1) -> Tensor:
     """Neighbouring dimensions as one."""
-    first, last = _dim(start_dim, x.ndim), _dim(end_dim, x.ndim)
+    first, last = dimension(start_dim, x.ndim), dimension(end_dim, x.ndim)
     if first > last:
         raise RuntimeError(f"flatten() needs start_dim <= end_dim, got {start_dim} and {end_dim}")
     shape = x.shape
     return reshape(x, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
 
 
+@method
 def squeeze(x: Tensor, dim=None) -> Tensor:
     """Without dimensions of size 1: all of them, or those named."""
-    dims = range(x.ndim) if dim is None else [_dim(d, x.ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    dims = range(x.ndim) if dim is None else [dimension(d, x.ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
     keep = [d for d in range(x.ndim) if not (d in dims and x.shape[d] == 1)]
     return _select_dims(x, keep)
 
@@ -199,18 +210,20 @@ def _select_dims(x, keep):
     return view_of(x, shape, memory, logical, op=ops.VIEWS["Squeeze"])
 
 
+@method
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
     """A dimension of size 1 put in."""
-    d = _dim(dim, x.ndim, extra=1)
+    d = dimension(dim, x.ndim, extra=1)
     layout = x._layout
     shape = (*layout.shape[:d], 1, *layout.shape[d:])
     memory = (*layout.strides[:d], 1, *layout.strides[d:])
     return view_of(x, shape, memory, packed_strides(shape), op=ops.VIEWS["Unsqueeze"])
 
 
+@method
 def expand(x: Tensor, *shape) -> Tensor:
     """Dimensions of size 1, and new ones in front, repeated without copying; -1 keeps a size."""
-    shape = _shape_argument(shape)
+    shape = shape_argument(shape)
     layout = x._layout
     lead = len(shape) - layout.ndim
     if lead < 0:
@@ -224,18 +237,21 @@ def expand(x: Tensor, *shape) -> Tensor:
     return view_of(x, shape, memory, logical, op=ops.VIEWS["Expand"])
 
 
+@method
 def expand_as(x: Tensor, other: Tensor) -> Tensor:
     return expand(x, other.shape)
 
 
+@method
 def broadcast_to(x: Tensor, shape) -> Tensor:
     """``expand`` under NumPy's name."""
     return expand(x, shape)
 
 
+@method
 def diagonal(x: Tensor, offset=0, dim1=0, dim2=1) -> Tensor:
     """The diagonal of two dimensions, as the last dimension of a view."""
-    d1, d2 = _dim(dim1, x.ndim), _dim(dim2, x.ndim)
+    d1, d2 = dimension(dim1, x.ndim), dimension(dim2, x.ndim)
     if d1 == d2:
         raise RuntimeError(f"diagonal() needs two different dimensions, got {dim1} and {dim2}")
     layout = x._layout
@@ -255,9 +271,10 @@ def diagonal(x: Tensor, offset=0, dim1=0, dim2=1) -> Tensor:
     return view_of(x, shape, walk(layout.strides), walk(packed), first, start, ops.VIEWS["Diagonal"])
 
 
+@method
 def flip(x: Tensor, *dims) -> Tensor:
     """The order of elements reversed along dimensions; a copy, as in PyTorch."""
-    dims = {_dim(d, x.ndim) for d in _shape_argument(dims)}
+    dims = {dimension(d, x.ndim) for d in shape_argument(dims)}
     layout = x._layout
     packed = packed_strides(layout.shape)
 
@@ -273,3 +290,6 @@ def flip(x: Tensor, *dims) -> Tensor:
 def reverse_dims(x: Tensor) -> Tensor:
     """The dimensions in reverse order: the transpose."""
     return permute(x, tuple(reversed(range(x.ndim))))
+
+
+Tensor.T = property(reverse_dims, doc="The dimensions in reverse order.")

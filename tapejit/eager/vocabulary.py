@@ -6,7 +6,7 @@ from tapejit.eager.autograd import sum_to
 from tapejit.eager.creation import eye, zeros
 from tapejit.eager.functional import LOGICAL, where
 from tapejit.eager.grad_mode import no_grad
-from tapejit.eager.indexing import cat, place, put_flat, scatter_add_flat, take_flat
+from tapejit.eager.indexing import cat
 from tapejit.eager.linalg.decompositions import cofactor_matrix, determinant_from_cofactors
 from tapejit.eager.linalg.functions import matrix_exp
 from tapejit.eager.linalg.matrices import diagonal_matrix
@@ -19,6 +19,7 @@ from tapejit.eager.linalg.systems import (
     solve_factored,
     triangular,
 )
+from tapejit.eager.places import place, put_flat, scatter_add_flat, take_flat
 from tapejit.eager.views import spread, strided_view
 from tapejit.spec.vocabulary import supply
 

@@ -13,7 +13,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from tapejit.edge import cpython
-from tapejit.edge.raw import _extern
+from tapejit.edge.raw import extern
 
 # Offsets in bytes.
 REFERENCES, TYPE, SIZE = 0, 8, 16
@@ -44,7 +44,7 @@ def _c_function(name, takes, gives="o"):
     def call(context, builder, args):
         kinds = _word_types(takes)
         args = [builder.trunc(a, k) if k.width < 64 else a for a, k in zip(args, kinds, strict=True)]
-        return builder.call(_extern(context, builder, name, _word_types(gives)[0], kinds), args)
+        return builder.call(extern(context, builder, name, _word_types(gives)[0], kinds), args)
 
     result = types.void if gives == "v" else types.intp
     names = ", ".join(f"a{j}" for j in range(len(takes)))
@@ -78,7 +78,7 @@ def new_float(typingctx, value):
     """``PyFloat_FromDouble``."""
 
     def codegen(context, builder, signature, args):
-        function = _extern(context, builder, "PyFloat_FromDouble", ir.IntType(64), [ir.DoubleType()])
+        function = extern(context, builder, "PyFloat_FromDouble", ir.IntType(64), [ir.DoubleType()])
         return builder.call(function, args)
 
     return types.intp(types.float64), codegen
@@ -89,7 +89,7 @@ def integer_as_double(typingctx, x):
     """``PyLong_AsDouble``; -1 with an error set where it is too large."""
 
     def codegen(context, builder, signature, args):
-        return builder.call(_extern(context, builder, "PyLong_AsDouble", ir.DoubleType(), [ir.IntType(64)]), args)
+        return builder.call(extern(context, builder, "PyLong_AsDouble", ir.DoubleType(), [ir.IntType(64)]), args)
 
     return types.float64(types.intp), codegen
 

@@ -55,7 +55,7 @@ call8 = _caller(8)
 call11 = _caller(11)
 
 
-def _extern(context, builder, name, result, arguments):
+def extern(context, builder, name, result, arguments):
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
 
 
@@ -65,7 +65,7 @@ def native_alloc(typingctx, nbytes):
 
     def codegen(context, builder, signature, args):
         word = context.get_value_type(types.intp)
-        fn = _extern(context, builder, "NRT_Allocate", ir.IntType(8).as_pointer(), [word])
+        fn = extern(context, builder, "NRT_Allocate", ir.IntType(8).as_pointer(), [word])
         return builder.ptrtoint(builder.call(fn, args), word)
 
     return types.intp(types.intp), codegen
@@ -77,7 +77,7 @@ def native_free(typingctx, address):
 
     def codegen(context, builder, signature, args):
         pointer = ir.IntType(8).as_pointer()
-        fn = _extern(context, builder, "NRT_Free", ir.VoidType(), [pointer])
+        fn = extern(context, builder, "NRT_Free", ir.VoidType(), [pointer])
         builder.call(fn, [builder.inttoptr(args[0], pointer)])
         return context.get_dummy_value()
 
@@ -133,7 +133,7 @@ def thread_id(typingctx):
     bits = 32 if sys.platform == "win32" else 64
 
     def codegen(context, builder, signature, args):
-        fn = _extern(context, builder, name, ir.IntType(bits), [])
+        fn = extern(context, builder, name, ir.IntType(bits), [])
         word = context.get_value_type(types.intp)
         value = builder.call(fn, [])
         return builder.zext(value, word) if bits < 64 else value

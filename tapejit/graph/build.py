@@ -7,7 +7,8 @@ from tapejit.compile.schedule import blas_view
 from tapejit.core import record as R
 from tapejit.core.layout import layout_at, packed_strides
 from tapejit.core.plans import plan_at
-from tapejit.eager.tensor import _MASK, Tensor
+from tapejit.core.record import MASK
+from tapejit.eager.tensor import Tensor
 from tapejit.edge.cpython import references_beside
 from tapejit.edge.objects import has_fma
 from tapejit.graph.finite import Finite
@@ -55,7 +56,7 @@ class Lowering:
             return []
         note = self.recorder.notes.get(k)
         if note is not None:
-            return [x._r & _MASK for x in note.operands if isinstance(x, Tensor)]
+            return [x._r & MASK for x in note.operands if isinstance(x, Tensor)]
         return [o for o in (columns["a"][k], columns["b"][k], columns["c"][k]) if o >= 0]
 
     def node(self, k) -> Node:
@@ -200,9 +201,9 @@ class Lowering:
 
     def _noted_operand(self, x, operands):
         if isinstance(x, Tensor):
-            return self.values[x._r & _MASK]
+            return self.values[x._r & MASK]
         kind = "b1" if isinstance(x, (bool, np.bool_)) else "f8" if isinstance(x, (float, np.floating)) else "i8"
-        tensors = [self.values[t._r & _MASK] for t in operands if isinstance(t, Tensor)]
+        tensors = [self.values[t._r & MASK] for t in operands if isinstance(t, Tensor)]
         if kind == "i8" or (kind == "f8" and any(t.dtype == "f4" for t in tensors)):
             kind = next((t.dtype for t in tensors if t.dtype != "b1"), kind)
         return self.graph.const(x, (), kind)

@@ -6,8 +6,7 @@ Nothing here goes through Numba's front end, so a kernel costs a few millisecond
 from llvmlite import ir
 
 from tapejit.edge import vecmath
-from tapejit.edge.vecmath.emit import Value, select
-from tapejit.edge.vecmath.emit import _intrinsic as call_intrinsic
+from tapejit.edge.vecmath.emit import Value, called, select
 from tapejit.spec.expr import Expr
 
 _INFIX = {
@@ -81,5 +80,5 @@ def _apply(op, operands):
     if op in _METHODS:
         return _METHODS[op](operands[0])
     if op in _ROUNDING or op == "fma":
-        return operands[0].of(call_intrinsic(operands[0], f"llvm.{op}", [x.ir for x in operands]))
+        return operands[0].of(called(operands[0], f"llvm.{op}", [x.ir for x in operands]))
     return getattr(vecmath, op)(*operands)

@@ -12,9 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tapejit.core import engine
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
-from tapejit.eager.tensor import _MASK, Tensor
+from tapejit.core.layout import packed_strides
+from tapejit.core.plans import broadcast_strides
+from tapejit.core.record import MASK
+from tapejit.eager.dispatch import from_array, share
+from tapejit.eager.keys import flat_indices
+from tapejit.eager.tensor import Tensor
 from tapejit.edge.cpython import references_beside
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -100,8 +106,6 @@ class RecordingTape(tapes.Tape):
 
     def end(self):
         """Give the memory of all values back and let the tape be used again, unless the user kept a tensor of it."""
-        from tapejit.core import engine
-
         self.recorder = None
         if (references_beside([t for t in self.handles if t is not None]) > 1).any():  # more than self.handles
             return
@@ -142,7 +146,7 @@ class Recorder:
         try:
             self.tape = _idle.pop()
         except IndexError:
-            number = next(tapes._numbers)
+            number = next(tapes.numbers)
             self.tape = tapes.tapes[number] = RecordingTape(number)
         self.tape.begin(self)
         stack.append(self.tape)
@@ -164,7 +168,7 @@ class Recorder:
 
     def check_inplace(self, x) -> bool:
         """Whether an in-place change may be recorded; it may for a float tensor that the function made itself."""
-        k = x._r & _MASK
+        k = x._r & MASK
         tape = self.tape
         if x._r >> R.TAPE_SHIFT != tape.number or int(tape.flags[tape.owners[k]]) & R.EXTERNAL:
             self.refuse("a captured tensor or array is changed in place")
@@ -189,7 +193,7 @@ class Recorder:
         """The record here of a tensor, brought in from its own tape if need be."""
         if tensor._r >> R.TAPE_SHIFT != self.tape.number:
             tensor = self.bring(tensor)
-        return tensor._r & _MASK
+        return tensor._r & MASK
 
     def bring(self, tensor):
         """The stand-in of a tensor of another tape: its memory, read at every replay."""
@@ -197,8 +201,6 @@ class Recorder:
             raise NeedsHistory
         known = self.brought.get(id(tensor))
         if known is None or known[1]._r < 0:
-            from tapejit.eager.dispatch import share
-
             known = self.brought[id(tensor)] = (tensor, share(tensor._memory(), tensor._layout))
         return known[1]
 
@@ -213,16 +215,14 @@ class Recorder:
         finally:
             self._quiet -= 1
         if isinstance(result, Tensor):
-            self.worked_out[result._r & _MASK] = function, operands
+            self.worked_out[result._r & MASK] = function, operands
             operands = tuple(
                 x if isinstance(x, Tensor) or np.ndim(x) == 0 else self._array_operand(x) for x in operands
             )
-            self.notes[result._r & _MASK] = Note(name, operands, tuple(parameters))
+            self.notes[result._r & MASK] = Note(name, operands, tuple(parameters))
         return result
 
     def _array_operand(self, array):
-        from tapejit.eager.dispatch import from_array
-
         return from_array(np.asarray(array), copy=False)
 
     # Integer tensors as indices: their values may change from call to call, so positions are worked out anew
@@ -239,11 +239,6 @@ class Recorder:
 
     def flat_positions(self, x, key):
         """The positions in the flattened ``x`` that such a key selects."""
-        from tapejit.core.layout import packed_strides
-        from tapejit.core.plans import broadcast_strides
-        from tapejit.eager.dispatch import from_array
-        from tapejit.eager.keys import flat_indices
-
         tensors = [(d, k) for d, k in enumerate(key) if isinstance(k, Tensor)]
         flat = flat_indices(x._layout, tuple(k._memory() if isinstance(k, Tensor) else k for k in key))
         lead = np.broadcast_shapes(*(np.shape(k._memory() if isinstance(k, Tensor) else k) for k in key))
@@ -260,19 +255,16 @@ class Recorder:
 
     def flat_along(self, flat, index, stride, size):
         """The positions that ``gather`` works out from an index tensor; it takes no negative ones."""
-        from tapejit.core.layout import packed_strides
-        from tapejit.eager.dispatch import from_array
-
         flat = np.ascontiguousarray(flat, dtype=np.int64)
         parameters = flat - index._memory() * stride, (stride,), (-size,), (packed_strides(index.shape),)
         return self.noted("flat", lambda _: from_array(flat), [index], parameters)
 
     def source(self, tensor, array):
         """Note that a tensor holds what is in an array."""
-        self.sources[tensor._r & _MASK] = array
+        self.sources[tensor._r & MASK] = array
 
     def number(self, tensor, value):
-        self.numbers[tensor._r & _MASK] = value
+        self.numbers[tensor._r & MASK] = value
 
     def observe(self, tensor):
         """Python or NumPy looks at all values of a tensor."""

@@ -9,15 +9,16 @@ import inspect
 
 import numpy as np
 
-import tapejit as tj
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
 from tapejit.core.dtypes import as_array
 from tapejit.eager import autograd
+from tapejit.eager.creation import tensor, zeros, zeros_like
 from tapejit.eager.dispatch import emit_view, from_array
 from tapejit.eager.escapes import differentiated, watched
 from tapejit.eager.grad_mode import enable_grad
-from tapejit.eager.indexing import scatter_add_flat, take_flat
+from tapejit.eager.indexing import cat, stack
+from tapejit.eager.places import scatter_add_flat, take_flat
 from tapejit.eager.tensor import Tensor
 from tapejit.graph.build import Lowering
 from tapejit.graph.sparsity import colours, pattern
@@ -142,7 +143,7 @@ def _floating(x):
 def _scalar(y, what):
     if not is_result(y):
         if isinstance(y, (int, float, np.number)):
-            return tj.tensor(float(y))
+            return tensor(float(y))
         raise TypeError(f"{what} needs a function with a scalar result, it gave {type(y).__name__}; is has_aux=True missing?")
     y = _as_tensor(y)
     if y.numel() != 1:
@@ -154,10 +155,10 @@ def _pull(outputs, seeds, leaves):
     """The vector-Jacobian product; zeros for leaves that do not matter."""
     pairs = [(y, s) for y, s in zip(outputs, seeds, strict=True) if y.requires_grad]
     if not pairs:
-        return [tj.zeros_like(x) for x in leaves]
+        return [zeros_like(x) for x in leaves]
     outputs, seeds = zip(*pairs, strict=True)
     found = autograd.grad(outputs, leaves, seeds, create_graph=True, allow_unused=True)
-    return [tj.zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
+    return [zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
 
 
 @_decorator
@@ -214,14 +215,14 @@ def jit(fun=None, *, static_argnums=(), static=(), compile="auto"):
 
 def _tangents(outputs, leaves, tangents):
     """The Jacobian-vector product, as the derivative of the vector-Jacobian product in its vector, which is linear."""
-    vectors = [tj.zeros_like(y).requires_grad_() for y in outputs]
+    vectors = [zeros_like(y).requires_grad_() for y in outputs]
     pulled = _pull(outputs, vectors, leaves)
     used = [(g, t) for g, t in zip(pulled, tangents, strict=True) if g.requires_grad]
     if not used:
-        return [tj.zeros_like(y) for y in outputs]
+        return [zeros_like(y) for y in outputs]
     gs, ts = zip(*used, strict=True)
     found = autograd.grad(gs, vectors, ts, create_graph=True, allow_unused=True)
-    return [tj.zeros_like(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
+    return [zeros_like(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
 
 
 def _results(tree, what):
@@ -325,7 +326,7 @@ def _rows(y, wanted):
     blocks = []
     for j, x in enumerate(wanted.leaves):
         shape = (*y.shape, *x.shape)
-        blocks.append(tj.stack([row[j] for row in rows]).reshape(shape) if rows else tj.zeros(shape, dtype=x.dtype))
+        blocks.append(stack([row[j] for row in rows]).reshape(shape) if rows else zeros(shape, dtype=x.dtype))
     return wanted.rebuild(blocks)
 
 
@@ -335,13 +336,13 @@ def _columns(outputs, leaves, j):
     for i in range(x.numel()):
         unit = np.zeros(x.numel(), x.dtype.numpy)
         unit[i] = 1.0
-        tangents = [tj.zeros_like(v) for v in leaves]
+        tangents = [zeros_like(v) for v in leaves]
         tangents[j] = from_array(unit.reshape(x.shape))
         columns.append(_tangents(outputs, leaves, tangents))
     blocks = []
     for k, y in enumerate(outputs):
         shape = (*y.shape, *x.shape)
-        stacked = tj.stack([c[k].reshape(-1) for c in columns], 1).reshape(shape) if columns else tj.zeros(shape)
+        stacked = stack([c[k].reshape(-1) for c in columns], 1).reshape(shape) if columns else zeros(shape)
         blocks.append(stacked)
     return blocks
 
@@ -376,7 +377,7 @@ def _compressed(y, x):
     lowering = Lowering(recorder, stop=(recorder.index(x),))
     rows = pattern(lowering.graph, lowering.node(recorder.index(gradient)), lowering.node(recorder.index(x)))
     if rows is None:
-        return tj.zeros((*x.shape, *x.shape), dtype=x.dtype) if not gradient.requires_grad else None
+        return zeros((*x.shape, *x.shape), dtype=x.dtype) if not gradient.requires_grad else None
     numbers = colours(rows)
     count = int(numbers.max()) + 1
     if count > n // 2:
@@ -391,6 +392,6 @@ def _compressed(y, x):
         picked = take_flat(product, from_array(i.astype(np.int64)), None)
         part = (picked, i.astype(np.int64) * n + j)
         total = [part] if total is None else [*total, part]
-    values = tj.cat([p for p, _ in total])
+    values = cat([p for p, _ in total])
     places = from_array(np.concatenate([k for _, k in total]))
     return scatter_add_flat(values, places, (*x.shape, *x.shape))

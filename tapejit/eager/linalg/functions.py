@@ -14,7 +14,7 @@ from tapejit.eager.linalg.decompositions import eigvalsh, svd, svdvals
 from tapejit.eager.linalg.multiply import matmul
 from tapejit.eager.linalg.norms import norm
 from tapejit.eager.linalg.systems import inv
-from tapejit.eager.tensor import Tensor
+from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import diagonal
 from tapejit.spec import linalg as ops
 
@@ -30,6 +30,7 @@ def _tolerance(A, largest, rtol, atol):
     return relative.maximum(atol if isinstance(atol, Tensor) else creation.full_like(relative, float(atol)))
 
 
+@method_as("pinverse")
 def pinv(A: Tensor, *, atol=None, rtol=None, hermitian=False, rcond=None) -> Tensor:
     """The Moore-Penrose inverse of shape (..., n, m), singular values below ``max(atol, rtol * largest)`` taken as zero.
 
@@ -101,6 +102,7 @@ def lstsq(A: Tensor, B: Tensor, *, rcond=None, driver=None) -> LeastSquares:
     return LeastSquares(X.squeeze(-1) if vectors else X, residuals, rank, values)
 
 
+@method
 def matrix_power(A: Tensor, n: int) -> Tensor:
     """``A`` multiplied by itself n times, by repeated squaring; negative n: the inverse's power.
 
@@ -121,6 +123,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     return result.clone() if result is A else result
 
 
+@method
 def matrix_exp(A: Tensor) -> Tensor:
     """The exponential of square matrices (Padé of order 13, scaling and squaring)."""
     A = squares("matrix_exp", A)
@@ -137,6 +140,7 @@ def cond(A: Tensor, p=None) -> Tensor:
     return norm(A, p, (-2, -1)) * norm(inv(A), p, (-2, -1))
 
 
+@method
 def trace(A: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix."""
     if A.ndim != 2:
@@ -144,6 +148,7 @@ def trace(A: Tensor) -> Tensor:
     return diagonal(A).sum()
 
 
+@method
 def kron(A: Tensor, B: Tensor) -> Tensor:
     """The Kronecker product of two tensors of any dimensions."""
     same_dtype("kron", A, B)

@@ -1,10 +1,11 @@
 """Matrices made of vectors."""
 
 from tapejit.eager import views
-from tapejit.eager.tensor import Tensor
-from tapejit.eager.views import _dim, permute, spread
+from tapejit.eager.tensor import Tensor, method
+from tapejit.eager.views import dimension, permute, spread
 
 
+@method
 def diag_embed(x: Tensor, offset=0, dim1=-2, dim2=-1) -> Tensor:
     """Matrices with the last dimension of x on a diagonal and zeros elsewhere, in dimensions ``dim1`` and ``dim2``.
 
@@ -20,7 +21,7 @@ def diag_embed(x: Tensor, offset=0, dim1=-2, dim2=-1) -> Tensor:
     strides = (*reversed(steps), k + 1)
     start = offset if offset >= 0 else -offset * k
     result = spread(x, tuple(x.shape), strides, start, target)
-    first, second = _dim(dim1, x.ndim + 1), _dim(dim2, x.ndim + 1)
+    first, second = dimension(dim1, x.ndim + 1), dimension(dim2, x.ndim + 1)
     if first == second:
         raise RuntimeError(f"diag_embed() takes two different dimensions, got {dim1} and {dim2}")
     if (first, second) == (x.ndim - 1, x.ndim):
@@ -36,6 +37,7 @@ def diagonal_matrix(x: Tensor) -> Tensor:
     return diag_embed(x)
 
 
+@method
 def diag(x: Tensor, diagonal=0) -> Tensor:
     """The matrix with a vector on a diagonal, or the diagonal of a matrix.
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from tapejit.core.layout import layout_of
 from tapejit.core.plans import Plan, broadcast_shapes, cached, known
+from tapejit.eager.creation import as_tensor
 from tapejit.eager.dispatch import emit, from_array
-from tapejit.eager.tensor import Tensor
+from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import clone, contiguous
 from tapejit.spec import structured as ops
 
@@ -31,7 +32,7 @@ def _by_numpy(function, x, y):
     return from_array(function(x._array(), y._array()))
 
 
-def _matrix_words(layout):
+def matrix_words(layout):
     """(transposed, leading dimension, batch step) if BLAS can read the last two dimensions as they are, else None."""
     if layout.ndim == 1:
         return (0, 1, 0) if layout.contiguous else None
@@ -53,7 +54,7 @@ def _product_plan(a, b):
     m, k = a.shape[-2:]
     n = 1 if b.ndim == 1 else b.shape[-1]
     shape = a.shape[:-1] if b.ndim == 1 else (*a.shape[:-1], n)
-    words = [m, n, k, math.prod(a.shape[:-2]), *_matrix_words(a), *_matrix_words(b)]
+    words = [m, n, k, math.prod(a.shape[:-2]), *matrix_words(a), *matrix_words(b)]
     return Plan(words, layout_of(shape, a.dtype))
 
 
@@ -62,8 +63,8 @@ def product(x: Tensor, y: Tensor) -> Tensor:
     a, b = x._layout, y._layout
     plan = known(("product", a, b))
     if plan is None:
-        if not (_matrix_words(a) and _matrix_words(b)):
-            return product(x if _matrix_words(a) else clone(x), y if _matrix_words(b) else clone(y))
+        if not (matrix_words(a) and matrix_words(b)):
+            return product(x if matrix_words(a) else clone(x), y if matrix_words(b) else clone(y))
         plan = cached(("product", a, b), lambda: _product_plan(a, b))
     return emit(ops.matmul if b.ndim > 1 else ops.mv, plan.layout, x, y, plan=plan.address)
 
@@ -72,6 +73,7 @@ def _mismatch(name, x, y):
     return RuntimeError(f"{name}() cannot multiply shapes {x.shape} and {y.shape}: the inner sizes differ")
 
 
+@method
 def mm(x: Tensor, y: Tensor) -> Tensor:
     """The product of two matrices."""
     x, y = _common("mm", x, y)
@@ -80,6 +82,7 @@ def mm(x: Tensor, y: Tensor) -> Tensor:
     return _matmul("mm", x, y)
 
 
+@method
 def mv(x: Tensor, y: Tensor) -> Tensor:
     """The product of a matrix and a vector."""
     x, y = _common("mv", x, y)
@@ -88,6 +91,7 @@ def mv(x: Tensor, y: Tensor) -> Tensor:
     return _matmul("mv", x, y)
 
 
+@method
 def bmm(x: Tensor, y: Tensor) -> Tensor:
     """The products of two batches of matrices."""
     x, y = _common("bmm", x, y)
@@ -96,6 +100,7 @@ def bmm(x: Tensor, y: Tensor) -> Tensor:
     return _matmul("bmm", x, y)
 
 
+@method
 def dot(x: Tensor, y: Tensor) -> Tensor:
     """The inner product of two vectors of one length.
 
@@ -113,6 +118,7 @@ def dot(x: Tensor, y: Tensor) -> Tensor:
     return emit(ops.dot, plan.layout, x, y, plan=plan.address)
 
 
+@method_as("matmul", "__matmul__")
 def matmul(x: Tensor, y: Tensor) -> Tensor:
     """``x @ y`` by NumPy's rules: vectors, matrices, and batches of matrices whose leading dimensions broadcast.
 
@@ -120,6 +126,11 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
         RuntimeError: if an operand has no dimensions, or sizes or dtypes do not fit.
     """
     return _matmul("matmul", *_common("matmul", x, from_array(y) if isinstance(y, np.ndarray) else y))
+
+
+@method_as("__rmatmul__")
+def _reflected_matmul(self, other):
+    return matmul(as_tensor(other), self)
 
 
 def _matmul(name, x, y):
@@ -149,6 +160,7 @@ def _matmul(name, x, y):
     return product(x.expand(*batch, *a.shape[-2:]), y.expand(*batch, *b.shape[-2:]))
 
 
+@method
 def outer(x: Tensor, y: Tensor) -> Tensor:
     """All products of the elements of two vectors."""
     x, y = _common("outer", x, y)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from tapejit.eager import linalg, reductions
-from tapejit.eager.tensor import Tensor
+from tapejit.eager.tensor import Tensor, method
 
 
 class SVD(NamedTuple):
@@ -14,17 +14,20 @@ class SVD(NamedTuple):
     V: Tensor
 
 
+@method
 def svd(A: Tensor, some=True, compute_uv=True) -> SVD:
     """(U, S, V) with ``A = U @ diag(S) @ V.mT``; see ``linalg.svd``."""
     U, S, Vh = linalg.svd(A, full_matrices=not some)
     return SVD(U, S, Vh.mT) if compute_uv else SVD((U * 0).detach(), S, (Vh * 0).detach().mT)
 
 
+@method
 def qr(A: Tensor, some=True) -> linalg.QR:
     """``linalg.qr``, reduced if ``some``."""
     return linalg.qr(A, "reduced" if some else "complete")
 
 
+@method
 def cross(A: Tensor, B: Tensor, dim=None) -> Tensor:
     """``linalg.cross`` along a dimension, by default the first one of size 3."""
     if dim is None:
@@ -34,11 +37,13 @@ def cross(A: Tensor, B: Tensor, dim=None) -> Tensor:
     return linalg.cross(A, B, dim=dim)
 
 
+@method
 def lu_solve(B: Tensor, LU: Tensor, pivots: Tensor) -> Tensor:
     """``linalg.lu_solve`` with the right-hand side first."""
     return linalg.lu_solve(LU, pivots, B)
 
 
+@method
 def norm(x: Tensor, p=2, dim=None, keepdim=False, dtype=None) -> Tensor:
     """The p-norm of the elements, p a number, inf, -inf or "fro"; "nuc": the nuclear norm of matrices."""
     x = x if dtype is None else x.to(dtype)

@@ -10,7 +10,7 @@ from tapejit.eager.dispatch import emit
 from tapejit.eager.functional import where
 from tapejit.eager.grad_mode import no_grad
 from tapejit.eager.linalg.checks import emitted, matrices, same_dtype, squares
-from tapejit.eager.tensor import Tensor
+from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import contiguous, diagonal
 from tapejit.spec import linalg as ops
 
@@ -56,6 +56,7 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left=True, unitriangu
 # Cholesky
 
 
+@method
 def cholesky(A: Tensor, upper=False) -> Tensor:
     """The lower triangular L with ``A = L @ L.mT`` (or U with ``A = U.mT @ U``) of positive definite A of shape (..., n, n).
 
@@ -77,6 +78,7 @@ def cholesky_adjoint(factor, g) -> Tensor:
     return emitted(ops.cholesky_adjoint, (factor, g), words, (tuple(factor.shape),))[0]
 
 
+@method
 def cholesky_solve(B: Tensor, L: Tensor, upper=False) -> Tensor:
     """X with ``A @ X = B`` where ``A = L @ L.mT`` (or ``L.mT @ L`` if ``upper``), B of shape (..., n, k).
 
@@ -92,6 +94,7 @@ def cholesky_solve(B: Tensor, L: Tensor, upper=False) -> Tensor:
     return triangular(half, L, True, upper, not upper, False)
 
 
+@method
 def cholesky_inverse(L: Tensor, upper=False) -> Tensor:
     """The inverse of ``L @ L.mT`` (or ``L.mT @ L`` if ``upper``)."""
     return cholesky_solve(creation.eye(L.shape[-1], dtype=L.dtype), L, upper)
@@ -222,6 +225,7 @@ def inverse_factored(factors, a, shape) -> Tensor:
     return emit(ops.inverse, plan.layout, factors, a, plan=plan.address)
 
 
+@method_as("inverse")
 def inv(A: Tensor) -> Tensor:
     """The inverses of square matrices.
 
@@ -242,6 +246,7 @@ class SignLog(NamedTuple):
     logabsdet: Tensor
 
 
+@method
 def slogdet(A: Tensor) -> SignLog:
     """(sign, log|det|) of square matrices; (0, -inf) for a singular one, whose gradient is not finite."""
     A = squares("slogdet", A)
@@ -254,12 +259,14 @@ def slogdet(A: Tensor) -> SignLog:
     return SignLog(sign.detach(), logarithm)
 
 
+@method
 def logdet(A: Tensor) -> Tensor:
     """log det of square matrices: NaN where it is negative, -inf where it is zero."""
     sign, logarithm = slogdet(A)
     return where(sign < 0, math.nan, logarithm)
 
 
+@method
 def det(A: Tensor) -> Tensor:
     """The determinants of square matrices, with derivatives at singular ones too.
 

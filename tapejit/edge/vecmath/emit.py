@@ -111,7 +111,7 @@ class Value:
         x, y = factors
         x = self.b.fneg(x) if negative_product else x
         addend = self.b.fneg(addend) if negative_addend else addend
-        return self.of(_intrinsic(self, "llvm.fma", [x, y, addend]))
+        return self.of(called(self, "llvm.fma", [x, y, addend]))
 
     def __add__(self, other):
         if self.factors:
@@ -266,10 +266,10 @@ class Value:
         return (self + fmt.bits(fmt.magic)).to_float().sub(fmt.magic)
 
     def sqrt(self):
-        return self.of(_intrinsic(self, "llvm.sqrt", [self.ir]))
+        return self.of(called(self, "llvm.sqrt", [self.ir]))
 
 
-def _intrinsic(value, name, arguments):
+def called(value, name, arguments):
     return call_intrinsic(value.b, name, value.fmt.float, arguments)
 
 
@@ -337,7 +337,7 @@ def two_prod(a, b):
     """(p, e) with p = fl(a * b) and p + e = a * b, barring underflow."""
     p = a.mul(b)
     if a.fma:
-        return p, a.of(_intrinsic(a, "llvm.fma", [a.ir, a._lift(b), (-p).ir]))
+        return p, a.of(called(a, "llvm.fma", [a.ir, a._lift(b), (-p).ir]))
     b = b if isinstance(b, Value) else a.const(b)
     ah, al = split(a)
     bh, bl = split(b)
@@ -351,14 +351,14 @@ def product_and_sum(a, b, c):
         product, error = two_prod(a, b)
         s, e = fast_two_sum(c, product)
         return s, e + error
-    s = a.of(_intrinsic(a, "llvm.fma", [a.ir, a._lift(b), c.ir]))
-    return s, a.of(_intrinsic(a, "llvm.fma", [a.ir, a._lift(b), c.sub(s).ir]))
+    s = a.of(called(a, "llvm.fma", [a.ir, a._lift(b), c.ir]))
+    return s, a.of(called(a, "llvm.fma", [a.ir, a._lift(b), c.sub(s).ir]))
 
 
 def product_residual(x, n, c):
     """x - n * c where that is a representable number."""
     if x.fma:
-        return x.of(_intrinsic(x, "llvm.fma", [(-n).ir, n._lift(c), x.ir]))
+        return x.of(called(x, "llvm.fma", [(-n).ir, n._lift(c), x.ir]))
     product, error = two_prod(n, c)
     return x.sub(product).sub(error)
 
