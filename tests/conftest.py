@@ -14,6 +14,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     # Decided once, so that parallel workers agree although midnight passes.
     os.environ.setdefault("TAPEJIT_TEST_DAY", str(datetime.date.today().toordinal()))
+    os.environ.setdefault("TAPEJIT_VERIFY", "1")  # every graph is checked after every pass
 
 
 def pytest_report_header(config):

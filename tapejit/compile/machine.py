@@ -9,12 +9,12 @@ from llvmlite import ir
 
 from tapejit.compile import linker
 from tapejit.compile.codegen import ON_STACK, Code
-from tapejit.compile.schedule import blas_view
 from tapejit.core import dtypes, engine
 from tapejit.core import record as R
 from tapejit.core.layout import layout_of
 from tapejit.eager.linalg.multiply import matrix_words
 from tapejit.edge.objects import has_fma
+from tapejit.graph.node import blas_view
 from tapejit.kernels import blas
 from tapejit.spec.table import BY_NAME
 

@@ -10,10 +10,8 @@ from tapejit.compile.body import Body, NotFlat, NotYet, Split
 from tapejit.compile.columns import joined
 from tapejit.compile.steps import Call, Loops, Region, Scalars, Unit
 from tapejit.compile.storage import WINDOW, far_values
-from tapejit.core import dtypes
-from tapejit.core.layout import layout_of, packed_strides
-from tapejit.eager.linalg.multiply import matrix_words
-from tapejit.graph.node import LAZY, REDUCTIONS
+from tapejit.core.layout import packed_strides
+from tapejit.graph.node import LAZY, REDUCTIONS, blas_view
 
 NEAR = 16  # loops whose lengths differ by at most this may be fused
 MOST_REGIONS = 4096
@@ -27,14 +25,6 @@ ATTEMPTS = 12  # plans that may still find values worth keeping
 
 class Restart(Exception):
     """Some values turned out to need memory of their own."""
-
-
-def blas_view(x) -> tuple | None:
-    """(transposed, leading dimension, batch step) of a strided view that BLAS can read, None for other nodes."""
-    if x.op != "view" or x.args[0].n == 1 or not x.is_float:
-        return None
-    strides = tuple(s if n != 1 else p for s, n, p in zip(x.attr[0], x.shape, packed_strides(x.shape), strict=True))
-    return matrix_words(layout_of(x.shape, dtypes.as_dtype(x.dtype), strides))
 
 
 class Planner:

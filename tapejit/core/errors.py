@@ -7,6 +7,10 @@ from tapejit.kernels.lapack import failed_at
 from tapejit.spec.table import OPS
 
 
+class Refused(BaseException):
+    """The function cannot be replayed; the message says why, and where."""
+
+
 def node_name(tape, k: int) -> str:
     """PyTorch's name of the backward node of a record."""
     return OPS[int(tape.ops[k])].node_name

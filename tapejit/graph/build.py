@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from tapejit.compile.schedule import blas_view
 from tapejit.core import record as R
+from tapejit.core.errors import Refused
 from tapejit.core.layout import layout_at, packed_strides
 from tapejit.core.plans import plan_at
 from tapejit.core.record import MASK
@@ -12,10 +12,9 @@ from tapejit.eager.tensor import Tensor
 from tapejit.edge.cpython import references_beside
 from tapejit.edge.objects import has_fma
 from tapejit.graph.finite import Finite
-from tapejit.graph.node import Graph, Node
+from tapejit.graph.node import Graph, Kernel, Node, blas_view
 from tapejit.graph.positions import positions
 from tapejit.kernels.expression import fused
-from tapejit.replay.recorder import Refused
 from tapejit.spec.table import OPERANDS, OPS
 
 MOST_PARTS = 128  # arrays put together into one by a fused loop
@@ -120,7 +119,7 @@ class Lowering:
             value = structured(args, plan, imm, layout)
             if value is not None:
                 return value
-        attr = (base.name, base.code, plan_address, imm)
+        attr = Kernel(base.name, base.code, plan_address, imm)
         inputs = [self._in_memory(a) for a in args[: base.reads] if a is not None]
         self.kept.append(plan)
         node = self.graph.node("call", inputs, attr, tuple(layout.shape), dtype)

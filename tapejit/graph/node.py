@@ -10,10 +10,13 @@ order, which nothing may contract or replace.
 
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from tapejit.core.layout import packed_strides
+from tapejit.core import dtypes
+from tapejit.core.layout import layout_of, packed_strides
+from tapejit.eager.linalg.multiply import matrix_words
 from tapejit.graph.positions import positions
 
 FLOATS = ("f8", "f4")
@@ -27,8 +30,36 @@ MOST_COST = 1e6  # as good as never
 SMALL = 4096  # elements up to which views of spreads are looked at element by element
 
 
+class Affine(NamedTuple):
+    """Element I stands at start + I . strides: where a ``view`` reads its packed operand, or a ``spread`` puts its own."""
+
+    strides: tuple
+    start: int
+
+
+class Steps(tuple):
+    """How a reduction adds up: element I of the operand goes to position I . steps of the packed result."""
+
+    __slots__ = ()
+
+
+class Places(tuple):
+    """Where a ``pack`` puts its operands, in order; elsewhere are zeros."""
+
+    __slots__ = ()
+
+
+class Kernel(NamedTuple):
+    """A ``call``: the op of the op table, the address of its plan (0 for none), and its immediate."""
+
+    name: str
+    code: int
+    plan: int
+    imm: float
+
+
 class Node:
-    """One value. ``args`` are nodes; ``attr`` holds the parameters that ``op`` needs."""
+    """One value. ``args`` are nodes; ``attr`` holds the parameters that ``op`` needs (see ``verify``)."""
 
     __slots__ = ("args", "attr", "cost", "dtype", "id", "n", "op", "shape")
 
@@ -188,7 +219,7 @@ class Graph:
                     sum(s * coefs[d] for s, (_, coefs) in zip(inner, maps, strict=True)) for d in range(len(shape))
                 )
                 return self.view(x.args[0], shape, steps, begin)
-        return self.node("view", (x,), (strides, start), shape, x.dtype)
+        return self.node("view", (x,), Affine(strides, start), shape, x.dtype)
 
     def _view_of_spread(self, x, shape, strides, start):
         """A view that reads only what was spread, or only the zeros around it; None for others."""
@@ -222,11 +253,11 @@ class Graph:
             return x
         if x.n == math.prod(target) and start == 0 and strides == unit_free(packed_strides(x.shape), x.shape):
             return self.view(x, target, packed_strides(target), 0)
-        return self.node("spread", (x,), (strides, start), tuple(target), x.dtype)
+        return self.node("spread", (x,), Affine(strides, start), tuple(target), x.dtype)
 
     def sum(self, x, steps, scale, shape):
         """The sum into a packed result of ``shape``: element I of x goes to position I . steps."""
-        steps = tuple(0 if n == 1 else s for n, s in zip(x.shape, steps, strict=True))
+        steps = Steps(unit_free(steps, x.shape))
         if _is_nothing(x):
             return self.zero(shape, x.dtype)
         if x.n == math.prod(shape) and steps == unit_free(packed_strides(x.shape), x.shape):
@@ -236,7 +267,7 @@ class Graph:
 
     def extreme(self, op, x, steps, shape):
         """The largest ("max") or smallest ("min") of the elements that go to one place, as in ``sum``; NaN if one is NaN."""
-        steps = tuple(0 if n == 1 else s for n, s in zip(x.shape, steps, strict=True))
+        steps = Steps(unit_free(steps, x.shape))
         if x.n == math.prod(shape):
             return self.view(x, shape, packed_strides(shape), 0)
         return self.node(op, (x,), steps, shape, x.dtype)
@@ -268,6 +299,14 @@ class Number:
 def unit_free(strides, shape):
     """Strides with 0 along dimensions of size 1, the normal form here."""
     return tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
+
+
+def blas_view(x) -> tuple | None:
+    """(transposed, leading dimension, batch step) of a strided view that BLAS can read, None for other nodes."""
+    if x.op != "view" or x.args[0].n == 1 or not x.is_float:
+        return None
+    strides = tuple(s if n != 1 else p for s, n, p in zip(x.attr.strides, x.shape, packed_strides(x.shape), strict=True))
+    return matrix_words(layout_of(x.shape, dtypes.as_dtype(x.dtype), strides))
 
 
 def _is_nothing(x):

@@ -1,7 +1,7 @@
 """Passes over a whole graph, before it is planned."""
 
 from tapejit.core.layout import packed_strides
-from tapejit.graph.node import Node, unit_free
+from tapejit.graph.node import Node, Places, unit_free
 from tapejit.graph.positions import positions
 
 
@@ -91,7 +91,7 @@ def _packed(graph, node, elements, others, new) -> Node:
             at = int(taken[k])
             scalar = graph.view(scalar, (), (), 0)
             places[at] = graph.elementwise("add", places[at], scalar) if at in places else scalar
-    keys = tuple(sorted(places))
+    keys = Places(sorted(places))
     total = graph.node("pack", [places[k] for k in keys], keys, node.shape, node.dtype)
     for x in others:
         total = graph.elementwise("add", new.get(x.id, x), total)

@@ -1,6 +1,10 @@
 """What a replayed function shows of itself: its tape, the optimised graph as text and as a picture."""
 
 
+from tapejit.graph.rewrite import reachable
+from tapejit.graph.verify import shown
+
+
 def listing(recorder, lowering) -> list:
     """The lines of a recording, made while its tape is still there."""
     from tapejit.spec.table import OPS
@@ -29,6 +33,11 @@ def listing(recorder, lowering) -> list:
             seen = guard.expected if guard.kind != "bytes" else "these values"
             lines.append(f"       guard: {guard.kind} is {seen} ({guard.line})")
     return lines
+
+
+def graph_text(graph, roots) -> str:
+    """The nodes that ``roots`` depend on, a line each."""
+    return "\n".join(map(shown, reachable(graph.nodes, roots)))
 
 
 def lowered_text(program) -> str:
@@ -79,8 +88,6 @@ def _code(code):
 
 def dot_text(program) -> str:
     """The graph of a program in Graphviz's DOT language."""
-    from tapejit.graph.rewrite import reachable
-
     frozen = program.frozen
     roots = [*frozen.outputs, *(node for node, _, _ in frozen.guards)]
     lines = ["digraph program {", "  rankdir=TB; node [shape=box, fontname=monospace];"]

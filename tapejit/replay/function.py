@@ -11,6 +11,7 @@ import numpy as np
 
 from tapejit.core import forks
 from tapejit.core import tape as tapes
+from tapejit.core.errors import Refused
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.tensor import Tensor
 from tapejit.edge import blocks as B
@@ -23,7 +24,7 @@ from tapejit.replay.integers import Integers, same_work
 from tapejit.replay.interpreter import Interpreter
 from tapejit.replay.program import Frozen, Program
 from tapejit.replay.reads import Reads
-from tapejit.replay.recorder import NeedsHistory, Recorder, Refused, active
+from tapejit.replay.recorder import NeedsHistory, Recorder, active
 from tapejit.replay.signature import Signature
 from tapejit.replay.targets import write_results
 from tapejit.replay.tracebacks import shortened

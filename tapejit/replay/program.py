@@ -8,6 +8,7 @@ import numpy as np
 from tapejit.compile.machine import Machine
 from tapejit.compile.schedule import Planner
 from tapejit.core import forks
+from tapejit.graph import verify
 from tapejit.graph.build import Lowering
 from tapejit.graph.rewrite import pack_scalars, without_reshape
 from tapejit.graph.show import listing
@@ -60,7 +61,9 @@ class Frozen:
             self.lines.append("a factorisation")
             self.outcomes.append(("status", 0))
         roots = [*self.outputs, *(node for node, _, _ in self.guards)]
+        verify.after("lowering", lowering.graph, roots)
         roots = pack_scalars(lowering.graph, roots)
+        verify.after("pack_scalars", lowering.graph, roots)
         self.outputs = roots[: len(outputs)]
         self.guards = [(node, *rest) for node, (_, *rest) in zip(roots[len(outputs) :], self.guards, strict=True)]
         self.graph, self.kept = lowering.graph, lowering.kept

@@ -15,6 +15,7 @@ import numpy as np
 from tapejit.core import engine
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
+from tapejit.core.errors import Refused
 from tapejit.core.layout import packed_strides
 from tapejit.core.plans import broadcast_strides
 from tapejit.core.record import MASK
@@ -32,10 +33,6 @@ active: list = []  # the recordings that run now, of all threads: a quick test f
 
 class NeedsHistory(BaseException):
     """The function reads a tensor that requires a gradient: its result is to have a history."""
-
-
-class Refused(BaseException):
-    """The function cannot be replayed; the message says why, and where."""
 
 
 def user_line() -> str:

@@ -1,0 +1,206 @@
+"""Which graphs are legal: every node is checked against what its op takes and gives.
+
+``check`` runs after every pass in the tests, and wherever the environment variable TAPEJIT_VERIFY is set; a wrong graph is
+then an error that names the node, in place of a program that computes something else.
+"""
+
+import os
+
+from tapejit.core import dtypes
+from tapejit.graph.node import COMPARISONS, ELEMENTWISE, EXACT, FLOATS, Affine, Kernel, Number, Places, Steps
+from tapejit.spec.table import OPS
+
+enabled = bool(os.environ.get("TAPEJIT_VERIFY"))
+
+_LOGIC = {"and", "or", "xor"}
+_TESTS = {"isnan", "isinf", "isfinite"}
+_DTYPES = {"f8", "f4", "b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}
+_ARITIES = {"select": 3, "fma": 3, **dict.fromkeys((*COMPARISONS, *_LOGIC, *"add sub mul div pow atan2 hypot fmod".split()), 2)}
+
+
+class Illegal(Exception):
+    """A graph that breaks a rule; the message shows the node."""
+
+
+def after(what, graph, roots=()):
+    """``check``, if checking is switched on."""
+    if enabled:
+        check(graph, roots, what)
+
+
+def check(graph, roots=(), what="the graph"):
+    """Check every node of a graph, and that ``roots`` are nodes of it.
+
+    Raises:
+        Illegal: for the first node that its op does not allow.
+    """
+    for number, node in enumerate(graph.nodes):
+        try:
+            _node(graph, number, node)
+        except _Broken as why:
+            raise Illegal(f"{what}: {shown(node)}: {why}") from None
+    for root in roots:
+        if not (root.id < len(graph.nodes) and graph.nodes[root.id] is root):
+            raise Illegal(f"{what}: {shown(root)} is wanted, but is no node of the graph")
+
+
+def shown(node) -> str:
+    """A node as a line: ``%5 = add f8 (3,) (%3, %4)``."""
+    attr = "" if node.attr is None else f" [{node.attr!r}]"
+    return f"%{node.id} = {node.op} {node.dtype} {node.shape} ({', '.join(map(repr, node.args))}){attr}"
+
+
+class _Broken(Exception):
+    pass
+
+
+def _expect(condition, why):
+    if not condition:
+        raise _Broken(why)
+
+
+def _node(graph, number, node):
+    _expect(node.id == number, f"it stands at {number}")
+    _expect(node.dtype in _DTYPES, "no such dtype")
+    _expect(all(isinstance(n, int) and n >= 0 for n in node.shape), "a size is no integer of at least 0")
+    for a in node.args:
+        _expect(a.id < number and graph.nodes[a.id] is a, f"{a!r} is no earlier node of this graph")
+    rule = _RULES.get(node.op) or (_elementwise if node.op in ELEMENTWISE else None)
+    _expect(rule is not None, "no such op")
+    rule(graph, node)
+
+
+def _operands(node, count):
+    _expect(len(node.args) == count, f"it has {len(node.args)} operands, not {count}")
+
+
+def _attribute(node, kind):
+    _expect(isinstance(node.attr, kind), f"its attribute is a {type(node.attr).__name__}, not a {kind.__name__}")
+
+
+def _input(graph, node):
+    _operands(node, 0)
+    _attribute(node, int)
+
+
+def _const(graph, node):
+    _operands(node, 0)
+    _attribute(node, Number)
+    _expect(isinstance(node.attr.value, float if node.is_float else int), f"a {type(node.attr.value).__name__}")
+
+
+def _extern(graph, node):
+    _operands(node, 0)
+    _attribute(node, int)
+    _expect(0 <= node.attr < len(graph.arrays), "no such array")
+    array = graph.arrays[node.attr]
+    _expect((array.shape, array.dtype.str[1:]) == (node.shape, node.dtype), f"its array is {array.dtype} {array.shape}")
+
+
+def _elementwise(graph, node):
+    op, args = node.op, node.args
+    _operands(node, _ARITIES.get(op, 1))
+    _expect(node.attr in (None, EXACT), "its attribute is neither None nor EXACT")
+    shape = _broadcast([a.shape for a in args])
+    _expect(shape == node.shape, f"its operands have shape {shape} together")
+    kinds = {a.dtype for a in (args[1:] if op == "select" else args)}
+    if op != "cast":
+        _expect(len(kinds) == 1, f"its operands have dtypes {sorted(kinds)}")
+    (kind, *_) = kinds
+    if op == "select":
+        _expect(args[0].dtype == "b1", "its condition is no bool")
+    if op in COMPARISONS or op in _TESTS:
+        _expect(node.dtype == "b1", "it gives bools")
+        _expect(op not in _TESTS or kind in FLOATS, "it takes floats")
+    elif op != "cast":
+        _expect(node.dtype == kind, f"its operands are {kind}")
+    if op in _LOGIC or op == "not":
+        _expect(kind not in FLOATS, "it takes bools and integers")
+
+
+def _broadcast(shapes):
+    ndim = max(map(len, shapes))
+    padded = [(1,) * (ndim - len(s)) + tuple(s) for s in shapes]
+    sizes = []
+    for column in zip(*padded, strict=True):
+        others = {n for n in column if n != 1}
+        _expect(len(others) < 2, f"its operands have shapes {shapes}")
+        sizes.append(others.pop() if others else 1)
+    return tuple(sizes)
+
+
+def _within(shape, strides, start, n):
+    """That element I of a shape, at start + I . strides, lies among n elements."""
+    _expect(len(strides) == len(shape), f"{len(strides)} strides for shape {shape}")
+    _expect(all(s == 0 for s, size in zip(strides, shape, strict=True) if size == 1), "a stride along size 1 is not 0")
+    if 0 in shape:
+        return
+    steps = [s * (size - 1) for s, size in zip(strides, shape, strict=True)]
+    low, high = start + sum(s for s in steps if s < 0), start + sum(s for s in steps if s > 0)
+    _expect(low >= 0 and high < n, f"it reaches from {low} to {high} of {n} elements")
+
+
+def _moved(graph, node):
+    _operands(node, 1)
+    _attribute(node, Affine)
+    (x,) = node.args
+    _expect(node.dtype == x.dtype, f"its operand is {x.dtype}")
+    few, many = (node, x) if node.op == "view" else (x, node)
+    _within(few.shape, *node.attr, many.n)
+
+
+def _reduction(graph, node):
+    _operands(node, 1)
+    _attribute(node, Steps)
+    (x,) = node.args
+    _expect(node.dtype == x.dtype, f"its operand is {x.dtype}")
+    _within(x.shape, node.attr, 0, node.n)
+    _expect(node.op == "sum" or x.n > 0 or node.n == 0, "no element to be the largest or smallest")
+
+
+def _pack(graph, node):
+    _attribute(node, Places)
+    _operands(node, len(node.attr))
+    _expect(list(node.attr) == sorted(set(node.attr)), "its places are not in order")
+    _expect(all(0 <= k < node.n for k in node.attr), f"a place is outside of {node.n} elements")
+    _expect(all((a.shape, a.dtype) == ((), node.dtype) for a in node.args), "an operand is no number of its dtype")
+
+
+def _matmul(graph, node):
+    _operands(node, 2)
+    x, y = node.args
+    _expect(node.is_float and x.dtype == y.dtype == node.dtype, f"its operands are {x.dtype} and {y.dtype}")
+    _expect(len(x.shape) >= 2 and len(y.shape) >= 1, "it takes matrices, and a vector as the second operand")
+    if len(y.shape) == 1:
+        fits = x.shape[-1] == y.shape[0] and node.shape == x.shape[:-1]
+    else:
+        fits = x.shape[:-2] == y.shape[:-2] and x.shape[-1] == y.shape[-2]
+        fits = fits and node.shape == (*x.shape[:-1], y.shape[-1])
+    _expect(fits, f"its operands have shapes {x.shape} and {y.shape}")
+
+
+def _call(graph, node):
+    _attribute(node, Kernel)
+    name, code, plan, _ = node.attr
+    _expect(0 <= code < len(OPS) and OPS[code].name == name and OPS[code].kernels, "no such kernel")
+    op = OPS[code]
+    _operands(node, min(op.arity, op.reads))
+    _expect(isinstance(plan, int), "its plan is no address")
+    _expect(node.is_float, "kernels give floats")
+    for a in node.args:
+        _expect(a.op != "const", f"{a!r} is a constant, which has no memory")
+        _expect(a.dtype in (node.dtype, "i8") or op.name == "cast", f"{a!r} is {a.dtype}")
+    _expect(dtypes.as_dtype(node.dtype).is_floating_point, "kernels give floats")
+
+
+_RULES = {
+    "input": _input,
+    "const": _const,
+    "extern": _extern,
+    "view": _moved,
+    "spread": _moved,
+    **dict.fromkeys(("sum", "max", "min"), _reduction),
+    "pack": _pack,
+    "matmul": _matmul,
+    "call": _call,
+}
