@@ -48,6 +48,7 @@ class Reads:
         self._functions = collections.defaultdict(list)  # by code
         self._inner = set()  # code of functions made inside
         self._loose = set()  # attributes of objects that no chain leads to
+        self._aside = None  # the frame of what runs in between, while it runs
         for x in (function, *objects):
             self._outside(x)
 
@@ -67,6 +68,11 @@ class Reads:
                 self._attribute(x, name)
 
     def _called(self, frame, event, arg):
+        if self._aside is not None:
+            return None
+        if _runs_in_between(frame):
+            self._aside = frame
+            return self._until_it_returns
         code = frame.f_code
         file = code.co_filename
         passed = _passed.get(file)
@@ -81,6 +87,11 @@ class Reads:
         self._inner.update(found.inner)
         self._loose |= found.loose
         return _Watched(self, found).event
+
+    def _until_it_returns(self, frame, event, arg):
+        if event == "return":
+            self._aside = None
+        return self._until_it_returns
 
     def _refuse(self, kind, written, frame, function):
         while frame is not None and frame.f_code.co_filename.startswith(STDLIB):
@@ -265,6 +276,24 @@ class Reads:
                 inner = inspect.getattr_static(x, part, None) if part != "func" and part != "args" else getattr(x, part, None)
                 if isinstance(inner, (types.FunctionType, types.MethodType)) or (part == "args" and isinstance(inner, tuple)):
                     self._outside(inner)
+
+
+def _runs_in_between(frame) -> bool:
+    """Whether Python called a frame by itself: a callback of its garbage collector, a finalizer, a handler of a signal.
+
+    What these read is no part of the function in which they happen to come; all else runs because the function wants it.
+    """
+    code = frame.f_code
+    if code.co_name == "__del__":
+        return True
+    values = frame.f_locals
+    arguments = [values.get(name) for name in code.co_varnames[: code.co_argcount]]
+    if len(arguments) < 2:
+        return False
+    first, second = arguments[-2:]
+    if isinstance(first, str) and isinstance(second, dict):
+        return first in ("start", "stop") and set(second) == {"generation", "collected", "uncollectable"}
+    return isinstance(first, int) and second is not None and second is frame.f_back
 
 
 class _Watched:
