@@ -11,6 +11,7 @@
 from types import ModuleType as _Module
 
 from tapejit import linalg
+from tapejit.ahead import warm
 from tapejit.core.dtypes import (
     bool_,
     float32,
@@ -28,7 +29,7 @@ from tapejit.eager import autograd
 from tapejit.eager import escapes as _escapes
 from tapejit.eager import functional as _functional
 from tapejit.eager import inplace as _inplace
-from tapejit.eager import vocabulary as _vocabulary
+from tapejit.eager import tensorops as _tensorops
 from tapejit.eager.creation import (
     arange,
     as_tensor,
@@ -143,7 +144,7 @@ concat = concatenate = cat
 for _group in (_functional.FUNCTIONS, _functional.COMPARISONS, _functional.LOGICAL):
     for _name, _function in _group.items():
         globals().setdefault(_name, _function)
-del _group, _name, _function, _inplace, _vocabulary
+del _group, _name, _function, _inplace, _tensorops
 
 
 
@@ -154,10 +155,6 @@ def __getattr__(name):
 
         module = importlib.import_module("tapejit.nopython")
         return module if name == "nopython" else module.stop_gradient
-    if name == "warm":
-        from tapejit.ahead import warm
-
-        return warm
     raise AttributeError(f"module 'tapejit' has no attribute {name!r}")
 
 

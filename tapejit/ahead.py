@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from tapejit.core import engine
 from tapejit.core import record as R
 from tapejit.edge import capi, store
-from tapejit.replay.door import entry as door
+from tapejit.kernels.library import KERNELS
+from tapejit.replay.door import entry
 from tapejit.spec.table import OPS
 
 _DTYPES = {"float64": R.F64, "float32": R.F32}
@@ -52,7 +53,7 @@ def _kernels(codes):
     for op in OPS[1:]:
         if op.alias_of is not None:
             continue
-        rules = op.kernels if op.kernels else (op.value, *op.rules)
+        rules = (op.value, *op.rules) if op.elementwise else KERNELS[op.name]
         for which, rule in enumerate(rules):
             for code in codes:
                 slot = op.code * R.KERNELS_PER_OP + code * 4 + which
@@ -62,5 +63,5 @@ def _kernels(codes):
 
 def _doors():
     if capi.layouts_hold():
-        for function in (door.answer, door.call, door.call_into):
-            yield f"door {function.__name__}", lambda function=function: door.address(function)
+        for function in (entry.answer, entry.call, entry.call_into):
+            yield f"door {function.__name__}", lambda function=function: entry.address(function)

@@ -10,6 +10,8 @@ from oracle import check_grad
 
 import tapejit as tj
 from tapejit.core import tape
+from tapejit.eager import places, views
+from tapejit.kernels.library import KERNELS
 from tapejit.spec.table import OPS
 
 STRUCTURED = [op.name for op in OPS if not op.elementwise and op.alias_of is None and op.joint is None]
@@ -38,6 +40,16 @@ def assigned(key):
 
 
 
+def test_each_op_has_its_kernels():
+    ops = {op.name: op for op in OPS if not op.elementwise and op.alias_of is None}
+    assert set(KERNELS) == set(ops)
+    for name, op in ops.items():
+        forward, *reverse = KERNELS[name]
+        assert callable(forward)
+        assert bool(op.joint) == (not reverse)  # the sweep runs a joint rule, and a reverse kernel for every other one
+        assert op.joint or [r is not None for r in op.rules] == [callable(r) for r in reverse], name
+
+
 # op: [(function, shape of each operand), ...]
 CASES = {
     "view": [
@@ -56,10 +68,10 @@ CASES = {
         (lambda x: x.T[1:].T[:, ::2], [(2, 5)]),
     ],
     "spread": [
-        (lambda x: tj.views.spread(x, (3,), (2,), 0, (5,)), [(3,)]),
-        (lambda x: tj.views.spread(x, (2, 3), (1, 2), 1, (2, 4)), [(2, 3)]),
-        (lambda x: tj.views.spread(x, (4, 3), (0, 1), 0, (3,)), [(4, 3)]),
-        (lambda x: tj.views.spread(x, (0,), (1,), 0, (3,)), [(0,)]),
+        (lambda x: views.spread(x, (3,), (2,), 0, (5,)), [(3,)]),
+        (lambda x: views.spread(x, (2, 3), (1, 2), 1, (2, 4)), [(2, 3)]),
+        (lambda x: views.spread(x, (4, 3), (0, 1), 0, (3,)), [(4, 3)]),
+        (lambda x: views.spread(x, (0,), (1,), 0, (3,)), [(0,)]),
     ],
     "copy": [
         (lambda x: x.clone(), [(2, 3)]),
@@ -107,9 +119,9 @@ CASES = {
         (lambda x: x[tj.tensor([], dtype=tj.int64)], [(3, 2)]),
     ],
     "scatter_add": [
-        (lambda x: tj.indexing.scatter_add_flat(x, tj.tensor([2, 0, 2]), (4,)), [(3,)]),
-        (lambda x: tj.indexing.scatter_add_flat(x.T, tj.tensor([[0, 5], [1, 1]]), (2, 3)), [(2, 2)]),
-        (lambda x: tj.indexing.scatter_add_flat(x, tj.tensor([], dtype=tj.int64), (3,)), [(0,)]),
+        (lambda x: places.scatter_add_flat(x, tj.tensor([2, 0, 2]), (4,)), [(3,)]),
+        (lambda x: places.scatter_add_flat(x.T, tj.tensor([[0, 5], [1, 1]]), (2, 3)), [(2, 2)]),
+        (lambda x: places.scatter_add_flat(x, tj.tensor([], dtype=tj.int64), (3,)), [(0,)]),
     ],
     "put": [
         (assigned(at([2, 0])), [(4,), (2,)]),

@@ -17,9 +17,6 @@ traits_table = np.zeros(_MAX_OPS, dtype=np.int64)
 
 def compile_slot(slot: int) -> None:
     """Compile, or load from the disk cache, the kernel of one slot of the table."""
-    from tapejit.kernels.library import structured_kernel
-    from tapejit.kernels.pointwise import elementwise_kernel
-
     op = OPS[slot // R.KERNELS_PER_OP]
     if op.alias_of is not None:
         twin = slot + (op.alias_of.code - op.code) * R.KERNELS_PER_OP
@@ -28,9 +25,14 @@ def compile_slot(slot: int) -> None:
         kernel_table[slot] = kernel_table[twin]
         return
     dtype, which = divmod(slot % R.KERNELS_PER_OP, 4)
-    build = elementwise_kernel if op.elementwise else structured_kernel
     with signals.deferred():
-        kernel_table[slot] = build(op, which, dtype)
+        kernel_table[slot] = _build(op, which, dtype)
+
+
+def build_with(build) -> None:
+    """Say what makes kernels: ``build(op, which, dtype)`` answers an address. The kernels' library, above, says it."""
+    global _build
+    _build = build
 
 
 def set_traits(op) -> None:

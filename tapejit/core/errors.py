@@ -3,7 +3,7 @@
 import numpy as np
 
 from tapejit.core import record as R
-from tapejit.kernels.lapack import failed_at
+from tapejit.core.status import failed_at
 from tapejit.spec.table import OPS
 
 

@@ -17,6 +17,7 @@ from tapejit.core.layout import Layout, layout_of
 from tapejit.core.plans import bounded, cached, elementwise_plan, plan_at
 from tapejit.eager import foreign
 from tapejit.eager.tensor import Tensor
+from tapejit.kernels import library  # noqa: F401 - the engine has its kernels from there
 from tapejit.spec.expr import Expr
 
 _new = object.__new__

@@ -21,7 +21,7 @@ from tapejit.eager.dispatch import (
 )
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import clone, contiguous
-from tapejit.spec import elementwise, linalg, structured  # noqa: F401 - the table is complete before it is read
+from tapejit.spec import elementwise, structured
 from tapejit.spec.table import BY_NAME, FUNCTIONS, OPS, entered
 
 

@@ -190,3 +190,13 @@ def log_softmax_reverse(record, g, x, y, z, out, target, accumulate):
                 at = start + k * inner
                 part = P(g)[at] - (vecmath.exp(P(out)[at]) * total if total != 0 else 0)
                 P(target)[at] = part + (P(target)[at] if accumulate else 0)
+
+
+KERNELS = {
+    "cumsum": (cumsum_forward, cumsum_reverse),
+    "amax": (amax_forward, extreme_reverse),
+    "amin": (amin_forward, extreme_reverse),
+    "logsumexp": (logsumexp_forward, logsumexp_reverse),
+    "softmax": (softmax_forward, softmax_reverse),
+    "log_softmax": (log_softmax_forward, log_softmax_reverse),
+}

@@ -8,11 +8,12 @@ That of what is made of them is (n, batches).
 import math
 
 from tapejit.core.record import PLAN
+from tapejit.core.status import failed
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64 as P
 from tapejit.edge.raw import as_i32, as_i64, copy_bytes, native_alloc, native_free, zero_bytes
 from tapejit.kernels import blas
-from tapejit.kernels.lapack import ROUTINES, UPPER, failed
+from tapejit.kernels.lapack import ROUTINES, UPPER
 from tapejit.kernels.solves import SMALL, exchange_rows, gemm_rows, solve_rows
 
 SIZE = 8  # bytes of an element; rebound with P
@@ -241,3 +242,12 @@ def permutation_forward(record, out, x, y, z):
         for j in range(n):
             P(out + i * n * n * SIZE)[j * n + j] = 1.0
         exchange_rows(n, n, x + i * n * SIZE, out + i * n * n * SIZE, 1)
+
+
+KERNELS = {
+    "cholesky": (cholesky_forward,),
+    "cholesky_adjoint": (cholesky_adjoint_forward,),
+    "lu": (lu_forward,),
+    "permutation": (permutation_forward,),
+    "log_determinant": (log_determinant_forward,),
+}

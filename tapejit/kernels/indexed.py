@@ -54,3 +54,8 @@ def put_reverse_y(record, g, x, y, z, out, target, accumulate):
         P(target)[i] = P(g)[j] + (P(target)[i] if accumulate else 0)
 
 
+KERNELS = {
+    "take": (take_forward, take_reverse, None),
+    "scatter_add": (scatter_add_forward, scatter_add_reverse, None),
+    "put": (put_forward, put_reverse_x, put_reverse_y, None),
+}

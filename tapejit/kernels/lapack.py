@@ -14,8 +14,6 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import get_cython_function_address, intrinsic
 
-from tapejit.edge.jit import inner
-
 LOWER, UPPER, NO, TRANSPOSED, UNIT, LEFT, RIGHT, VALUES, SOME, ALL = map(ord, "LUNTULRVSA")
 
 # c: a character, i: an integer, f: a real number, p: an array, x: info, the result
@@ -81,14 +79,3 @@ def _routine(prefix, name, kinds):
 ROUTINES = tuple(
     {name.upper(): _routine(prefix, name, kinds) for name, kinds in (_BLAS | _LAPACK).items()} for prefix in "ds"
 )
-
-
-@inner
-def failed(matrix, info):
-    """The status of a kernel that failed at a matrix of the batch, counted from 0, with LAPACK's ``info``."""
-    return (info << 32) | (matrix + 1)
-
-
-def failed_at(status) -> tuple:
-    """(matrix, info) of a status."""
-    return (status & 0xFFFFFFFF) - 1, status >> 32

@@ -1,4 +1,4 @@
-"""Kernels of the ops that are not elementwise.
+"""The kernels of the ops that are not elementwise, by the names of the ops: each family declares its own.
 
     forward(record, out, x, y, z)
     reverse(record, g, x, y, z, out, target, accumulate)
@@ -16,12 +16,29 @@ import types as python_types
 from numba import cfunc, njit
 from numba.core import types
 
+from tapejit.core import engine
 from tapejit.edge import raw
 from tapejit.edge.caching import is_ours
-from tapejit.kernels import blas, lapack
+from tapejit.kernels import (
+    along,
+    blas,
+    factor,
+    indexed,
+    lapack,
+    matrixexp,
+    ordering,
+    products,
+    solves,
+    spectral,
+    strided,
+)
+from tapejit.kernels.pointwise import elementwise_kernel
 
-_FAMILIES = "strided indexed products along factor solves spectral matrixexp"
-_GENERIC = {f"tapejit.kernels.{name}" for name in _FAMILIES.split()}
+_FAMILIES = (along, factor, indexed, matrixexp, ordering, products, solves, spectral, strided)
+KERNELS: dict = {}  # name of an op -> (forward, reverse of each operand), plain functions that are compiled on first use
+for _family in _FAMILIES:
+    KERNELS.update(_family.KERNELS)
+_GENERIC = {family.__name__ for family in _FAMILIES}
 
 
 @functools.cache
@@ -61,7 +78,7 @@ _compiled = []  # own the machine code
 
 def structured_kernel(op, which, dtype) -> int:
     """Compile, or load from the cache, one kernel of a structured op; arguments and result as ``elementwise_kernel``."""
-    function = as_floats(op.kernels[which], dtype)
+    function = as_floats(KERNELS[op.name][which], dtype)
     if op.name in ("matmul", "dot") or op.joint:
         blas.link()
         lapack.link()
@@ -70,3 +87,11 @@ def structured_kernel(op, which, dtype) -> int:
     options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "cache": is_ours(function)}
     _compiled.append(cfunc(signature, **options)(function))
     return _compiled[-1].address
+
+
+def kernel(op, which, dtype) -> int:
+    """The address of a kernel of any op, compiled or loaded."""
+    return (elementwise_kernel if op.elementwise else structured_kernel)(op, which, dtype)
+
+
+engine.build_with(kernel)

@@ -106,3 +106,8 @@ def exponential_forward(record, out, x, y, z):
     for i in range(p[1]):
         exponential(n, out + i * square, work)
     native_free(work)
+
+
+KERNELS = {
+    "matrix_exp": (exponential_forward,),
+}

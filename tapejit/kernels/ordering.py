@@ -60,3 +60,9 @@ def before(x, sign, at, step, i, j):
             return i < j
         return (a == a) if sign > 0 else (a != a)
     return sign * a < sign * b or (a == b and i < j)
+
+
+KERNELS = {
+    "ascending": (ascending_forward, None),
+    "descending": (descending_forward, None),
+}

@@ -96,3 +96,9 @@ def dot_reverse_x(record, g, x, y, z, out, target, accumulate):
 
 def dot_reverse_y(record, g, x, y, z, out, target, accumulate):
     add_scaled(as_i64(as_i64(record)[PLAN >> 3])[0], P(g)[0], x, target, accumulate)
+
+
+KERNELS = {
+    "matmul": (matmul_forward, matmul_reverse_x, matmul_reverse_y),
+    "dot": (dot_forward, dot_reverse_x, dot_reverse_y),
+}

@@ -7,14 +7,15 @@ Each makes one block: all of its first result, then all of its second, and so on
 """
 
 from tapejit.core.record import PLAN
+from tapejit.core.status import failed
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64 as P
 from tapejit.edge.raw import as_i64, copy_bytes, native_alloc, native_free, zero_bytes
-from tapejit.kernels.lapack import ALL, NO, ROUTINES, SOME, UPPER, VALUES, failed
+from tapejit.kernels.lapack import ALL, NO, ROUTINES, SOME, UPPER, VALUES
+from tapejit.spec.linalg import NOT_REAL
 
 SIZE = 8  # bytes of an element; rebound with P
 SYEVD, GESDD, GEQRF, ORGQR, GEEV = (ROUTINES[0][name] for name in ("SYEVD", "GESDD", "GEQRF", "ORGQR", "GEEV"))
-COMPLEX = 1 << 30  # info of ``eig`` for an eigenvalue that is not real
 
 
 @inner
@@ -130,10 +131,18 @@ def eig_forward(record, out, x, y, z):
         info = GEEV(NO, VALUES, n, own, n, out + i * n * SIZE, imaginary, own, n, right, n, work, count)
         for j in range(n):
             if info == 0 and P(imaginary)[j] != 0.0:
-                info = COMPLEX
+                info = NOT_REAL
         if info != 0:
             status = failed(i, info)
             break
         transposed(n, n, right, out + (batches * n + i * n * n) * SIZE)
     native_free(work)
     return status
+
+
+KERNELS = {
+    "eigh": (eigh_forward,),
+    "svd": (svd_forward,),
+    "qr": (qr_forward,),
+    "eig": (eig_forward,),
+}

@@ -287,3 +287,13 @@ def place_reverse_y(record, g, x, y, z, out, target, accumulate):
     take_strided(ndim, sizes, steps, g + int(as_f64(record)[IMM >> 3]) * SIZE, target, 1, accumulate)
 
 
+KERNELS = {
+    "view": (view_reduce, view_reverse),
+    "spread": (spread_forward, spread_reverse),
+    "copy": (copy_forward, copy_reverse),
+    "cast": (cast_forward, cast_reverse),
+    "norm": (norm_forward, norm_reverse),
+    "place": (place_forward, place_reverse_x, place_reverse_y),
+    "sum": (sum_forward, sum_reverse),
+    "mean": (sum_forward, sum_reverse),
+}

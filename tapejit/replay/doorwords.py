@@ -9,9 +9,11 @@ import functools
 import numpy as np
 
 from tapejit.edge import blocks as B
+from tapejit.edge import capi
 from tapejit.edge.cpython import release
 from tapejit.edge.nativecall import NativeCall, add_method, call_natively, may_call
 from tapejit.replay.binding import Same
+from tapejit.replay.door import entry
 from tapejit.replay.exact import told_by_equality
 from tapejit.replay.recorder import active
 from tapejit.replay.trees import LEAF
@@ -70,9 +72,6 @@ def _general_into(self, args, names):
 @functools.cache
 def _open_all(kind) -> int:
     """The address of what answers calls of a class; 0 where the interpreter's objects look otherwise than expected."""
-    from tapejit.edge import capi
-    from tapejit.replay.door import entry as door
-
     if not (capi.layouts_hold() and may_call(kind)):
         return 0
     objects = {
@@ -83,9 +82,9 @@ def _open_all(kind) -> int:
     for place, x in objects.items():
         environment[place] = id(x)
     environment[B.NEW_ARRAY] = capi.array_constructor()
-    environment[B.ANSWER_CALL] = door.address(door.answer)
-    add_method(kind, "into", door.address(door.call_into))
-    return door.address(door.call)
+    environment[B.ANSWER_CALL] = entry.address(entry.answer)
+    add_method(kind, "into", entry.address(entry.call_into))
+    return entry.address(entry.call)
 
 
 class _Tests:

@@ -17,6 +17,7 @@ from tapejit.eager.tensor import Tensor
 from tapejit.edge import blocks as B
 from tapejit.replay.binding import Bound, Same, belongs, binds, on_objects, shifted
 from tapejit.replay.captures import Captures
+from tapejit.replay.compiled import nopython_function
 from tapejit.replay.doorwords import Door, SignatureBlock
 from tapejit.replay.exact import exact
 from tapejit.replay.inspection import Inspected
@@ -485,8 +486,6 @@ class Replayed(Door, Inspected):
         Types are exact: another dtype, or an integer for a float, is a typing error that says what was expected. It raises
         RuntimeError where no recorded path fits, and keeps the captured variables of the recording.
         """
-        from tapejit.replay.compiled import nopython_function
-
         programs, signature = self._compiled_paths()
         return nopython_function(self.__name__, programs, signature.key[0][0], into=False)
 
@@ -496,8 +495,6 @@ class Replayed(Door, Inspected):
 
         They may be arrays that are read, too, or share memory with them: then there are temporary ones.
         """
-        from tapejit.replay.compiled import nopython_function
-
         programs, signature = self._compiled_paths()
         return nopython_function(self.__name__, programs, signature.key[0][0], into=True)
 

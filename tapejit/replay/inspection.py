@@ -1,5 +1,8 @@
 """What a replayed function shows of itself."""
 
+from tapejit.compile.steptext import lowered_text
+from tapejit.graph.show import dot_text
+
 
 class Inspected:
     """The statistics, the tape and the optimised program of a replayed function."""
@@ -33,16 +36,12 @@ class Inspected:
 
     def lower(self) -> str:
         """The optimised program of the path last used, as text: what is fused with what."""
-        from tapejit.graph.show import lowered_text
-
         program = self._shown()
         program.compile()
         return lowered_text(program)
 
     def dot(self) -> str:
         """The graph of the path last used in Graphviz's DOT language."""
-        from tapejit.graph.show import dot_text
-
         return dot_text(self._shown())
 
 

@@ -11,8 +11,8 @@ from tapejit.core import forks
 from tapejit.graph import verify
 from tapejit.graph.build import Lowering
 from tapejit.graph.rewrite import pack_scalars, without_reshape
-from tapejit.graph.show import listing
 from tapejit.replay.doorwords import ProgramBlock
+from tapejit.replay.listing import listing
 
 
 class _Compiler:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tapejit.core.dtypes import as_array
+from tapejit.eager.creation import tensor
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.foreign import packed
 from tapejit.eager.tensor import Tensor
@@ -48,8 +49,6 @@ def memory(x):
 
 def as_tensor(x) -> Tensor:
     """A tensor as it is, a copy of anything else."""
-    from tapejit.eager.creation import tensor
-
     return x if x.__class__ is Tensor else tensor(x)
 
 

@@ -1,4 +1,4 @@
-"""Linear algebra: LAPACK's kernels, and each derivative once, as a rule on Tensors (see ``table.joint``).
+"""Linear algebra: each derivative once, as a rule (see ``table.joint``); ``kernels`` has the kernels, by name.
 
 Sources of the formulas: M. Giles, Collected matrix derivative results (2008); I. Murray, arXiv:1602.07527; G. Golub and
 V. Pereyra (1973) for the pseudo-inverse. Every result of several parts is one block, which ``parts`` takes apart.
@@ -8,10 +8,10 @@ Symmetric matrices: a gradient is that of ``f((A + A.T) / 2)``, itself symmetric
 
 import math
 
-from tapejit.kernels import factor, solves, spectral
-from tapejit.kernels.matrixexp import exponential_forward
 from tapejit.spec.table import joint
 from tapejit.spec.vocabulary import ops
+
+NOT_REAL = 1 << 30  # the status of ``eig`` for an eigenvalue that is not real, beyond all that LAPACK answers
 
 
 def parts(t, shapes):
@@ -57,7 +57,6 @@ def _triangular_rule(r, g, x, y, z, out):
 triangular = joint(
     "triangular",
     arity=2,
-    kernel=solves.triangular_forward,
     needs=("y", "out"),
     rule=_triangular_rule,
     label="LinalgSolveTriangular",
@@ -71,7 +70,6 @@ def _cholesky_rule(r, g, x, y, z, out):
 cholesky = joint(
     "cholesky",
     arity=1,
-    kernel=factor.cholesky_forward,
     needs=("out",),
     rule=_cholesky_rule,
     failure=lambda info: f"is not positive definite (its leading minor of order {info} is not positive)",
@@ -92,7 +90,6 @@ def _cholesky_adjoint_rule(r, g, x, y, z, out):
 cholesky_adjoint = joint(
     "cholesky_adjoint",
     arity=2,
-    kernel=factor.cholesky_adjoint_forward,
     needs=("x", "y", "out"),
     rule=_cholesky_adjoint_rule,
 )
@@ -117,7 +114,6 @@ def _unit_lower(lu):
 lu = joint(
     "lu",
     arity=1,
-    kernel=factor.lu_forward,
     needs=("out",),
     rule=_lu_rule,
     failure=lambda info: f"is singular (pivot {info} is zero)",
@@ -128,7 +124,6 @@ lu = joint(
 permutation = joint(
     "permutation",
     arity=1,
-    kernel=factor.permutation_forward,
     needs=(),
     rule=lambda r, g, x, y, z, out: (None,),
     constant=(0,),
@@ -149,7 +144,6 @@ def _solve_rule(r, g, x, y, z, out):
 solve = joint(
     "solve",
     arity=3,
-    kernel=solves.solve_forward,
     needs=("y", "out"),
     rule=_solve_rule,
     constant=(1,),
@@ -166,7 +160,6 @@ def _inverse_rule(r, g, x, y, z, out):
 inverse = joint(
     "inverse",
     arity=2,
-    kernel=solves.inverse_forward,
     needs=("out",),
     rule=_inverse_rule,
     constant=(0,),
@@ -186,7 +179,6 @@ def _determinant_rule(r, g, x, y, z, out):
 log_determinant = joint(
     "log_determinant",
     arity=2,
-    kernel=factor.log_determinant_forward,
     needs=("x",),
     rule=_determinant_rule,
     constant=(0,),
@@ -206,7 +198,6 @@ def _cofactors_rule(r, g, x, y, z, out):
 cofactors = joint(
     "cofactors",
     arity=2,
-    kernel=solves.same_forward,
     needs=("y", "out"),
     rule=_cofactors_rule,
     constant=(0,),
@@ -222,7 +213,6 @@ def _determinant_rule_exact(r, g, x, y, z, out):
 determinant = joint(
     "determinant",
     arity=2,
-    kernel=solves.same_forward,
     needs=("y",),
     rule=_determinant_rule_exact,
     constant=(0,),
@@ -268,7 +258,6 @@ def _not_converged(info):
 eigh = joint(
     "eigh",
     arity=1,
-    kernel=spectral.eigh_forward,
     needs=("out",),
     rule=_eigh_rule,
     failure=_not_converged,
@@ -309,7 +298,6 @@ def _over(t, s):
 svd = joint(
     "svd",
     arity=1,
-    kernel=spectral.svd_forward,
     needs=("out",),
     rule=_svd_rule,
     failure=_not_converged,
@@ -336,7 +324,7 @@ def _qr_square(gq, gr, q, upper):
     return ops.triangular(gq + ops.matmul(q, inner), upper, False, True, True, False)
 
 
-qr = joint("qr", arity=1, kernel=spectral.qr_forward, needs=("out",), rule=_qr_rule, label="LinalgQr")
+qr = joint("qr", arity=1, needs=("out",), rule=_qr_rule, label="LinalgQr")
 
 
 def _eig_rule(r, g, x, y, z, out):
@@ -351,12 +339,12 @@ def _eig_rule(r, g, x, y, z, out):
 
 
 def _no_real(info):
-    if info == spectral.COMPLEX:
+    if info == NOT_REAL:
         return "has eigenvalues that are not real, which tapejit has no dtype for: use eigh() if it is symmetric"
     return _not_converged(info)
 
 
-eig = joint("eig", arity=1, kernel=spectral.eig_forward, needs=("out",), rule=_eig_rule, failure=_no_real, label="LinalgEig")
+eig = joint("eig", arity=1, needs=("out",), rule=_eig_rule, failure=_no_real, label="LinalgEig")
 
 
 # Functions of a matrix
@@ -381,7 +369,6 @@ def _complement(a, p, left=False):
 pinv = joint(
     "pinv",
     arity=2,
-    kernel=solves.same_forward,
     needs=("y", "out"),
     rule=_pinv_rule,
     constant=(0,),
@@ -400,7 +387,7 @@ def _undefined_rule(r, g, x, y, z, out):
 
 
 undefined = joint(
-    "undefined", arity=2, kernel=solves.same_forward, needs=(), rule=_undefined_rule, constant=(0,), reads=1, label="Linalg"
+    "undefined", arity=2, needs=(), rule=_undefined_rule, constant=(0,), reads=1, label="Linalg"
 )
 
 
@@ -416,7 +403,6 @@ def _exponential_rule(r, g, x, y, z, out):
 matrix_exp = joint(
     "matrix_exp",
     arity=1,
-    kernel=exponential_forward,
     needs=("x",),
     rule=_exponential_rule,
     label="LinalgMatrixExp",

@@ -70,6 +70,4 @@ def _structured_row(op):
 
 
 if __name__ == "__main__":
-    import tapejit  # noqa: F401 - fills the table
-
     print(reference(), end="")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tapejit.spec.expr import Expr, as_expr, symbol
+from tapejit.spec.vocabulary import ops
 
 OPERANDS = ("x", "y", "z")
 VALUES = (*OPERANDS, "out")
@@ -30,7 +31,6 @@ class Op:
         needs: per operand, which of ``x y z out`` the reverse kernel reads.
         domain: per operand, the interval from which tests draw.
         label: PyTorch's name of the backward node; ``Backward0`` is added where no ``Backward`` is in it.
-        kernels: (forward, reverse a, reverse b, reverse c) of a structured op, plain functions compiled on first use.
         ufunc: NumPy's function for integer and bool operands, if the op has a meaning there.
         smooth: False where finite differences cannot be expected to agree (kinks, jumps).
         condition: True when the first operand is a bool tensor.
@@ -51,7 +51,6 @@ class Op:
     needs: tuple
     label: str
     domain: tuple = ()
-    kernels: tuple = ()
     ufunc: Any = None
     smooth: bool = True
     condition: bool = False
@@ -67,7 +66,7 @@ class Op:
 
     @property
     def elementwise(self) -> bool:
-        return not self.kernels
+        return self.value is not None
 
     @property
     def node_name(self) -> str:
@@ -180,11 +179,10 @@ def elementwise(
     return enter
 
 
-def structured(name, *, kernels, needs, rules, label=None, scatter=False, erase=False, identity=()):
-    """Enter an op that is not elementwise.
+def structured(name, *, needs, rules, label=None, scatter=False, erase=False, identity=()):
+    """Enter an op that is not elementwise; its kernels are those of its name in ``kernels.library``.
 
     Args:
-        kernels: (forward, reverse of each operand), functions as described in ``kernels.library``.
         needs: per operand, the values its reverse kernel reads, as a tuple of names out of ``x y z out``.
         rules: the same derivatives in terms of other ops: per operand a function ``rule(record, g, x, y, z, out)``.
         label: PyTorch's name for the node.
@@ -197,26 +195,26 @@ def structured(name, *, kernels, needs, rules, label=None, scatter=False, erase=
         rules=tuple(rules),
         needs=tuple(needs),
         label=label or camel(name),
-        kernels=tuple(kernels),
         scatter=scatter,
         erase=erase,
         identity=identity,
     )
 
 
-def joint(name, *, arity, kernel, needs, rule, constant=(), reads=3, failure=None, label=None):
-    """Enter an op whose derivative is stated once, as a rule on Tensors for all operands together.
+def joint(name, *, arity, needs, rule, constant=(), reads=3, failure=None, label=None):
+    """Enter an op whose derivative is stated once, as a rule for all operands together; it has a forward kernel alone.
+
+    The kernel is that of its name in ``kernels.library``. Further results, and what is saved for the rule, lie behind the
+    first one in its block: views take them out.
 
     Args:
         arity: how many operands it has, at most three.
-        kernel: the forward kernel, as described in ``kernels.library``; with ``failure`` it answers a status. Further
-            results, and what is saved for the rule, lie behind the first one in its block: views take them out.
         needs: the values that the rule reads, names out of ``x y z out``.
         rule: a function ``rule(record, g, x, y, z, out)`` that gives one adjoint per operand, None where there is none;
             ``record.wanted`` says which ones are asked for.
         constant: the operands that never get a gradient.
         reads: how many operands the kernel reads; the rest carry a gradient only, and may be None in the rule.
-        failure: ``failure(number)`` says in words what a status means for one matrix.
+        failure: ``failure(number)`` says in words what the status that the kernel answers means for one matrix.
         label: PyTorch's name for the node.
     """
     return _add(
@@ -226,7 +224,6 @@ def joint(name, *, arity, kernel, needs, rule, constant=(), reads=3, failure=Non
         rules=tuple(None if j in constant else rule for j in range(arity)),
         needs=(tuple(needs),) * arity,
         label=label or camel(name),
-        kernels=(kernel,),
         joint=rule,
         failure=failure,
         reads=reads,
@@ -241,3 +238,13 @@ def alias(op: Op, label: str) -> Op:
 
 # Row 0: a value without a history. It has no kernels and never appears in a sweep.
 VALUE = _add(name="value", arity=0, value=lambda: None, rules=(), needs=(), label="Value")
+
+# Row 1: a tensor that shares another's memory; the sweep knows it by its number. The forward kernel adds up what arrives at
+# elements that the view shows several times.
+VIEW = structured(
+    "view",
+    needs=((),),
+    rules=(lambda r, g, x, y, z, out: ops.spread(g, r.shape, r.strides, int(r.imm), x.shape),),
+    scatter=True,
+    identity=(0,),
+)

@@ -1,6 +1,6 @@
 """The functions in which derivative rules are written: whoever runs the rules supplies them.
 
-``eager.vocabulary`` supplies functions of tensors. A rule calls ``ops.matmul(...)`` and knows nothing of what it is given, so
+``eager.tensorops`` supplies functions of tensors. A rule calls ``ops.matmul(...)`` and knows nothing of what it is given, so
 this room needs no other.
 """
 

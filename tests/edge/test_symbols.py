@@ -12,8 +12,7 @@ import pytest
 from numba.core.bytecode import FunctionIdentity
 
 from tapejit.edge import store
-from tapejit.kernels.library import as_floats
-from tapejit.spec.table import OPS
+from tapejit.kernels.library import KERNELS, as_floats
 
 FIVE = [  # each a process: two of them wrote one symbol for different code, and the fifth loaded both
     "a=tj.tensor([1.,2.]); b=a.amax(); c=(b*2).item(); t=tj.tensor([1.,2.],dtype=tj.float32).amax(); d=a.exp()",
@@ -54,7 +53,7 @@ def test_five_processes_share_a_cache_and_get_their_own_sums(tmp_path):
 
 
 def test_kernels_of_two_types_have_two_names_and_two_places():
-    kernels = {kernel for op in OPS for kernel in op.kernels if kernel}
+    kernels = {kernel for of_op in KERNELS.values() for kernel in of_op if kernel}
     functions = [as_floats(kernel, dtype) for kernel in kernels for dtype in (0, 1)]
     assert len({(f.__module__, f.__qualname__) for f in functions}) == len(functions)
     assert len({f.__code__.co_filename for f in functions}) == len(functions)
