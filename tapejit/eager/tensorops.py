@@ -2,6 +2,7 @@
 
 from tapejit.core.dtypes import float64
 from tapejit.core.layout import packed_strides
+from tapejit.eager.autograd import sum_to
 from tapejit.eager.creation import eye, zeros
 from tapejit.eager.functional import LOGICAL, where
 from tapejit.eager.grad_mode import no_grad
@@ -19,7 +20,6 @@ from tapejit.eager.linalg.systems import (
     triangular,
 )
 from tapejit.eager.places import place, put_flat, scatter_add_flat, take_flat
-from tapejit.eager.sweepastensors import sum_to
 from tapejit.eager.views import spread, strided_view
 from tapejit.spec.vocabulary import supply
 
