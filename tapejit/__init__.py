@@ -8,6 +8,7 @@
     x.grad                      # tensor([ 0.,  4.,  8., 12.])
 """
 
+import importlib as _importlib
 from types import ModuleType as _Module
 
 from tapejit import linalg
@@ -148,13 +149,15 @@ del _group, _name, _function, _inplace, _tensorops
 
 
 
-def __getattr__(name):
-    """The nopython mode is loaded when it is first asked for: its compiler machinery takes a while to import."""
-    if name in ("nopython", "stop_gradient"):
-        import importlib
+_LATER = ("nopython", "optimize")  # modules that take a while to import
 
-        module = importlib.import_module("tapejit.nopython")
-        return module if name == "nopython" else module.stop_gradient
+
+def __getattr__(name):
+    """Modules with machinery of their own are loaded when they are first asked for."""
+    if name in _LATER:
+        return _importlib.import_module(f"tapejit.{name}")
+    if name == "stop_gradient":
+        return __getattr__("nopython").stop_gradient
     raise AttributeError(f"module 'tapejit' has no attribute {name!r}")
 
 
@@ -165,7 +168,7 @@ def _public():
 
 
 def __dir__():
-    return sorted({*_public(), "nopython", "stop_gradient", "__version__"})
+    return sorted({*_public(), *_LATER, "stop_gradient", "__version__"})
 
 
 __all__ = _public()

@@ -24,6 +24,7 @@ set_grad_enabled: Any
 uint8: Any
 __version__: builtins.str
 nopython: Any
+optimize: Any
 stop_gradient: Any
 
 class Tensor:
