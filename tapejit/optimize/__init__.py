@@ -11,16 +11,19 @@ from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, Optimi
 
 from tapejit.optimize.boundary import solve_bvp, solve_ivp
 from tapejit.optimize.fitting import curve_fit, least_squares
+from tapejit.optimize.many import Fits, fit_many
 from tapejit.optimize.minimizing import minimize, minimize_scalar
 from tapejit.optimize.roots import root, root_scalar
 
 __all__ = [
     "Bounds",
+    "Fits",
     "LinearConstraint",
     "NonlinearConstraint",
     "OptimizeResult",
     "OptimizeWarning",
     "curve_fit",
+    "fit_many",
     "least_squares",
     "minimize",
     "minimize_scalar",

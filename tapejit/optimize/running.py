@@ -17,7 +17,7 @@ class Run:
     def __init__(self, what: str, progress: bool):
         self.best_value, self.best = np.inf, None
         self.calls = 0
-        self._bar = _bar(what) if progress else None
+        self._bar = bar(what, " evaluations") if progress else None
 
     def note(self, vector, value) -> None:
         """A point and the function there."""
@@ -48,9 +48,14 @@ class Run:
         return result
 
 
-def _bar(what):
+def bar(what: str, unit: str, total=None):
+    """A progress bar.
+
+    Raises:
+        ImportError: if tqdm is not installed.
+    """
     try:
         from tqdm.auto import tqdm
     except ImportError:
         raise ImportError("progress=True needs tqdm: pip install tqdm") from None
-    return tqdm(desc=what, unit=" evaluations", leave=False)
+    return tqdm(desc=what, unit=unit, total=total, leave=False)

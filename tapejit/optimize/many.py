@@ -1,0 +1,186 @@
+"""Many independent small fits, each a compiled loop."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numba.core.dispatcher import Dispatcher
+
+from tapejit import nopython
+from tapejit.eager.indexing import unbind
+from tapejit.eager.tensor import Tensor
+from tapejit.optimize.functions import kept
+from tapejit.optimize.levenberg import MESSAGES, solver
+from tapejit.optimize.running import bar
+from tapejit.replay.transforms import jacobian, jit
+
+_CHUNK = 2048  # problems between two looks at Ctrl-C and the bar
+WAITING = -3  # the status of a problem that was not begun when a run was interrupted
+
+
+@dataclass
+class Fits:
+    """The results of ``fit_many``; row k of everything belongs to problem k.
+
+    Attributes:
+        x: parameters, (problems, parameters).
+        cov: their covariances, (problems, parameters, parameters); inf where it cannot be estimated, nan where a fit failed.
+        cost: half the sums of squares.
+        status: 1, 2 or 3 for ``gtol``, ``ftol``, ``xtol``; 0: evaluations used up; -1: not finite; -2: stuck; -3: interrupted.
+        nfev: evaluations of the model.
+    """
+
+    x: np.ndarray
+    cov: np.ndarray
+    cost: np.ndarray
+    status: np.ndarray
+    nfev: np.ndarray
+
+    @property
+    def success(self) -> np.ndarray:
+        """Which problems were solved."""
+        return self.status > 0
+
+    @property
+    def message(self) -> str:
+        """How many problems ended how."""
+        counts = zip(*np.unique(self.status, return_counts=True), strict=True)
+        words = {**MESSAGES, WAITING: "Interrupted before this problem was begun."}
+        return "\n".join(f"{count} of {len(self.status)}: {words[int(status)]}" for status, count in counts)
+
+
+def fit_many(f, x, Y, p0, *, x_axis=None, sigma=None, absolute_sigma=False, bounds=(-np.inf, np.inf), max_nfev=200,
+             ftol=1e-10, xtol=1e-10, gtol=1e-12, threads=1, progress=False):  # fmt: skip
+    """Fit one model to many data sets: what ``curve_fit`` does for one, as a compiled loop over all.
+
+    Args:
+        f: the model ``f(x, a, b, ...)``: of tensors, for all points at once; or jitted by Numba, for one point.
+        x: what the model gets as its first argument, the same for all; with ``x_axis=0``, ``x[k]`` for problem k.
+        Y: the data, (problems, points).
+        p0: the start, (parameters,), or (problems, parameters).
+        sigma: standard deviations of the data, a number, (points,) or (problems, points).
+        absolute_sigma: as in ``curve_fit``.
+        bounds: (low, high), numbers or one for each parameter.
+        max_nfev, ftol, xtol, gtol: when to stop; relative to the sum of squares, to the parameters, and the gradient.
+        threads: over which problems are spread.
+        progress: show a bar (needs tqdm).
+
+    Returns:
+        Fits. A problem whose data or model are not finite has a status of its own and stops no other.
+
+    Raises:
+        ValueError: for shapes that do not fit together.
+    """
+    Y, x = (np.ascontiguousarray(_array(a), dtype=np.float64) for a in (Y, x))
+    if Y.ndim != 2 or not Y.size:
+        raise ValueError(f"fit_many(): Y has shape {Y.shape}; it holds a data set in each row, (problems, points)")
+    count, m = Y.shape
+    if x_axis not in (None, 0) or (x_axis == 0 and len(x) != count):
+        raise ValueError(f"fit_many(): x_axis={x_axis} and x of shape {x.shape} for {count} data sets; x_axis is None or 0")
+    start = np.atleast_1d(np.asarray(_array(p0), dtype=np.float64))
+    n = start.shape[-1]
+    try:
+        p = np.array(np.broadcast_to(start, (count, n)), order="C")
+        w = np.ones((1, m)) if sigma is None else np.atleast_2d(1.0 / np.broadcast_to(_array(sigma), (count, m)))
+        low, high = (np.array(np.broadcast_to(np.asarray(b, dtype=np.float64), (n,))) for b in bounds)
+    except ValueError as error:
+        raise ValueError(
+            f"fit_many(): for Y {Y.shape}, p0 has shape {start.shape}, sigma {np.shape(sigma)}, bounds "
+            f"{[np.shape(b) for b in bounds]}: {error}"
+        ) from None
+    np.clip(p, low, high, out=p)
+    first = x if x_axis is None else x[0]
+    run = kept(f, ("many", n, m, first.shape), lambda: _loop(f, p[0], first, m))
+    found = Fits(p, np.empty((count, n, n)), np.empty(count), np.full(count, WAITING), np.zeros(count, np.int64))
+    each = x[None] if x_axis is None else x
+    options = (low, high, bool(absolute_sigma), max_nfev, float(ftol), float(xtol), float(gtol))
+    _in_chunks(run, found, (each, Y, w), options, threads, progress)
+    return found
+
+
+def _in_chunks(run, found, data, options, threads, progress):
+    """Run the problems some at a time; Ctrl-C leaves the rest as they are."""
+    count = len(found.x)
+    shown = bar("fit_many", " fits", count) if progress else None
+
+    def go(a, stop):
+        part = slice(a, stop)
+        rows = [d if len(d) == 1 else d[part] for d in data]
+        run(found.x[part], *rows, found.cov[part], found.cost[part], found.status[part], found.nfev[part], *options)
+
+    go(0, 0)  # compiles
+    size = min(_CHUNK, -(-count // max(threads, 1)))
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        parts = [pool.submit(go, a, min(a + size, count)) for a in range(0, count, size)]
+        try:
+            for part in parts:
+                part.result()
+                if shown is not None:
+                    shown.update(min(size, count - shown.n))
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+        finally:
+            if shown is not None:
+                shown.close()
+
+
+def _array(x):
+    return x.detach().numpy() if isinstance(x, Tensor) else np.asarray(x)
+
+
+def _loop(f, p, x, m):
+    """Compiled code for rows of problems."""
+    fit = solver(_by_points(f, len(p)) if isinstance(f, Dispatcher) else _by_program(f, p, x, m))
+
+    @njit(nogil=True, error_model="numpy")
+    def run(P, X, Y, W, cov, cost, status, nfev, low, high, absolute, most, ftol, xtol, gtol):
+        for k in range(P.shape[0]):
+            x, w = X[min(k, X.shape[0] - 1)], W[min(k, W.shape[0] - 1)]
+            status[k], nfev[k], cost[k] = fit(P[k], x, Y[k], w, low, high, cov[k], absolute, most, ftol, xtol, gtol)
+
+    return run
+
+
+def _by_program(f, p, x, m):
+    """The model as a recorded program, for all points at once."""
+
+    def model(p, x):
+        value = f(x, *unbind(p)).expand((m,))
+        return value, value
+
+    def rows(p, x):
+        slopes, value = jacobian(model, has_aux=True)(p, x)
+        return value, slopes.T
+
+    program = jit(rows, compile="now")
+    for _ in range(2):
+        program(p, x)
+    into = program.nopython_into
+
+    @njit(nogil=True, error_model="numpy")
+    def evaluate(p, x, y, w, r, J):
+        into(p, x, r, J)
+        for i in range(r.shape[0]):
+            r[i] = (r[i] - y[i]) * w[i]
+        for j in range(J.shape[0]):
+            for i in range(J.shape[1]):
+                J[j, i] *= w[i]
+
+    return evaluate
+
+
+def _by_points(f, n):
+    """The model as Numba's code, point by point, by dual numbers."""
+    names = [f"p{j}" for j in range(n)]
+    source = [
+        "def evaluate(p, x, y, w, r, J):",
+        *(f"    {name} = p[{j}]" for j, name in enumerate(names)),
+        "    for i in range(r.shape[0]):",
+        f"        value, slopes = gradient(x[i], {', '.join(names)})",
+        "        r[i] = (value - y[i]) * w[i]",
+        *(f"        J[{j}, i] = slopes[{j}] * w[i]" for j in range(n)),
+    ]
+    scope = {"gradient": nopython.value_and_grad(f, argnums=tuple(range(1, n + 1)))}
+    exec(compile("\n".join(source), "<fit_many>", "exec"), scope)
+    return njit(nogil=True, error_model="numpy")(scope["evaluate"])

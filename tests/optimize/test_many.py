@@ -1,0 +1,78 @@
+"""Many small fits at once: each is what curve_fit gives."""
+
+import numpy as np
+import pytest
+import scipy.optimize
+from numba import njit
+
+import tapejit as tj
+
+X = np.linspace(0, 4, 20)
+_rng = np.random.default_rng(1)
+TRUE = np.stack([_rng.uniform(1, 3, 30), _rng.uniform(0.5, 2, 30), _rng.uniform(0, 1, 30)], 1)
+Y = TRUE[:, :1] * np.exp(-TRUE[:, 1:2] * X) + TRUE[:, 2:] + 0.02 * _rng.normal(size=(30, 20))
+
+
+def decay(x, a, b, c):
+    return a * tj.exp(-b * x) + c
+
+
+@njit
+def decay_at(x, a, b, c):
+    return a * np.exp(-b * x) + c
+
+
+def by_scipy(k, **options):
+    return scipy.optimize.curve_fit(lambda x, a, b, c: a * np.exp(-b * x) + c, X, Y[k], np.ones(3), **options)
+
+
+@pytest.mark.parametrize("model", [decay, decay_at], ids=["tensors", "numba"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_fit_is_curve_fits(model, threads):
+    fits = tj.optimize.fit_many(model, X, Y, np.ones(3), threads=threads)
+    assert fits.success.all()
+    for k in range(0, 30, 7):
+        p, cov = by_scipy(k)
+        assert np.allclose(fits.x[k], p, rtol=1e-6)
+        assert np.allclose(fits.cov[k], cov, rtol=1e-4, atol=1e-9)
+
+
+def test_standard_deviations_and_starts_for_each():
+    sigma = 0.02 + 0.01 * _rng.uniform(size=Y.shape)
+    fits = tj.optimize.fit_many(decay, np.tile(X, (30, 1)), Y, TRUE, x_axis=0, sigma=sigma, absolute_sigma=True)
+    p, cov = by_scipy(4, sigma=sigma[4], absolute_sigma=True)
+    assert np.allclose(fits.x[4], p, rtol=1e-6)
+    assert np.allclose(fits.cov[4], cov, rtol=1e-4, atol=1e-9)
+
+
+def test_bounds_hold_and_are_reached():
+    fits = tj.optimize.fit_many(decay, X, Y, np.ones(3), bounds=([0, 0, 0.2], [2, 5, 5]))
+    for k in range(0, 30, 5):
+        p, _ = by_scipy(k, bounds=([0, 0, 0.2], [2, 5, 5]), ftol=1e-12, xtol=1e-12, gtol=1e-12)
+        assert np.allclose(fits.x[k], p, atol=1e-5)
+    assert (fits.x[:, 0] <= 2).all()
+
+
+def test_nan_stops_only_its_own_problem():
+    data = Y.copy()
+    data[3, 4] = np.nan
+    fits = tj.optimize.fit_many(decay, X, data, np.ones(3))
+    assert fits.status[3] == -1
+    assert fits.success.sum() == 29
+    assert np.isnan(fits.cov[3]).all()
+    assert "1 of 30: The model is not finite" in fits.message
+
+
+def test_parameters_that_do_not_matter_have_no_covariance():
+    fits = tj.optimize.fit_many(lambda x, a, b: a * x + 0 * b, X, np.outer([1.0, 2.0], X), [0.5, 0.5])
+    assert np.allclose(fits.x[:, 0], [1, 2])
+    assert np.isinf(fits.cov).all()
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="data set in each row"):
+        tj.optimize.fit_many(decay, X, Y[0], np.ones(3))
+    with pytest.raises(ValueError, match="x_axis"):
+        tj.optimize.fit_many(decay, X, Y, np.ones(3), x_axis=0)
+    with pytest.raises(ValueError, match="sigma"):
+        tj.optimize.fit_many(decay, X, Y, np.ones(3), sigma=np.ones(7))

@@ -1,0 +1,216 @@
+"""SciPy's optimisers with exact derivatives: the same answers as SciPy's own, trees of parameters, clear ends."""
+
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.optimize
+from numba import njit
+
+import tapejit as tj
+
+optimize = tj.optimize
+
+
+def rosenbrock(x):
+    return ((1 - x[:-1]) ** 2 + 100 * (x[1:] - x[:-1] ** 2) ** 2).sum()
+
+
+@njit
+def rosenbrock_loop(x):
+    total = 0.0
+    for i in range(len(x) - 1):
+        total += 100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2
+    return total
+
+
+METHODS = """CG BFGS Newton-CG L-BFGS-B TNC SLSQP dogleg trust-constr trust-ncg trust-exact trust-krylov Nelder-Mead
+    Powell""".split()
+
+
+@pytest.mark.parametrize("method", [None, *METHODS])
+def test_every_method_finds_the_minimum(method):
+    result = optimize.minimize(rosenbrock, np.full(3, 1.1), method=method)
+    assert result.success
+    assert result.fun < 1e-4
+
+
+@pytest.mark.parametrize("method", ["BFGS", "Newton-CG", "trust-exact"])
+def test_functions_of_numba(method):
+    assert np.allclose(optimize.minimize(rosenbrock_loop, np.zeros(3), method=method).x, 1, atol=1e-3)
+
+
+def test_the_derivatives_are_exact():
+    seen = []
+    original = scipy.optimize.minimize
+
+    def spy(fun, x0, args, method, **options):
+        seen.append((fun(x0, *args), options["hessp"](x0, np.array([1.0, 2.0]), *args)))
+        return original(fun, x0, args, method, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scipy.optimize, "minimize", spy)
+        optimize.minimize(lambda x, a: (a * x**3).sum(), [1.0, 2.0], (2.0,), "Newton-CG", options={"maxiter": 1})
+    (value, gradient), product = seen[0]
+    assert value == 18
+    assert gradient.tolist() == [6, 24]
+    assert product.tolist() == [12, 48]
+
+
+def test_a_tree_of_parameters_comes_back_as_it_was():
+    def loss(p):
+        return ((p["a"] - np.array([[1.0, 2.0]])) ** 2).sum() + (p["b"] - 3) ** 2
+
+    seen = []
+    start = {"a": np.zeros((1, 2)), "b": 0.0}
+    result = optimize.minimize(loss, start, bounds={"a": (0, 1.5), "b": None}, callback=seen.append)
+    assert np.allclose(result.x["a"], [[1, 1.5]])
+    assert np.isclose(result.x["b"], 3)
+    assert seen[-1]["a"].shape == (1, 2)
+
+
+def test_constraints_have_exact_jacobians():
+    def loss(x):
+        return (x[0] - 1) ** 2 + (x[1] - 2.5) ** 2
+
+    rows = [lambda x: x[0] - 2 * x[1] + 2, lambda x: -x[0] - 2 * x[1] + 6, lambda x: -x[0] + 2 * x[1] + 2]
+    result = optimize.minimize(
+        loss, (2, 0), constraints=[{"type": "ineq", "fun": row} for row in rows], bounds=((0, None), (0, None))
+    )
+    assert np.allclose(result.x, [1.4, 1.7])
+    disc = optimize.NonlinearConstraint(lambda x: (x * x).sum(), -np.inf, 1.5)
+    on_disc = optimize.minimize(rosenbrock, np.zeros(2), method="trust-constr", constraints=disc)
+    own = scipy.optimize.minimize(
+        lambda x: float(rosenbrock(x)), np.zeros(2), method="trust-constr",
+        constraints=scipy.optimize.NonlinearConstraint(lambda x: x @ x, -np.inf, 1.5),
+    )  # fmt: skip
+    assert np.allclose(on_disc.x, own.x, atol=1e-3)
+
+
+def test_ctrl_c_gives_the_best_point_so_far():
+    calls = []
+
+    def stop(x):
+        calls.append(x)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    result = optimize.minimize(rosenbrock, np.zeros(5), callback=stop)
+    assert not result.success
+    assert "interrupted" in result.message
+    assert np.isclose(result.fun, rosenbrock(result.x), rtol=1e-12)
+    assert result.fun < rosenbrock(np.zeros(5))
+
+
+def test_what_is_not_finite_is_said():
+    with pytest.raises(ValueError, match="nan at the start"):
+        optimize.minimize(lambda x: (x * np.nan).sum(), [1.0])
+    with pytest.raises(ValueError, match="gradient"):
+        optimize.minimize(lambda x: tj.sqrt(x).sum(), [0.0])
+    with pytest.raises(ValueError, match="nan or inf"):
+        optimize.minimize(rosenbrock, [np.nan, 1.0])
+    with pytest.raises(TypeError, match="without numbers"):
+        optimize.minimize(rosenbrock, "start")
+    with pytest.raises(TypeError, match="scalar"):
+        optimize.minimize(lambda x: x * 2, [1.0, 2.0])
+    unbounded = optimize.minimize(lambda x: -tj.exp(x).sum(), [1.0])
+    assert not unbounded.success
+
+
+X = np.linspace(0, 4, 50)
+Y = 2.5 * np.exp(-1.3 * X) + 0.5 + 0.05 * np.random.default_rng(1).normal(size=50)
+
+
+def decay(x, a, b, c):
+    return a * tj.exp(-b * x) + c
+
+
+def decay_of_numpy(x, a, b, c):
+    return a * np.exp(-b * x) + c
+
+
+@pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (0, [3, 1.2, 1])])
+@pytest.mark.parametrize("absolute", [True, False])
+def test_curve_fit_is_scipys(bounds, absolute):
+    sigma = 0.05 + 0.01 * X
+    ours = optimize.curve_fit(decay, X, Y, sigma=sigma, absolute_sigma=absolute, bounds=bounds)
+    own = scipy.optimize.curve_fit(decay_of_numpy, X, Y, sigma=sigma, absolute_sigma=absolute, bounds=bounds)
+    assert np.allclose(ours[0], own[0], rtol=1e-5)
+    assert np.allclose(ours[1], own[1], rtol=1e-3, atol=1e-9)
+
+
+def test_a_second_fit_compiles_nothing():
+    optimize.curve_fit(decay, X, Y)
+    made = dict(decay.__dict__["_tapejit_optimize"])
+    optimize.curve_fit(decay, X, Y[::-1].copy(), p0=[1, -0.5, 1])
+    assert made == decay.__dict__["_tapejit_optimize"]
+
+
+def test_curve_fit_says_what_is_missing():
+    with pytest.raises(ValueError, match="p0"):
+        optimize.curve_fit(lambda x, *p: x, X, Y)
+
+
+def test_least_squares_of_a_tree_with_a_loss():
+    def residuals(p, x, y):
+        return p["a"] * tj.exp(-p["b"] * x) + p["c"] - y
+
+    start = {"a": 1.0, "b": 1.0, "c": 1.0}
+    ours = optimize.least_squares(residuals, start, args=(X, Y), loss="soft_l1", bounds={"a": (0, 9), "b": None, "c": None})
+    own = scipy.optimize.least_squares(
+        lambda p: p[0] * np.exp(-p[1] * X) + p[2] - Y, np.ones(3), loss="soft_l1", bounds=([0, -9, -9], [9, 9, 9])
+    )
+    assert np.allclose([ours.x[k] for k in "abc"], own.x, atol=1e-6)
+    assert ours.jac.shape == (50, 3)
+
+
+def test_roots():
+    result = optimize.root(lambda x: [x[0] * tj.cos(x[1]) - 4, x[0] * x[1] - x[1] - 5], [1.0, 1.0])
+    assert result.success
+    assert np.allclose(result.x, [6.50409711, 0.90841421])
+    assert np.isclose(optimize.root_scalar(lambda x, a: x**3 - a, (8.0,), x0=1.5).root, 2)
+    assert np.isclose(optimize.root_scalar(lambda x: tj.cos(x) - x, x0=0.5, method="halley").root, 0.7390851332151607)
+    assert np.isclose(optimize.root_scalar(lambda x: tj.cos(x) - x, bracket=(0, 1)).root, 0.7390851332151607)
+    assert np.isclose(optimize.root_scalar(njit(lambda x: x * x - 2.0), x0=1.0, method="halley").root, np.sqrt(2))
+    assert np.isclose(optimize.minimize_scalar(lambda x: (x - 2) ** 2 + 1, bounds=(0, 9), method="bounded").x, 2)
+
+
+def test_a_stiff_equation_gets_the_exact_jacobian():
+    def van_der_pol(t, y, mu):
+        return [y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]]
+
+    slopes = []
+    original = scipy.integrate.solve_ivp
+
+    def spy(*args, **options):
+        slopes.append(options["jac"](0.0, np.array([2.0, 3.0])))
+        return original(*args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scipy.integrate, "solve_ivp", spy)
+        ours = optimize.solve_ivp(van_der_pol, (0, 100), [2.0, 0.0], method="Radau", args=(50.0,), rtol=1e-6)
+    own = original(van_der_pol, (0, 100), [2.0, 0.0], method="Radau", args=(50.0,), rtol=1e-6)
+    assert slopes[0].tolist() == [[0, 1], [-601, -150]]
+    assert ours.success
+    assert np.allclose(ours.y[:, -1], own.y[:, -1], rtol=1e-3)
+
+
+def test_events_end_an_integration():
+    def down(t, y, g):
+        return y[0]
+
+    down.terminal, down.direction = True, -1
+    result = optimize.solve_ivp(lambda t, y, g: [y[1], -g], (0, 100), [10.0, 0.0], events=down, args=(9.81,))
+    assert np.isclose(result.t[-1], np.sqrt(20 / 9.81))
+
+
+def test_boundary_value_problems():
+    bratu = optimize.solve_bvp(
+        lambda x, y: [y[1], -tj.exp(y[0])], lambda ya, yb: [ya[0], yb[0]], np.linspace(0, 1, 5), np.zeros((2, 5))
+    )
+    assert bratu.success
+    assert np.isclose(bratu.sol(0.5)[0], 0.1405392, atol=1e-5)
+    wave = optimize.solve_bvp(
+        lambda x, y, p: [y[1], -(p[0] ** 2) * y[0]], lambda ya, yb, p: [ya[0], yb[0], ya[1] - p[0]],
+        np.linspace(0, 1, 5), np.array([[0, 1, 0, -1, 0.0], [0, 0, 0, 0, 0]]), p=[6.0],
+    )  # fmt: skip
+    assert np.isclose(wave.p[0], 2 * np.pi, atol=1e-3)
