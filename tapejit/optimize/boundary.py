@@ -5,7 +5,7 @@ from scipy import integrate
 
 from tapejit.eager.creation import as_tensor
 from tapejit.eager.indexing import stack
-from tapejit.optimize.functions import Functions, kept, plain, vector_of
+from tapejit.optimize.objective import Functions, kept, plain, vector_of
 from tapejit.optimize.parameters import Parameters
 from tapejit.replay.transforms import jacobian, jit, jvp
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import optimize
 
 from tapejit.eager.indexing import unbind
-from tapejit.optimize.functions import Functions, kept, plain
+from tapejit.optimize.objective import Functions, kept, plain
 from tapejit.optimize.parameters import Parameters
 from tapejit.optimize.running import Run
 

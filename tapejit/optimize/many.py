@@ -10,7 +10,7 @@ from numba.core.dispatcher import Dispatcher
 from tapejit import nopython
 from tapejit.eager.indexing import unbind
 from tapejit.eager.tensor import Tensor
-from tapejit.optimize.functions import kept
+from tapejit.optimize.objective import kept
 from tapejit.optimize.levenberg import MESSAGES, solver
 from tapejit.optimize.running import bar
 from tapejit.replay.transforms import jacobian, jit

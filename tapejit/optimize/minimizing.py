@@ -7,7 +7,7 @@ from numba.core.dispatcher import Dispatcher
 from scipy import optimize
 from scipy.sparse.linalg import LinearOperator
 
-from tapejit.optimize.functions import Functions, kept, plain, vector_of
+from tapejit.optimize.objective import Functions, kept, plain, vector_of
 from tapejit.optimize.parameters import Parameters
 from tapejit.optimize.running import Run
 from tapejit.replay.transforms import jit

@@ -5,7 +5,7 @@ from numba.core.dispatcher import Dispatcher
 from scipy import optimize
 
 from tapejit import nopython
-from tapejit.optimize.functions import Functions, kept, plain
+from tapejit.optimize.objective import Functions, kept, plain
 from tapejit.optimize.parameters import Parameters
 from tapejit.replay.transforms import grad, jit, value_and_grad
 

@@ -3,6 +3,7 @@
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
+from tapejit import nopython
 from tapejit.eager.creation import as_tensor
 from tapejit.eager.indexing import cat, stack
 from tapejit.eager.tensor import Tensor
@@ -68,8 +69,6 @@ class Functions:
 
     def _transform(self, kind, transform, shaped=lambda y: y, **options):
         if self.jitted:
-            from tapejit import nopython
-
             return self._made(kind, lambda: getattr(nopython, kind)(self.fun, **options))
         return self._made(kind, lambda: transform(self._of_vector(shaped), **options))
 
