@@ -149,7 +149,7 @@ del _group, _name, _function, _inplace, _tensorops
 
 
 
-_LATER = ("nopython", "optimize")  # modules that take a while to import
+_LATER = ("implicit", "nopython", "optimize")  # modules that take a while to import
 
 
 def __getattr__(name):

@@ -23,6 +23,7 @@ no_grad: Any
 set_grad_enabled: Any
 uint8: Any
 __version__: builtins.str
+implicit: Any
 nopython: Any
 optimize: Any
 stop_gradient: Any

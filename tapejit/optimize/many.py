@@ -10,8 +10,8 @@ from numba.core.dispatcher import Dispatcher
 from tapejit import nopython
 from tapejit.eager.indexing import unbind
 from tapejit.eager.tensor import Tensor
-from tapejit.optimize.objective import kept
 from tapejit.optimize.levenberg import MESSAGES, solver
+from tapejit.optimize.objective import kept
 from tapejit.optimize.running import bar
 from tapejit.replay.transforms import jacobian, jit
 
