@@ -6,9 +6,10 @@ import sys
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from tapejit.edge import vecmath
-from tapejit.edge.vecmath.emit import DOUBLE, SINGLE, Value
+from tapejit.edge.instructions import write, write_integers, written_out
+from tapejit.edge.vecmath.emit import CONTRACT, DOUBLE, SINGLE
 from tapejit.graph.node import EXACT
+from tapejit.spec.primitives import LOGIC, PRIMITIVES
 
 I1, I8, I32, I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
 BYTES = I8.as_pointer()
@@ -18,15 +19,7 @@ IN_MEMORY = {
     "f8": F64, "f4": F32, "i8": I64, "i4": I32, "i2": ir.IntType(16), "i1": I8, "u1": I8, "b1": I8,
 }
 FORMATS = {"f8": DOUBLE, "f4": SINGLE}
-CONTRACT = ("contract",)
 REASSOCIATE = ("reassoc", "nsz", "contract")
-_ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
-_COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-_ROUNDING = {"floor", "ceil", "trunc", "rint", "sqrt", "abs"}
-_BITS = {"and": "and_", "or": "or_", "xor": "xor"}
-# Functions of the C library that take less time than ours for a single double: these are made for vectors. Glibc's are at
-# most 1 ulp off (its manual, "Errors in Math Functions").
-FOR_ONE = ("exp", "log", "erf", "erfc", "sin", "cos")
 
 
 @functools.cache
@@ -97,60 +90,21 @@ class Primitives:
             dtype: of the result.
             args, kinds: the operands' values and dtypes.
         """
-        b = self.builder
         kind = kinds[-1]
         exact = op.startswith(EXACT)
         op = op.removeprefix(f"{EXACT} ")
-        if op == "select":
-            return b.select(args[0], args[1], args[2])
-        if op in _BITS:
-            return getattr(b, _BITS[op])(*args)
-        if op == "not":
-            return b.not_(args[0])
-        if kind[0] != "f":
-            return self._integer(op, args, kind)
-        if op in _ARITHMETIC:
-            return getattr(b, _ARITHMETIC[op])(*args, flags=() if exact else CONTRACT)
-        if op == "neg":
-            return b.fneg(args[0])
-        if op == "fmod":
-            return b.frem(*args)
-        if op in _COMPARE:
-            return (b.fcmp_unordered if op == "ne" else b.fcmp_ordered)(_COMPARE[op], *args)
-        if op == "isnan":
-            return b.fcmp_unordered("uno", args[0], args[0])
-        if op in ("isinf", "isfinite"):
-            infinity = ir.Constant(args[0].type, float("inf"))
-            return b.fcmp_ordered("==" if op == "isinf" else "<", self._intrinsic("abs", args[0]), infinity)
-        if op in _ROUNDING or op == "fma":
-            return self._intrinsic(op, *args)
-        return self._elementary(op, kind, args, exact)
+        if kind[0] != "f" and PRIMITIVES[op].kind != LOGIC:
+            return write_integers(self.builder, op, args, unsigned=kind in ("u1", "b1"))
+        flags = () if exact else CONTRACT
+        return write(self.builder, op, args, flags, lambda row, args: self._elementary(row, kind, args, exact))
 
-    def _integer(self, op, args, kind):
-        b = self.builder
-        if op in ("add", "sub", "mul"):
-            return getattr(b, op)(*args)
-        if op == "neg":
-            return b.neg(args[0])
-        if op in _COMPARE:
-            unsigned = kind in ("u1", "b1")
-            return (b.icmp_unsigned if unsigned else b.icmp_signed)(_COMPARE[op], *args)
-        if op == "abs":
-            return b.select(b.icmp_signed("<", args[0], ir.Constant(args[0].type, 0)), b.neg(args[0]), args[0])
-        raise NotImplementedError(f"{op} of {kind}")
-
-    def _intrinsic(self, op, *args):
-        name = "llvm.fabs" if op == "abs" else f"llvm.{op}"
-        kind = ir.FunctionType(args[0].type, [a.type for a in args])
-        return self.builder.call(self.module.declare_intrinsic(name, [args[0].type], kind), args)
-
-    def _elementary(self, op, kind, args, exact):
-        fmt = FORMATS[kind]
-        if not exact and self.alone and kind == "f8" and op in FOR_ONE and _in_library(op):
+    def _elementary(self, row, kind, args, exact):
+        fmt, op = FORMATS[kind], row.name
+        if row.alone and not exact and self.alone and kind == "f8" and _in_library(op):
             function = self.module.globals.get(op) or ir.Function(self.module, ir.FunctionType(F64, [F64]), op)
             return self.builder.call(function, args)
         if not self.outlined:
-            return getattr(vecmath, op)(*[Value(self.builder, fmt, self.fma, a) for a in args]).ir
+            return written_out(self.builder, row, args, fmt, self.fma)
         name = f"tapejit.{op}.{kind}"
         function = self.module.globals.get(name)
         if function is None:
@@ -159,5 +113,5 @@ class Primitives:
             for attribute in ("noinline", "nounwind"):
                 function.attributes.add(attribute)
             inner = ir.IRBuilder(function.append_basic_block())
-            inner.ret(getattr(vecmath, op)(*[Value(inner, fmt, self.fma, a) for a in function.args]).ir)
+            inner.ret(written_out(inner, row, function.args, fmt, self.fma))
         return self.builder.call(function, args)

@@ -10,6 +10,7 @@ order, which nothing may contract or replace.
 
 import functools
 import math
+from collections import ChainMap
 from typing import NamedTuple
 
 import numpy as np
@@ -18,13 +19,9 @@ from tapejit.core import dtypes
 from tapejit.core.layout import layout_of, packed_strides
 from tapejit.eager.linalg.multiply import matrix_words
 from tapejit.graph.positions import positions
+from tapejit.spec.primitives import PRIMITIVES
 
 FLOATS = ("f8", "f4")
-COMPARISONS = {"lt", "le", "gt", "ge", "eq", "ne"}
-_SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
-# Rough costs in cycles per vector, for the choice between computing again and keeping.
-COSTS = {"div": 6, "sqrt": 8, "exp": 14, "exp2": 14, "select": 1, "floor": 1, "abs": 1, "neg": 0.5, "cast": 0.5, "copy": 0}
-_DEAR = 25
 EXACT = "exact"
 MOST_COST = 1e6  # as good as never
 SMALL = 4096  # elements up to which views of spreads are looked at element by element
@@ -71,7 +68,7 @@ class Node:
         self.shape = shape
         self.dtype = dtype
         self.n = math.prod(shape)
-        own = COSTS.get(op, 1 if op in _CHEAP else _DEAR) if op in ELEMENTWISE or op in _CHEAP else 0
+        own = ELEMENTWISE[op].cost if op in ELEMENTWISE else 0
         cost = own + (sum(a.cost for a in args) if op in LAZY else 0)
         self.cost = min(cost, MOST_COST)  # along a chain that uses each value twice it doubles at every node
 
@@ -83,16 +80,9 @@ class Node:
         return f"%{self.id}"
 
 
-_CHEAP = {"add", "sub", "mul", "fma", "and", "or", "xor", "not", *COMPARISONS}
-ELEMENTWISE = {
-    *_CHEAP,
-    *COSTS,
-    *"""expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh sigmoid softplus pow
-    erf erfc hypot fmod ceil trunc rint isnan isinf isfinite""".split(),
-}
-_CERTAIN = {*_CHEAP, *COSTS} - {"add", "sub", "mul", "fma", "exp", "exp2"}  # these have one result, however they are done
+ELEMENTWISE = PRIMITIVES
 REDUCTIONS = {"sum", "max", "min"}
-LAZY = {*ELEMENTWISE, "view", "spread"}  # computed where they are read, unless they are kept
+LAZY = ChainMap(ELEMENTWISE, {"view": None, "spread": None})  # computed where they are read, unless they are kept
 
 
 class Graph:
@@ -137,9 +127,9 @@ class Graph:
 
     def elementwise(self, op, *args, exact=False) -> Node:
         shape = _broadcast([a.shape for a in args])
-        dtype = "b1" if op in COMPARISONS or op in ("isnan", "isinf", "isfinite") else args[-1].dtype
+        dtype = "b1" if ELEMENTWISE[op].gives_bool else args[-1].dtype
         simple = self._simplified(op, args, shape, dtype, exact)
-        attr = EXACT if exact and op not in _CERTAIN else None
+        attr = EXACT if exact and not ELEMENTWISE[op].certain else None
         return self.node(op, args, attr, shape, dtype) if simple is None else simple
 
     def _simplified(self, op, args, shape, dtype, exact):
@@ -325,16 +315,12 @@ def _broadcast(shapes):
 
 
 def _fold(op, values):
+    """The value of a primitive of constants: where it is certain, and of what LLVM would fold as well."""
+    row = ELEMENTWISE[op]
+    if not row.sign and op != "neg":
+        return None
     with np.errstate(all="ignore"):
-        if op in _SYMBOLS:
-            x, y = map(np.float64, values)
-            return float({"add": x + y, "sub": x - y, "mul": x * y, "div": np.divide(x, y)}[op])
-    if op == "neg":
-        return -values[0]
-    if op in COMPARISONS:
-        x, y = values
-        return {"lt": x < y, "le": x <= y, "gt": x > y, "ge": x >= y, "eq": x == y, "ne": x != y}[op]
-    return None
+        return row.numpy(*values).item()
 
 
 @functools.lru_cache(1 << 14)

@@ -7,15 +7,13 @@ then an error that names the node, in place of a program that computes something
 import os
 
 from tapejit.core import dtypes
-from tapejit.graph.node import COMPARISONS, ELEMENTWISE, EXACT, FLOATS, Affine, Kernel, Number, Places, Steps
+from tapejit.graph.node import ELEMENTWISE, EXACT, FLOATS, Affine, Kernel, Number, Places, Steps
+from tapejit.spec.primitives import LOGIC, TEST
 from tapejit.spec.table import OPS
 
 enabled = bool(os.environ.get("TAPEJIT_VERIFY"))
 
-_LOGIC = {"and", "or", "xor"}
-_TESTS = {"isnan", "isinf", "isfinite"}
 _DTYPES = {"f8", "f4", "b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}
-_ARITIES = {"select": 3, "fma": 3, **dict.fromkeys((*COMPARISONS, *_LOGIC, *"add sub mul div pow atan2 hypot fmod".split()), 2)}
 
 
 class Illegal(Exception):
@@ -99,7 +97,8 @@ def _extern(graph, node):
 
 def _elementwise(graph, node):
     op, args = node.op, node.args
-    _operands(node, _ARITIES.get(op, 1))
+    row = ELEMENTWISE[op]
+    _operands(node, row.arity)
     _expect(node.attr in (None, EXACT), "its attribute is neither None nor EXACT")
     shape = _broadcast([a.shape for a in args])
     _expect(shape == node.shape, f"its operands have shape {shape} together")
@@ -109,12 +108,12 @@ def _elementwise(graph, node):
     (kind, *_) = kinds
     if op == "select":
         _expect(args[0].dtype == "b1", "its condition is no bool")
-    if op in COMPARISONS or op in _TESTS:
+    if row.gives_bool:
         _expect(node.dtype == "b1", "it gives bools")
-        _expect(op not in _TESTS or kind in FLOATS, "it takes floats")
+        _expect(row.kind != TEST or kind in FLOATS, "it takes floats")
     elif op != "cast":
         _expect(node.dtype == kind, f"its operands are {kind}")
-    if op in _LOGIC or op == "not":
+    if row.kind == LOGIC:
         _expect(kind not in FLOATS, "it takes bools and integers")
 
 

@@ -5,27 +5,9 @@ Nothing here goes through Numba's front end, so a kernel costs a few millisecond
 
 from llvmlite import ir
 
-from tapejit.edge import vecmath
-from tapejit.edge.vecmath.emit import Value, called, select
+from tapejit.edge.instructions import write, written_out
+from tapejit.edge.vecmath.emit import Value
 from tapejit.spec.expr import Expr
-
-_INFIX = {
-    "add": lambda x, y: x + y,
-    "sub": lambda x, y: x - y,
-    "mul": lambda x, y: x * y,
-    "div": lambda x, y: x / y,
-    "fmod": lambda x, y: x.of(x.b.frem(x.ir, y.ir)),
-    "and": lambda x, y: x & y,
-    "or": lambda x, y: x | y,
-    "lt": lambda x, y: x < y,
-    "le": lambda x, y: x <= y,
-    "gt": lambda x, y: x > y,
-    "ge": lambda x, y: x >= y,
-    "eq": lambda x, y: x == y,
-    "ne": lambda x, y: x != y,
-}
-_METHODS = {"neg": Value.__neg__, "abs": Value.abs, "sqrt": Value.sqrt}
-_ROUNDING = ("floor", "ceil", "trunc", "rint")
 
 
 def lower_expr(expr, bindings, like: Value, known=None) -> Value:
@@ -47,7 +29,7 @@ def lower_expr(expr, bindings, like: Value, known=None) -> Value:
     operands = [lower_expr(arg, bindings, like, known) for arg in expr.args]
     key = (expr.op, *(_identity(v.ir) for v in operands))
     if key not in known:
-        known[key] = _apply(expr.op, operands).rounded()
+        known[key] = _apply(expr.op, operands)
     return known[key]
 
 
@@ -73,12 +55,9 @@ def _identity(value):
 
 
 def _apply(op, operands):
-    if op in _INFIX:
-        return _INFIX[op](*operands)
-    if op == "select":
-        return select(*operands)
-    if op in _METHODS:
-        return _METHODS[op](operands[0])
-    if op in _ROUNDING or op == "fma":
-        return operands[0].of(called(operands[0], f"llvm.{op}", [x.ir for x in operands]))
-    return getattr(vecmath, op)(*operands)
+    like = operands[-1]
+
+    def function(row, args):
+        return written_out(like.b, row, args, like.fmt, like.fma)
+
+    return like.of(write(like.b, op, [x.ir for x in operands], function=function))

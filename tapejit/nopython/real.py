@@ -5,16 +5,11 @@ import operator
 from llvmlite import ir
 from numba.core import cgutils, types
 
+from tapejit.edge.instructions import write, written_out
+from tapejit.edge.vecmath.emit import CONTRACT, FORMATS
+from tapejit.edge.vecmath.processor import has_fma
 from tapejit.nopython import rules
-
-CONTRACT = ("contract",)
-_COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-_INTRINSICS = {
-    "sqrt": "sqrt", "abs": "fabs", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "rint": "rint",
-    "exp": "exp", "exp2": "exp2", "log": "log", "log2": "log2", "log10": "log10", "sin": "sin", "cos": "cos",
-    "pow": "pow",
-}  # fmt: skip
-_LIBM = set("expm1 log1p tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh erf erfc hypot".split())
+from tapejit.spec.primitives import COMPARISON, LOGIC, PRIMITIVES
 
 
 class Algebra:
@@ -37,10 +32,11 @@ class Algebra:
         return memo[expr]
 
     def _operation(self, op, args):
-        if op in _COMPARE:
-            return self.compare(_COMPARE[op], *args)
-        if op in ("and", "or"):
-            return (self.builder.and_ if op == "and" else self.builder.or_)(*args)
+        row = PRIMITIVES.get(op)
+        if row is not None and row.kind == COMPARISON:
+            return self.compare(row.sign, *args)
+        if row is not None and row.kind == LOGIC:
+            return write(self.builder, op, args)
         if op == "select":
             return self.select(*args)
         return self.apply(op, *args)
@@ -95,28 +91,26 @@ class Real(Algebra):
         builder = self.builder
         if name == "add":
             return self.add(*args)
-        if name == "sub":
-            return builder.fsub(*args, flags=self.flags)
         if name == "mul":
             return self.mul(*args)
-        if name == "div":
-            return builder.fdiv(*args, flags=self.flags)
-        if name == "neg":
-            return builder.fneg(*args)
-        if name in _INTRINSICS:
-            # The same functions as Numba's, so that values agree to the last bit with the undifferentiated function.
-            fn = builder.module.declare_intrinsic(f"llvm.{_INTRINSICS[name]}", [self.ir])
-            return builder.call(fn, args)
-        if name in _LIBM:
-            suffix = "f" if self.ty == types.float32 else ""
-            fn_type = ir.FunctionType(self.ir, [self.ir] * len(args))
-            fn = cgutils.get_or_insert_function(builder.module, fn_type, name + suffix)
-            fn.attributes.add("nounwind")
-            fn.attributes.add("readnone")
-            return builder.call(fn, args)
+        if name in PRIMITIVES:
+            return write(builder, name, args, self.flags, self._function)
         if name == "remainder":
             return self.numba_operator(operator.mod, args, (self.ty, self.ty))
         return self.evaluate(rules.value_rule(name), dict(zip("xyz", args, strict=False)))
+
+    def _function(self, row, args):
+        """The same functions as Numba's, so that values agree to the last bit with the undifferentiated function."""
+        module = self.builder.module
+        if not row.c:
+            return written_out(self.builder, row, args, FORMATS[self.ty], has_fma(self.context))
+        if row.c.startswith("llvm."):
+            return self.builder.call(module.declare_intrinsic(row.c, [self.ir]), args)
+        suffix = "f" if self.ty == types.float32 else ""
+        fn = cgutils.get_or_insert_function(module, ir.FunctionType(self.ir, [self.ir] * len(args)), row.c + suffix)
+        fn.attributes.add("nounwind")
+        fn.attributes.add("readnone")
+        return self.builder.call(fn, args)
 
     def numba_operator(self, function, args, argtypes):
         """Numba's own implementation of an operator, for values that must agree with it."""

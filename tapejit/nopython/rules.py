@@ -2,15 +2,14 @@
 
 import functools
 
-from tapejit.spec import elementwise as _table  # noqa: F401  (fills BY_NAME)
 from tapejit.spec.expr import Expr, as_expr, chained
+from tapejit.spec.primitives import PRIMITIVES
 from tapejit.spec.table import BY_NAME
-
-_ALIASES = {"rint": "round"}  # a primitive of the rules -> the op that differentiates it
 
 
 def op_named(name):
-    return BY_NAME[_ALIASES.get(name, name)]
+    """The op of a name, or the one that states the derivative of a primitive."""
+    return BY_NAME[PRIMITIVES[name].op if name in PRIMITIVES else name]
 
 
 @functools.cache

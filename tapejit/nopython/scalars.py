@@ -15,6 +15,7 @@ from tapejit.edge.compiler import AbstractTemplate, infer_global, lower_cast, si
 from tapejit.nopython.algebra import algebra, primal_value, scalar_operation
 from tapejit.nopython.exchange import replaces
 from tapejit.nopython.types import Active, Dual, Tape, is_active, is_number, promote
+from tapejit.spec.primitives import COMPARISON, FUNCTION, PRIMITIVES
 
 
 def clamp_min(x, y):
@@ -27,62 +28,43 @@ def clamp_max(x, y):
     raise NotImplementedError("only compiled code calls this")
 
 
+def _names(row):
+    """The functions of ``math`` and NumPy that mean a primitive."""
+    found = [row.math] if row.math else []
+    return [*found, row.numpy] if getattr(np, row.numpy.__name__, None) is row.numpy else found
+
+
+def _functions(arity):
+    return {name: _names(row) for name, row in PRIMITIVES.items() if row.kind == FUNCTION and row.arity == arity and row.c}
+
+
 _BINARY = {
+    **_functions(2),
     "add": [operator.add, operator.iadd, np.add],
     "sub": [operator.sub, operator.isub, np.subtract],
     "mul": [operator.mul, operator.imul, np.multiply],
     "div": [operator.truediv, operator.itruediv, np.divide],
     "pow": [operator.pow, operator.ipow, math.pow, np.power, pow],
     "remainder": [operator.mod, operator.imod, np.remainder],
-    "atan2": [math.atan2, np.arctan2],
-    "hypot": [math.hypot, np.hypot],
     "maximum": [max, np.maximum],
     "minimum": [min, np.minimum],
     "clamp_min": [clamp_min],
     "clamp_max": [clamp_max],
 }
 _UNARY = {
+    **_functions(1),
     "neg": [operator.neg, np.negative],
     "abs": [abs, math.fabs, np.abs, np.fabs],
     "square": [np.square],
     "reciprocal": [np.reciprocal],
     "sign": [np.sign],
-    "exp": [math.exp, np.exp],
-    "exp2": [getattr(math, "exp2", None), np.exp2],
-    "expm1": [math.expm1, np.expm1],
-    "log": [math.log, np.log],
-    "log1p": [math.log1p, np.log1p],
-    "log2": [math.log2, np.log2],
-    "log10": [math.log10, np.log10],
     "sqrt": [math.sqrt, np.sqrt],
-    "sin": [math.sin, np.sin],
-    "cos": [math.cos, np.cos],
-    "tan": [math.tan, np.tan],
-    "asin": [math.asin, np.arcsin],
-    "acos": [math.acos, np.arccos],
-    "atan": [math.atan, np.arctan],
-    "sinh": [math.sinh, np.sinh],
-    "cosh": [math.cosh, np.cosh],
-    "tanh": [math.tanh, np.tanh],
-    "asinh": [math.asinh, np.arcsinh],
-    "acosh": [math.acosh, np.arccosh],
-    "atanh": [math.atanh, np.arctanh],
-    "erf": [math.erf],
-    "erfc": [math.erfc],
     "identity": [operator.pos, float, np.positive],
 }
-_COMPARISONS = {
-    operator.lt: "<",
-    operator.le: "<=",
-    operator.gt: ">",
-    operator.ge: ">=",
-    operator.eq: "==",
-    operator.ne: "!=",
-}
+PREDICATES = {getattr(operator, name): row.sign for name, row in PRIMITIVES.items() if row.kind == COMPARISON}
 ARITHMETIC = {
-    fn: name for table in (_BINARY, _UNARY) for name, fns in table.items() for fn in fns if fn is not None
+    fn: name for table in (_BINARY, _UNARY) for name, fns in table.items() for fn in fns
 }
-PREDICATES = _COMPARISONS
 _KINDS = (Tape, Dual)
 _NUMBERS = (types.Float, types.Integer, types.Boolean)
 

@@ -1,10 +1,9 @@
 """The op reference, written from the op table: ``python -m tapejit.spec.reference > docs/ops.md``."""
 
 from tapejit.spec.expr import chained
+from tapejit.spec.primitives import PRIMITIVES
 from tapejit.spec.table import OPS, VALUES
 
-_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "and", "or": "or"}
-_COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _HEAD = """# The ops
 
 Every differentiable operation, from the op table; this page is written by `python -m tapejit.spec.reference`.
@@ -36,8 +35,8 @@ def formula(expr) -> str:
     if expr.op == "const":
         return f"{expr.args[0]:.6g}"
     operands = [formula(arg) for arg in expr.args]
-    if expr.op in _SIGNS or expr.op in _COMPARISONS:
-        sign = _SIGNS.get(expr.op) or _COMPARISONS[expr.op]
+    sign = PRIMITIVES[expr.op].sign
+    if sign:
         return f" {sign} ".join(_bracketed(arg, text) for arg, text in zip(expr.args, operands, strict=True))
     if expr.op == "neg":
         return f"-{_bracketed(expr.args[0], operands[0])}"
@@ -45,7 +44,7 @@ def formula(expr) -> str:
 
 
 def _bracketed(expr, text):
-    composed = expr.op in _SIGNS or expr.op in _COMPARISONS or expr.op == "neg"
+    composed = expr.op == "neg" or (expr.op in PRIMITIVES and PRIMITIVES[expr.op].sign)
     return f"({text})" if composed else text
 
 

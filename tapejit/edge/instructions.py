@@ -1,0 +1,66 @@
+"""The one emitter of scalar primitives to machine code: for kernels, replayed programs and nopython alike.
+
+What differs between the three is their policy, which they hand in: the flags of arithmetic, which say whether LLVM may contract
+it, and what writes an elementary function.
+
+- Kernels: no flags, the functions of ``vecmath``; products fuse with sums where ``kernels.expression`` says so, before this.
+- Programs: arithmetic may be contracted, and single numbers may use the C library, but not in what a decision is made of.
+- nopython: values as undifferentiated Numba code has them, to the last bit; coefficients may be contracted.
+"""
+
+from llvmlite import ir
+
+from tapejit.edge import vecmath
+from tapejit.edge.vecmath.emit import Value, call_intrinsic
+from tapejit.spec.primitives import ARITHMETIC, COMPARISON, PRIMITIVES, TEST
+
+
+def write(builder, name, args, flags=(), function=None):
+    """The code of a primitive of floats, or of bools for what joins them.
+
+    Args:
+        args: LLVM values of one type.
+        flags: of arithmetic.
+        function: ``function(row, args)`` writes a primitive that has no instruction of its own.
+    """
+    row = PRIMITIVES[name]
+    if row.kind == COMPARISON:
+        return (builder.fcmp_unordered if name == "ne" else builder.fcmp_ordered)(row.llvm, *args)  # NaN differs from all
+    if row.kind == TEST:
+        return _test(builder, name, *args)
+    if row.llvm.startswith("llvm."):
+        return call_intrinsic(builder, row.llvm, args[0].type, args)
+    if row.llvm:
+        instruction = getattr(builder, row.llvm)
+        return instruction(*args, flags=flags) if row.kind == ARITHMETIC else instruction(*args)
+    return function(row, args)
+
+
+def _test(builder, name, x):
+    if name == "isnan":
+        return builder.fcmp_unordered("uno", x, x)
+    size = call_intrinsic(builder, "llvm.fabs", x.type, [x])
+    return builder.fcmp_ordered("==" if name == "isinf" else "<", size, ir.Constant(x.type, float("inf")))
+
+
+def write_integers(builder, name, args, unsigned):
+    """The code of a primitive of integers.
+
+    Raises:
+        NotImplementedError: for one that integers do not have.
+    """
+    row = PRIMITIVES[name]
+    if row.kind == COMPARISON:
+        return (builder.icmp_unsigned if unsigned else builder.icmp_signed)(row.llvm, *args)
+    if name == "abs":
+        x = args[0]
+        return builder.select(builder.icmp_signed("<", x, ir.Constant(x.type, 0)), builder.neg(x), x)
+    if not row.integer:
+        raise NotImplementedError(f"{name} of integers")
+    return getattr(builder, row.integer)(*args)
+
+
+def written_out(builder, row, args, fmt, has_fma):
+    """The code of an elementary function, by the formulas of ``vecmath`` or the row's own."""
+    body = row.body or getattr(vecmath, row.name)
+    return body(*[Value(builder, fmt, has_fma, x) for x in args]).ir
