@@ -136,6 +136,7 @@ from tapejit.replay.transforms import (
     value_and_grad,
     vjp,
 )
+from tapejit.replay.vmap import vmap
 
 __version__ = "0.1.0"
 bool = bool_

@@ -200,6 +200,9 @@ class Graph:
             return x
         if x.op == "pack" and start == 0 and x.n == math.prod(shape) and strides == unit_free(packed_strides(shape), shape):
             return self.node("pack", x.args, x.attr, shape, x.dtype)
+        strided = x.op == "extern" and not self.arrays[x.attr].flags.c_contiguous
+        if strided and decompose(x.shape, start, strides, shape) is None:
+            x = self.node("copy", (x,), None, x.shape, x.dtype)  # no loop over its strides reads that
         if x.op == "view":
             maps = decompose(x.shape, start, strides, shape)
             if maps is not None:

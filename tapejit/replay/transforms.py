@@ -59,7 +59,7 @@ def _numbers(argnums, fun, what):
     return names.index(argnums)
 
 
-def _decorator(maker):
+def decorator(maker):
     """A transform that is a decorator with arguments too: without a function it waits for one."""
     what = maker.__name__
     takes_argnums = "argnums" in inspect.signature(maker).parameters
@@ -161,7 +161,7 @@ def _pull(outputs, seeds, leaves):
     return [zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
 
 
-@_decorator
+@decorator
 def value_and_grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
     """A function that gives ``(fun(*args), gradient)``.
 
@@ -188,7 +188,7 @@ def value_and_grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), sta
     return Replayed(transformed, fun, "value_and_grad", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
 
 
-@_decorator
+@decorator
 def grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
     """A function that gives the gradient of ``fun``; with ``has_aux`` ``(gradient, aux)``. Arguments as ``value_and_grad``."""
 
@@ -203,7 +203,7 @@ def grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), co
     return Replayed(transformed, fun, "grad", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
 
 
-@_decorator
+@decorator
 def jit(fun=None, *, static_argnums=(), static=(), compile="auto"):
     """The function itself, recorded and replayed."""
 
@@ -232,7 +232,7 @@ def _results(tree, what):
     return [_floating(x) for x in leaves], structure
 
 
-@_decorator
+@decorator
 def jvp(fun=None, primals=None, tangents=None, *, compile="auto"):
     """``jvp(fun, primals, tangents)`` gives ``(fun(*primals), its derivative along the tangents)``.
 
@@ -267,7 +267,7 @@ def vjp(fun, *primals, compile="auto"):
     return jit(fun)(*primals), lambda cotangent: product(primals, cotangent)
 
 
-@_decorator
+@decorator
 def hvp(fun=None, *, compile="auto"):
     """A function of ``(x, v)``: the Hessian of a scalar function at x times v."""
 
@@ -282,19 +282,19 @@ def hvp(fun=None, *, compile="auto"):
     return Replayed(transformed, fun, "hvp", (0, 1), (), compile, (fun,))
 
 
-@_decorator
+@decorator
 def jacobian(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
     """The Jacobian: shape of the result followed by the shape of the argument; by columns where these are fewer than rows."""
     return _jacobian("jacobian", lambda rows, columns: columns < rows, fun, argnums, has_aux, static_argnums, static, compile)
 
 
-@_decorator
+@decorator
 def jacrev(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
     """The Jacobian, row by row; as ``jacobian``, which chooses."""
     return _jacobian("jacrev", lambda rows, columns: False, fun, argnums, has_aux, static_argnums, static, compile)
 
 
-@_decorator
+@decorator
 def jacfwd(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
     """The Jacobian, column by column; as ``jacobian``, which chooses."""
     return _jacobian("jacfwd", lambda rows, columns: True, fun, argnums, has_aux, static_argnums, static, compile)
@@ -347,7 +347,7 @@ def _columns(outputs, leaves, j):
     return blocks
 
 
-@_decorator
+@decorator
 def hessian(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
     """The Hessian of a scalar function: shape of the argument twice. A sparse one takes few products when recorded."""
 

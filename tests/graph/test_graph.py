@@ -100,6 +100,14 @@ def test_patterns_cover_every_entry_that_is_not_zero(seed):
     assert not (nonzero & ~pattern.toarray().astype(bool)).any(), random.source
 
 
+@pytest.mark.parametrize("array", [np.arange(6.0).reshape(2, 3).T, np.arange(24.0).reshape(4, 6)[::2, ::3]])
+def test_views_merge_dimensions_of_arrays_that_are_not_contiguous(array):
+    g = tj.jit(lambda x: x * tj.from_numpy(array).reshape(-1), compile="now")
+    for k in (1.0, 2.0):
+        np.testing.assert_array_equal(g(np.full(array.size, k)), k * array.reshape(-1))
+    assert g.calls["replayed"] == 1
+
+
 # What verify refuses, one for each rule
 
 

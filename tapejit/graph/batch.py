@@ -1,0 +1,223 @@
+"""Records run again with a batch of values in place of one: each is emitted anew, with a batch dimension in front where
+an operand has one.
+
+That happens in terms of the op table's ops and not of the graph's nodes, so conventions at kinks, derivatives of any order,
+eager tensors with a history and recordings all see ordinary records. How each op takes a batch dimension is in ``batchrules``
+and ``batchlinalg``.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tapejit.core import record as R
+from tapejit.core.errors import Refused
+from tapejit.core.layout import layout_at, layout_of, packed_strides
+from tapejit.core.plans import plan_at
+from tapejit.core.record import MASK
+from tapejit.eager.dispatch import constant, empty, from_array
+from tapejit.eager.grad_mode import no_grad
+from tapejit.eager.indexing import cat
+from tapejit.eager.tensor import Tensor
+from tapejit.eager.views import expand, reshape, strided_view, view_of
+from tapejit.graph import batchlinalg, batchrules
+from tapejit.spec.table import OPS
+
+
+class Value(NamedTuple):
+    """What stands for a record.
+
+    Attributes:
+        tensor: with a batch dimension in front if ``batched``; None for memory that is yet to be written.
+        shape: of one example.
+        block: the shapes of one example's parts, if the tensor is a block of several results, part after part for all of the
+            batch.
+        array: the NumPy array of a constant.
+    """
+
+    tensor: Tensor | None
+    shape: tuple
+    batched: bool = False
+    block: tuple | None = None
+    array: np.ndarray | None = None
+
+    @property
+    def n(self) -> int:
+        """Elements of one example."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+class Emission:
+    """One record that is emitted again: what rules ask of it.
+
+    Attributes:
+        lead: (size of the batch,), or () where no operand has a batch dimension.
+        operands: Values, floats for immediates, None.
+    """
+
+    __slots__ = ("base", "dtype", "imm", "lead", "op", "operands", "plan", "put", "shape")
+
+    def __init__(self, op, shape, dtype, plan, imm, put, operands, size):
+        self.op, self.base, self.shape, self.dtype = op, op.alias_of or op, shape, dtype
+        self.plan, self.imm, self.put, self.operands = plan, imm, put, operands
+        self.lead = (size,) if any(isinstance(x, Value) and x.batched for x in operands) else ()
+
+    def layout(self):
+        """Of the result."""
+        return layout_of((*self.lead, *self.shape), self.dtype)
+
+    def lifted(self, x) -> Tensor:
+        """An operand with the batch dimension that the result has."""
+        if x.tensor is None:
+            return empty(layout_of((*self.lead, *x.shape), self.dtype))
+        t = plain(x)
+        return t if x.batched or not self.lead else expand(t, (*self.lead, *x.shape))
+
+    def steps(self, n) -> tuple:
+        """The stride of the batch dimension over examples of ``n`` elements, if there is one."""
+        return (n,) * len(self.lead)
+
+
+def plain(x) -> Tensor:
+    """The tensor of a value, examples one after another."""
+    if x.block is None or not x.batched:
+        return x.tensor
+    return cat([reshape(part, part.shape[0], -1) for part in parts(x)], 1)
+
+
+def parts(x) -> list:
+    """The parts of a block, each with its batch dimension."""
+    size = x.tensor.shape[0] // max(x.n, 1)
+    start, found = 0, []
+    for shape in x.block:
+        shape = (size, *shape)
+        found.append(strided_view(x.tensor, shape, packed_strides(shape), start))
+        start += int(np.prod(shape, dtype=np.int64))
+    return found
+
+
+def aligned(x, ndim) -> Tensor:
+    """The tensor of a value as an elementwise op of ``ndim`` dimensions takes it: sizes of 1 after the batch dimension."""
+    t = plain(x)
+    missing = ndim - len(x.shape)
+    if not x.batched or not missing:
+        return t
+    layout = t._layout
+    shape = (layout.shape[0], *(1,) * missing, *x.shape)
+    memory = (layout.strides[0], *(1,) * missing, *layout.strides[1:])
+    return view_of(t, shape, memory, packed_strides(shape))
+
+
+class Batch:
+    """A recording that is run again for a batch.
+
+    Args:
+        recorder: of the recording of one example; ``recorder.captured`` says which tensors it read from outside.
+        inputs: tensors with the batch dimension in front, one per input of the recording.
+        size: of the batch.
+    """
+
+    def __init__(self, recorder, inputs, size):
+        self.recorder, self.size = recorder, size
+        tape = recorder.tape
+        rows = tape.records[: len(tape)]
+        self.columns = {name: rows[name].tolist() for name in rows.dtype.names}
+        self.imm32 = rows["imm"].copy().view(np.float32)[::2].tolist() if len(rows) else []
+        self.values = {}
+        for k, j in recorder.inputs.items():
+            self.values[k] = Value(inputs[j], tuple(inputs[j].shape[1:]), True)
+        for k, t in recorder.captured.items():
+            self.values[k] = Value(t, tuple(t.shape))
+
+    def run(self, records) -> list:
+        """The Values of some records; all that they need, and every op that may fail, is emitted in order."""
+        fallible = [k for k, code in enumerate(self.columns["op"]) if OPS[code].failure is not None]
+        for k in sorted(self._ancestors([*records, *fallible])):
+            self.values[k] = self._value(k)
+        return [self.values[k] for k in records]
+
+    def _operands(self, k):
+        note = self.recorder.notes.get(k)
+        if note is not None:
+            return [x._r & MASK for x in note.operands if isinstance(x, Tensor)]
+        if self.columns["op"][k] == 0 and (k in self.recorder.numbers or k in self.recorder.sources):
+            return []
+        return [o for o in (self.columns[name][k] for name in "abc") if o >= 0]
+
+    def _ancestors(self, records) -> set:
+        found, stack = set(), list(records)
+        while stack:
+            k = stack.pop()
+            if k not in found and k not in self.values:
+                found.add(k)
+                stack += self._operands(k)
+        return found
+
+    def _value(self, k) -> Value:
+        layout = layout_at(self.columns["layout"][k])
+        if self.columns["op"][k] == 0:
+            return self._leaf(k, layout)
+        r = self._emission(k, layout)
+        if self.columns["flags"][k] & R.GRAD or not any(_differentiated(x) for x in r.operands):
+            return self._emitted(r)
+        with no_grad():
+            return self._emitted(r)
+
+    def _emission(self, k, layout):
+        columns, flags, operands = self.columns, self.columns["flags"][k], []
+        for name, scalar in (("a", R.SCALAR_A), ("b", R.SCALAR_B), ("c", R.SCALAR_C)):
+            o = columns[name][k]
+            if flags & scalar:
+                operands.append(self.imm32[k] if layout.dtype.code == R.F32 else columns["imm"][k])
+            else:
+                operands.append(self.values[o] if o >= 0 else None)
+        plan = plan_at(columns["plan"][k]) if columns["plan"][k] else None
+        op, put = OPS[columns["op"][k]], bool(flags & R.PUT)
+        return Emission(op, tuple(layout.shape), layout.dtype, plan, columns["imm"][k], put, operands, self.size)
+
+    def _emitted(self, r) -> Value:
+        if r.op.elementwise:
+            return Value(batchrules.elementwise(r, aligned), r.shape, bool(r.lead))
+        rule = batchrules.RULES.get(r.base.name) or batchlinalg.RULES.get(r.base.name)
+        if rule is None:
+            raise Refused(f"vmap(): the op {r.op.name!r} has no rule for batches")
+        found = rule(r, *r.operands[: r.base.arity])
+        if isinstance(found, tuple):
+            return Value(found[0], r.shape, bool(r.lead), found[1] if r.lead else None)
+        return Value(found, r.shape, bool(r.lead))
+
+    # Values without a history
+
+    def _leaf(self, k, layout) -> Value:
+        recorder, shape = self.recorder, tuple(layout.shape)
+        if k in recorder.notes:
+            return self._noted(k, shape)
+        if k in recorder.numbers:
+            return Value(constant(recorder.numbers[k], layout_of(shape, layout.dtype)), shape)
+        if k in recorder.sources:
+            array = recorder.sources[k]
+            t = from_array(array, layout.dtype, copy=not self.columns["flags"][k] & R.EXTERNAL)
+            return Value(t if t.shape == shape else expand(t, shape), shape, array=array)
+        if self.columns["a"][k] >= 0:
+            return self._detached(self.values[self.columns["a"][k]], shape)
+        if not self.columns["flags"][k] & R.EXTERNAL:
+            return Value(None, shape)
+        raise Refused(f"vmap(): a value of unknown origin ({recorder.tape.handles.lines[k]})")
+
+    def _detached(self, x, shape):
+        t = x.tensor.detach() if x.block is not None else plain(x).detach()
+        return x._replace(tensor=t, shape=shape)
+
+    def _noted(self, k, shape) -> Value:
+        note = self.recorder.notes[k]
+        operands = [self.values[x._r & MASK] if isinstance(x, Tensor) else x for x in note.operands]
+        lead = any(isinstance(x, Value) and x.batched for x in operands)
+        rule = batchrules.NOTED.get(note.name)
+        if rule is not None:
+            return Value(rule(lead, note.parameters, self.size, shape, *operands), shape, lead)
+        function = self.recorder.worked_out[k][0]
+        return Value(batchrules.noted_elementwise(note.name, function, operands, len(shape), aligned), shape, lead)
+
+
+def _differentiated(x) -> bool:
+    return isinstance(x, Value) and x.tensor is not None and x.tensor.requires_grad
