@@ -8,6 +8,7 @@ from tapejit.nopython import (
 )
 from tapejit.nopython import (
     arrays,
+    optimize,
     scalars,
 )
 from tapejit.nopython import (
@@ -30,6 +31,7 @@ __all__ = [
     "jacobian",
     "jvp",
     "memory_limit",
+    "optimize",
     "rule",
     "set_memory_limit",
     "stop_gradient",

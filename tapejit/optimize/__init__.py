@@ -11,7 +11,7 @@ from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, Optimi
 
 from tapejit.optimize.boundary import solve_bvp, solve_ivp
 from tapejit.optimize.fitting import curve_fit, least_squares
-from tapejit.optimize.many import Fits, fit_many
+from tapejit.optimize.many import Fits, Minima, fit_many, minimize_many
 from tapejit.optimize.minimizing import minimize, minimize_scalar
 from tapejit.optimize.roots import root, root_scalar
 
@@ -19,6 +19,7 @@ __all__ = [
     "Bounds",
     "Fits",
     "LinearConstraint",
+    "Minima",
     "NonlinearConstraint",
     "OptimizeResult",
     "OptimizeWarning",
@@ -26,6 +27,7 @@ __all__ = [
     "fit_many",
     "least_squares",
     "minimize",
+    "minimize_many",
     "minimize_scalar",
     "root",
     "root_scalar",

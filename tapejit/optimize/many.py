@@ -10,7 +10,8 @@ from numba.core.dispatcher import Dispatcher
 from tapejit import nopython
 from tapejit.eager.indexing import unbind
 from tapejit.eager.tensor import Tensor
-from tapejit.optimize.levenberg import MESSAGES, solver
+from tapejit.nopython.optimize.levenberg import MESSAGES, solver
+from tapejit.nopython.optimize.quasinewton import lbfgs
 from tapejit.optimize.objective import kept
 from tapejit.optimize.running import bar
 from tapejit.replay.transforms import jacobian, jit
@@ -95,24 +96,95 @@ def fit_many(f, x, Y, p0, *, x_axis=None, sigma=None, absolute_sigma=False, boun
     found = Fits(p, np.empty((count, n, n)), np.empty(count), np.full(count, WAITING), np.zeros(count, np.int64))
     each = x[None] if x_axis is None else x
     options = (low, high, bool(absolute_sigma), max_nfev, float(ftol), float(xtol), float(gtol))
-    _in_chunks(run, found, (each, Y, w), options, threads, progress)
+
+    def go(part):
+        rows = [d if len(d) == 1 else d[part] for d in (each, Y, w)]
+        run(found.x[part], *rows, found.cov[part], found.cost[part], found.status[part], found.nfev[part], *options)
+
+    _in_chunks(go, count, "fit_many", threads, progress)
     return found
 
 
-def _in_chunks(run, found, data, options, threads, progress):
-    """Run the problems some at a time; Ctrl-C leaves the rest as they are."""
-    count = len(found.x)
-    shown = bar("fit_many", " fits", count) if progress else None
+@dataclass
+class Minima:
+    """The results of ``minimize_many``; row k of everything belongs to problem k.
 
-    def go(a, stop):
-        part = slice(a, stop)
-        rows = [d if len(d) == 1 else d[part] for d in data]
-        run(found.x[part], *rows, found.cov[part], found.cost[part], found.status[part], found.nfev[part], *options)
+    Attributes:
+        x: where the minima are, (problems, numbers).
+        fun: the values there.
+        status: 0: converged; 1: steps used up; 2: no lower point along the search direction; 3: not finite at the start;
+            -3: interrupted.
+        nfev: evaluations of the function and its gradient.
+    """
 
-    go(0, 0)  # compiles
+    x: np.ndarray
+    fun: np.ndarray
+    status: np.ndarray
+    nfev: np.ndarray
+
+    @property
+    def success(self) -> np.ndarray:
+        """Which problems were solved."""
+        return self.status == 0
+
+
+def minimize_many(fun, x0, *data, gtol=1e-6, maxiter=1000, threads=1, progress=False):
+    """Minimise one function for many data sets: L-BFGS as a compiled loop over all.
+
+    Args:
+        fun: ``fun(x, *row)`` gives a number, a plain function for Numba or a jitted one (see ``tj.nopython``).
+        x0: the start, (numbers,), or (problems, numbers).
+        data: arrays of which row k belongs to problem k.
+        gtol, maxiter: when to stop: the largest entry of the gradient, and the number of steps.
+        threads: over which problems are spread.
+        progress: show a bar (needs tqdm).
+
+    Returns:
+        Minima. A problem that is not finite has a status of its own and stops no other.
+
+    Raises:
+        ValueError: if the arrays have different numbers of rows.
+    """
+    data = tuple(np.ascontiguousarray(_array(d)) for d in data)
+    start = np.asarray(_array(x0), dtype=np.float64)
+    counts = {len(d) for d in data} | ({len(start)} if start.ndim == 2 else set())
+    if len(counts) != 1 or start.ndim not in (1, 2):
+        raise ValueError(
+            f"minimize_many(): a start of shape {start.shape} and data of shapes {[d.shape for d in data]}; all have a row for "
+            "each problem, but for a start of one dimension"
+        )
+    (count,) = counts
+    x = np.array(np.broadcast_to(start, (count, start.shape[-1])), order="C")
+    run = kept(fun, ("minima", len(data), gtol, maxiter), lambda: _minimiser(lbfgs(fun, gtol=gtol, maxiter=maxiter), len(data)))
+    found = Minima(x, np.full(count, np.nan), np.full(count, WAITING), np.zeros(count, np.int64))
+
+    def go(part):
+        run(found.x[part], found.fun[part], found.status[part], found.nfev[part], tuple(d[part] for d in data))
+
+    _in_chunks(go, count, "minimize_many", threads, progress)
+    return found
+
+
+def _minimiser(solve, count):
+    """Compiled code for rows of problems: Numba wants the rows of a tuple of arrays written out."""
+    scope = {"solve": solve}
+    row = "".join(f", data[{i}][k]" for i in range(count))
+    source = [
+        "def run(x, fun, status, nfev, data):",
+        "    for k in range(len(x)):",
+        f"        x[k], fun[k], status[k], nfev[k] = solve(x[k]{row})",
+    ]
+    exec(compile("\n".join(source), "<minimize_many>", "exec"), scope)
+    return njit(nogil=True, error_model="numpy")(scope["run"])
+
+
+def _in_chunks(go, count, what, threads, progress):
+    """Run slices of the problems; Ctrl-C leaves those that were not begun as they are."""
+    shown = bar(what, " problems", count) if progress else None
+    go(slice(0, 0))  # compiles
     size = min(_CHUNK, -(-count // max(threads, 1)))
     with ThreadPoolExecutor(max(threads, 1)) as pool:
-        parts = [pool.submit(go, a, min(a + size, count)) for a in range(0, count, size)]
+        parts = [pool.submit(go, slice(a, min(a + size, count))) for a in range(0, count, size)]
         try:
             for part in parts:
                 part.result()

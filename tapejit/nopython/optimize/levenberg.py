@@ -1,4 +1,4 @@
-"""Levenberg and Marquardt's method as compiled code, for many small problems.
+"""Levenberg and Marquardt's method as compiled code.
 
 K. Madsen, H. Nielsen, O. Tingleff, Methods for non-linear least squares problems (2004), section 3.2, with Marquardt's scaling
 by the diagonal and bounds by projection: parameters at a bound that would leave it stand still for the step.
@@ -6,6 +6,9 @@ by the diagonal and bounds by projection: parameters at a bound that would leave
 
 import numpy as np
 from numba import njit
+from numba.core.dispatcher import Dispatcher
+
+from tapejit.nopython.derivatives import jacobian
 
 GRADIENT, COST, STEP, EXHAUSTED, STUCK, NOT_FINITE = 1, 2, 3, 0, -2, -1
 MESSAGES = {
@@ -168,3 +171,37 @@ def solver(evaluate):
         return status, calls, cost
 
     return fit
+
+
+def levenberg_marquardt(residuals, *, low=-np.inf, high=np.inf, max_nfev=1000, ftol=1e-10, xtol=1e-10, gtol=1e-12):
+    """A compiled minimiser of sums of squares.
+
+    Args:
+        residuals: ``residuals(p, *args)`` gives an array of one dimension, p an array of one dimension; plain or jitted.
+        low, high: bounds for every parameter.
+        max_nfev, ftol, xtol, gtol: when to stop: evaluations; the change of the sum of squares, and of the parameters,
+            relative to themselves; the largest entry of the gradient.
+
+    Returns:
+        a jitted function ``solve(p0, *args) -> (p, cov, cost, status, evaluations)``: ``cov`` is the covariance with the
+        residuals' own variance, ``cost`` half the sum of squares; status 1, 2, 3: gtol, ftol, xtol; 0: evaluations used up;
+        -1: not finite at the start; -2: no step makes it smaller.
+    """
+    into = jacobian(residuals).into
+    values = residuals if isinstance(residuals, Dispatcher) else njit(residuals)
+
+    @njit(nogil=True, error_model="numpy")
+    def evaluate(p, args, y, w, r, J):
+        r[:] = into(*((p,) + args + (J.T,)))  # noqa: RUF005 - as Numba takes it
+
+    fit = solver(evaluate)
+
+    @njit(nogil=True, error_model="numpy")
+    def solve(p0, *args):
+        p, n = p0.copy(), len(p0)
+        cov, y = np.empty((n, n)), values(p, *args)
+        ends = np.full(n, low), np.full(n, high)
+        status, calls, cost = fit(p, args, y, y, *ends, cov, False, max_nfev, ftol, xtol, gtol)
+        return p, cov, cost, status, calls
+
+    return solve
