@@ -159,6 +159,8 @@ def __getattr__(name):
         return _importlib.import_module(f"tapejit.{name}")
     if name == "stop_gradient":
         return __getattr__("nopython").stop_gradient
+    if name in _functional.FUNCTIONS:  # an op that was entered at run time
+        return _functional.FUNCTIONS[name]
     raise AttributeError(f"module 'tapejit' has no attribute {name!r}")
 
 

@@ -23,18 +23,21 @@ from numba.core import ccallback, compiler, dispatcher
 
 from tapejit.edge import store
 from tapejit.edge.numba import caching
+from tapejit.spec import primitives, table
 
 GENERATED = ("<tapejit ", "<nopython ")  # co_filename of generated code: "<tapejit NAME DIGEST>"
-ENGINE = ("edge", "core", "kernels", "replay/door")  # the folders whose sources decide what the engine's machine code is
+# The sources that decide what the engine's machine code is,
+ENGINE = ("edge", "core", "kernels", "replay/door", "spec/primitives.py")
 NOPYTHON = (*ENGINE, "spec", "nopython")  # and that of nopython's gradients
 
 
 @functools.cache
 def stamp(folders: tuple) -> str:
-    """A digest of the sources in folders of this package: a new engine never runs an old one's machine code."""
+    """A digest of sources of this package, files and folders: a new engine never runs an old one's machine code."""
     digest = hashlib.blake2b(f"{numba.__version__} {llvmlite.__version__}".encode(), digest_size=16)
     for folder in folders:
-        for path in sorted((store.PACKAGE / folder).rglob("*.py")):
+        place = store.PACKAGE / folder
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             digest.update(path.relative_to(store.PACKAGE).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -54,7 +57,12 @@ def is_ours(function) -> bool:
 def _stamp_of(function):
     file = function.__code__.co_filename
     engine = file.startswith(GENERATED[0]) or any(Path(file).is_relative_to(store.PACKAGE / f) for f in ENGINE)
-    return stamp(ENGINE if engine else NOPYTHON)
+    return stamp(ENGINE) if engine else f"{stamp(NOPYTHON)} {later_rows()}"
+
+
+def later_rows() -> str:
+    """What tells the ops and primitives that others have entered, in no source of this package: gradients may use them."""
+    return f"{table.entered_later()} {primitives.entered_later()}"
 
 
 class FunctionCache(caching._Cache):

@@ -73,6 +73,11 @@ def _options(dispatcher):
     return {name: value for name, value in dispatcher.targetoptions.items() if name != "nopython"}
 
 
+def attach(name, forward, *reverse) -> None:
+    """Say what the kernels of an op are that others entered: its forward one, and a reverse one of each operand or None."""
+    KERNELS[name] = (forward, *reverse)
+
+
 _compiled = []  # own the machine code
 
 

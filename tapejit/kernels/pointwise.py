@@ -19,6 +19,7 @@ from tapejit.edge.objects import compiled_address, has_fma
 from tapejit.edge.vecmath.emit import DOUBLE, SINGLE, Value
 from tapejit.kernels.expression import lower_expr
 from tapejit.spec.expr import Expr, symbol
+from tapejit.spec.primitives import entered_later
 from tapejit.spec.table import OPERANDS
 
 _FORMATS = (DOUBLE, SINGLE)
@@ -41,7 +42,7 @@ def elementwise_kernel(op, which, dtype) -> int:
         The kernel's address, for the kernel table.
     """
     name = f"{op.name}_{_NAMES[which]}_{('f64', 'f32')[dtype]}"
-    key = repr((op.trace(which), op.condition))
+    key = repr((op.trace(which), op.condition, entered_later()))
     return compiled_address(name, key, lambda module, symbol: _Kernel(module, symbol, op, which, dtype).write())
 
 

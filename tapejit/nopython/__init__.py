@@ -8,6 +8,7 @@ from tapejit.nopython import (
 )
 from tapejit.nopython import (
     arrays,
+    optable,
     optimize,
     scalars,
 )

@@ -188,7 +188,8 @@ def _rank(*operands):
     return max(ty.ndim if isinstance(ty, types.Array) else 0 for ty in operands)
 
 
-def _register_unary(fn):
+def register_unary(fn):
+    """Let Numba know a function of one active array, elementwise."""
     loops = {}
 
     @overload(fn)
@@ -200,7 +201,8 @@ def _register_unary(fn):
         return lambda a: loop(a)
 
 
-def _register_binary(fn):
+def register_binary(fn):
+    """Let Numba know a function of two operands, one an active array, elementwise."""
     loops = {}
 
     @overload(fn)
@@ -217,9 +219,9 @@ for _fn, _name in scalars.ARITHMETIC.items():
     _module = getattr(_fn, "__module__", None)
     if _fn in _SCALAR_ONLY or _module == "math" or (_module == "_operator" and _fn.__name__.startswith("i")):
         continue
-    (_register_binary if _name in scalars._BINARY else _register_unary)(_fn)
+    (register_binary if _name in scalars.TWO else register_unary)(_fn)
 for _fn in scalars.PREDICATES:
-    _register_binary(_fn)
+    register_binary(_fn)
 
 
 def choose(condition, x, y):

@@ -65,6 +65,7 @@ PREDICATES = {getattr(operator, name): row.sign for name, row in PRIMITIVES.item
 ARITHMETIC = {
     fn: name for table in (_BINARY, _UNARY) for name, fns in table.items() for fn in fns
 }
+TWO = {*_BINARY}  # those of two operands
 _KINDS = (Tape, Dual)
 _NUMBERS = (types.Float, types.Integer, types.Boolean)
 
@@ -76,7 +77,7 @@ def result_type(fn, args):
     if fn in PREDICATES:
         return types.boolean if len(args) == 2 else None
     name = ARITHMETIC[fn]
-    if len(args) != (2 if name in _BINARY else 1):
+    if len(args) != (2 if name in TWO else 1):
         return None
     return promote(*args, strict=False) if len(args) == 2 else args[0]
 
@@ -108,7 +109,9 @@ def _lowering(fn):
     return lower
 
 
-def _register(fn):
+def register(fn):
+    """Let Numba know a function of active scalars."""
+
     @infer_global(fn)
     class ActiveTemplate(AbstractTemplate):
         def generic(self, args, kws):
@@ -116,7 +119,7 @@ def _register(fn):
             return None if ty is None else signature(ty, *args)
 
     lower = _lowering(fn)
-    two = fn in PREDICATES or ARITHMETIC[fn] in _BINARY
+    two = fn in PREDICATES or ARITHMETIC[fn] in TWO
     for kind in _KINDS:
         if not two:
             lower_builtin(fn, kind)(lower)
@@ -128,7 +131,7 @@ def _register(fn):
 
 
 for _fn in (*ARITHMETIC, *PREDICATES):
-    _register(_fn)
+    register(_fn)
 
 
 def _cast(context, builder, fromty, toty, value):

@@ -130,6 +130,20 @@ def _add(**fields) -> Op:
     return op
 
 
+_own: list = []  # the ops of this package
+
+
+def close() -> None:
+    """What is in the table now is the package's own."""
+    _own[:] = OPS
+
+
+def entered_later() -> str:
+    """What tells the elementwise ops that are not the package's own: of code on disk that may be made of them."""
+    rows = [op for op in OPS[len(_own) :] if op.elementwise]
+    return repr([(op.name, [op.trace(k) for k in range(1 + op.arity) if k == 0 or op.rules[k - 1]]) for op in rows])
+
+
 def camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 

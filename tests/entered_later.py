@@ -1,0 +1,132 @@
+"""An elementwise op, a primitive and a structured op that enter the tables at run time: each is used in every way in.
+
+``test_entered_later`` runs this file in a process of its own, since what is entered stays.
+"""
+
+import sys
+
+import numpy as np
+
+import tapejit as tj
+from tapejit.core.record import N
+from tapejit.eager.dispatch import emit
+from tapejit.eager.views import contiguous
+from tapejit.edge.raw import as_f64 as P
+from tapejit.edge.raw import as_i64
+from tapejit.kernels import library
+from tapejit.spec.elementwise import chain
+from tapejit.spec.expr import m
+from tapejit.spec.primitives import FUNCTION, primitive
+from tapejit.spec.table import elementwise, structured
+from tapejit.spec.vocabulary import ops, supply
+
+# A primitive: one row. Its code is a function of values, in operators and the functions of ``vecmath``.
+primitive("bell", 1, FUNCTION, 8, lambda x: 1 / (1 + x * x), body=lambda x: 1.0 / (x * x + 1.0))
+
+
+# An elementwise op, here of that primitive: one entry.
+@elementwise(dx=lambda g, x, out: chain(g, -2.0 * x * out * out))
+def witch(x):
+    """1 / (1 + x^2), the witch of Agnesi"""
+    return m.bell(x)
+
+
+@elementwise(dx=lambda g, y: chain(g, y * y), dy=lambda g, x, y: chain(g, 2.0 * x * y))
+def by_square(x, y):
+    """x * y^2"""
+    return x * y * y
+
+
+# A structured op: kernels, an entry with the rule, and the public function.
+def slopes_forward(record, out, x, y, z):
+    for i in range(as_i64(record)[N >> 3]):
+        P(out)[i] = P(x)[i] * (i + 1)
+
+
+def slopes_reverse(record, g, x, y, z, out, target, accumulate):
+    for i in range(as_i64(record)[N >> 3]):
+        P(target)[i] = P(g)[i] * (i + 1) + (P(target)[i] if accumulate else 0)
+
+
+SLOPES = structured("slopes", needs=((),), rules=(lambda r, g, x, y, z, out: ops.slopes(g),))
+library.attach("slopes", slopes_forward, slopes_reverse)
+
+
+def slopes(x):
+    """Element i times i + 1."""
+    return emit(SLOPES, x._layout.packed, contiguous(x))
+
+
+supply(slopes=slopes)
+
+CASES = {  # name -> function of a tensor, the same of an array, its gradient, the diagonal of its Hessian
+    "elementwise": (
+        lambda x: tj.by_square(x, 3.0).sum() + tj.by_square(2.0, x).sum(),
+        lambda a: (9 * a + 2 * a * a).sum(),
+        lambda a: 9 + 4 * a,
+        lambda a: 4 + 0 * a,
+    ),
+    "primitive": (
+        lambda x: x.witch().sum(),
+        lambda a: (1 / (1 + a * a)).sum(),
+        lambda a: -2 * a / (1 + a * a) ** 2,
+        lambda a: (6 * a * a - 2) / (1 + a * a) ** 3,
+    ),
+    "structured": (
+        lambda x: (slopes(x) * x).sum(),
+        lambda a: (a * a * np.arange(1, a.size + 1)).sum(),
+        lambda a: 2 * a * np.arange(1, a.size + 1),
+        lambda a: 2.0 * np.arange(1, a.size + 1),
+    ),
+}
+AT = np.array([0.5, -1.25, 2.0, 0.1])
+
+
+def close(got, expected, rtol=1e-12):
+    np.testing.assert_allclose(got, expected, rtol=rtol)
+
+
+def eager(f, value, gradient, second):
+    for dtype, rtol in ((tj.float64, 1e-12), (tj.float32, 1e-5)):
+        x = tj.tensor(AT, dtype=dtype, requires_grad=True)
+        y = f(x)
+        assert y.dtype is dtype
+        close(y.item(), value(AT), rtol)
+        (g,) = tj.autograd.grad(y, x, create_graph=True)
+        close(g.tolist(), gradient(AT), rtol)
+        g.sum().backward()
+        close(x.grad.tolist(), second(AT), rtol)
+
+
+def replay(f, value, gradient, second):
+    twice = tj.value_and_grad(f, compile="now")
+    for at in (AT, AT + 1):
+        y, g = twice(at)
+        close(y, value(at))
+        close(g, gradient(at))
+    assert twice.stats()["signatures"][0]["paths"][0]["compiled"]
+    hessian = tj.hessian(f, compile="now")
+    close(hessian(AT), np.diag(second(AT)))
+
+
+def nopython(f, value, gradient, second):
+    def loop(a):
+        total = 0.0
+        for i in range(a.size):
+            total += tj.by_square(a[i], 3.0) + tj.by_square(2.0, a[i]) if linear else tj.witch(a[i])
+        return total
+
+    linear = f is CASES["elementwise"][0]
+    for at in (AT, np.linspace(-1, 1, 40)):
+        y, g = tj.nopython.value_and_grad(loop)(at)
+        close(y, value(at))
+        close(g, gradient(at))
+    close(tj.nopython.hessian(loop)(AT)[2], np.diag(second(AT)), 1e-11)
+    if not linear:
+        y, g = tj.nopython.value_and_grad(lambda a: tj.witch(a).sum())(AT)
+        close(y, value(AT))
+        close(g, gradient(AT))
+
+
+if __name__ == "__main__":
+    {"eager": eager, "replay": replay, "nopython": nopython}[sys.argv[1]](*CASES[sys.argv[2]])

@@ -1,0 +1,22 @@
+"""What enters the tables at run time is known everywhere: nothing else is kept by hand."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("entered_later.py")
+
+
+WAYS = [(way, case) for way in ("eager", "replay", "nopython") for case in ("elementwise", "primitive", "structured")]
+WAYS.remove(("nopython", "structured"))  # nopython differentiates code, not records
+
+
+@pytest.mark.parametrize(("way", "case"), WAYS)
+def test_an_entry_is_used_in_every_way_in(way, case):
+    path = os.pathsep.join(p for p in sys.path if p)
+    command = [sys.executable, "-W", "error", str(SCRIPT), way, case]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
