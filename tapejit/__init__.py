@@ -11,7 +11,7 @@
 import importlib as _importlib
 from types import ModuleType as _Module
 
-from tapejit import linalg
+from tapejit import autograd, linalg
 from tapejit.ahead import warm
 from tapejit.core.dtypes import (
     bool_,
@@ -26,10 +26,10 @@ from tapejit.core.dtypes import (
     uint8,
 )
 from tapejit.core.layout import Size
-from tapejit.eager import autograd
 from tapejit.eager import escapes as _escapes
 from tapejit.eager import functional as _functional
 from tapejit.eager import inplace as _inplace
+from tapejit.eager import nodes as _nodes
 from tapejit.eager import tensorops as _tensorops
 from tapejit.eager.creation import (
     arange,

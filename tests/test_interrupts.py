@@ -8,7 +8,7 @@ import pytest
 
 import tapejit as tj
 from tapejit.core import tape
-from tapejit.eager import autograd
+from tapejit.eager import autograd, compiledsweep, tensorsweep, usergraph
 
 
 class Stop(BaseException):
@@ -34,13 +34,13 @@ def check(kept):
         assert x.grad.tolist() == [2.0 * i, 2.0]
 
 
-def interrupted_at(n, function, module=tape):
-    """Run a function, raising at the n-th line of a module; whether it came that far."""
-    seen = 0
+def interrupted_at(n, function, *modules):
+    """Run a function, raising at the n-th line of some modules (the tape's); whether it came that far."""
+    seen, files = 0, {module.__file__ for module in modules or (tape,)}
 
     def tracer(frame, event, arg):
         nonlocal seen
-        if frame.f_code.co_filename != module.__file__:
+        if frame.f_code.co_filename not in files:
             return None
         if event == "line":
             seen += 1
@@ -91,7 +91,31 @@ def retained(x):
     y.sum().backward()
 
 
+def hooked(x):
+    handles = [x.register_hook(lambda g: g * 2), x.register_post_accumulate_grad_hook(lambda t: None)]
+    try:
+        y = x * x
+        y.register_hook(lambda g: g / 2)
+        y.sum().backward()
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class Square(tj.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g * ctx.saved_tensors[0]
+
+
 SWEEPS = {
+    "hooks": hooked,
+    "function": lambda x: Square.apply(x).sum().backward(),
     "backward": plain,
     "retain_grad": retained,
     "seeded": lambda x: (x * x).backward(tj.ones(2)),
@@ -108,7 +132,7 @@ def test_an_interrupt_at_every_line_of_a_sweep(sweep):
     while came:
         n += 1
         x = tj.tensor([3.0, 1.0], requires_grad=True)
-        came = interrupted_at(n, lambda x=x: SWEEPS[sweep](x), autograd)
+        came = interrupted_at(n, lambda x=x: SWEEPS[sweep](x), autograd, compiledsweep, tensorsweep, usergraph)
         assert not tape.main.adjoints[: len(tape.main)].any()
         before = 0.0 if x.grad is None else x.grad.detach().tolist()[0]
         plain(x)

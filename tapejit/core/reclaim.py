@@ -24,6 +24,7 @@ from tapejit.core.record import (
     H_STAMPS,
     H_TRAITS,
     H_VERSIONS,
+    HOOKED,
     L_ITEMSIZE,
     L_N,
     LAYOUT,
@@ -111,7 +112,7 @@ def reclaim(header, alive_address, why_address, minimum):
             words[FLAGS >> 2] |= NO_VALUE
         if not why[k]:
             continue
-        if not alive[k]:
+        if not alive[k] and not words[FLAGS >> 2] & HOOKED:
             words[FLAGS >> 2] |= DEAD
         for j in range(3):
             o = words[(A >> 2) + j]

@@ -40,6 +40,7 @@ PUT = 1024  # written in place: the value shares the block of operand a
 RETAIN = 2048  # retain_grad(): the adjoint is kept
 CAPTURE = 4096  # asked for by the running sweep: the adjoint is kept
 READ_ONLY = 8192  # the block belongs to somebody else, who does not want it written
+HOOKED = 16384  # something is known of its Tensor beside the tape: that lives as long as the record, and a sweep stops here
 
 # traits of an op: bits 0-3, 4-7, 8-11 say which of x y z out the reverse kernel of operand a, b, c reads
 T_ELEMENTWISE = 1 << 12

@@ -35,6 +35,7 @@ from tapejit.core.record import (
     H_THREAD,
     H_TRAITS,
     H_VISITED,
+    HOOKED,
     KERNELS_PER_OP,
     L_DTYPE,
     L_ITEMSIZE,
@@ -348,7 +349,7 @@ def run(header, retain, to_leaves):
 
     With ``to_leaves``, adjoints of leaves are added to their gradients; a leaf without one gets a new record, in the
     order of the list of leaves, whose unneeded entries become -1. Returns the number of new records, plus 2**32 for
-    each adjoint that retain_grad() asked to keep; or STOPPED, to be answered by ``contribute`` and ``resume``.
+    each adjoint that retain_grad() asked to keep or that is of a hooked leaf; or STOPPED, to be answered by ``resume``.
     """
     h = as_i64(header)
     adjoints = as_i64(h[H_ADJOINTS])
@@ -358,17 +359,24 @@ def run(header, retain, to_leaves):
         if adjoints[k] < WANTED:
             adjoints[k] = 0
             leaves[i] = -1
+        elif to_leaves and flags_of(header, k) & HOOKED:
+            as_i32(h[H_RECORDS] + k * SIZE)[FLAGS >> 2] |= CAPTURE
         elif to_leaves:
             open_gradient(header, k)
     h[H_RETAINED] = 0
-    return advance(header, 0, retain, to_leaves)
+    return advance(header, 0, -1, retain, to_leaves)
 
 
 @entry
-def resume(header, i, retain, to_leaves):
-    """Go on with a sweep that stopped at position ``i`` of the order; results as of ``run``."""
-    let_go(header, as_i64(as_i64(header)[H_ORDER])[i])
-    return advance(header, i + 1, retain, to_leaves)
+def resume(header, i, swept, retain, to_leaves):
+    """Go on with a sweep that stopped at position ``i`` of the order; results as of ``run``.
+
+    ``swept`` says that the record there has contributed to its operands; if not, only its hooks have run.
+    """
+    if swept:
+        let_go(header, as_i64(as_i64(header)[H_ORDER])[i])
+        return advance(header, i + 1, -1, retain, to_leaves)
+    return advance(header, i, i, retain, to_leaves)
 
 
 @inner
@@ -388,8 +396,11 @@ def let_go(header, k):
 
 
 @inner
-def advance(header, first, retain, to_leaves):
-    """Sweep the records from position ``first`` of the order on, as far as the compiled kernels go."""
+def advance(header, first, passed, retain, to_leaves):
+    """Sweep the records from position ``first`` of the order on, as far as the compiled kernels go.
+
+    ``passed`` is the position of a record whose hooks have run, or -1.
+    """
     h = as_i64(header)
     adjoints = as_i64(h[H_ADJOINTS])
     order = as_i64(h[H_ORDER])
@@ -397,12 +408,16 @@ def advance(header, first, retain, to_leaves):
     for i in range(first, h[H_VISITED]):
         k = order[i]
         record = h[H_RECORDS] + k * SIZE
+        flags = flags_of(header, k)
+        if flags & HOOKED and i != passed and adjoints[k] > WANTED:
+            h[H_MISSING] = i
+            return STOPPED
         swept = False
         for j in range(3):
             swept = swept or is_wanted(header, operand_of(record, j))
         if not swept or adjoints[k] < WANTED:
             order[i] = -1
-        elif adjoints[k] > WANTED and flags_of(header, k) & FREED == 0:
+        elif adjoints[k] > WANTED and flags & FREED == 0:
             if as_i64(h[H_TRAITS])[as_i32(record)[OP >> 2]] & T_RULE:
                 h[H_MISSING] = i
                 return STOPPED
@@ -413,7 +428,10 @@ def advance(header, first, retain, to_leaves):
     made = 0
     if to_leaves:
         for i in range(h[H_LEAF_COUNT]):
-            if leaves[i] >= 0 and close_gradient(header, leaves[i]):
+            if leaves[i] >= 0 and flags_of(header, leaves[i]) & CAPTURE:
+                h[H_RETAINED] += 1  # and stays for the caller to take
+                leaves[i] = -1
+            elif leaves[i] >= 0 and close_gradient(header, leaves[i]):
                 made += 1
             else:
                 leaves[i] = -1
@@ -440,7 +458,8 @@ def abandon(header, to_leaves):
     adjoints = as_i64(h[H_ADJOINTS])
     for k in range(h[H_COUNT]):
         record = h[H_RECORDS] + k * SIZE
-        gradient = flags_of(header, k) & LEAF != 0 and to_leaves != 0 and operand_of(record, 0) >= 0
+        open_leaf = flags_of(header, k) & (LEAF | CAPTURE) == LEAF and to_leaves != 0
+        gradient = open_leaf and operand_of(record, 0) >= 0
         if adjoints[k] > WANTED and not gradient:
             layout = as_i64(as_i64(record)[LAYOUT >> 3])
             release(header, adjoints[k], layout[L_N] * layout[L_ITEMSIZE])

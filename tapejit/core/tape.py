@@ -149,6 +149,7 @@ class Tape:
         part = handles[begin:]
         references = np.fromiter(map(getrefcount, part), dtype=np.int64, count=len(part))
         dead = references == _REGISTRY_ONLY + 1  # the slice refers to them too
+        dead &= self.flags[begin : begin + len(part)] & R.HOOKED == 0
         left = [None] * len(part)
         for k in np.flatnonzero(~dead).tolist():
             left[k] = part[k]

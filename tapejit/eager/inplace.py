@@ -12,7 +12,7 @@ from tapejit.core import tape as tapes
 from tapejit.core.layout import packed_strides
 from tapejit.core.plans import region_plan
 from tapejit.core.record import MASK
-from tapejit.eager import functional
+from tapejit.eager import functional, hooks
 from tapejit.eager.dispatch import emit_view, from_array, plain
 from tapejit.eager.grad_mode import is_grad_enabled, no_grad
 from tapejit.eager.keys import assign_selected, select
@@ -127,8 +127,11 @@ def _check_result(x, result):
 def _take_over(tape, x, result):
     """Make ``x`` the handle of the newest record, which ``result`` stands for, in place of its old one."""
     old, new = x._r & MASK, result._r & MASK
-    tape.handles[old] = None
-    tape.flags[old] |= R.DEAD
+    if tape.flags[old] & R.HOOKED:
+        hooks.stay(tape, x)
+    else:
+        tape.handles[old] = None
+        tape.flags[old] |= R.DEAD
     tape.handles[new] = x
     x._r = result._r
     result._r = -1

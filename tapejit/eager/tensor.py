@@ -11,7 +11,6 @@ from tapejit.core import record as R
 from tapejit.core import tape as tapes
 from tapejit.core.record import MASK
 from tapejit.eager import escapes, printing
-from tapejit.spec.table import OPS
 
 _link_gradient = engine.late(globals(), "_link_gradient", "link_gradient")
 
@@ -20,21 +19,6 @@ class Memory:
     """What NumPy needs to see a tensor's memory, and what keeps that memory alive."""
 
     __slots__ = ("__array_interface__", "owner")
-
-
-class Node:
-    """The backward node of a tensor, made on request from its record; ``name()`` is PyTorch's name for it."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name):
-        self._name = name
-
-    def name(self) -> str:
-        return self._name
-
-    def __repr__(self):
-        return f"<{self._name} object at {id(self):#x}>"
 
 
 class Tensor:
@@ -159,13 +143,6 @@ class Tensor:
     @property
     def retains_grad(self) -> bool:
         return bool(self._flags() & R.RETAIN)
-
-    @property
-    def grad_fn(self):
-        """The node that computed this tensor, None for a leaf."""
-        if self.is_leaf:
-            return None
-        return Node(OPS[int(self._tape().ops[self._r & MASK])].node_name)
 
     @property
     def grad(self):

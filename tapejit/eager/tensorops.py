@@ -2,7 +2,6 @@
 
 from tapejit.core.dtypes import float64
 from tapejit.core.layout import packed_strides
-from tapejit.eager.autograd import sum_to
 from tapejit.eager.creation import eye, zeros
 from tapejit.eager.functional import LOGICAL, where
 from tapejit.eager.grad_mode import no_grad
@@ -20,6 +19,8 @@ from tapejit.eager.linalg.systems import (
     triangular,
 )
 from tapejit.eager.places import place, put_flat, scatter_add_flat, take_flat
+from tapejit.eager.tensorsweep import sum_to
+from tapejit.eager.usergraph import arrive, leave
 from tapejit.eager.views import spread, strided_view
 from tapejit.spec.vocabulary import supply
 
@@ -27,6 +28,7 @@ supply(
     **{
         function.__name__: function
         for function in (
+            arrive, leave,
             packed_strides, sum_to, eye, zeros, where, no_grad, cat, place, put_flat, scatter_add_flat, take_flat,
             cofactor_matrix, determinant_from_cofactors, matrix_exp, diagonal_matrix, matmul, outer, product,
             cholesky_adjoint, inverse_factored, permutation_matrix, solve, solve_factored, triangular, spread, strided_view,

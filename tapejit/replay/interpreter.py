@@ -12,7 +12,7 @@ import numpy as np
 
 from tapejit.core import engine, forks
 from tapejit.core import record as R
-from tapejit.eager.autograd import handle_of
+from tapejit.eager.compiledsweep import handle_of
 from tapejit.spec.structured import view
 from tapejit.spec.table import OPS
 
