@@ -50,6 +50,8 @@ def test_programs_agree_with_eager(name):
         np.testing.assert_allclose(got, value.item(), rtol=1e-11)
         np.testing.assert_allclose(gradient, first.detach().numpy(), rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(hessian(a), second, rtol=1e-7, atol=1e-7)
+        assert replayed.wait()
+        assert hessian.wait()
     assert replayed.calls["replayed"] == 2
     assert replayed.calls["eager"] == 0
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import itertools
 import os
 import random
 import sys
@@ -677,19 +678,25 @@ def _resident() -> int:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize(("keep", "most"), [(False, 5000), (True, 30_000)])
-def test_a_closure_that_is_compiled_takes_little_memory(keep, most):
-    x, kept = np.arange(5.0), []
+@pytest.mark.parametrize("compile", ["auto", "now"])
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("alike", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_closure_that_is_compiled_takes_little_memory(alike, keep, compile):
+    """Measured: dropped ones 0.1 kB if their programs are alike, 4 kB if each is another; kept ones 15 and 31 kB."""
+    x, kept, numbers = np.arange(5.0), [], itertools.count(1)
 
     def use(count):
         for _ in range(count):
-            g = tj.value_and_grad(lambda x: (x * x).sum())
-            for _ in range(3):
-                assert g(x)[0] == 30
+            factor = 1.0 if alike else 1.0 + next(numbers) / 1000
+            g = tj.value_and_grad(lambda x, factor=factor: (x * x * factor).sum(), compile=compile)
+            for _ in range(2):
+                assert g(x)[0] == pytest.approx(30 * factor)
+            assert g.wait()
+            assert g(x)[0] == pytest.approx(30 * factor)
             if keep:
                 kept.append(g)
 
     use(100)
     before = _resident()
     use(200)
-    assert (_resident() - before) / 200 < most
+    assert (_resident() - before) / 200 < ((20_000 if alike else 36_000) if keep else (1500 if alike else 6500))

@@ -366,6 +366,7 @@ def test_stats_tape_lower_and_dot():
         _ = g.tape
     for _ in range(3):
         g(np.ones(10))
+    assert g.wait()
     stats = g.stats()
     assert stats["calls"]["recorded"] == 1
     assert stats["signatures"][0]["paths"][0]["compiled"]

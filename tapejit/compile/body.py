@@ -7,6 +7,8 @@ view or a spread needs memory of its own: it is worked out where it is read, unl
 from tapejit.core.layout import packed_strides
 from tapejit.graph.node import ELEMENTWISE, EXACT, decompose
 
+DEEPEST = 30  # levels of an expression, some five calls each, that are worked out in one go
+
 
 class Split(Exception):
     """The loop over ``counter`` must be cut before ``at``."""
@@ -27,6 +29,13 @@ class NotYet(Exception):
     """
 
     unit = None
+
+
+class _Deep(Exception):
+    """A value is so many calls away that it is worked out first, from the outermost one."""
+
+    def __init__(self, node, index):
+        self.wanted = node, index
 
 
 def scale(affine, factor):
@@ -64,6 +73,7 @@ class Body:
         self.code = []
         self._known = {}
         self._values = {}
+        self._depth = 0
 
     def put(self, *instruction) -> int:
         found = self._known.get(instruction)
@@ -85,6 +95,22 @@ class Body:
         """The index at which a loop over a node's own elements reads it."""
         return ("flat", self.counter(0)) if self.flat else tuple(map(self.counter, range(self.counters)))
 
+    def value(self, node, index) -> int:
+        """The position of a node's value at an index.
+
+        Compiling runs below whatever the program has called, and must not need a larger stack than Python gives.
+        """
+        waiting = [(node, index)]
+        while True:
+            try:
+                found = self.at(*waiting[-1])
+            except _Deep as inner:
+                waiting.append(inner.wanted)
+                continue
+            waiting.pop()
+            if not waiting:
+                return found
+
     # At one index per dimension
 
     def at(self, node, index) -> int:
@@ -93,7 +119,13 @@ class Body:
         key = (node.id, index)
         found = self._values.get(key)
         if found is None:
-            found = self._values[key] = self._flat(node, index[1]) if index[:1] == ("flat",) else self._at(node, index)
+            if self._depth == DEEPEST:
+                raise _Deep(node, index)
+            self._depth += 1
+            try:
+                found = self._values[key] = self._flat(node, index[1]) if index[:1] == ("flat",) else self._at(node, index)
+            finally:
+                self._depth -= 1
         return found
 
     def _common(self, node, index):

@@ -17,6 +17,7 @@ from tapejit.compile.scalarcode import (
     Primitives,
     cast,
     constant,
+    finish,
     itemsize,
     load,
     store,
@@ -187,6 +188,7 @@ class Code:
         for argument in function.args:
             argument.add_attribute("noalias")
         LoopWriter(self, function, targets).write(code, roots)
+        finish(function)
         return function
 
     # Scalar code
@@ -304,6 +306,7 @@ class Code:
                 if a in spill and last[a] < end:
                     free.append(spill[a])
             b.ret_void()
+            finish(function)
             self.builder, self.arrays, self.workspace, self.main, self.pointers = outer
             self.builder.call(function, [self.arrays, self.workspace])
         primitives = Primitives(self.module, self.builder, self.fma, True, True)

@@ -1,9 +1,7 @@
 """From LLVM code to an address: one small module per program, optimised for this processor and linked into the process."""
 
 import ctypes
-import functools
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
@@ -13,18 +11,11 @@ from tapejit.core import dtypes, engine
 from tapejit.core import record as R
 from tapejit.core.layout import layout_of
 from tapejit.eager.linalg.multiply import matrix_words
+from tapejit.edge import optimiser
 from tapejit.edge.objects import has_fma
 from tapejit.graph.node import blas_view
 from tapejit.kernels import blas
 from tapejit.spec.table import BY_NAME
-
-
-@functools.cache
-def target_machine():
-    """The machine for the processor that Numba compiles for, and whether it has fused multiply-add."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return linker.target_machine(), has_fma()
 
 
 class KernelCalls:
@@ -68,28 +59,6 @@ class KernelCalls:
         return np.array([m, n, k, batches, *a, *b], dtype=np.int64)
 
 
-def _optimised(text, joins):
-    """The module, parsed and optimised; ``joins``: independent scalar operations may become vector operations.
-
-    That pays for long scalar code only (a third of its time), and LLVM has been seen to leave broken code behind, which would
-    end the process later on: so the outcome is verified.
-    """
-    parsed = llvm.parse_assembly(text)
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = True
-    options.slp_vectorization = joins
-    options.loop_unrolling = True
-    passes = llvm.create_pass_builder(target_machine()[0], options)
-    passes.getModulePassManager().run(parsed, passes)
-    try:
-        parsed.verify()
-    except RuntimeError:
-        if not joins:
-            raise
-        return _optimised(text, False)
-    return parsed
-
-
 class Machine:
     """The machine code of a program.
 
@@ -99,15 +68,14 @@ class Machine:
     """
 
     def __init__(self, planner, steps):
-        machine, fma = target_machine()
+        machine = optimiser.target_machine()
         module = ir.Module(linker.NAME)
         module.triple = machine.triple
         module.data_layout = str(machine.target_data)
         self.calls = KernelCalls()
-        code = Code(module, planner, steps, fma, self.calls)
+        code = Code(module, planner, steps, has_fma(), self.calls)
         code.write(linker.NAME)
-        joins = code.long_scalars
-        self._engine, self.address = linker.linked(str(module), lambda text: machine.emit_object(_optimised(text, joins)))
+        self._engine, self.address = linker.linked(str(module), code.long_scalars)
         size = code.memory.size
         memory = np.zeros(192 + (size if size > ON_STACK else 0), dtype=np.uint8)
         base = memory.__array_interface__["data"][0]

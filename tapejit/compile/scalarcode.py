@@ -27,6 +27,30 @@ def _in_library(name) -> bool:
     return sys.platform == "linux" and bool(llvm.address_of_symbol(name))
 
 
+class _Text:
+    """The blocks of a function as text."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text):
+        self.text = text
+
+    def descr(self, buffer):
+        buffer.append(self.text)
+
+
+def finish(function):
+    """Nothing more will be written into a function: its text takes the place of some ten objects per instruction.
+
+    Kept until the module is done, these would make Python's collector look at every object of the process again and again,
+    and hold up all threads for as long.
+    """
+    buffer = []
+    function.descr_body(buffer)
+    function.blocks = [_Text("".join(buffer))]
+    function.scope = None
+
+
 def itemsize(dtype: str) -> int:
     return int(dtype[1])
 
@@ -114,4 +138,5 @@ class Primitives:
                 function.attributes.add(attribute)
             inner = ir.IRBuilder(function.append_basic_block())
             inner.ret(written_out(inner, row, function.args, fmt, self.fma))
+            finish(function)
         return self.builder.call(function, args)

@@ -4,8 +4,6 @@ Nodes that need memory are units of work. Loops over the same elements become on
 elements too (a slice x[1:] and the whole of x), cut into regions where their bodies differ.
 """
 
-import sys
-
 from tapejit.compile.body import Body, NotFlat, NotYet, Split
 from tapejit.compile.columns import joined
 from tapejit.compile.steps import Call, Loops, Region, Scalars, Unit
@@ -46,16 +44,11 @@ class Planner:
 
     def plan(self) -> list:
         """The steps."""
-        limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(max(limit, 100_000))
-        try:
-            for attempt in range(1000):
-                try:
-                    return self._attempt(attempt)
-                except Restart:
-                    continue
-        finally:
-            sys.setrecursionlimit(limit)
+        for attempt in range(1000):
+            try:
+                return self._attempt(attempt)
+            except Restart:
+                continue
         raise RuntimeError("tapejit: the plan of a program does not settle")
 
     def _attempt(self, attempt):
@@ -243,9 +236,9 @@ class Planner:
             for unit in batch:
                 block.add(unit.id)
                 if unit.kind == "pack":
-                    step.values[unit.id] = [body.at(a, ()) for a in unit.node.args]
+                    step.values[unit.id] = [body.value(a, ()) for a in unit.node.args]
                 else:
-                    step.values[unit.id] = body.at(unit.node, (body.zero,) * len(unit.node.shape))
+                    step.values[unit.id] = body.value(unit.node, (body.zero,) * len(unit.node.shape))
                 step.units.append(unit)
                 finished.append(unit)
                 for user in unit.users:
@@ -372,7 +365,7 @@ class Planner:
             while boxes:
                 first, end = boxes.pop()
                 try:
-                    Body(self, ((first, end),), True, members, ("trial",)).at(x, ("flat", (0, 1)))
+                    Body(self, ((first, end),), True, members, ("trial",)).value(x, ("flat", (0, 1)))
                 except Split as cut:
                     boxes += [(first, cut.at), (cut.at, end)]
             return ("flat", x.n)
@@ -419,7 +412,7 @@ class Planner:
 
     def _value(self, body, unit, node):
         try:
-            return body.at(node, body.identity())
+            return body.value(node, body.identity())
         except NotYet as why:
             why.unit = unit
             raise

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from tapejit.compile.body import Body
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class Unit:
     """Something to be worked out: ``kind`` is scalar, pack, store, reduce, call, guard or out."""
 
@@ -24,27 +24,27 @@ class Unit:
         return self.kind in ("scalar", "pack") or (self.kind in ("guard", "out") and self.node.n == 1)
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class Region:
     box: tuple
     body: list  # instructions
     roots: list  # (unit, position of its value, index of its last dimension if that is not the counter)
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class Loops:
     units: list
     flat: bool
     regions: list
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class Scalars:
     units: list
     body: Body
     values: dict  # unit id -> position
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class Call:
     unit: Unit

@@ -65,6 +65,7 @@ class Tape:
 
     recorder = None
     nursery = NURSERY
+    capacity = CAPACITY  # of a new one
     everyone: ClassVar = weakref.WeakSet()
 
     def __init__(self, number: int):
@@ -82,7 +83,7 @@ class Tape:
         self.header[R.H_LIMIT] = MINIMUM
         self.header[R.H_KERNELS] = engine.kernel_table.ctypes.data
         self.header[R.H_TRAITS] = engine.traits_table.ctypes.data
-        self._grow(CAPACITY)
+        self._grow(self.capacity)
 
     def _grow(self, capacity):
         count = len(self)

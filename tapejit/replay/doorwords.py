@@ -48,6 +48,11 @@ class Door(NativeCall):
         """``g.into(*args, out)``: the result of ``g(*args)``, its arrays written into ``out``, see ``general_into``."""
         return self.general_into(args)
 
+    @classmethod
+    def prepare_door(cls):
+        """Have compiled, or loaded, what the door needs."""
+        _open_all(cls)
+
     def open_door(self):
         """Let calls of this object, and its ``into``, be answered natively."""
         address = _open_all(type(self))
@@ -199,8 +204,8 @@ class SignatureBlock:
 class ProgramBlock:
     """What the door must know of a program: its code, its results, and where each guard leads."""
 
-    def __init__(self, program):
-        frozen, machine = program.frozen, program.machine
+    def __init__(self, program, machine):
+        frozen = program.frozen
         self.possible = len(frozen.inputs) + len(program.order) <= B.MOST
         self._kept = [machine, frozen.graph.arrays]
         self.turns = np.zeros(len(frozen.guards) + 1, dtype=np.int64)

@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 import types
-import warnings
 
 import numpy as np
 
@@ -15,10 +14,11 @@ from tapejit.core.errors import Refused
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.tensor import Tensor
 from tapejit.edge import blocks as B
+from tapejit.replay.answers import NOT_YET, Answers
 from tapejit.replay.binding import Bound, Same, belongs, binds, on_objects, shifted
 from tapejit.replay.captures import Captures
 from tapejit.replay.compiled import nopython_function
-from tapejit.replay.doorwords import Door, SignatureBlock
+from tapejit.replay.doorwords import Door
 from tapejit.replay.exact import exact
 from tapejit.replay.inspection import Inspected
 from tapejit.replay.integers import Integers, same_work
@@ -34,10 +34,7 @@ from tapejit.replay.values import as_numpy, as_tensor, assemble, kind, memory, s
 
 MOST_SIGNATURES = 256
 MOST_REBOUND = 64
-SMALL = 1000  # records up to which "auto" compiles as soon as a path is taken a second time
-SECONDS_PER_RECORD = 5e-4  # what a larger one takes to compile, roughly: it must have cost as much before
 _NO_OWNERS = (Tensor, np.ndarray, np.generic, float, int, str, tuple, list, dict, type(None))  # of a method
-_NOT_YET = object()  # in place of results: the path is known, but neither compiled nor to be interpreted
 
 
 class _Depth(threading.local):
@@ -58,7 +55,7 @@ def _in_child():
 forks.register(None, None, _in_child)
 
 
-class Replayed(Door, Inspected):
+class Replayed(Door, Answers, Inspected):
     """A function that is recorded and replayed; made by the transforms.
 
     Attributes:
@@ -176,7 +173,7 @@ class Replayed(Door, Inspected):
         result = self._replay(signature, arrays)
         if result is None:
             result = self._record(signature, key, arrays)
-        if result is None or result is _NOT_YET:
+        if result is None or result is NOT_YET:
             start = time.perf_counter()
             result = self._eagerly(key, leaves, args, kwargs, signature.history)
             signature.seconds += time.perf_counter() - start
@@ -331,8 +328,7 @@ class Replayed(Door, Inspected):
                 if not any(s is array or s.base is array for s in known):
                     recorder.read_by_numpy(array)
             frozen = _frozen(recorder, [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays], records)
-            wanted = signature.uncompilable or (self.policy == "auto" and frozen.records > SMALL)
-            if wanted and Interpreter.can_run(recorder):
+            if (self.policy == "auto" or signature.uncompilable) and Interpreter.can_run(recorder):
                 guards = [(place, *rest) for place, (_, *rest) in zip(frozen.places, frozen.guards, strict=False)]
                 interpreter = Interpreter(recorder, guards, records)
         except NeedsHistory:
@@ -361,90 +357,10 @@ class Replayed(Door, Inspected):
                 signature.captures.merge(captures)
             program = Program(frozen, structure, interpreter)
             signature.paths.add(program)
-            if self.policy == "now" and signature.paths.eager is None and self._compile(signature, program):
+            if self.policy == "now" and signature.paths.eager is None and self._is_ready(signature, program):
                 self._open(signature, signature.paths, program)
         results = [v.item() if v.ndim == 0 and v.dtype == np.float64 else v for v in values]
         return structure, results
-
-    def _replay(self, signature, arrays):
-        """The results by a program whose guards hold, None if there is none."""
-        paths = signature.paths
-        program = signature.latest()
-        before, failed = None, 0
-        hops = 0
-        while program is not None and hops < 2 * len(paths.programs):
-            records = program.frozen.records
-            compiled = program.machine is not None
-            if not compiled and (records <= SMALL or signature.seconds >= SECONDS_PER_RECORD * records):
-                compiled = self._compile(signature, program)
-                if signature.paths is not paths:
-                    return None
-            if compiled and before is not None:
-                self._lead(signature, paths, before, failed, program)
-            answer = program.run(arrays) if compiled else self._interpret(signature, program, arrays)
-            if answer is None:
-                return _NOT_YET
-            status, results = answer
-            if status == 0:
-                self._counts["replayed" if compiled else "interpreted"] += 1
-                paths.last = program
-                if compiled:
-                    self._open(signature, paths, program)
-                return program.structure, results
-            hops += 1
-            before, failed = program, status
-            program = paths.after(program, status)
-        return None
-
-    def _compile(self, signature, program) -> bool:
-        """Compile a program, unless that has failed here before: recordings are interpreted then, this one made anew."""
-        if signature.uncompilable:
-            return False
-        try:
-            program.compile()
-            return True
-        except Exception as why:
-            signature.uncompilable = True
-            message = f"tapejit: {signature.paths.name} is interpreted from now on, compiling it failed: {why!r}"
-            warnings.warn(message, stacklevel=5)
-        if program.interpreter is None:
-            signature.renew()
-        return False
-
-    def _interpret(self, signature, program, arrays):
-        """Status and results by running the recording again, None if that cannot be done."""
-        if program.interpreter is None:
-            return None
-        start = time.perf_counter()
-        answer = program.interpreter.run(arrays)
-        signature.seconds += time.perf_counter() - start
-        return answer
-
-    def _lead(self, signature, paths, program, status, other):
-        """Let the door go from a program to another where guard ``status - 1`` does not hold."""
-        with self._lock:
-            if signature.paths is paths and program.block is not None and other.block is not None:
-                program.block.turns[status - 1] = other.block.address
-
-    def _number_places(self):
-        """The positions where the door takes an int for a float: 1 for any int, 2 for one that a float holds exactly."""
-        return {**dict.fromkeys(self._integers.runtime, 2), **dict.fromkeys(self.argnums, 1)}
-
-    def _open(self, signature, paths, program):
-        """Let the door answer calls like this one."""
-        with self._lock:
-            if signature.paths is not paths or program.block is None:
-                return  # rebound meanwhile, or too large for the door
-            paths.last = program
-            if signature.block is None:
-                block = SignatureBlock(signature, self._number_places())
-                if not block.possible:
-                    return
-                self.open_door()
-                signature.block = block
-                self._link()
-            signature.block.watch(signature.captures)
-            signature.block.use(program.block)
 
     # Other forms of a call, and what there is to see
 

@@ -15,14 +15,6 @@ from tapejit.replay.doorwords import ProgramBlock
 from tapejit.replay.listing import listing
 
 
-class _Compiler:
-    """What compiles programs, one at a time."""
-
-
-_compiler = _Compiler()
-forks.renewed(_compiler, "lock", threading.RLock)
-
-
 class Frozen:
     """What is left of a recording once its tape is gone: the graph, what is wanted of it, and its guards.
 
@@ -79,6 +71,7 @@ class Program:
         self.interpreter = interpreter  # runs the recording until it is compiled, if it can
         self.structure = structure  # of the results
         self.machine = None
+        self.failure = None  # why it could not be compiled
         self.seconds = 0.0
         self.block = None  # by which the door knows it, once it is compiled
         outputs = frozen.outputs
@@ -86,23 +79,29 @@ class Program:
         self.arrays = [j for j in range(len(outputs)) if j not in scalars]
         self.scalars = scalars
         self.order = [*self.arrays, *scalars]  # output of each place
+        forks.renewed(self, "_lock", threading.RLock)
         self.specs = [(outputs[j].shape, np.dtype(outputs[j].dtype)) for j in self.arrays]
 
     def compile(self):
-        """Plan, generate code and compile, once."""
-        with _compiler.lock:
-            if self.machine is None:
-                self._compile()
-                if self.interpreter is not None:
-                    self.interpreter.close()
+        """Plan, generate code and compile, once. A failure is kept, too, and raised again."""
+        with self._lock:
+            if self.machine is None and self.failure is None:
+                try:
+                    self._compile()
+                except Exception as why:
+                    self.failure = why
+        if self.failure is not None:
+            raise self.failure
+        if self.interpreter is not None:
+            self.interpreter.close()
 
     def _compile(self):
         start = time.perf_counter()
         machine = Machine(*self.plan())
         self.seconds = time.perf_counter() - start
-        self.machine = machine
-        block = ProgramBlock(self)
+        block = ProgramBlock(self, machine)
         self.block = block if block.possible else None
+        self.machine = machine  # last: who sees it uses the block, too
 
     def plan(self):
         """The planner and the steps of the program."""

@@ -27,6 +27,7 @@ from tapejit.edge.cpython import references_beside
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 LARGEST_ESCAPE = 1 << 12  # elements of an array that may become a guard on its exact values
 LARGEST_RECORDING = 1 << 19  # records, above which a function stays eager
+MOST_IDLE, LARGEST_IDLE = 8, 1 << 13  # tapes that wait for their next recording, and the records that they have room for
 
 active: list = []  # the recordings that run now, of all threads: a quick test for replayed functions
 
@@ -80,7 +81,9 @@ class _Lines(list):
 
 
 class RecordingTape(tapes.Tape):
-    """A tape that keeps every operand and never reclaims."""
+    """A tape that keeps every operand and never reclaims; small, since every recording that is not compiled yet has one."""
+
+    capacity = 256
 
     def __init__(self, number):
         super().__init__(number)
@@ -112,7 +115,10 @@ class RecordingTape(tapes.Tape):
         engine.reclaim(self.address, alive.ctypes.data, self._why.ctypes.data, 0)
         self.header[R.H_LIMIT] = 1 << 62
         self.kept_alive.clear()
-        _idle.append(self)
+        if len(_idle) < MOST_IDLE and self.header[R.H_CAPACITY] <= LARGEST_IDLE:
+            _idle.append(self)
+        else:
+            del tapes.tapes[self.number]
 
 
 def _is_integers(k) -> bool:

@@ -1,0 +1,136 @@
+"""Which program answers a call, and what runs it: the recording itself until it is compiled, then machine code."""
+
+import time
+import warnings
+
+from tapejit.replay import background
+from tapejit.replay.doorwords import SignatureBlock
+
+# "auto" compiles in the background, which costs no call anything but some of the processor's time: a recording of so many
+# records from its second call on, a larger one once its calls have taken a share of what compiling will, roughly, take.
+SMALL = 5000
+SECONDS_PER_RECORD = 5e-4
+SHARE = 0.05
+NOT_YET = object()  # in place of results: the path is known, but neither compiled nor to be interpreted
+
+
+class Answers:
+    """The part of a replayed function that runs programs."""
+
+    @property
+    def compiled(self) -> bool:
+        """Whether calls like the last one are answered by machine code."""
+        signature = self._last
+        program = signature.latest() if signature is not None else None
+        return program is not None and program.machine is not None
+
+    def wait(self, timeout=None) -> bool:
+        """Have all that is recorded compiled, and wait until it is; ``g(x); g.wait()`` and the next call runs machine code.
+
+        Args:
+            timeout: seconds, None for as long as it takes.
+
+        Returns:
+            Whether all of it is machine code now. False where nothing is recorded (``compile="never"``, a function that runs
+            eagerly, one not called yet), or where compiling failed, of which a warning tells.
+        """
+        signatures = [s for s in list(self._signatures.values()) if s.paths.eager is None and not s.uncompilable]
+        programs = [(s, p) for s in signatures for p in s.paths.programs]
+        background.finish([p for _, p in programs], self.prepare_door, timeout)
+        for signature, program in programs:
+            if program.failure is not None:
+                self._stay_interpreted(signature, program)
+        return bool(programs) and all(p.machine is not None for _, p in programs)
+
+    def _replay(self, signature, arrays):
+        """The results by a program whose guards hold, None if there is none."""
+        paths = signature.paths
+        program = signature.latest()
+        before, failed = None, 0
+        hops = 0
+        while program is not None and hops < 2 * len(paths.programs):
+            compiled = self._is_ready(signature, program)
+            if signature.paths is not paths:
+                return None
+            if compiled and before is not None:
+                self._lead(signature, paths, before, failed, program)
+            answer = program.run(arrays) if compiled else self._interpret(signature, program, arrays)
+            if answer is None:
+                return NOT_YET
+            status, results = answer
+            if status == 0:
+                self._counts["replayed" if compiled else "interpreted"] += 1
+                paths.last = program
+                if compiled:
+                    self._open(signature, paths, program)
+                return program.structure, results
+            hops += 1
+            before, failed = program, status
+            program = paths.after(program, status)
+        return None
+
+    def _is_ready(self, signature, program) -> bool:
+        """Whether a program is machine code; where that is worth it, it will be."""
+        if program.machine is not None:
+            return True
+        if signature.uncompilable:
+            return False
+        if program.failure is None:
+            if self.policy == "now":
+                try:
+                    program.compile()
+                    return True
+                except Exception:
+                    self._stay_interpreted(signature, program)
+                    return False
+            cost = SHARE * SECONDS_PER_RECORD * program.frozen.records
+            if program.frozen.records <= SMALL or signature.seconds >= cost:
+                background.submit(program, self.prepare_door)
+            return False
+        self._stay_interpreted(signature, program)
+        return False
+
+    def _stay_interpreted(self, signature, program):
+        """A program could not be compiled: recordings are interpreted from now on, this one made anew if need be."""
+        if signature.uncompilable:
+            return
+        signature.uncompilable = True
+        why = f"compiling it failed: {program.failure!r}"
+        warnings.warn(f"tapejit: {signature.paths.name} is interpreted from now on, {why}", stacklevel=6)
+        if program.interpreter is None:
+            signature.renew()
+
+    def _interpret(self, signature, program, arrays):
+        """Status and results by running the recording again, None if that cannot be done."""
+        if program.interpreter is None:
+            return None
+        start = time.perf_counter()
+        answer = program.interpreter.run(arrays)
+        signature.seconds += time.perf_counter() - start
+        return program.run(arrays) if answer is None and program.machine is not None else answer
+
+    def _lead(self, signature, paths, program, status, other):
+        """Let the door go from a program to another where guard ``status - 1`` does not hold."""
+        with self._lock:
+            if signature.paths is paths and program.block is not None and other.block is not None:
+                program.block.turns[status - 1] = other.block.address
+
+    def _number_places(self):
+        """The positions where the door takes an int for a float: 1 for any int, 2 for one that a float holds exactly."""
+        return {**dict.fromkeys(self._integers.runtime, 2), **dict.fromkeys(self.argnums, 1)}
+
+    def _open(self, signature, paths, program):
+        """Let the door answer calls like this one."""
+        with self._lock:
+            if signature.paths is not paths or program.block is None:
+                return  # rebound meanwhile, or too large for the door
+            paths.last = program
+            if signature.block is None:
+                block = SignatureBlock(signature, self._number_places())
+                if not block.possible:
+                    return
+                self.open_door()
+                signature.block = block
+                self._link()
+            signature.block.watch(signature.captures)
+            signature.block.use(program.block)
