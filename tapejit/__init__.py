@@ -9,6 +9,7 @@
 """
 
 import importlib as _importlib
+from math import e, inf, nan, pi
 from types import ModuleType as _Module
 
 from tapejit import autograd, linalg
@@ -27,6 +28,7 @@ from tapejit.core.dtypes import (
 )
 from tapejit.core.layout import Size
 from tapejit.eager import escapes as _escapes
+from tapejit.eager import families as _families
 from tapejit.eager import functional as _functional
 from tapejit.eager import inplace as _inplace
 from tapejit.eager import nodes as _nodes
@@ -42,13 +44,15 @@ from tapejit.eager.creation import (
     full_like,
     is_tensor,
     linspace,
+    logspace,
     ones,
     ones_like,
     tensor,
     zeros,
     zeros_like,
 )
-from tapejit.eager.functional import add, allclose, clamp, equal, logsigmoid, pow, sub, where
+from tapejit.eager.devices import channels_last, contiguous_format, cuda, device, preserve_format, strided
+from tapejit.eager.functional import add, allclose, clamp, div, equal, logsigmoid, pow, round, sub, where
 from tapejit.eager.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tapejit.eager.indexing import (
     cat,
@@ -66,7 +70,19 @@ from tapejit.eager.indexing import (
 )
 from tapejit.eager.linalg.plain import cross, lu_solve, norm, qr, svd
 from tapejit.eager.printing import set_printoptions
-from tapejit.eager.random import manual_seed, rand, rand_like, randint, randn, randn_like, randperm
+from tapejit.eager.random import (
+    Generator,
+    initial_seed,
+    manual_seed,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+)
 from tapejit.eager.reductions import (
     all,
     amax,
@@ -94,9 +110,6 @@ from tapejit.eager.views import (
     detach,
     diagonal,
     flatten,
-    flip,
-    permute,
-    reshape,
     squeeze,
     t,
     transpose,
@@ -140,10 +153,10 @@ from tapejit.replay.vmap import vmap
 
 __version__ = "0.1.0"
 bool = bool_
-double, float, long = float64, float32, int64
+double, float, long, int, short = float64, float32, int64, int32, int16
 concat = concatenate = cat
 
-for _group in (_functional.FUNCTIONS, _functional.COMPARISONS, _functional.LOGICAL):
+for _group in (_families.FUNCTIONS, _functional.FUNCTIONS, _functional.COMPARISONS, _functional.LOGICAL):
     for _name, _function in _group.items():
         globals().setdefault(_name, _function)
 del _group, _name, _function, _inplace, _tensorops

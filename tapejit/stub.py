@@ -14,7 +14,7 @@ _RETURNS = {
     "is_floating_point __bool__ __contains__",
     "builtins.int": "numel nelement dim ndim element_size data_ptr __len__ __int__ __index__ __hash__ warm",
     "builtins.float": "__float__",
-    "builtins.str": "device __format__ __repr__",
+    "builtins.str": "__format__ __repr__",
     "None": "backward retain_grad __setitem__ manual_seed set_printoptions set_default_dtype",
     "builtins.tuple[Tensor, ...]": "split chunk unbind",
     "Any": "max min where numpy tolist item size stride shape dtype grad grad_fn to_ __array__ __deepcopy__ __reduce__ "

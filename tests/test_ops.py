@@ -36,6 +36,8 @@ REFERENCE = {
     "cube": lambda x: x * x * x,
     "reciprocal": lambda x: 1 / x,
     "remainder": anp.remainder,
+    "fmod": lambda x, y: anp.sign(x) * anp.remainder(anp.abs(x), anp.abs(y)),
+    "logaddexp": anp.logaddexp,
     "abs": anp.abs,
     "sign": anp.sign,
     "floor": anp.floor,
@@ -80,6 +82,7 @@ REFERENCE = {
     "_chain": lambda x, y: x * y,
     "_chain_div": lambda x, y: x / y,
 }
+REMAINDERS = {"remainder", "fmod"}
 STEPS = {"sign", "floor", "ceil", "trunc", "round"}  # piecewise constant: the gradient is zero
 
 
@@ -173,6 +176,7 @@ SPECIAL = np.array([NAN, INF, -INF, 0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 5e-324, 1e3
 APART = {
     "hypot": np.hypot,
     "remainder": None,
+    "fmod": None,
     "silu": None,
     "gelu": None,
     "_chain": lambda x, y: np.where(x == 0, 0, x * y),
@@ -198,11 +202,11 @@ def test_special_values(op, dtype):
 def test_special_pairs(op):
     reference = APART.get(op.name, REFERENCE[op.name])
     if reference is None:
-        reference, points = np.remainder, SPECIAL[[0, 3, 5, 6, 7, 8, 12, 13]]
+        reference, points = getattr(np, op.name), SPECIAL[[0, 3, 5, 6, 7, 8, 12, 13]]
     else:
         points = SPECIAL
     x, y = (a.ravel() for a in np.meshgrid(points, points))
-    if op.name == "remainder":  # division by zero and -0.0 as NumPy has them
+    if op.name in REMAINDERS:  # division by zero and -0.0 as NumPy has them
         x, y = x[y != 0], y[y != 0]
     with np.errstate(all="ignore"):
         expected = reference(x, y)
@@ -220,8 +224,8 @@ def test_nan_goes_into_the_gradient(op):
     arrays = operands(op, [(2,)] * op.arity)
     for array in arrays:
         array[0] = NAN
-    for g in gradients(op, arrays)[:1] if op.name == "remainder" else gradients(op, arrays):
-        if op.name != "remainder":
+    for g in gradients(op, arrays)[:1] if op.name in REMAINDERS else gradients(op, arrays):
+        if op.name not in REMAINDERS:
             assert np.isnan(g[0])
         assert np.isfinite(g[1])
 

@@ -21,6 +21,14 @@ class DType:
     def itemsize(self) -> int:
         return self.numpy.itemsize
 
+    @property
+    def is_complex(self) -> bool:
+        return False
+
+    @property
+    def is_signed(self) -> bool:
+        return self.numpy.kind in "if"
+
     def __reduce__(self):
         return as_dtype, (self.name,)
 

@@ -8,8 +8,10 @@ from tapejit.core import dtypes
 from tapejit.core import record as R
 from tapejit.core.layout import checked, layout_of
 from tapejit.eager import escapes, foreign
+from tapejit.eager.devices import check_device
 from tapejit.eager.dispatch import constant, from_array, number_tensor
 from tapejit.eager.dispatch import empty as _empty
+from tapejit.eager.keywords import placed
 from tapejit.eager.tensor import Tensor, method_as
 from tapejit.eager.views import shape_argument
 
@@ -39,11 +41,12 @@ def _inferred(array, data):
     return dtypes.get_default_dtype()
 
 
-def tensor(data, *, dtype=None, requires_grad=False) -> Tensor:
+def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """A new tensor with a copy of ``data``: a number, nested sequences, a NumPy array or a tensor.
 
     Args:
         data: what to copy.
+        device: None or "cpu".
         dtype: element type; by default the array's own, or float64 (the default dtype), int64 or bool for Python data.
         requires_grad: whether gradients are to be accumulated in ``.grad``.
 
@@ -51,6 +54,8 @@ def tensor(data, *, dtype=None, requires_grad=False) -> Tensor:
         TypeError, ValueError: if the data are not numbers, or a ragged nesting.
         RuntimeError: if ``requires_grad`` is asked of integers or bools.
     """
+    if device is not None:
+        check_device(device)
     if data.__class__ is float and (dtype is None or dtype in _SCALARS):
         return number_tensor(data, _SCALARS[dtype or dtypes.get_default_dtype()], _LEAF if requires_grad else 0)
     dtype = None if dtype is None else dtypes.as_dtype(dtype)
@@ -69,6 +74,7 @@ def _check_grad(dtype, requires_grad):
         raise RuntimeError(f"only floating-point tensors can require gradients, got {dtype}; pass dtype=tapejit.float64")
 
 
+@placed
 def as_tensor(data, *, dtype=None) -> Tensor:
     """``data`` as a tensor, without a copy where possible: a tensor is returned as it is, an array shares its memory."""
     if isinstance(data, Tensor):
@@ -107,6 +113,7 @@ def as_sizes(positional, keyword) -> tuple:
     return shape_argument(positional if keyword is None else (keyword,))
 
 
+@placed
 def empty(*sizes, size=None, dtype=None, requires_grad=False) -> Tensor:
     """A tensor of a shape whose elements are undefined."""
     dtype = _float_or(dtype)
@@ -114,6 +121,7 @@ def empty(*sizes, size=None, dtype=None, requires_grad=False) -> Tensor:
     return finish(_empty(layout_of(as_sizes(sizes, size), dtype)), requires_grad)
 
 
+@placed
 def full(size, fill_value, *, dtype=None, requires_grad=False) -> Tensor:
     """A tensor of a shape filled with a number, whose kind decides the dtype by default."""
     if isinstance(fill_value, Tensor):
@@ -126,36 +134,43 @@ def full(size, fill_value, *, dtype=None, requires_grad=False) -> Tensor:
     return finish(constant(float(fill_value), layout), requires_grad)
 
 
+@placed
 def zeros(*sizes, size=None, dtype=None, requires_grad=False) -> Tensor:
     """A tensor of zeros."""
     return full(as_sizes(sizes, size), 0, dtype=_float_or(dtype), requires_grad=requires_grad)
 
 
+@placed
 def ones(*sizes, size=None, dtype=None, requires_grad=False) -> Tensor:
     """A tensor of ones."""
     return full(as_sizes(sizes, size), 1, dtype=_float_or(dtype), requires_grad=requires_grad)
 
 
+@placed
 def empty_like(x: Tensor, *, dtype=None, requires_grad=False) -> Tensor:
     """``empty`` with the shape and dtype of a tensor."""
     return empty(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
+@placed
 def zeros_like(x: Tensor, *, dtype=None, requires_grad=False) -> Tensor:
     """``zeros`` with the shape and dtype of a tensor."""
     return zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
+@placed
 def ones_like(x: Tensor, *, dtype=None, requires_grad=False) -> Tensor:
     """``ones`` with the shape and dtype of a tensor."""
     return ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
+@placed
 def full_like(x: Tensor, fill_value, *, dtype=None, requires_grad=False) -> Tensor:
     """``full`` with the shape and dtype of a tensor."""
     return full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
+@placed
 def eye(n: int, m: int | None = None, *, dtype=None, requires_grad=False) -> Tensor:
     """The identity matrix."""
     dtype = _float_or(dtype)
@@ -163,6 +178,7 @@ def eye(n: int, m: int | None = None, *, dtype=None, requires_grad=False) -> Ten
     return finish(from_array(np.eye(*shape), dtype), requires_grad)
 
 
+@placed
 def arange(start=0, end=None, step=1, *, dtype=None, requires_grad=False) -> Tensor:
     """The numbers from ``start`` (0 by default) up to but without ``end``, by ``step``; int64 if all three are integers."""
     if end is None:
@@ -178,10 +194,23 @@ def arange(start=0, end=None, step=1, *, dtype=None, requires_grad=False) -> Ten
     return finish(from_array(np.arange(*numbers), dtype), requires_grad)
 
 
+@placed
 def linspace(start, end, steps: int, *, dtype=None, requires_grad=False) -> Tensor:
-    """``steps`` numbers evenly spaced from ``start`` to ``end``, both included."""
+    """``steps`` numbers evenly spaced from ``start`` to ``end``, both included; tensors as bounds get their gradients."""
     dtype = _float_or(dtype)
+    if isinstance(start, Tensor) or isinstance(end, Tensor):
+        steps = int(steps)
+        share = from_array(np.linspace(0, 1, *checked((steps,), dtype)), dtypes.float64)
+        return finish((start * (1 - share) + end * share).to(dtype), requires_grad)
     return finish(from_array(np.linspace(start, end, *checked((int(steps),), dtype)), dtype), requires_grad)
+
+
+@placed
+def logspace(start, end, steps: int, base=10.0, *, dtype=None, requires_grad=False) -> Tensor:
+    """``base`` raised to ``steps`` numbers evenly spaced from ``start`` to ``end``."""
+    dtype = _float_or(dtype)
+    powers = linspace(start, end, steps, dtype=dtypes.float64)
+    return finish((base**powers).to(dtype), requires_grad)
 
 
 def rebuild(array, requires_grad) -> Tensor:

@@ -16,6 +16,7 @@ from tapejit.core import tape as tapes
 from tapejit.core.layout import Layout, layout_of
 from tapejit.core.plans import bounded, cached, elementwise_plan, plan_at
 from tapejit.eager import foreign
+from tapejit.eager.keywords import deliver
 from tapejit.eager.tensor import Tensor
 from tapejit.kernels import library  # noqa: F401 - the engine has its kernels from there
 from tapejit.spec.expr import Expr
@@ -332,7 +333,9 @@ def unary_function(op):
     """The public function of an elementwise op with one operand."""
     code = op.code
 
-    def function(x):
+    def function(x, *, out=None):
+        if out is not None:
+            return deliver(apply(op, x), out)
         if x.__class__ is Tensor:
             r = _unary(_address, code, x._r)
             if r >= 0:

@@ -19,6 +19,7 @@ from tapejit.eager.dispatch import (
     result_dtype,
     unary_function,
 )
+from tapejit.eager.keywords import deliver, with_axis
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import clone, contiguous
 from tapejit.spec import elementwise, structured
@@ -32,7 +33,9 @@ def _public(op):
     elif op.arity == 2:
         quick = binary_method(op)
 
-        def function(x, y):
+        def function(x, y, *, out=None):
+            if out is not None:
+                return deliver(apply(op, x, y), out)
             if x.__class__ is Tensor:
                 result = quick(x, y)
                 if result is not NotImplemented:
@@ -85,6 +88,7 @@ def _power_by_number(x, exponent):
 
 
 @method
+@with_axis
 def pow(x, exponent) -> Tensor:
     """x raised to a power, elementwise; either may be a number."""
     if is_number(exponent) and isinstance(x, Tensor):
@@ -93,18 +97,55 @@ def pow(x, exponent) -> Tensor:
 
 
 @method
+@with_axis
 def add(x, other, *, alpha=1) -> Tensor:
     """x + alpha * other, elementwise."""
     return apply(elementwise.add, x, other if alpha == 1 else other * alpha)
 
 
 @method
+@with_axis
 def sub(x, other, *, alpha=1) -> Tensor:
     """x - alpha * other, elementwise."""
     return apply(elementwise.sub, x, other if alpha == 1 else other * alpha)
 
 
 @method
+@with_axis
+def div(x, other, *, rounding_mode=None) -> Tensor:
+    """x / other, elementwise; with ``rounding_mode`` "trunc" or "floor" rounded to a whole number, integers then stay integers.
+
+    Raises:
+        RuntimeError: for another rounding mode.
+    """
+    if rounding_mode is None:
+        return apply(elementwise.div, x, other)
+    if rounding_mode == "floor":
+        return floor_divide(x, other)
+    if rounding_mode != "trunc":
+        raise RuntimeError(f"div() knows the rounding modes None, 'trunc' and 'floor', got {rounding_mode!r}")
+    if result_dtype([t if isinstance(t, Tensor) else as_scalar(t) for t in (x, other)]).is_floating_point:
+        return FUNCTIONS["trunc"](apply(elementwise.div, x, other))
+    return noted("truncdiv", lambda *xs: from_array(_truncated(*plain(xs))), x, other)
+
+
+def _truncated(x, y):
+    quotient = np.floor_divide(x, y)
+    return quotient + ((quotient < 0) & (quotient * y != x))
+
+
+@method
+@with_axis
+def round(x, *, decimals=0) -> Tensor:
+    """The nearest number with so many decimals (negative: tens, hundreds, ...), halves to even."""
+    if not decimals:
+        return FUNCTIONS["round"](x)
+    scale = 10.0 ** abs(decimals)
+    return FUNCTIONS["round"](x * scale) / scale if decimals > 0 else FUNCTIONS["round"](x / scale) * scale
+
+
+@method
+@with_axis
 def clamp(x, min=None, max=None) -> Tensor:
     """x, but at least ``min`` and at most ``max``: numbers or tensors, either may be None. The gradient passes at the bounds.
 
@@ -118,6 +159,7 @@ def clamp(x, min=None, max=None) -> Tensor:
     return x if max is None else apply(elementwise.clamp_max, x, max)
 
 
+@with_axis
 def where(condition, x=None, y=None):
     """x where the condition holds, else y. With the condition alone: the indices where it holds, as a tuple."""
     if x is None and y is None:
@@ -140,7 +182,7 @@ def floor_divide(x, y) -> Tensor:
     """floor(x / y), elementwise; integers stay integers."""
     if result_dtype([t if isinstance(t, Tensor) else as_scalar(t) for t in (x, y)]).is_floating_point:
         return FUNCTIONS["floor"](apply(elementwise.div, x, y))
-    return from_array(np.floor_divide(*(t._array() if isinstance(t, Tensor) else t for t in (x, y))))
+    return noted("floor_divide", lambda *xs: from_array(np.floor_divide(*plain(xs))), x, y)
 
 
 def as_scalar(x):
@@ -210,13 +252,8 @@ def equal(x, y) -> bool:
 # Dtypes
 
 
-@method
 def to(x: Tensor, dtype) -> Tensor:
     """The tensor in another dtype; the gradient passes between float types. The same tensor if the dtype is the same."""
-    if isinstance(dtype, Tensor):
-        dtype = dtype.dtype
-    if isinstance(dtype, str) and dtype == "cpu":
-        return x
     dtype = dtypes.as_dtype(dtype)
     layout = x._layout
     if layout.dtype is dtype:
@@ -224,14 +261,6 @@ def to(x: Tensor, dtype) -> Tensor:
     if layout.dtype.is_floating_point and dtype.is_floating_point:
         return emit(structured.cast, layout_of(layout.shape, dtype), contiguous(x))
     return noted("to", lambda x: from_array(x._array(), dtype), x)
-
-
-def _conversion(name):
-    return lambda self: to(self, name)
-
-
-for _name, _dtype in {"double": "float64", "float": "float32", "int": "int32", "long": "int64", "bool": "bool"}.items():
-    method_as(_name)(_conversion(_dtype))
 
 
 # Operators

@@ -104,14 +104,23 @@ def getitem(x: Tensor, key) -> Tensor:
     key = as_key(key)
     recorder = tapes.current().recorder
     if recorder is not None and recorder.takes(x, key):
-        return take_flat(x, recorder.flat_positions(x, key), None)
+        return take_flat(x, positions(x, key), None)
     key = tuple(map(plain_part, key))
     if all(map(is_basic, key)):
         return _basic(x, key)
     steps_back(key)
     if not x.requires_grad and recorder is None:
         return from_array(select(x._array(), key))
-    return take_flat(x, from_array(flat_indices(x._layout, key)), None)
+    return take_flat(x, positions(x, key), None)
+
+
+def positions(x: Tensor, key) -> Tensor:
+    """The positions in the flattened ``x`` that a key selects, in the shape of the result."""
+    key = as_key(key)
+    recorder = tapes.current().recorder
+    if recorder is not None and recorder.takes(x, key):
+        return recorder.flat_positions(x, key)
+    return from_array(flat_indices(x._layout, tuple(map(plain_part, key))))
 
 
 @method_as("__setitem__")
@@ -142,7 +151,7 @@ def setitem(x: Tensor, key, value) -> None:
 # Gathering along a dimension
 
 
-def _along_indices(x, dim, index, name):
+def along_indices(x, dim, index, name):
     if not isinstance(index, Tensor) or index.dtype.is_floating_point:
         raise RuntimeError(f"{name}() needs an integer tensor as index")
     d = dimension(dim, x.ndim)
@@ -168,7 +177,9 @@ def _along_indices(x, dim, index, name):
 @method
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """``out[i][j] = x[index[i][j]][j]`` for dim 0, and so on."""
-    indices = _along_indices(x, dim, index, "gather")
+    if isinstance(index, Tensor) and not index.numel() and not index.dtype.is_floating_point:
+        return narrow(reshape(x, -1), 0, 0, 0).reshape(index.shape)
+    indices = along_indices(x, dim, index, "gather")
     if not x.dtype.is_floating_point:
         return from_array(x._array().reshape(-1)[indices._array()])
     return take_flat(x, indices, None)
@@ -179,6 +190,8 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices of ``x`` along a dimension that a vector of integers names."""
     if not isinstance(index, Tensor) or index.ndim > 1 or index.dtype.is_floating_point:
         raise IndexError("index_select() needs a vector of integers, use gather() or x[...] for other indices")
+    if not x.ndim:
+        return getitem(reshape(x, 1), (index.reshape(-1),)).reshape(())
     return getitem(x, (slice(None),) * dimension(dim, x.ndim) + (index.reshape(-1),))
 
 
@@ -192,13 +205,14 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     if not isinstance(indices, Tensor):
         raise TypeError(f"take_along_dim() needs an integer tensor as indices, got {type(indices).__name__}")
     if dim is None:
-        return gather(reshape(x, -1), 0, reshape(indices, -1))
+        x, indices, dim = reshape(x, -1), reshape(indices, -1), 0
     d = dimension(dim, x.ndim)
     if indices.ndim != x.ndim:
         raise RuntimeError(f"take_along_dim() needs indices with {x.ndim} dimensions, got shape {indices.shape}")
     common = tuple(x.shape[k] if s == 1 else s for k, s in enumerate(indices.shape))
     x = x.expand(tuple(s if k == d else common[k] for k, s in enumerate(x.shape)))
-    return gather(x, d, indices.expand(tuple(s if k == d else common[k] for k, s in enumerate(indices.shape))))
+    indices = indices.expand(tuple(s if k == d else common[k] for k, s in enumerate(indices.shape)))
+    return gather(x, d, indices + (indices < 0).to(indices.dtype) * x.shape[d])
 
 
 # Joining and splitting

@@ -1,4 +1,4 @@
-"""Random tensors, from one generator seeded by ``manual_seed``. The numbers are NumPy's, not PyTorch's."""
+"""Random tensors, from one generator seeded by ``manual_seed``, or one given. The numbers are NumPy's, not PyTorch's."""
 
 import numpy as np
 
@@ -6,29 +6,72 @@ from tapejit.core import dtypes
 from tapejit.core import tape as tapes
 from tapejit.core.layout import checked
 from tapejit.eager.creation import as_sizes, finish
+from tapejit.eager.devices import check_device
 from tapejit.eager.dispatch import from_array
+from tapejit.eager.keywords import placed
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import shape_argument
 
-_generator = np.random.default_rng()
+
+class Generator:
+    """A source of random numbers of its own, for ``generator=``; seeded by chance until ``manual_seed``."""
+
+    def __init__(self, device="cpu"):
+        check_device(device)
+        self.device = device
+        self.seed()
+
+    def manual_seed(self, seed: int):
+        """Start anew, so that the same numbers come again; gives the generator."""
+        self._seed = int(seed)
+        self.numbers = np.random.default_rng(self._seed & (1 << 64) - 1)
+        return self
+
+    def seed(self) -> int:
+        """Start anew by chance; gives the seed."""
+        self.manual_seed(np.random.SeedSequence().entropy & (1 << 63) - 1)
+        return self._seed
+
+    def initial_seed(self) -> int:
+        """The seed that it was last started with."""
+        return self._seed
 
 
-def manual_seed(seed: int) -> None:
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
     """Start the generator anew, so that the same numbers come again."""
-    global _generator
-    _generator = np.random.default_rng(seed)
+    return default_generator.manual_seed(seed)
 
 
-def _drawing():
-    """The generator.
+def seed() -> int:
+    """Start the generator anew by chance; gives the seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed that the generator was last started with."""
+    return default_generator.initial_seed()
+
+
+def drawing(generator=None):
+    """NumPy's generator to draw from.
 
     Raises:
         RuntimeError: inside a function that is being recorded: it would replay the same numbers for ever.
+        TypeError: for a generator of another kind.
     """
     recorder = tapes.current().recorder
     if recorder is not None:
         recorder.no_random()
-    return _generator
+    if generator is None:
+        return default_generator.numbers
+    if isinstance(generator, np.random.Generator):
+        return generator
+    if not isinstance(generator, Generator):
+        raise TypeError(f"generator= takes a tapejit.Generator or a NumPy one, got {type(generator).__name__}")
+    return generator.numbers
 
 
 def _make(array, dtype, requires_grad):
@@ -36,17 +79,20 @@ def _make(array, dtype, requires_grad):
     return finish(from_array(array, dtype), requires_grad)
 
 
-def rand(*args, size=None, dtype=None, requires_grad=False) -> Tensor:
+@placed
+def rand(*args, size=None, dtype=None, requires_grad=False, generator=None) -> Tensor:
     """Numbers drawn evenly from [0, 1)."""
-    return _make(_drawing().random(checked(as_sizes(args, size), dtypes.float64)), dtype, requires_grad)
+    return _make(drawing(generator).random(checked(as_sizes(args, size), dtypes.float64)), dtype, requires_grad)
 
 
-def randn(*args, size=None, dtype=None, requires_grad=False) -> Tensor:
+@placed
+def randn(*args, size=None, dtype=None, requires_grad=False, generator=None) -> Tensor:
     """Numbers drawn from the standard normal distribution."""
-    return _make(_drawing().standard_normal(checked(as_sizes(args, size), dtypes.float64)), dtype, requires_grad)
+    return _make(drawing(generator).standard_normal(checked(as_sizes(args, size), dtypes.float64)), dtype, requires_grad)
 
 
-def randint(low=0, high=None, size=None, *, dtype=None) -> Tensor:
+@placed
+def randint(low=0, high=None, size=None, *, dtype=None, requires_grad=False, generator=None) -> Tensor:
     """Integers drawn evenly from [low, high); ``randint(high, size)`` starts at 0."""
     if isinstance(high, (tuple, list)):
         low, high, size = 0, low, high
@@ -55,19 +101,30 @@ def randint(low=0, high=None, size=None, *, dtype=None) -> Tensor:
     dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
     if size is not None:
         size = checked(shape_argument((size,)), dtypes.int64)
-    return from_array(_drawing().integers(low, high, size), dtype)
+    return finish(from_array(drawing(generator).integers(low, high, size), dtype), requires_grad)
 
 
-def randperm(n: int) -> Tensor:
+@placed
+def randperm(n: int, *, dtype=None, generator=None) -> Tensor:
     """The integers from 0 to n - 1 in random order."""
-    return from_array(_drawing().permutation(*checked((int(n),), dtypes.int64)))
+    dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
+    return from_array(drawing(generator).permutation(*checked((int(n),), dtypes.int64)), dtype)
 
 
-def rand_like(x: Tensor, *, dtype=None, requires_grad=False) -> Tensor:
+@placed
+def rand_like(x: Tensor, *, dtype=None, requires_grad=False, generator=None) -> Tensor:
     """``rand`` with the shape and dtype of a tensor."""
-    return rand(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return rand(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad, generator=generator)
 
 
-def randn_like(x: Tensor, *, dtype=None, requires_grad=False) -> Tensor:
+@placed
+def randn_like(x: Tensor, *, dtype=None, requires_grad=False, generator=None) -> Tensor:
     """``randn`` with the shape and dtype of a tensor."""
-    return randn(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return randn(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad, generator=generator)
+
+
+@placed
+def randint_like(x: Tensor, low=0, high=None, *, dtype=None, requires_grad=False, generator=None) -> Tensor:
+    """``randint`` with the shape and dtype of a tensor."""
+    dtype = dtype or x.dtype
+    return randint(low, high, x.shape, dtype=dtype, requires_grad=requires_grad, generator=generator)

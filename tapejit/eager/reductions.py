@@ -11,23 +11,10 @@ from tapejit.core.plans import Plan, cached, known, strided_plan
 from tapejit.eager.dispatch import constant, emit, emit_reduction, from_array, noted
 from tapejit.eager.functional import where
 from tapejit.eager.indexing import cat, gather
+from tapejit.eager.keywords import with_axis
 from tapejit.eager.tensor import Tensor, method
 from tapejit.eager.views import contiguous, dimension, reshape
 from tapejit.spec import structured as ops
-
-_ABSENT = object()
-
-
-def with_axis(function):
-    """Let ``axis`` stand for ``dim``, as NumPy users write."""
-
-    @functools.wraps(function)
-    def method(x, *args, axis=_ABSENT, **kwargs):
-        if axis is not _ABSENT:
-            kwargs["dim"] = axis
-        return function(x, *args, **kwargs)
-
-    return method
 
 
 def _dims(dim, ndim) -> tuple:
@@ -165,8 +152,10 @@ def norm(x: Tensor, p=2, dim=None, keepdim=False) -> Tensor:
 
 @method
 @with_axis
-def prod(x: Tensor, dim=None, keepdim=False) -> Tensor:
+def prod(x: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The product over all elements or one dimension, as a tree of products: exact derivatives also where factors are 0."""
+    if dtype is not None:
+        x = x.to(dtype)
     if not x._layout.dtype.is_floating_point:
         return from_array(np.prod(x._array(), axis=dim, keepdims=keepdim, dtype=np.int64))
     d = 0 if dim is None else dimension(dim, x.ndim)
@@ -220,8 +209,10 @@ def along_dim(op, x, dim, keepdim=None):
 
 @method
 @with_axis
-def cumsum(x: Tensor, dim: int) -> Tensor:
-    """Running sums along a dimension."""
+def cumsum(x: Tensor, dim: int, *, dtype=None) -> Tensor:
+    """Running sums along a dimension. Integers and bools sum to int64."""
+    if dtype is not None:
+        x = x.to(dtype)
     if not x._layout.dtype.is_floating_point:
         return from_array(np.cumsum(x._array(), axis=dim, dtype=np.int64))
     return along_dim(ops.cumsum, x, dim)
@@ -229,16 +220,16 @@ def cumsum(x: Tensor, dim: int) -> Tensor:
 
 @method
 @with_axis
-def softmax(x: Tensor, dim: int) -> Tensor:
+def softmax(x: Tensor, dim: int, *, dtype=None) -> Tensor:
     """exp(x) / sum(exp(x)) along a dimension."""
-    return along_dim(ops.softmax, x, dim)
+    return along_dim(ops.softmax, x if dtype is None else x.to(dtype), dim)
 
 
 @method
 @with_axis
-def log_softmax(x: Tensor, dim: int) -> Tensor:
+def log_softmax(x: Tensor, dim: int, *, dtype=None) -> Tensor:
     """log(softmax(x)) along a dimension, without overflow."""
-    return along_dim(ops.log_softmax, x, dim)
+    return along_dim(ops.log_softmax, x if dtype is None else x.to(dtype), dim)
 
 
 def _merged(x, dim, keepdim, op):

@@ -8,7 +8,8 @@ import numpy as np
 from tapejit.core import dtypes
 from tapejit.eager.dispatch import from_array, noted
 from tapejit.eager.indexing import gather
-from tapejit.eager.reductions import ValuesIndices, along_dim, with_axis
+from tapejit.eager.keywords import with_axis
+from tapejit.eager.reductions import ValuesIndices, along_dim
 from tapejit.eager.tensor import Tensor, method
 from tapejit.eager.views import dimension
 from tapejit.spec import structured as ops

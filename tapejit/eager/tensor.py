@@ -11,6 +11,7 @@ from tapejit.core import record as R
 from tapejit.core import tape as tapes
 from tapejit.core.record import MASK
 from tapejit.eager import escapes, printing
+from tapejit.eager.devices import CPU
 
 _link_gradient = engine.late(globals(), "_link_gradient", "link_gradient")
 
@@ -93,8 +94,9 @@ class Tensor:
         return self._layout.dtype
 
     @property
-    def device(self) -> str:
-        return "cpu"
+    def device(self):
+        """``device("cpu")``, always."""
+        return CPU
 
     def size(self, dim=None):
         """The shape, or the size of one dimension."""

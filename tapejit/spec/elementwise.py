@@ -114,6 +114,17 @@ def remainder(x, y):
     return m.select(other_sign, r + y, r)
 
 
+@elementwise(
+    dx=lambda g: g,
+    dy=lambda g, x, y: -chain(g, trunc(x / y)),
+    domain=((0.3, 0.9), (1.1, 1.9)),
+    ufunc=np.fmod,
+)
+def fmod(x, y):
+    """The remainder of x / y with the sign of x"""
+    return m.fmod(x, y)
+
+
 # Signs, rounding, order
 
 
@@ -244,6 +255,13 @@ def log2(x):
 def log10(x):
     """The logarithm to base 10"""
     return m.log10(x)
+
+
+@elementwise(dx=lambda g, x, y: chain(g, sigmoid(x - y)), dy=lambda g, x, y: chain(g, sigmoid(y - x)))
+def logaddexp(x, y):
+    """log(exp(x) + exp(y)) without overflow"""
+    top = m.select((x > y) | (x != x), x, y)
+    return m.select(x == y, x + _LN2, top + m.log1p(m.exp(-m.abs(x - y))))
 
 
 @elementwise(dx=lambda g, out: chain_div(0.5 * g, out), domain=_POSITIVE)
