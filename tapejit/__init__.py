@@ -12,7 +12,7 @@ import importlib as _importlib
 from math import e, inf, nan, pi
 from types import ModuleType as _Module
 
-from tapejit import autograd, linalg
+from tapejit import autograd, func, linalg
 from tapejit.ahead import warm
 from tapejit.core.dtypes import (
     bool_,
@@ -53,7 +53,14 @@ from tapejit.eager.creation import (
 )
 from tapejit.eager.devices import channels_last, contiguous_format, cuda, device, preserve_format, strided
 from tapejit.eager.functional import add, allclose, clamp, div, equal, logsigmoid, pow, round, sub, where
-from tapejit.eager.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tapejit.eager.grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from tapejit.eager.indexing import (
     cat,
     chunk,
@@ -137,6 +144,7 @@ from tapejit.linalg import (
 )
 from tapejit.linalg import inv as inverse
 from tapejit.linalg import pinv as pinverse
+from tapejit.replay.customrules import custom_jvp, custom_vjp
 from tapejit.replay.transforms import (
     grad,
     hessian,
@@ -179,7 +187,7 @@ def __getattr__(name):
 
 def _public():
     """The names that are meant for users: of modules, those with functions of their own."""
-    modules = {name for name, x in globals().items() if isinstance(x, _Module)} - {"autograd", "linalg"}
+    modules = {name for name, x in globals().items() if isinstance(x, _Module)} - {"autograd", "func", "linalg"}
     return sorted(name for name in globals() if not name.startswith("_") and name not in modules)
 
 

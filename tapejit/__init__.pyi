@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tapejit import autograd as autograd
+from tapejit import func as func
 from tapejit import linalg as linalg
 
 BoolTensor: Any
@@ -22,6 +23,8 @@ bool_: Any
 channels_last: Any
 contiguous_format: Any
 cuda: Any
+custom_jvp: Any
+custom_vjp: Any
 device: Any
 double: Any
 e: Any
@@ -32,6 +35,7 @@ float32: Any
 float64: Any
 iinfo: Any
 inf: Any
+inference_mode: Any
 int: Any
 int16: Any
 int32: Any
@@ -736,6 +740,7 @@ def inverse(A: Any) -> Tensor: ...
 def is_complex(x: Any) -> Tensor: ...
 def is_floating_point(x: Any) -> builtins.bool: ...
 def is_grad_enabled() -> builtins.bool: ...
+def is_inference_mode_enabled() -> Tensor: ...
 def is_nonzero(x: Any) -> Tensor: ...
 def is_tensor(x: Any) -> builtins.bool: ...
 def isclose(x: Any, other: Any, rtol: Any = ..., atol: Any = ..., equal_nan: Any = ...) -> Tensor: ...

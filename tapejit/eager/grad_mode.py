@@ -73,3 +73,23 @@ class set_grad_enabled(_GradMode):
     def __call__(self, function):
         _set(self._outer)
         return super().__call__(function)
+
+
+class inference_mode(_GradMode):
+    """``no_grad`` under the name that says that no gradient will be wanted; ``inference_mode(False)`` switches recording on."""
+
+    def __new__(cls, mode=True):
+        self = object.__new__(cls)
+        if not callable(mode):
+            return self
+        self.__init__()
+        return self(mode)
+
+    def __init__(self, mode=True):
+        super().__init__()
+        self.enabled = not mode
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether operations of this thread go unrecorded; there is no other difference between inference mode and ``no_grad``."""
+    return not is_grad_enabled()
