@@ -140,3 +140,25 @@ def test_gaussian_process(n):
     expected = [(adjoint * m).sum() for m in (part, part * d * d, slope * np.outer(x, x), noise * np.eye(n))]
     np.testing.assert_allclose(value, 0.5 * y @ alpha + 0.5 * np.linalg.slogdet(K)[1], rtol=1e-11)
     np.testing.assert_allclose(gradient, expected, rtol=1e-9)
+
+
+CAPTURED = {
+    "transposed": lambda w: w.T,
+    "Fortran": np.asfortranarray,
+    "reversed": lambda w: w[::-1, ::-1],
+    "every other": lambda w: np.repeat(np.repeat(w, 2, 0), 2, 1)[::2, ::2],
+}
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_products_with_captured_arrays_in_any_layout(name):
+    w = CAPTURED[name](draw(3, 3))
+
+    def f(x):
+        return (x @ w).sum() * (w @ x).sum() + ((w @ x) ** 2).sum() + (x[0] @ w * x[1]).sum()
+
+    x, v = draw(3, 3, seed=1), draw(3, 3, seed=2)
+    replayed, eager = (tj.value_and_grad(f, compile=c) for c in ("now", "never"))
+    for _ in range(2):
+        np.testing.assert_allclose(replayed(x)[1], eager(x)[1], rtol=1e-12)
+    np.testing.assert_allclose(tj.hvp(f, compile="now")(x, v), tj.hvp(f, compile="never")(x, v), rtol=1e-12)

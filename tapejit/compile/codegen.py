@@ -27,17 +27,18 @@ from tapejit.compile.workspace import Memory
 from tapejit.core.layout import packed_strides
 
 ON_STACK = 1 << 14  # bytes of workspace that go on the stack
-CHUNK = 128  # instructions of scalar code per function
 
 
 class Code:
     """Writes the module of one program."""
 
+    CHUNK = 128  # instructions of scalar code per function
+
     def __init__(self, module, planner, steps, has_fma, calls):
         self.module, self.planner, self.steps, self.fma, self.calls = module, planner, steps, has_fma, calls
         self.memory = Memory(planner, steps)
         self.functions = {}
-        self.count = 0
+        self.tag, self.count = "", 0  # of the functions' names
         self.long_scalars = False
 
     def write(self, name):
@@ -51,18 +52,23 @@ class Code:
         self.pointers = {}
         self.inputs = 1 + max((n.attr for n in self.planner.graph.nodes if n.op == "input"), default=-1)
         self.inputs = max(self.inputs, self.planner.inputs)
+        self.steps_of_program()
+        b.ret(I64(0))
+        self._entry(name, kind, function)
+
+    def steps_of_program(self):
+        """The code of all steps."""
         for step in self.steps:
             if isinstance(step, Scalars):
                 self._scalars(step)
             elif isinstance(step, Loops):
                 self._loops(step)
             elif step.unit.kind == "guard":
-                if self.planner.guards[step.unit.number][1] != "status":  # that was looked at where the kernel was called
+                node, what, _ = self.planner.guards[step.unit.number]
+                if what != "status" and node.op != "loop":  # those were looked at where they were called
                     self._compare(step.unit)
             else:
                 self._call(step)
-        b.ret(I64(0))
-        self._entry(name, kind, function)
 
     def _entry(self, name, kind, inner):
         """Find a workspace: on the stack if it is small, else the program's own, or a new one if another thread has it."""
@@ -182,7 +188,7 @@ class Code:
     def _loop_function(self, key, count):
         code, targets, roots = key
         kind = ir.FunctionType(VOID, [BYTES] * count)
-        function = ir.Function(self.module, kind, f"loop{self.count}")
+        function = ir.Function(self.module, kind, f"{self.tag}loop{self.count}")
         self.count += 1
         function.linkage = "internal"
         for argument in function.args:
@@ -209,7 +215,7 @@ class Code:
                 stores.setdefault(position, []).append((("out", unit.number), 0))
             else:
                 guards.append((unit, position))
-        if len(code) <= CHUNK:
+        if len(code) <= self.CHUNK:
             values = self._instructions(code, range(len(code)), {}, stores, len(code) > 60)
             for unit, position in guards:
                 self._guard(unit, values[position], code[position][1])
@@ -269,8 +275,8 @@ class Code:
             last[position] = len(code)
         spill, free = {}, []
         outer = self.builder, self.arrays, self.workspace, self.main, self.pointers
-        for start in range(0, len(code), CHUNK):
-            end = min(start + CHUNK, len(code))
+        for start in range(0, len(code), self.CHUNK):
+            end = min(start + self.CHUNK, len(code))
             used = {}
             for p in range(start, end):
                 instruction = code[p]
@@ -278,7 +284,7 @@ class Code:
                     if a < start:
                         used[a] = None
             kind = ir.FunctionType(VOID, [BYTES.as_pointer(), BYTES])
-            function = ir.Function(self.module, kind, f"chunk{self.count}")
+            function = ir.Function(self.module, kind, f"{self.tag}chunk{self.count}")
             self.count += 1
             function.linkage = "internal"
             function.attributes.add("noinline")

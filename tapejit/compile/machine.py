@@ -6,7 +6,8 @@ import numpy as np
 from llvmlite import ir
 
 from tapejit.compile import linker
-from tapejit.compile.codegen import ON_STACK, Code
+from tapejit.compile.codegen import ON_STACK
+from tapejit.compile.rolled import Program
 from tapejit.core import dtypes, engine
 from tapejit.core import record as R
 from tapejit.core.layout import layout_of
@@ -73,7 +74,7 @@ class Machine:
         module.triple = machine.triple
         module.data_layout = str(machine.target_data)
         self.calls = KernelCalls()
-        code = Code(module, planner, steps, has_fma(), self.calls)
+        code = Program(module, planner, steps, has_fma(), self.calls)
         code.write(linker.NAME)
         self._engine, self.address = linker.linked(str(module), code.long_scalars)
         size = code.memory.size

@@ -115,11 +115,15 @@ class Planner:
         nodes = self.graph.nodes
         self.units = {}
         base = len(nodes)
-        wanted = []
+        wanted, before, loops = [], None, set()
         for j, (node, kind, _) in enumerate(self.guards):
+            if node.op == "loop" and node.id in loops:
+                continue  # all guards in a loop are one unit
             unit = self.units[base + j] = Unit(base + j, "guard", node, j)
-            if j:
-                unit.deps.add(base + j - 1)
+            if before is not None:
+                unit.deps.add(before)
+            before = base + j
+            loops.add(node.id)
             wanted.append(unit)
             if kind == "bytes" and node.n > 1 and node.op in LAZY:
                 self.stored.add(node.id)

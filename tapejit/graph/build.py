@@ -1,5 +1,6 @@
 """From the tape of a recording to a graph: one node, or a few primitives, per record that matters."""
 
+import itertools
 
 import numpy as np
 
@@ -62,6 +63,19 @@ class Lowering:
         """The value of record k."""
         return self.nodes([k])[0]
 
+    def results(self, outputs, guards):
+        """The nodes of some records, and of those on which guards are."""
+        found = self.nodes([*outputs, *guards])
+        self.nodes(self.may_fail())
+        return found[: len(outputs)], found[len(outputs) :]
+
+    def shown(self):
+        """The records that a listing shows, and lines in between."""
+        return range(len(self.columns["op"]))
+
+    def number_guards(self, numbers):
+        """Hear the numbers of the guards in the program."""
+
     def nodes(self, records) -> list:
         """The values of some records; what they need is worked out in the order of the tape."""
         for k in sorted(self._ancestors(records)):
@@ -78,6 +92,13 @@ class Lowering:
                 stack += self.operands(k)
         return found
 
+    def _operand(self, k, j, o):
+        """Operand j of record k, which is record o."""
+        return self.values[o]
+
+    def _immediate(self, k, dtype):
+        return self.graph.const(self.imm32[k] if dtype == "f4" else self.columns["imm"][k], (), dtype)
+
     def _layout(self, k):
         return layout_at(self.columns["layout"][k])
 
@@ -92,15 +113,12 @@ class Lowering:
         flags = self.columns["flags"][k]
         imm = self.columns["imm"][k]
         args = []
-        for name, scalar in (("a", R.SCALAR_A), ("b", R.SCALAR_B), ("c", R.SCALAR_C)):
+        for j, (name, scalar) in enumerate((("a", R.SCALAR_A), ("b", R.SCALAR_B), ("c", R.SCALAR_C))):
             o = self.columns[name][k]
             if flags & scalar:
-                value = self.imm32[k] if dtype == "f4" else imm
-                args.append(self.graph.const(value, (), dtype))
-            elif o >= 0:
-                args.append(self.values[o])
+                args.append(self._immediate(k, dtype))
             else:
-                args.append(None)
+                args.append(self._operand(k, j, o) if o >= 0 else None)
         exact = k in self.exact
         if op.elementwise:
             plain = None if exact else self.finite.rule(op, args)
@@ -130,9 +148,14 @@ class Lowering:
         return node
 
     def _in_memory(self, x):
-        """An operand for a kernel, which reads contiguous memory."""
-        packed = x.op != "extern" or self.graph.arrays[x.attr].flags.c_contiguous
-        return x if packed and x.op != "const" else self.graph.node("copy", (x,), None, x.shape, x.dtype)
+        """An operand for a kernel, which reads contiguous memory, or for a matrix product a view of such."""
+        if x.op == "view" and not self.is_packed(x.args[0]):
+            return self.graph.view(self._in_memory(x.args[0]), x.shape, *x.attr)
+        return x if self.is_packed(x) and x.op != "const" else self.graph.node("copy", (x,), None, x.shape, x.dtype)
+
+    def is_packed(self, x):
+        """Whether the elements of a value lie one after the other; an array outside has its own strides."""
+        return x.op != "extern" or self.graph.arrays[x.attr].flags.c_contiguous
 
     # Values without a history
 
@@ -141,7 +164,7 @@ class Lowering:
         if k in recorder.inputs:
             return self.graph.input(recorder.inputs[k], shape, dtype)
         if k in recorder.notes:
-            return self._noted(recorder.notes[k], shape, dtype)
+            return self._noted(k, recorder.notes[k], shape, dtype)
         if k in recorder.numbers:
             return self.graph.const(recorder.numbers[k], shape, dtype)
         if k in recorder.sources:
@@ -155,14 +178,16 @@ class Lowering:
                 raise Refused("a captured array is not aligned to its elements")
             return self.graph.cast(self.graph._same(self.graph.extern(array), shape), dtype)
         if self.columns["a"][k] >= 0:
-            return self.values[self.columns["a"][k]]
+            return self._operand(k, 0, self.columns["a"][k])
         if not self.columns["flags"][k] & R.EXTERNAL:
             return self.graph.const(0, shape, dtype)  # memory yet to be written, as cat() makes it
         raise Refused(f"a value of unknown origin ({recorder.tape.handles.lines[k]})")
 
-    def _noted(self, note, shape, dtype):
+    def _noted(self, k, note, shape, dtype):
         graph, name = self.graph, note.name
-        args = [self._noted_operand(x, note.operands) for x in note.operands]
+        numbers = itertools.count()
+        read = [self._operand(k, next(numbers), x._r & MASK) if isinstance(x, Tensor) else x for x in note.operands]
+        args = [self._noted_operand(x, read) for x in read]
         if name in ("lt", "le", "gt", "ge", "eq", "ne", "add", "sub", "mul", "minimum", "maximum"):
             args = self._promoted(args)
             if name in ("minimum", "maximum"):
@@ -199,10 +224,10 @@ class Lowering:
         raise Refused(f"{name} of {args[0].dtype}")
 
     def _noted_operand(self, x, operands):
-        if isinstance(x, Tensor):
-            return self.values[x._r & MASK]
+        if isinstance(x, Node):
+            return x
         kind = "b1" if isinstance(x, (bool, np.bool_)) else "f8" if isinstance(x, (float, np.floating)) else "i8"
-        tensors = [self.values[t._r & MASK] for t in operands if isinstance(t, Tensor)]
+        tensors = [t for t in operands if isinstance(t, Node)]
         if kind == "i8" or (kind == "f8" and any(t.dtype == "f4" for t in tensors)):
             kind = next((t.dtype for t in tensors if t.dtype != "b1"), kind)
         return self.graph.const(x, (), kind)

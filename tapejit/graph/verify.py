@@ -7,6 +7,7 @@ then an error that names the node, in place of a program that computes something
 import os
 
 from tapejit.core import dtypes
+from tapejit.graph.loop import OWN, Loop, Where
 from tapejit.graph.node import ELEMENTWISE, EXACT, FLOATS, Affine, Kernel, Number, Places, Steps
 from tapejit.spec.primitives import LOGIC, TEST
 from tapejit.spec.table import OPS
@@ -191,7 +192,18 @@ def _call(graph, node):
     _expect(dtypes.as_dtype(node.dtype).is_floating_point, "kernels give floats")
 
 
+def _loop(graph, node):
+    _attribute(node, Loop)
+    loop = node.attr
+    _expect(len(loop.writes) == len(loop.outputs), "an output has no place")
+    _expect(max(loop.size, 1) == node.n and len(node.shape) == 1, f"its block has {loop.size} elements")
+    places = [w for w in (*loop.reads, *loop.writes) if isinstance(w, Where)]
+    _expect(all(OWN <= max(w.base, w.table) < len(node.args) for w in places), "it reads an operand that it has not")
+    check(loop.graph, [*loop.outputs, *(x for x, _, _ in loop.guards)], f"a pass of %{node.id}")
+
+
 _RULES = {
+    "loop": _loop,
     "input": _input,
     "const": _const,
     "extern": _extern,

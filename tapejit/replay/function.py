@@ -323,9 +323,8 @@ class Replayed(Door, Answers, Inspected):
             captures = Captures(self.fun, statics(key))
             reads.finish()
             captures.add(reads)
-            known = list(recorder.sources.values())
-            for array in captures.arrays:
-                if not any(s is array or s.base is array for s in known):
+            for array in captures.arrays:  # no list of the sources: who holds an array tells whether it may change
+                if not any(s is array or s.base is array for s in recorder.sources.values()):
                     recorder.read_by_numpy(array)
             frozen = _frozen(recorder, [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays], records)
             if (self.policy == "auto" or signature.uncompilable) and Interpreter.can_run(recorder):

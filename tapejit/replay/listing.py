@@ -10,7 +10,10 @@ def listing(recorder, lowering) -> list:
     guards = {}
     for guard in recorder.guards:
         guards.setdefault(guard.record, []).append(guard)
-    for k in range(len(recorder.tape)):
+    for k in lowering.shown():
+        if isinstance(k, str):
+            lines.append(k)
+            continue
         op = OPS[lowering.columns["op"][k]]
         name = op.node_name.split("Backward")[0] if op.alias_of else op.name
         if k in recorder.notes:

@@ -9,8 +9,8 @@ from tapejit.compile.machine import Machine
 from tapejit.compile.schedule import Planner
 from tapejit.core import forks
 from tapejit.graph import verify
-from tapejit.graph.build import Lowering
 from tapejit.graph.rewrite import pack_scalars, without_reshape
+from tapejit.graph.rolled import lowered
 from tapejit.replay.doorwords import ProgramBlock
 from tapejit.replay.listing import listing
 
@@ -25,11 +25,8 @@ class Frozen:
     """
 
     def __init__(self, recorder, inputs, outputs):
-        lowering = Lowering(recorder, decisions=[guard.record for guard in recorder.guards])
+        lowering, self.outputs, decided = lowered(recorder, outputs, [guard.record for guard in recorder.guards])
         self.inputs = inputs
-        wanted = lowering.nodes([*outputs, *(guard.record for guard in recorder.guards)])
-        lowering.nodes(lowering.may_fail())
-        self.outputs = wanted[: len(outputs)]
         self.guards, self.lines, self.outcomes = [], [], []
         self.places = []  # of the guards: a record, or an array outside
         for array, snapshot in recorder.extra:
@@ -37,8 +34,10 @@ class Frozen:
             self.places.append(array)
             self.lines.append("a captured array")
             self.outcomes.append(("bytes", snapshot.tobytes()))
-        for guard, node in zip(recorder.guards, wanted[len(outputs) :], strict=True):
+        numbers = {}
+        for number, (guard, node) in enumerate(zip(recorder.guards, decided, strict=True)):
             if node.op != "const":
+                numbers[number] = len(self.guards)
                 self.guards.append((node, guard.kind, guard.expected))
                 self.places.append(guard.record)
                 self.lines.append(guard.line)
@@ -49,9 +48,11 @@ class Frozen:
                 self.lines.append("an index")
                 self.outcomes.append(("truth", True))
         for node in lowering.fallible:  # where one fails, the function runs again and raises the error
+            numbers["status", node.id] = len(self.guards)
             self.guards.append((node, "status", 0))
             self.lines.append("a factorisation")
             self.outcomes.append(("status", 0))
+        lowering.number_guards(numbers)
         roots = [*self.outputs, *(node for node, _, _ in self.guards)]
         verify.after("lowering", lowering.graph, roots)
         roots = pack_scalars(lowering.graph, roots)

@@ -1,0 +1,195 @@
+"""LLVM code of loops: one pass, which is planned and written as a program is, inside a loop over the passes."""
+
+from llvmlite import ir
+
+from tapejit.compile.codegen import Code
+from tapejit.compile.scalarcode import BYTES, CONTRACT, I64, IN_MEMORY, itemsize
+from tapejit.compile.schedule import Planner
+from tapejit.graph.loop import OWN
+
+
+class Program(Code):
+    """The code of a graph that may hold loops."""
+
+    def _call(self, step):
+        node = step.unit.node
+        if node.op != "loop":
+            super()._call(step)
+            return
+        inner = LoopCode(self, node)
+        places = [inner.function, self.memory.home[node.id], *(self.memory.home[x.id] for x in node.args)]
+        function, block, *args = places
+        work = self.address("ws", self.memory.more(64 + inner.memory.size)) if inner.memory.size else self.workspace
+        arguments = [self.arrays, work, self.address(*block), *(self.address(*place) for place in args)]
+        status = self.builder.call(function, arguments)
+        if node.attr.guards:
+            with self.builder.if_then(self.builder.icmp_signed("!=", status, I64(0)), likely=False):
+                self._leave(status)
+
+    def _leave(self, status):
+        self.builder.ret(status)
+
+
+class LoopCode(Program):
+    """Writes the function of one loop: ``i64 passes(i8** arrays, i8* workspace, i8* block, i8* operands...)``.
+
+    Attributes:
+        function: it answers 0, or 1 + the number of the guard that failed.
+    """
+
+    CHUNK = 1 << 30  # the code of a pass stays together
+
+    def __init__(self, outer, node):
+        self.loop = loop = node.attr
+        planner = Planner(loop.graph, loop.outputs, loop.guards)
+        planner.inputs = len(loop.reads)
+        super().__init__(outer.module, planner, planner.plan(), outer.fma, outer.calls)
+        self.tag = f"{outer.tag}pass{outer.count}_"
+        outer.count += 1
+        self.types = [x.dtype for x in node.args]
+        self._write(node)
+
+    def _write(self, node):
+        loop = self.loop
+        kind = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES, BYTES, *[BYTES] * len(node.args)])
+        function = self.function = self.main = ir.Function(self.module, kind, self.tag)
+        function.linkage = "internal"
+        self.arrays, self.workspace, self.block, *self.operands = function.args
+        for argument in function.args[1:]:
+            argument.add_attribute("noalias")
+        self.builder = b = ir.IRBuilder(function.append_basic_block("entry"))
+        self.pointers, self.written, self.counter = {}, {}, None
+        self._copy_first()
+        registers = self._registers()
+        before = b.block
+        top, done = function.append_basic_block("pass"), function.append_basic_block("done")
+        b.branch(top)
+        b.position_at_end(top)
+        self.counter = b.phi(I64)
+        self.counter.add_incoming(I64(0), before)
+        self._places(registers)
+        self.steps_of_program()
+        self._hand_on(registers)
+        for update in loop.updates:
+            self._update(update)
+        following = b.add(self.counter, I64(1), flags=("nsw", "nuw"))
+        self.counter.add_incoming(following, b.block)
+        b.cbranch(b.icmp_unsigned("<", following, I64(loop.trips)), top, done)
+        b.position_at_end(done)
+        b.ret(I64(0))
+
+    # Memory
+
+    def _element(self, where, dtype):
+        """The ``i8*`` of the first element of a Where in this pass."""
+        b = self.builder
+        base = self.block if where.base == OWN else self.operands[where.base]
+        size = itemsize(dtype)
+        index = None
+        if where.step:
+            t = self.counter
+            if where.mask:
+                t = b.and_(b.add(t, I64(where.shift)) if where.shift else t, I64(where.mask))
+            index = b.mul(t, I64(where.step * size), flags=("nsw",))
+        if where.table >= 0:
+            table = b.bitcast(self.operands[where.table], I64.as_pointer())
+            at = b.mul(b.load(b.gep(table, [self.counter])), I64(size))
+            index = at if index is None else b.add(index, at)
+        if where.start:
+            base = b.gep(base, [I64(where.start * size)])
+        return base if index is None else b.gep(base, [index])
+
+    def _typed(self, pointer, dtype):
+        return self.builder.bitcast(pointer, IN_MEMORY[dtype].as_pointer())
+
+    def _copy_first(self):
+        b, dtype = self.builder, self.loop.dtype
+        size = itemsize(dtype)
+        copy = self.module.declare_intrinsic("llvm.memcpy", [BYTES, BYTES, I64])
+        for at, where, n in self.loop.copies:
+            target = b.gep(self.block, [I64(at * size)])
+            b.call(copy, [target, self._element(where, dtype), I64(n * size), ir.IntType(1)(0)])
+
+    def _registers(self):
+        """For each carried number the places of what it was one pass ago, two passes ago, ..."""
+        b, made = self.builder, []
+        for carried in self.loop.carried:
+            kind = IN_MEMORY[carried.dtype]
+            places = [b.alloca(kind) for _ in carried.first]
+            for place, where in zip(places, reversed(carried.first), strict=True):
+                b.store(b.load(self._typed(self._element(where, carried.dtype), carried.dtype)), place)
+            made.append(places)
+        return made
+
+    def _places(self, registers):
+        """Where this pass reads and writes."""
+        b, loop = self.builder, self.loop
+        inputs = {node.attr: node.dtype for node in loop.graph.nodes if node.op == "input"}
+        for j, where in enumerate(loop.reads):
+            carried = where.__class__ is tuple
+            self.pointers["in", j] = b.bitcast(registers[where[1]][-1], BYTES) if carried else self._element(where, inputs[j])
+        for j, (node, where) in enumerate(zip(loop.outputs, loop.writes, strict=True)):
+            if where is not None:
+                self.pointers["out", j] = self._element(where, node.dtype)
+            elif node.n == 1:
+                with b.goto_entry_block():
+                    self.written[j] = b.alloca(IN_MEMORY[node.dtype])
+                    self.pointers["out", j] = b.bitcast(self.written[j], BYTES)
+            else:
+                self.written[j] = place = self.address("ws", self.memory.more(node.n * itemsize(node.dtype)))
+                self.pointers["out", j] = place
+
+    def address(self, base, offset):
+        if base[0] in ("in", "out"):
+            pointer = self.pointers[base]
+            return self.builder.gep(pointer, [I64(offset)]) if offset else pointer
+        return super().address(base, offset)
+
+    # The end of a pass
+
+    def _hand_on(self, registers):
+        b = self.builder
+        new = [b.load(self.written[carried.output]) for carried in self.loop.carried]
+        for value, places in zip(new, registers, strict=True):
+            for target, source in zip(reversed(places[1:]), reversed(places[:-1]), strict=True):
+                b.store(b.load(source), target)
+            b.store(value, places[0])
+
+    def _update(self, update):
+        """Add an output to a part of an array in the block."""
+        b, dtype = self.builder, update.dtype
+        target = self._typed(self._element(update.where, dtype), dtype)
+        source = self.written[update.output]
+        if self.loop.outputs[update.output].n == 1:
+            b.store(b.fadd(b.load(target), b.load(source), flags=CONTRACT), target)
+            return
+        source = self._typed(source, dtype)
+        counters, ends = [], []
+        for size in update.shape:
+            before, block = b.block, b.append_basic_block("update")
+            b.branch(block)
+            b.position_at_end(block)
+            counter = b.phi(I64)
+            counter.add_incoming(I64(0), before)
+            counters.append(counter)
+            ends.append((block, size))
+        at = from_ = I64(0)
+        for counter, size, stride in zip(counters, update.shape, update.strides, strict=True):
+            at = b.add(at, b.mul(counter, I64(stride)))
+            from_ = b.add(b.mul(from_, I64(size)), counter)
+        place = b.gep(target, [at])
+        b.store(b.fadd(b.load(place), b.load(b.gep(source, [from_])), flags=CONTRACT), place)
+        for counter, (block, size) in zip(reversed(counters), reversed(ends), strict=True):
+            following = b.add(counter, I64(1), flags=("nsw", "nuw"))
+            counter.add_incoming(following, b.block)
+            done = b.append_basic_block("updated")
+            b.cbranch(b.icmp_unsigned("<", following, I64(size)), block, done)
+            b.position_at_end(done)
+
+    # Guards
+
+    def _return_if(self, failed, number):
+        first, step = self.loop.numbers[number]
+        b = self.builder
+        with b.if_then(failed, likely=False):
+            self.builder.ret(b.add(b.mul(self.counter, I64(step)), I64(first + 1)))

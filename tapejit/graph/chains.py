@@ -1,0 +1,98 @@
+"""Arrays that grow by parts: ``total = total + spread(part)`` in every pass is done in place.
+
+That is what the gradient of ``x[t]`` in a loop looks like. As values of their own the totals would take time, and memory, that
+grow with the square of the number of passes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tapejit.core import record as R
+from tapejit.core.plans import plan_at
+
+SHOWN = 1  # the pass whose records are looked at
+
+
+@dataclass(frozen=True)
+class Link:
+    """One addition: ``reader`` and ``operand`` say which record reads what is added, and in which place."""
+
+    add: int
+    reader: int
+    operand: int
+    spread: bool
+    strides: tuple
+    records: tuple  # of the pass that need no values of their own
+
+
+@dataclass(frozen=True)
+class Chain:
+    links: list
+    first: int  # the record of the array before the first pass
+
+
+def chains(made) -> list:
+    """The chains of a run (see ``passes.Pass``)."""
+    uses = np.bincount(made.parent.reads[made.parent.reads >= 0], minlength=len(made.parent.live))
+    for root in made.parent.roots.tolist():
+        uses[root] += 1
+    made.uses = uses[made.run.start : made.run.end].reshape(made.run.trips, made.run.period)
+    readers = {}
+    adds = [b for b in range(made.run.period) if _is_addition(made, b)]
+    for b in adds:
+        for j in range(2):
+            kind, *rest = made.kind(b, j)
+            if kind == "same":
+                readers.setdefault(rest[0], []).append((b, j))
+    found, taken = [], set()
+    for b in adds:
+        for j in range(2):
+            kind, *rest = made.kind(b, j)
+            if kind == "carried" and rest[1] == 1 and rest[0] not in taken:
+                links = _followed(made, b, j, rest[0], readers)
+                if links and any(link.spread for link in links):
+                    taken.add(rest[0])
+                    found.append(Chain(links, made.firsts(b, j, 1)[0]))
+    return found
+
+
+def _is_addition(made, b):
+    k = made.shown[b]
+    parent = made.parent
+    if made.op(b).name != "add" or parent.columns["flags"][k] & (R.SCALAR_A | R.SCALAR_B) or k in parent.exact:
+        return False
+    n = made.layout(b).n
+    same = all(parent._layout(int(parent.live[o])).n == n for o in made.reads[SHOWN, b, :2])
+    return n > 1 and same and made.layout(b).dtype.is_floating_point
+
+
+def _followed(made, b, j, last, readers):
+    """The additions from the first to the last of a pass, None if somebody else reads the array on the way."""
+    links = []
+    while True:
+        link = _link(made, b, 1 - j)
+        if link is None:
+            return None
+        links.append(link)
+        end = b == last
+        uses = made.uses[:-1, b] if end else made.uses[:, b]
+        if (uses != 1).any() or (end and made.needed[b] < made.run.trips - 1):
+            return None
+        if end:
+            return links
+        following = readers.get(b, ())
+        if len(following) != 1:
+            return None
+        b, j = following[0]
+
+
+def _link(made, b, j):
+    kind, *rest = made.kind(b, j)
+    if kind == "same" and made.op(rest[0]).name == "spread" and (made.uses[:, rest[0]] == 1).all():
+        spread = rest[0]
+        plan = plan_at(made.parent.columns["plan"][made.shown[spread]])
+        return Link(b, spread, 0, True, plan.strides, (spread, b))
+    if kind == "same":
+        return Link(b, b, j, False, (), (b,))
+    return None

@@ -1,0 +1,73 @@
+"""A loop in the graph: one pass as a graph of its own, and where in memory each pass reads and writes.
+
+A ``loop`` node is one block of memory. What the passes leave for others lies in it, pass by pass; a loop that runs backwards
+over what another one left reads it at a negative step.
+"""
+
+from dataclasses import dataclass, field
+
+OWN = -1  # the block of the loop itself, in place of the number of an operand
+
+
+@dataclass(frozen=True)
+class Where:
+    """Elements of one pass: those from ``start + step * t``, plus what a table holds for pass t.
+
+    ``mask``: t, moved by ``shift``, is taken modulo a power of two: few passes are kept.
+    """
+
+    base: int  # the number of an operand of the loop node, or OWN
+    start: int
+    step: int = 0
+    shift: int = 0
+    mask: int = 0
+    table: int = -1  # the number of an operand of integers
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A number handed from pass to pass: ``distance`` passes on, it is read; the first ones are read from memory."""
+
+    output: int
+    distance: int
+    dtype: str
+    first: tuple  # of Where, for pass 0, 1, ...
+
+
+@dataclass(frozen=True)
+class Update:
+    """At the end of each pass an output is added to a part of an array in the block."""
+
+    output: int
+    where: Where
+    shape: tuple
+    strides: tuple
+    dtype: str
+
+
+@dataclass(eq=False)
+class Loop:
+    """What a ``loop`` node does.
+
+    Attributes:
+        graph: of one pass. Its inputs are numbered as ``reads``.
+        reads: per input a Where, or the number of a Carried as ("carried", number, distance).
+        outputs: nodes; ``writes`` says where each goes, None for what is only carried or an update.
+        copies: (Where to, Where from, elements) done before the first pass.
+        guards: triples (node, kind, expected); ``numbers`` the program's number of each in pass 0, and its step.
+        size: elements of the block.
+    """
+
+    graph: object
+    trips: int
+    dtype: str = ""
+    reads: list = field(default_factory=list)
+    outputs: list = field(default_factory=list)
+    writes: list = field(default_factory=list)
+    carried: list = field(default_factory=list)
+    updates: list = field(default_factory=list)
+    copies: list = field(default_factory=list)
+    guards: list = field(default_factory=list)
+    numbers: list = field(default_factory=list)
+    size: int = 0
+    parallel: bool = False  # no pass reads what another one left

@@ -1,0 +1,506 @@
+"""One pass of a repeated run as a graph of its own, and where in memory the passes read and write."""
+
+import numpy as np
+
+from tapejit.core.layout import packed_strides
+from tapejit.core.plans import plan_at
+from tapejit.edge.cpython import references_beside
+from tapejit.graph.build import Lowering
+from tapejit.graph.chains import SHOWN, chains
+from tapejit.graph.finite import Finite
+from tapejit.graph.loop import OWN, Carried, Loop, Update, Where
+from tapejit.graph.node import Graph, unit_free
+from tapejit.spec.structured import view
+from tapejit.spec.table import OPS
+
+IN_REGISTERS = 4  # passes over which a number is handed on without memory
+LATE = 2  # passes: what is read of the last ones alone is not stacked
+
+
+class Irregular(Exception):
+    """The passes of a run are not alike."""
+
+
+class Pass:
+    """Makes the ``Loop`` of a run.
+
+    Args:
+        parent: the lowering of the whole tape, in which all that the run reads has its value.
+        number: of the run in it.
+
+    Attributes:
+        node: the loop in the graph of the parent, once it is there.
+        places: per record of a pass that is kept (node or OWN, positions over the passes), OWN being the block.
+    """
+
+    def __init__(self, parent, number, run):
+        self.parent, self.run, self.number = parent, run, number
+        shape = run.trips, run.period
+        self.records = parent.live[run.start : run.end].reshape(shape)
+        self.reads = parent.reads[run.start : run.end].reshape(*shape, 3)
+        self.imm = parent.imms[run.start : run.end].reshape(shape)
+        self.shown = self.records[SHOWN].tolist()
+        self.index = {k: b for b, k in enumerate(self.shown)}
+        self.needed = parent.needed[number]
+        self.args, self.arg_numbers = [], {}
+        self.places, self.rings = {}, {}
+        self.unbounded = set()  # carried records that may be inf or NaN
+        self.constants, self.outside = {}, {}  # records that are constants, or lie elsewhere: their dtype there
+        self.fallible = []
+        self.size = 0
+        self.node = None
+
+    # What the records are
+
+    def layout(self, b):
+        return self.parent._layout(self.shown[b])
+
+    def shape(self, b):
+        return tuple(self.layout(b).shape)
+
+    def op(self, b):
+        return OPS[self.parent.columns["op"][self.shown[b]]]
+
+    def kind(self, b, j):
+        """How operand j of record b moves: ('same', b), ('carried', b, passes), ('fixed', record) or ('other', run, b, passes)."""
+        run, column = self.run, self.reads[:, b, j]
+        step = int(column[2] - column[1])
+        if step == run.period and column[-1] >= run.start:
+            t, other = divmod(int(column[2]) - run.start, run.period)
+            return ("same", other) if t == 2 else ("carried", other, 2 - t)
+        if not step:
+            return "fixed", int(self.parent.live[column[0]])
+        number = int(self.parent.owner[column[0]])
+        source = self.parent.runs[number]
+        t, other = divmod(int(column[0]) - source.start, source.period)
+        if step % source.period:
+            raise Irregular
+        return "other", number, other, t + step // source.period * np.arange(run.trips)
+
+    def dtype_of(self, b):
+        """The dtype in which record b lies in memory."""
+        return self.outside.get(b, self.dtype)
+
+    def firsts(self, b, j, passes):
+        """The records that a carried operand is in the first passes."""
+        return tuple(self.parent.live[self.reads[:passes, b, j]].tolist())
+
+    # Memory outside
+
+    def arg(self, node):
+        """(number, first element) of the operand of the loop in whose memory a packed value lies."""
+        start, steps = 0, unit_free(packed_strides(node.shape), node.shape)
+        if node.op == "view" and node.args[0].op in ("input", "extern", "loop") and node.attr[0] == steps:
+            if self.parent.is_packed(node.args[0]):
+                start, node = node.attr[1], node.args[0]
+        if node.op != "loop":
+            node = self.parent._in_memory(node)
+        return self.number_of(node), start
+
+    def number_of(self, node):
+        found = self.arg_numbers.get(node.id)
+        if found is None:
+            found = self.arg_numbers[node.id] = len(self.args)
+            self.args.append(node)
+        return found
+
+    def table(self, values):
+        """The operand that holds an array of ours, which nobody changes."""
+        return self.number_of(self.parent.graph.extern(np.ascontiguousarray(values)))
+
+    def where(self, base, positions):
+        """Positions over the passes in an operand, as a rule if there is one."""
+        steps = np.diff(positions)
+        if (steps == steps[0]).all():
+            return Where(base, int(positions[0]), int(steps[0]))
+        return Where(base, 0, 0, table=self.table(positions.astype(np.int64)))
+
+    # The block
+
+    def keep(self, b, passes=0):
+        """Room for record b of every pass; of the last few only, if these are all that is read."""
+        n, trips = max(self.layout(b).n, 1), self.run.trips
+        late = trips - int(self.needed[b]) if self.needed[b] < trips else 0
+        kept = max(late, passes + 1)
+        if kept <= LATE + passes and trips > 2 * kept:
+            count = 1 << (kept - 1).bit_length()
+            start, self.size = self.size, self.size + count * n
+            write = Where(OWN, start, n, passes, count - 1) if count > 1 else Where(OWN, start)
+            positions = start + n * ((np.arange(-passes, trips) + passes) & (count - 1))
+            self.rings[b] = count
+        else:
+            start, self.size = self.size, self.size + (trips + passes) * n
+            write = Where(OWN, start + passes * n, n)
+            positions = start + n * np.arange(trips + passes)
+        self.size += self.size % 2
+        self.places[b] = None, positions[passes:]
+        return write, positions
+
+    def build(self):
+        """The loop and its operands in the graph of the parent."""
+        floats = [self.layout(b).dtype.numpy for b in range(self.run.period) if self.layout(b).dtype.is_floating_point]
+        self.dtype = "f4" if floats and all(d.itemsize == 4 for d in floats) else "f8"
+        self.chains = chains(self)
+        while True:
+            self.args, self.arg_numbers, self.places, self.rings, self.size = [], {}, {}, {}, 0
+            self.constants, self.outside = {}, {}
+            body = _Body(self)
+            body.run_through()
+            if not body.found_unbounded():
+                break
+        self.loop = body.loop
+        self.body = body
+        self.loop.size = self.size
+        self.fallible = body.fallible
+        return self.loop, self.args
+
+    def is_finite(self, b):
+        return self.body.is_finite(b)
+
+    def number_guards(self, places):
+        loop = self.loop
+        loop.guards, loop.numbers = [], []
+        for node, kind, expected, passes in self.body.guards:
+            if node.op == "const":
+                continue
+            numbers = np.array([places[g] for g in passes])
+            steps = np.diff(numbers)
+            if (steps != steps[0]).any():
+                raise Irregular
+            loop.guards.append((node, kind, expected))
+            loop.numbers.append((int(numbers[0]), int(steps[0])))
+        for node in self.fallible:
+            loop.guards.append((node, "status", 0))
+            loop.numbers.append((places["status", self.node.id], 0))
+
+
+class _Body(Lowering):
+    """Lowers the records of one pass; what comes from elsewhere are inputs."""
+
+    def __init__(self, made):
+        parent = made.parent
+        self.made, self.parent, self.recorder = made, parent, parent.recorder
+        self.columns, self.imm32, self.exact, self.kept = parent.columns, parent.imm32, parent.exact, parent.kept
+        self.graph, self.finite = Graph(), Finite()
+        self.stop, self.values, self.filled, self.placed, self.fallible, self.checks = {}, {}, {}, {}, [], []
+        self.loop = Loop(self.graph, made.run.trips, made.dtype)
+        self.guards = []
+        self.inputs = {}
+        self.carriers = {}  # (record of a pass, passes, first records) -> number of the carried value
+        self.out_numbers = {}
+        self.kept_writes = {}  # record of a pass -> (Where it is written, positions, the first records)
+
+    # Inputs of a pass
+
+    def read(self, where, shape, dtype, finite):
+        key = where, shape, dtype
+        if key not in self.inputs:
+            node = self.inputs[key] = self.graph.input(len(self.loop.reads), shape, dtype)
+            self.loop.reads.append(where)
+            self.finite._known[node.id] = bool(finite)
+        return self.inputs[key]
+
+    def _operand(self, k, j, o):
+        made = self.made
+        b = made.index[k]
+        kind, *rest = made.kind(b, j)
+        if kind == "same":
+            return self.values[made.shown[rest[0]]]
+        if kind == "carried":
+            return self._carried(*rest, made.firsts(b, j, rest[1]))
+        if kind == "fixed":
+            return self._outside(self.parent.values[rest[0]])
+        base, positions, shape, dtype, finite = self._elsewhere(*rest)
+        if base.__class__ is not int:
+            return base
+        value = self.read(made.where(base, positions), shape, made.parent.loops[rest[0]].dtype_of(rest[1]), finite)
+        return self.graph.cast(value, dtype)
+
+    def _outside(self, node):
+        """A value that is the same in every pass."""
+        if node.op == "const":
+            return self.graph.node("const", (), node.attr, node.shape, node.dtype)
+        base, start = self.made.arg(node)
+        return self.read(Where(base, start), node.shape, node.dtype, self.parent.finite(node))
+
+    def _elsewhere(self, number, b, passes):
+        """(operand, positions, shape, dtype, finite) of what another loop left; a constant in place of the operand."""
+        source = self.parent.loops[number]
+        shape, dtype = source.shape(b), source.layout(b).dtype.numpy.str[1:]
+        if b in source.constants:
+            attr = source.constants[b]
+            return self.graph.node("const", (), attr, shape, dtype), None, shape, dtype, None
+        if b in source.rings:
+            raise Irregular
+        node, positions = source.places[b]
+        base = self.made.number_of(source.node if node is None else node)
+        return base, positions[passes], shape, dtype, source.is_finite(b)
+
+    def _carried(self, b, passes, first):
+        made = self.made
+        layout = made.layout(b)
+        dtype, shape = layout.dtype.numpy.str[1:], tuple(layout.shape)
+        key = b, passes, first
+        finite = b not in made.unbounded
+        if layout.n == 1 and passes <= IN_REGISTERS and dtype[0] == "f":
+            if key not in self.carriers:
+                where = tuple(Where(*made.arg(self.parent.values[k])) for k in first)
+                self.carriers[key] = len(self.loop.carried)
+                self.loop.carried.append(Carried(-1, passes, dtype, where))
+            return self.read(("carried", self.carriers[key]), shape, dtype, finite)
+        if b not in made.kept_carried:
+            raise Irregular
+        write, _, firsts = self.kept_writes.get(b) or self._keep_carried(b)
+        most = made.kept_carried[b]
+        if firsts[most - passes :] != first:
+            raise Irregular
+        if write.mask:
+            where = Where(OWN, write.start, write.step, write.shift - passes, write.mask)
+        else:
+            where = Where(OWN, write.start - passes * write.step, write.step)
+        return self.graph.cast(self.read(where, shape, made.dtype, finite), dtype)
+
+    def _keep_carried(self, b):
+        """Room for an array handed from pass to pass, with what the first passes find there."""
+        made = self.made
+        most = made.kept_carried[b]
+        write, positions = made.keep(b, most)
+        firsts = made.kept_firsts[b]
+        for at, k in zip(positions[:most].tolist(), firsts, strict=True):
+            self._copy_in(at, self.parent.values[k], made.layout(b).n)
+        self.kept_writes[b] = found = write, positions, firsts
+        return found
+
+    def _copy_in(self, at, node, n):
+        node = self.parent.graph.cast(node, self.made.dtype)
+        self.loop.copies.append((at, Where(*self.made.arg(node)), n))
+
+    # Records
+
+    def _immediate(self, k, dtype):
+        made = self.made
+        column = made.imm[:, made.index[k]]
+        if (column.view(np.int64) == column[:1].view(np.int64)).all():
+            return super()._immediate(k, dtype)
+        values = np.ascontiguousarray(column)
+        values = values.view(np.float32)[::2] if dtype == "f4" else values
+        return self.read(Where(made.table(values), 0, 1), (), dtype, np.isfinite(values).all())
+
+    def _lower(self, k):
+        made = self.made
+        b = made.index[k]
+        op = OPS[self.columns["op"][k]]
+        column = made.imm[:, b]
+        if op.code and not op.elementwise and (column != column[0]).any():
+            if (op.alias_of or op) is not view:
+                raise Irregular
+            return self._window(k, b, column)
+        return super()._lower(k)
+
+    def _window(self, k, b, column):
+        """A view that moves from pass to pass, of memory outside."""
+        made, parent = self.made, self.parent
+        kind, *rest = made.kind(b, 0)
+        layout = self._layout(k)
+        if kind == "fixed":
+            node = parent.values[rest[0]]
+            if node.op == "const":
+                return self.graph.node("const", (), node.attr, tuple(layout.shape), node.dtype)
+            base, start = made.arg(node)
+            positions, dtype, finite = np.full(len(column), start), node.dtype, parent.finite(node)
+        elif kind == "other":
+            base, positions, _, _, finite = self._elsewhere(*rest)
+            if base.__class__ is not int:
+                return self.graph.node("const", (), base.attr, tuple(layout.shape), base.dtype)
+            dtype = parent.loops[rest[0]].dtype_of(rest[1])
+        else:
+            raise Irregular
+        plan = self.columns["plan"][k]
+        strides = plan_at(plan).strides if plan else packed_strides(tuple(layout.shape))
+        value = self.strided(base, positions + column.astype(np.int64), tuple(layout.shape), strides, dtype, finite)
+        return self.graph.cast(value, layout.dtype.numpy.str[1:])
+
+    def strided(self, base, positions, shape, strides, dtype, finite):
+        """A strided value at a position of each pass."""
+        steps = [s * (n - 1) for n, s in zip(shape, strides, strict=True) if n]
+        low, high = sum(min(s, 0) for s in steps), sum(max(s, 0) for s in steps)
+        if unit_free(strides, shape) == unit_free(packed_strides(shape), shape):
+            return self.read(self.made.where(base, positions), shape, dtype, finite)
+        window = self.read(self.made.where(base, positions + low), (high - low + 1,), dtype, finite)
+        return self.graph.view(window, shape, strides, -low)
+
+    def _leaf(self, k, layout, dtype):
+        made, sources = self.made, self.recorder.sources
+        if k not in sources or k in self.recorder.notes or k in self.recorder.numbers:
+            return super()._leaf(k, layout, dtype)
+        arrays = [sources[k] for k in made.records[:, made.index[k]].tolist()]
+        first, shape = arrays[0], tuple(layout.shape)
+        kind = first.dtype.str[1:]
+        if not first.dtype.isnative or first.dtype.kind not in "fiub" or kind == "f2":
+            raise Irregular
+        # Those that keep one are the sources and the tape; ``first`` is a name of ours for one of them.
+        ours = first.base is None and (references_beside(arrays) <= [3] + [2] * (len(arrays) - 1)).all()
+        if ours and first.ndim == 0:
+            numbers = np.array([a.item() for a in arrays])
+            if len({n.tobytes() for n in numbers}) == 1:
+                return self.graph.const(first.item(), shape, dtype)
+            arrays = np.array(arrays).astype(dtype)
+            return self.read(Where(made.table(arrays), 0, 1), shape, dtype, np.isfinite(arrays).all())
+        places = np.array([a.__array_interface__["data"][0] for a in arrays])
+        if (places == places[0]).all():
+            node = self._outside(self.parent.graph.extern(first))
+        elif ours:
+            table = np.stack(arrays)
+            node = self.read(Where(made.table(table), 0, first.size), first.shape, kind, True)
+        else:
+            node = self._moving(first, arrays, places, kind)
+        return self.graph.cast(self.graph._same(node, shape), dtype)
+
+    def _moving(self, first, arrays, places, kind):
+        """Parts of one array, as ``data[t]``."""
+        root = first
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        low, high = np.lib.array_utils.byte_bounds(root)
+        size = first.itemsize
+        begin = root.__array_interface__["data"][0]
+        strides = tuple(s // size for s in first.strides)
+        ends = (np.lib.array_utils.byte_bounds(a) for a in arrays)
+        inside = all(low <= a and b <= high for a, b in ends)
+        if root.dtype != first.dtype or not inside or any(s % size for s in first.strides) or ((places - begin) % size).any():
+            raise Irregular
+        base = self.made.number_of(self.parent.graph.extern(root))
+        return self.strided(base, (places - begin) // size, first.shape, strides, kind, True)
+
+    # The whole pass
+
+    def run_through(self):
+        made = self.made
+        arrays = _carried_arrays(made)
+        made.kept_carried = {b: most for b, (most, _) in arrays.items()}
+        made.kept_firsts = {b: first for b, (_, first) in arrays.items()}
+        skipped = {b for chain in made.chains for link in chain.links for b in link.records}
+        for b, k in enumerate(made.shown):
+            if b not in skipped:
+                self.values[k] = self._lower(k)
+        if self.checks:
+            raise Irregular
+        for chain in made.chains:
+            self._update(chain)
+        self._outputs(skipped)
+        self._guards()
+
+    def _update(self, chain):
+        """An array that grows by parts, pass by pass, in one place."""
+        made, b = self.made, chain.links[-1].add
+        layout = made.layout(b)
+        start, made.size = made.size, made.size + layout.n + layout.n % 2
+        made.places[b] = None, np.full(made.run.trips, start)
+        self._copy_in(start, self.parent.values[chain.first], layout.n)
+        for link in chain.links:
+            value = self._operand(made.shown[link.reader], link.operand, 0)
+            positions = start + made.imm[:, link.reader].astype(np.int64) if link.spread else np.full(made.run.trips, start)
+            strides = link.strides if link.spread else packed_strides(value.shape)
+            if value.op == "const":
+                value = self.graph.node("copy", (value,), None, value.shape, value.dtype)
+            self._output(self.graph.cast(value, made.dtype), None)
+            number = len(self.loop.outputs) - 1
+            self.loop.updates.append(Update(number, made.where(OWN, positions), value.shape, strides, made.dtype))
+
+    def _output(self, node, where):
+        self.loop.outputs.append(node)
+        self.loop.writes.append(where)
+
+    def _outputs(self, skipped):
+        made, loop = self.made, self.loop
+        for (b, _, _), number in self.carriers.items():
+            if b not in self.out_numbers:
+                self._output(self.values[made.shown[b]], None)
+                self.out_numbers[b] = len(loop.outputs) - 1
+            old = loop.carried[number]
+            loop.carried[number] = Carried(self.out_numbers[b], old.distance, old.dtype, old.first)
+        written = {}
+        for b in range(made.run.period):
+            wanted = made.needed[b] < made.run.trips
+            if b in skipped or not (wanted or b in self.kept_writes):
+                continue
+            node = self.values[made.shown[b]]
+            if b in self.kept_writes:
+                self._output(self.graph.cast(node, made.dtype), self.kept_writes[b][0])
+            elif node.op == "const":
+                made.constants[b] = node.attr
+            elif not self._is_outside(b, node):
+                key = node.id, int(made.needed[b]) >= made.run.trips - LATE
+                if key in written:
+                    other = written[key]
+                    made.places[b] = made.places[other]
+                    if other in made.rings:
+                        made.rings[b] = made.rings[other]
+                    if made.layout(other).n == made.layout(b).n and made.dtype_of(other) == made.dtype_of(b):
+                        continue
+                where, _ = made.keep(b)
+                written.setdefault(key, b)
+                self._output(self.graph.cast(node, made.dtype), where)
+
+    def _is_outside(self, b, node):
+        """Whether a value lies in memory that is there for the whole program: then others read it there."""
+        made = self.made
+        if node.op != "input" or node.dtype != made.layout(b).dtype.numpy.str[1:]:
+            return False
+        where = self.loop.reads[node.attr]
+        if where.__class__ is tuple or where.base == OWN or where.mask or where.table >= 0:
+            return False
+        positions = where.start + where.step * np.arange(made.run.trips)
+        made.places[b] = made.args[where.base], positions
+        made.outside[b] = node.dtype
+        return True
+
+    def _guards(self):
+        made, seen = self.made, self.parent.seen
+        for b, k in enumerate(made.shown):
+            for x, number in enumerate(seen.get(k, ())):
+                guard = self.recorder.guards[number]
+                if made.layout(b).n != 1:
+                    raise Irregular
+                passes = [seen[r][x] for r in made.records[:, b].tolist()]
+                self.guards.append((self.values[k], guard.kind, guard.expected, passes))
+
+    # What may be inf
+
+    def is_finite(self, b):
+        k = self.made.shown[b]
+        return k in self.values and self.finite(self.values[k])
+
+    def found_unbounded(self):
+        """Whether a carried value was taken for finite and is not."""
+        made, parent = self.made, self.parent
+        before = len(made.unbounded)
+        carried = {(b, first) for b, _, first in self.carriers}
+        carried |= {(b, made.kept_firsts[b]) for b in self.kept_writes}
+        for b, first in carried:
+            if not self.is_finite(b) or not all(parent.finite(parent.values[k]) for k in first):
+                made.unbounded.add(b)
+        return len(made.unbounded) > before
+
+
+def _carried_arrays(made):
+    """Record of a pass -> (over how many passes it is read through memory, the records it is before the first pass)."""
+    found = {}
+    last = {link.records[-1]: chain for chain in made.chains for link in chain.links}
+    for b in range(made.run.period):
+        if b in last:
+            continue
+        for j in range(3):
+            if made.reads[SHOWN, b, j] < 0:
+                continue
+            kind, *rest = made.kind(b, j)
+            if kind != "carried":
+                continue
+            source, passes = rest
+            layout = made.layout(source)
+            if layout.n == 1 and passes <= IN_REGISTERS and layout.dtype.is_floating_point:
+                continue
+            first = made.firsts(b, j, passes)
+            if passes > found.get(source, (0, ()))[0]:
+                found[source] = passes, first
+    return found

@@ -1,0 +1,105 @@
+"""Repeated runs on a tape: stretches of records whose operations recur at one distance, and whose operands move along.
+
+A Python loop leaves its passes one after the other. Hashes of a few records in a row find the distances at which the tape
+resembles itself; then each stretch is verified record by record.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+GRAM = 8  # records in a row that must recur
+CANDIDATES = 12  # distances that are looked at
+FEWEST = 4  # passes
+LARGEST = 3000  # records of one pass
+SAVED = 200  # records that a run must save
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Run:
+    """``trips`` passes of ``period`` records each, the first one at ``start``."""
+
+    start: int
+    period: int
+    trips: int
+
+    @property
+    def end(self):
+        return self.start + self.period * self.trips
+
+
+def runs(keys, operands) -> list:
+    """The repeated runs of a tape, in its order.
+
+    Args:
+        keys: one number per record; equal ones are the same operation on the same layouts.
+        operands: (records, 3), the positions of what each record reads, -1 for nothing.
+    """
+    found, segments = [], [(0, len(keys))]
+    while segments:
+        first, end = segments.pop()
+        run = _best(keys, operands, first, end)
+        if run is not None:
+            found.append(run)
+            segments += [(first, run.start), (run.end, end)]
+    return sorted(found, key=lambda run: run.start)
+
+
+def _best(keys, operands, first, end):
+    """The run that saves most in a segment, None if there is none."""
+    best, most = None, SAVED
+    for period in _distances(keys[first:end]):
+        run = _longest(keys, operands, first, end, period)
+        if run is not None and (run.trips - 1) * run.period > most:
+            best, most = run, (run.trips - 1) * run.period
+    return best
+
+
+def _distances(keys) -> list:
+    """The likeliest periods: how far back the same few records were seen last, by the records that this explains."""
+    if len(keys) < FEWEST * 2:
+        return []
+    grams, width = keys.copy(), 1
+    while width < GRAM and len(grams) > width:
+        grams = grams[:-width] * _ODD + (grams[width:] ^ (grams[width:] >> np.uint64(29)))
+        width *= 2
+    order = np.argsort(grams, kind="stable")
+    same = grams[order[1:]] == grams[order[:-1]]
+    distances, counts = np.unique((order[1:] - order[:-1])[same], return_counts=True)
+    usable = (distances <= min(LARGEST, len(keys) // FEWEST)) & (counts * distances >= min(SAVED, len(keys) // 4))
+    distances, counts = distances[usable], counts[usable]
+    weight = np.minimum(counts * distances, len(keys))
+    return distances[np.lexsort((distances, -weight))][:CANDIDATES].tolist()
+
+
+def _longest(keys, operands, first, end, period):
+    """The longest run of a period in a segment."""
+    if end - first < FEWEST * period:
+        return None
+    same = keys[first + period : end] == keys[first : end - period]
+    moves = operands[first + period : end] - operands[first : end - period]
+    regular = same[period:] & same[:-period] & (moves[period:] == moves[:-period]).all(axis=1)
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], regular, [0]))))
+    if not len(edges):
+        return None
+    lengths = edges[1::2] - edges[::2]
+    k = int(np.argmax(lengths))
+    trips = int(lengths[k]) // period + 2
+    start = first + int(edges[2 * k])
+    if trips < FEWEST:
+        return None
+    run = Run(start, period, trips)
+    return _with_first(keys, operands, first, run)
+
+
+def _with_first(keys, operands, first, run):
+    """The run with the pass before it, if that differs only in what is carried into it."""
+    p = run.period
+    before = run.start - p
+    if before < first or (keys[before : run.start] != keys[run.start : run.start + p]).any():
+        return run
+    here, following, after = (operands[before + k * p : before + (k + 1) * p] for k in range(3))
+    moves = after - following
+    carried = (moves == p) & (following < run.start) & (following >= before) & (here >= 0) & (here < before)
+    return Run(before, p, run.trips + 1) if ((following - here == moves) | carried).all() else run

@@ -1,0 +1,294 @@
+"""From the tape to a graph with loops: one node for a repeated run of records, whatever the number of its passes.
+
+What a pass leaves for other parts of the tape is stacked in the block of the loop; so the reverse part of a loop is a loop of
+its own, which reads the stacks of the first one backwards. Nothing is said about derivatives here.
+"""
+
+import numpy as np
+
+from tapejit.core import record as R
+from tapejit.core.layout import packed_strides
+from tapejit.core.record import MASK
+from tapejit.eager.tensor import Tensor
+from tapejit.graph import periods
+from tapejit.graph.build import Lowering
+from tapejit.graph.finite import Finite
+from tapejit.graph.node import Graph
+from tapejit.graph.passes import Irregular, Pass
+from tapejit.spec.structured import view
+from tapejit.spec.table import OPS
+
+FEWEST = 600  # records of a recording that is looked at
+_VIEWS = np.array([op.code for op in OPS if (op.alias_of or op) is view])
+
+
+class Rolled(Lowering):
+    """A recording with its repeated runs as loops; ``runs`` is empty where there are none.
+
+    Args:
+        outputs: the records of the results.
+    """
+
+    def __init__(self, recorder, outputs, decisions):
+        super().__init__(recorder, decisions=decisions)
+        self.runs, self.loops = [], {}
+        self.decisions = list(decisions)
+        self.live = self._live([*outputs, *self.decisions, *self.may_fail()])
+        if len(self.live) < FEWEST or not self._readable():
+            return
+        self.at = np.full(len(recorder.tape), -1, dtype=np.int64)
+        self.at[self.live] = np.arange(len(self.live))
+        self.imms = self._column("imm")
+        self.keys, self.reads = self._keys(), self._reads()
+        self.roots = self.at[np.array([*outputs], dtype=np.int64)]
+        self.candidates, self.tried = periods.runs(self.keys, self.reads), set()
+        self._settle()
+
+    def _live(self, roots):
+        """The records that matter, in order."""
+        alive = bytearray(len(self.columns["op"]))
+        for k in roots:
+            alive[k] = 1
+        first, second, third = (self.columns[name] for name in "abc")
+        notes, stop = self.recorder.notes, self.stop
+        for k in range(len(alive) - 1, -1, -1):
+            if not alive[k] or k in stop:
+                continue
+            for o in (first[k], second[k], third[k]) if k not in notes else self.operands(k):
+                if o >= 0:
+                    alive[o] = 1
+        return np.flatnonzero(np.frombuffer(alive, np.uint8))
+
+    def _readable(self):
+        """Whether what is to be compared fits into three columns."""
+        return not self.stop and all(sum(isinstance(x, Tensor) for x in n.operands) <= 3 for n in self.recorder.notes.values())
+
+    # What is compared
+
+    def _column(self, name):
+        return np.array(self.columns[name], dtype=np.float64 if name == "imm" else np.int64)[self.live]
+
+    def _keys(self):
+        """One number per record, equal for equal operations."""
+        scalars = R.SCALAR_A | R.SCALAR_B | R.SCALAR_C
+        op, flags = self._column("op"), self._column("flags") & scalars
+        imm = self.imms.view(np.int64).copy()
+        moves = np.isin(op, _VIEWS) | (flags != 0) | np.isin(op, [o.code for o in OPS if o.name == "spread"])
+        imm[moves] = 0
+        extra = np.zeros(len(op), dtype=np.int64)
+        codes = {}
+        for i, k in self._special():
+            extra[i] = codes.setdefault(self._said(k), len(codes) + 1)
+        exact = np.zeros(len(self.columns["op"]), dtype=np.int64)
+        exact[list(self.exact)] = 1
+        rows = np.stack([op, flags, self._column("layout"), self._column("plan"), imm, extra, exact[self.live]])
+        key = np.zeros(rows.shape[1], dtype=np.uint64)
+        for row in rows.view(np.uint64):
+            key = (key ^ row) * np.uint64(0xFF51AFD7ED558CCD)
+            key ^= key >> np.uint64(32)
+        return key
+
+    def _special(self):
+        """(position, record) of the leaves and of what Python looked at."""
+        self.seen = {}
+        for number, guard in enumerate(self.recorder.guards):
+            self.seen.setdefault(guard.record, []).append(number)
+        marked = np.isin(self.live, np.fromiter(self.seen, np.int64, len(self.seen)))
+        for i in np.flatnonzero((self._column("op") == 0) | marked):
+            yield int(i), int(self.live[i])
+
+    def _said(self, k):
+        """What must be equal of a leaf, and of the decisions on a record."""
+        recorder = self.recorder
+        guards = tuple((recorder.guards[j].kind, recorder.guards[j].outcome) for j in self.seen.get(k, ()))
+        if self.columns["op"][k]:
+            return guards
+        if k in recorder.inputs:
+            return "input", k
+        if k in recorder.notes:
+            note = recorder.notes[k]
+            if note.name in ("flat", "argmax", "argmin") or any(isinstance(x, np.ndarray) for x in note.parameters):
+                return "alone", k
+            numbers = tuple("t" if isinstance(x, Tensor) else (type(x), repr(x)) for x in note.operands)
+            return note.name, numbers, repr(note.parameters), guards
+        if k in recorder.numbers:
+            return "number", repr(recorder.numbers[k]), guards
+        if k in recorder.sources:
+            array = recorder.sources[k]
+            return "source", array.shape, array.strides, array.dtype.str, array.base is None, guards
+        return "empty", self.columns["a"][k] >= 0, guards
+
+    def _reads(self):
+        """The positions of the operands of each record, three columns."""
+        columns = []
+        for name in "abc":
+            found = self._column(name)
+            columns.append(np.where(found >= 0, self.at[found], -1))
+        reads = np.stack(columns, axis=1)
+        for k in self.recorder.notes:
+            i = int(self.at[k])
+            if i >= 0:
+                read = [int(self.at[x._r & MASK]) for x in self.recorder.notes[k].operands if isinstance(x, Tensor)]
+                reads[i] = [*read, *[-1] * (3 - len(read))]
+        return reads
+
+    # Runs that agree with one another
+
+    def _settle(self):
+        """Keep of each run the passes that read others' passes regularly."""
+        self.runs = []
+        self.owner = np.full(len(self.live), -1, dtype=np.int64)
+        for run in self.candidates:
+            kept = self._agreeing(run)
+            if kept is not None:
+                self.owner[kept.start : kept.end] = len(self.runs)
+                self.runs.append(kept)
+
+    def _agreeing(self, run):
+        """The part of a run whose passes read earlier runs, and itself, at one place or pass by pass."""
+        p = run.period
+        rows = self.reads[run.start : run.end].reshape(run.trips, p * 3)
+        moves = rows[2] - rows[1]
+        fixed, carried = moves == 0, (moves == p) & (rows[-1] >= run.start)
+        bad = ((rows >= run.start) & ~fixed & ~carried).any(axis=1)
+        owners = np.where(rows < 0, -1, self.owner[rows])
+        owners[:, fixed | carried] = -2
+        bad |= (owners == -1).any(axis=1)
+        ids = (owners == owners[run.trips // 2]).all(axis=1) & ~bad
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], ids, [0]))))
+        if not len(edges):
+            return None
+        k = int(np.argmax(edges[1::2] - edges[::2]))
+        first, end = int(edges[2 * k]), int(edges[2 * k + 1])
+        if end - first < periods.FEWEST:
+            return None
+        kept = periods.Run(run.start + first * p, p, end - first)
+        inner = rows[first:end][:, fixed]
+        if (inner >= kept.start).any():  # what the first pass leaves for all others
+            return self._agreeing(periods.Run(kept.start + p, p, kept.trips - 1)) if kept.trips > periods.FEWEST else None
+        return kept
+
+    def _needed(self):
+        """Per run and record of a pass the first pass that is read elsewhere; the number of passes for none."""
+        first = [np.full(run.period, run.trips) for run in self.runs]
+        reader = np.repeat(self.owner, 3)
+        read = self.reads.reshape(-1)
+        outside = (read >= 0) & (self.owner[read] >= 0) & (self.owner[read] != reader)
+        for o in np.concatenate((read[outside], self.roots)).tolist():
+            number = int(self.owner[o])
+            if number >= 0:
+                run = self.runs[number]
+                t, b = divmod(o - run.start, run.period)
+                first[number][b] = min(first[number][b], t)
+        return first
+
+    # The graph
+
+    def results(self, outputs, guards):
+        """The nodes of some records, and those that hold the guards: loops for records of their passes."""
+        while self.runs:
+            try:
+                self._build()
+                break
+            except Irregular:
+                self._without(len(self.loops) - 1)
+        if not self.runs:
+            self._renew()
+            return super().results(outputs, guards)
+        held = []
+        for k in guards:
+            number = int(self.owner[self.at[k]])
+            held.append(self.values[k] if number < 0 else self.loops[number].node)
+        return [self.values[k] for k in outputs], held
+
+    def _build(self):
+        self._renew()
+        self.needed = self._needed()
+        self.values = _Values(self)
+        begin = 0
+        for number, run in enumerate(self.runs):
+            self._straight(begin, run.start)
+            self._loop(number, run)
+            begin = run.end
+        self._straight(begin, len(self.live))
+
+    def _renew(self):
+        self.graph, self.finite = Graph(), Finite()
+        self.values, self.loops, self.filled, self.placed = {}, {}, {}, {}
+        self.kept, self.fallible, self.checks = [], [], []
+
+    def _without(self, number):
+        """Go on without the first pass of a run that turned out to be irregular, or without the run."""
+        bad = self.runs[number]
+        k = next(k for k, run in enumerate(self.candidates) if run.start <= bad.start and bad.end <= run.end)
+        if bad.start in self.tried or bad.trips <= periods.FEWEST:
+            del self.candidates[k]
+        else:
+            self.tried.add(bad.start + bad.period)
+            self.candidates[k] = periods.Run(bad.start + bad.period, bad.period, bad.trips - 1)
+        self._settle()
+
+    def _straight(self, begin, end):
+        for k in self.live[begin:end].tolist():
+            self.values[k] = self._lower(k)
+
+    def _loop(self, number, run):
+        made = self.loops[number] = Pass(self, number, run)
+        loop, args = made.build()
+        made.node = self.graph.node("loop", args, loop, (max(loop.size, 1),), loop.dtype or "f8")
+        if made.fallible:
+            self.fallible.append(made.node)
+
+    def shown(self):
+        """All records, but of each loop those of one pass."""
+        following = 0
+        for run in self.runs:
+            first, second, last = (int(self.live[i]) for i in (run.start, run.start + run.period, run.end - 1))
+            yield from range(following, second)
+            yield f"       ... {run.trips - 1} more times from %{first} on"
+            following = last + 1
+        yield from range(following, len(self.columns["op"]))
+
+    def number_guards(self, places):
+        """Tell the loops which guards of the program are theirs.
+
+        Args:
+            places: the numbers of the guards of the recording in the program, and of the kernels that may fail, by node.
+        """
+        for made in self.loops.values():
+            made.number_guards(places)
+
+
+class _Values(dict):
+    """The values of records; of those in a loop, where they lie in its block."""
+
+    def __init__(self, lowering):
+        super().__init__()
+        self.lowering = lowering
+
+    def __missing__(self, k):
+        lowering = self.lowering
+        i = int(lowering.at[k])
+        number = int(lowering.owner[i])
+        if number < 0 or number not in lowering.loops:
+            raise KeyError(k)
+        made = lowering.loops[number]
+        t, b = divmod(i - made.run.start, made.run.period)
+        shape, dtype = made.shape(b), made.layout(b).dtype.numpy.str[1:]
+        if b in made.constants:
+            value = self[k] = lowering.graph.node("const", (), made.constants[b], shape, dtype)
+            return value
+        node, positions = made.places[b]
+        node = made.node if node is None else node
+        value = lowering.graph.view(node, shape, packed_strides(shape), int(positions[t]))
+        value = self[k] = lowering.graph.cast(value, dtype)
+        lowering.finite._known[value.id] = made.is_finite(b)
+        return value
+
+
+def lowered(recorder, outputs, decisions):
+    """(the lowering of a recording, with loops where they pay; the nodes of the results; those that hold the guards)."""
+    lowering = Rolled(recorder, outputs, decisions)
+    if not lowering.runs:
+        lowering = Lowering(recorder, decisions=decisions)
+    return lowering, *lowering.results(outputs, decisions)
