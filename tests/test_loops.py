@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tapejit as tj
-from tapejit.graph import periods, rolled
+from tapejit.graph import periods, reroll
 
 DATA = np.random.default_rng(0).normal(size=(40, 3))
 SPREAD = np.random.default_rng(1).normal(size=(3, 40)).T
@@ -15,7 +15,7 @@ W = np.random.default_rng(3).normal(size=(3, 3)) * 0.4
 @pytest.fixture(autouse=True)
 def short_loops(monkeypatch):
     """Loops are looked for in short recordings, too."""
-    monkeypatch.setattr(rolled, "FEWEST", 20)
+    monkeypatch.setattr(reroll, "FEWEST", 20)
     monkeypatch.setattr(periods, "SAVED", 10)
 
 
@@ -257,7 +257,10 @@ def test_loops_agree_with_eager(f):
     assert bool(loops(compare(f, point()))) == (f.__name__ not in UNROLLED)
 
 
-@pytest.mark.parametrize("f", [number, lorenz, reads, numbers, masks, carried_vector, two_back, nested], ids=lambda f: f.__name__)
+SINGLE = [number, lorenz, reads, numbers, masks, carried_vector, two_back, nested]
+
+
+@pytest.mark.parametrize("f", SINGLE, ids=lambda f: f.__name__)
 def test_loops_in_single_precision(f):
     compare(f, point().astype(np.float32), 2e-3)
 

@@ -7,7 +7,7 @@ from llvmlite import ir
 
 from tapejit.compile import linker
 from tapejit.compile.codegen import ON_STACK
-from tapejit.compile.rolled import Program
+from tapejit.compile.passcode import Program
 from tapejit.core import dtypes, engine
 from tapejit.core import record as R
 from tapejit.core.layout import layout_of

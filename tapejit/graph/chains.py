@@ -33,7 +33,7 @@ class Chain:
 
 
 def chains(made) -> list:
-    """The chains of a run (see ``passes.Pass``)."""
+    """The chains of a run (see ``onepass.Pass``)."""
     uses = np.bincount(made.parent.reads[made.parent.reads >= 0], minlength=len(made.parent.live))
     for root in made.parent.roots.tolist():
         uses[root] += 1

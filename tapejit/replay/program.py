@@ -9,8 +9,8 @@ from tapejit.compile.machine import Machine
 from tapejit.compile.schedule import Planner
 from tapejit.core import forks
 from tapejit.graph import verify
+from tapejit.graph.reroll import lowered
 from tapejit.graph.rewrite import pack_scalars, without_reshape
-from tapejit.graph.rolled import lowered
 from tapejit.replay.doorwords import ProgramBlock
 from tapejit.replay.listing import listing
 

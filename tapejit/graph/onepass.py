@@ -62,7 +62,7 @@ class Pass:
         return OPS[self.parent.columns["op"][self.shown[b]]]
 
     def kind(self, b, j):
-        """How operand j of record b moves: ('same', b), ('carried', b, passes), ('fixed', record) or ('other', run, b, passes)."""
+        """How operand j of record b moves: 'same' (b), 'carried' (b, passes), 'fixed' (record) or 'other' (run, b, passes)."""
         run, column = self.run, self.reads[:, b, j]
         step = int(column[2] - column[1])
         if step == run.period and column[-1] >= run.start:
@@ -90,9 +90,9 @@ class Pass:
     def arg(self, node):
         """(number, first element) of the operand of the loop in whose memory a packed value lies."""
         start, steps = 0, unit_free(packed_strides(node.shape), node.shape)
-        if node.op == "view" and node.args[0].op in ("input", "extern", "loop") and node.attr[0] == steps:
-            if self.parent.is_packed(node.args[0]):
-                start, node = node.attr[1], node.args[0]
+        base = node.args[0] if node.op == "view" and node.attr[0] == steps else node
+        if base.op in ("input", "extern", "loop") and base is not node and self.parent.is_packed(base):
+            start, node = node.attr[1], base
         if node.op != "loop":
             node = self.parent._in_memory(node)
         return self.number_of(node), start

@@ -14,7 +14,7 @@ from tapejit.graph import periods
 from tapejit.graph.build import Lowering
 from tapejit.graph.finite import Finite
 from tapejit.graph.node import Graph
-from tapejit.graph.passes import Irregular, Pass
+from tapejit.graph.onepass import Irregular, Pass
 from tapejit.spec.structured import view
 from tapejit.spec.table import OPS
 
