@@ -3,7 +3,7 @@
 from llvmlite import ir
 
 from tapejit.compile.codegen import Code
-from tapejit.compile.scalarcode import BYTES, CONTRACT, I64, IN_MEMORY, itemsize
+from tapejit.compile.scalarcode import BYTES, CONTRACT, I64, IN_MEMORY, finish, itemsize
 from tapejit.compile.schedule import Planner
 from tapejit.graph.loop import OWN
 
@@ -77,6 +77,7 @@ class LoopCode(Program):
         b.cbranch(b.icmp_unsigned("<", following, I64(loop.trips)), top, done)
         b.position_at_end(done)
         b.ret(I64(0))
+        finish(function)
 
     # Memory
 
