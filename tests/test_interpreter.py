@@ -132,3 +132,72 @@ def test_arrays_whose_tensors_were_dropped_are_read_again():
     x[:] += 0.5
     np.testing.assert_allclose(g(b), tj.jacrev(lambda b: b[0] * (b[1] + x) ** (-1 / b[2]) - x, compile="never")(b), rtol=1e-13)
     assert g.calls["interpreted"] == 2
+
+
+def _steps(c):
+    u = tj.zeros((6, 6)) + c
+    for _ in range(4):
+        w = 2 * u - 0.1
+        w[1:-1, 1:-1] = w[1:-1, 1:-1] + 0.1 * c * (u[2:, 1:-1] + u[:-2, 1:-1] - 2 * u[1:-1, 1:-1])
+        w[0] = 0.0
+        u = w
+    return (u * u).sum()
+
+
+def _written_over(x):
+    y = tj.zeros(4)
+    part = y[1:]
+    y[0] = x[0] * x[1]
+    part.mul_(x[1:])
+    part += x[1:]
+    y.exp_()
+    return (y * x).sum() + part.sum()
+
+
+def _looked_at_before(x):
+    y = x * 2
+    if y[0] > 3:
+        y[0] = x[1] - 10.0
+    if y[0] > 3:
+        return y.sum()
+    return (y * y * x).sum()
+
+
+def _products_in_place(x):
+    y = (x * 1.0).reshape(2, 2)
+    y.copy_(y.clone() @ y.clone().T)
+    y[0] = y[1]
+    y[:, 1] = y[0]
+    return (y * y).sum()
+
+
+@pytest.mark.parametrize("f", [_steps, _written_over, _looked_at_before, _products_in_place])
+def test_in_place_changes_run_from_the_tape(f):
+    g, eager, now = (tj.value_and_grad(f, compile=c) for c in ("auto", "never", "now"))
+    rng = np.random.default_rng(3)
+    for k in range(7):
+        x = rng.standard_normal(()).item() if f is _steps else np.roll([0.5, 2.5, -1.0, 1.5], k)
+        mine, true, compiled = g(x), eager(x), now(x)
+        np.testing.assert_array_equal(mine[0], true[0])
+        np.testing.assert_array_equal(mine[1], true[1])
+        np.testing.assert_allclose(compiled[0], true[0], rtol=1e-12)
+        np.testing.assert_allclose(compiled[1], true[1], rtol=1e-12)
+    assert g.calls["eager"] == now.calls["eager"] == 0
+    assert g.calls["interpreted"] >= 3
+
+
+def test_in_place_changes_of_what_detach_shares_are_refused():
+    def f(x):
+        y = x * 1.0
+        d = y.detach()
+        y.add_(1.0)
+        return (d * y).sum()
+
+    g = tj.value_and_grad(f)
+    x = np.array([1.0, 2.0, 3.0])
+    with pytest.warns(UserWarning, match=r"detach\(\) made shares.*test_interpreter"):
+        g(x)
+    for _ in range(3):
+        value, gradient = g(x)
+        assert value == 29.0
+        assert gradient.tolist() == [2.0, 3.0, 4.0]

@@ -13,11 +13,9 @@ import numpy as np
 from tapejit.core import engine, forks
 from tapejit.core import record as R
 from tapejit.eager.compiledsweep import handle_of
-from tapejit.spec.structured import view
-from tapejit.spec.table import OPS
+from tapejit.replay import apart
 
 MOST_BYTES = 1 << 28  # of values that all kept recordings together may hold
-_VIEWS = np.array([op.code for op in OPS if (op.alias_of or op) is view])
 _held = 0
 
 
@@ -33,15 +31,16 @@ class Interpreter:
         global _held
         tape = self.tape = recorder.tape
         tape.recorder = None
-        self.size = int(tape.header[R.H_BYTES])
+        self.size = int(tape.header[R.H_BYTES]) + apart.size_of(tape)
         _held += self.size
+        written = set(tape.owners[: len(tape)][tape.flags[: len(tape)] & R.PUT != 0].tolist())
+        written |= apart.keep_apart(tape)
 
         def memory(k):
             return handle_of(tape, k)._memory()
 
         self.inputs = [(memory(k), j) for k, j in recorder.inputs.items()]
         self.refreshed = [(memory(k), a) for k, a in recorder.sources.items() if not tape.flags[k] & R.EXTERNAL]
-        written = set(tape.owners[: len(tape)][tape.flags[: len(tape)] & R.PUT != 0].tolist())
         self.refreshed += [(memory(k), n) for k, n in recorder.numbers.items() if k in written]
         self.guards = [(x if isinstance(x, np.ndarray) else memory(x), *rest) for x, *rest in guards]
         self.outputs = [memory(k) for k in outputs]
@@ -55,17 +54,15 @@ class Interpreter:
     def can_run(recorder) -> bool:
         """Whether the values of a recording can be worked out again in their places.
 
-        Not if an in-place change moved one, nor where integer tensors are indices: their positions are for compiled code.
+        Not where integer tensors are indices: their positions are for compiled code.
         """
         tape = recorder.tape
         if any(note.name == "flat" for note in recorder.notes.values()):
             return False
-        if _held + tape.header[R.H_BYTES] > MOST_BYTES:
+        if _held + tape.header[R.H_BYTES] + apart.size_of(tape) > MOST_BYTES:
             return False
-        ops, flags, owners = (column[: len(tape)] for column in (tape.ops, tape.flags, tape.owners))
-        shared, put = flags & (R.VIEW | R.PUT) == R.VIEW, flags & R.PUT != 0
-        moved = shared & (ops != 0) & ~np.isin(ops, _VIEWS)
-        return not (moved.any() or (flags & R.NO_VALUE).any() or (set(owners[put].tolist()) & set(recorder.sources)))
+        flags, owners = tape.flags[: len(tape)], tape.owners[: len(tape)]
+        return not ((flags & R.NO_VALUE).any() or (set(owners[flags & R.PUT != 0].tolist()) & set(recorder.sources)))
 
     def run(self, leaves):
         """The status, as a program gives it, and the results in order; None if another thread is at it, or it is closed."""

@@ -121,6 +121,13 @@ class RecordingTape(tapes.Tape):
             del tapes.tapes[self.number]
 
 
+def _as_it_is(tensor):
+    """Another handle of a tensor's record; the tensor itself may become that of another record, in place."""
+    handle = object.__new__(Tensor)
+    handle._r, handle._layout = tensor._r, tensor._layout
+    return handle
+
+
 def _is_integers(k) -> bool:
     return isinstance(k, np.ndarray) and k.ndim > 0 and k.dtype.kind in "iu"
 
@@ -177,6 +184,9 @@ class Recorder:
             self.refuse("a captured tensor or array is changed in place")
         if int(tape.owners[k]) in self.inputs:
             self.refuse("an argument is changed in place")
+        relatives = np.flatnonzero(tape.owners[: len(tape)] == tape.owners[k])
+        if ((tape.ops[relatives] == 0) & (tape.flags[relatives] & R.VIEW != 0)).any():
+            self.refuse("a tensor is changed in place whose memory one that detach() made shares")
         if not x._layout.dtype.is_floating_point:
             self.refuse(f"a tensor of {x.dtype} is changed in place")
         if not tape.header[R.H_GRAD_MODE]:
@@ -218,6 +228,7 @@ class Recorder:
         finally:
             self._quiet -= 1
         if isinstance(result, Tensor):
+            operands = tuple(_as_it_is(x) if isinstance(x, Tensor) else x for x in operands)
             self.worked_out[result._r & MASK] = function, operands
             operands = tuple(
                 x if isinstance(x, Tensor) or np.ndim(x) == 0 else self._array_operand(x) for x in operands
