@@ -14,6 +14,8 @@ from types import ModuleType as _Module
 
 from tapejit import autograd, func, linalg
 from tapejit.ahead import warm
+from tapejit.control.forms import associative_scan, cond, fori_loop, map, scan, while_loop
+from tapejit.control.recompute import checkpoint
 from tapejit.core.dtypes import (
     bool_,
     float32,

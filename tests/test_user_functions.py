@@ -386,3 +386,27 @@ def test_used_wrongly():
 
     with pytest.raises(TypeError, match="save_for_backward"):
         Saves.apply(tj.ones(2))
+
+
+def _leaf(x):
+    return (x * x).detach().requires_grad_()
+
+
+def _detached_in_place(x):
+    y = x * x
+    y.detach_()
+    return y
+
+
+def _no_leaf_again(x):
+    return _leaf(x).requires_grad_(False)
+
+
+@pytest.mark.parametrize("made", [_leaf, _detached_in_place, _no_leaf_again])
+def test_a_recording_knows_the_value_of_what_was_detached(made):
+    def f(x):
+        return (made(x) * x).sum()
+
+    replayed, eager = (tj.value_and_grad(f, compile=c) for c in ("now", "never"))
+    for x in (np.array([0.3, 0.5]), np.array([0.1, 0.9]), np.array([0.3, 0.5])):
+        np.testing.assert_array_equal(replayed(x)[1], eager(x)[1])

@@ -61,9 +61,11 @@ class Tape:
         handles: the Tensor of each record, None once it is gone.
         everyone: all tapes there are.
         recorder: what a recording notes beside the records; None on a thread's own tape.
+        stand_ins: Tensors of this tape in place of some of others, by the handles of these, where gradients are wanted.
     """
 
     recorder = None
+    stand_ins = None
     nursery = NURSERY
     capacity = CAPACITY  # of a new one
     everyone: ClassVar = weakref.WeakSet()

@@ -291,6 +291,9 @@ def detach_(x: Tensor) -> Tensor:
     tape = x._tape()
     if tape is not tapes.current() and x.requires_grad:
         raise tapes.of_another_thread()
+    if tape.recorder is not None:  # the record stays, others read it
+        _take_over(tape, x, emit_view(VALUE, x, x._layout))
+        return x
     with tapes.steady(x):
         k = x._r & MASK
         tape.ops[k] = 0  # first: a record without an op has no edges
@@ -311,6 +314,8 @@ def requires_grad_(x: Tensor, requires_grad=True) -> Tensor:
         if requires_grad:
             return x
         raise RuntimeError("only leaf tensors can stop requiring gradients; use x.detach()")
+    if x._tape().recorder is not None:
+        x._tape().recorder.becomes_leaf(x)
     if not requires_grad:
         with tapes.steady(x):
             x._set_flags(~(R.GRAD | R.LEAF), 0)

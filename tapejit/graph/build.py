@@ -42,6 +42,10 @@ class Lowering:
         rows = tape.records[: len(tape)]
         self.stop = {k: -1 - j for j, k in enumerate(stop)}  # records taken as inputs of their own
         self.columns = {name: rows[name].tolist() for name in rows.dtype.names}
+        for k in np.flatnonzero((rows["op"] == 0) & (rows["flags"] & R.LEAF != 0)).tolist():
+            self.columns["a"][k] = -1  # where the gradient of a leaf is
+        for k, a in recorder.aliases.items():
+            self.columns["a"][k] = a
         self.imm32 = rows["imm"].copy().view(np.float32)[::2].tolist() if len(rows) else []
         self.exact = self._ancestors(decisions)
 

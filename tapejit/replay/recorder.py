@@ -143,6 +143,7 @@ class Recorder:
         self.sources = {}  # record -> the NumPy array whose memory holds the value
         self.numbers = {}  # record -> the number it is filled with
         self.notes = {}  # record -> Note
+        self.aliases = {}  # record of a leaf -> the record whose value it has
         self.worked_out = {}  # record of a note -> the function and its operands
         self.reads = None  # notes what the user's functions read, by ``reads.watch``
         self.guards = []
@@ -192,6 +193,11 @@ class Recorder:
         if not tape.header[R.H_GRAD_MODE]:
             self.refuse("a tensor is changed in place under no_grad()")
         return True
+
+    def becomes_leaf(self, x):
+        """A detached tensor asks for a gradient: its record is about to say where that is, and not whose value it has."""
+        k = x._r & MASK
+        self.aliases.setdefault(k, int(self.tape.records["a"][k]))
 
     def no_random(self):
         raise RuntimeError(
