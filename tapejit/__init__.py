@@ -147,13 +147,10 @@ from tapejit.linalg import (
 from tapejit.linalg import inv as inverse
 from tapejit.linalg import pinv as pinverse
 from tapejit.replay.customrules import custom_jvp, custom_vjp
+from tapejit.replay.jacobians import hessian, jacfwd, jacobian, jacrev, value_and_jacobian
 from tapejit.replay.transforms import (
     grad,
-    hessian,
     hvp,
-    jacfwd,
-    jacobian,
-    jacrev,
     jit,
     jvp,
     value_and_grad,

@@ -18,7 +18,7 @@ _FLAGS, _A, _IMM = map(R.RECORD.names.index, ("flags", "a", "imm"))
 _IMMEDIATE = (R.SCALAR_A, R.SCALAR_B, R.SCALAR_C)
 
 
-def _operands(tape, k, row):
+def operands_of(tape, k, row):
     """The operands of record k, whose fields are ``row``, as rules take them: Tensors, floats for immediates, None for none."""
     flags = row[_FLAGS]
     operands = []
@@ -59,7 +59,7 @@ def _contributions(tape, k, g, wanted, inputs, sweep):
     """Pairs (operand's Tensor, its contribution) of one record."""
     row = tape.records[k].item()  # a tuple: reading one field of an array's row costs more than all of them at once
     op = OPS[row[0]]
-    operands = _operands(tape, k, row)
+    operands = operands_of(tape, k, row)
     if op is _SQUARE or (op is _MUL and operands[0] is operands[1]):
         past = _square_of_norm(tape, operands[0], g, wanted, inputs)
         if past is not None:

@@ -14,7 +14,8 @@ from tapejit.nopython.optimize.levenberg import MESSAGES, solver
 from tapejit.nopython.optimize.quasinewton import lbfgs
 from tapejit.optimize.objective import kept
 from tapejit.optimize.running import bar
-from tapejit.replay.transforms import jacobian, jit
+from tapejit.replay.jacobians import jacobian
+from tapejit.replay.transforms import jit
 
 _CHUNK = 2048  # problems between two looks at Ctrl-C and the bar
 WAITING = -3  # the status of a problem that was not begun when a run was interrupted

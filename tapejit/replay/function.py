@@ -71,6 +71,7 @@ class Replayed(Door, Answers, Inspected):
         if not hasattr(self, "__name__"):  # an object with __call__, a partial
             self.__name__ = getattr(getattr(fun, "func", None), "__name__", type(fun).__name__)
         self.function, self.fun, self.transform = function, fun, name
+        self.options = {}  # further ones of the transform, by which it is made again
         self.argnums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         self.static = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
         self.policy = policy
@@ -422,7 +423,7 @@ class Replayed(Door, Answers, Inspected):
         return _rebuild, self._parts()
 
     def _parts(self):
-        options = {"compile": self.policy}
+        options = {"compile": self.policy, **self.options}
         if self.static:
             options["static_argnums"] = tuple(self.static)
         if self.constants:

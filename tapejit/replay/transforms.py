@@ -10,18 +10,14 @@ import inspect
 import numpy as np
 
 from tapejit.core import record as R
-from tapejit.core import tape as tapes
 from tapejit.core.dtypes import as_array
 from tapejit.eager import autograd
-from tapejit.eager.creation import tensor, zeros, zeros_like
+from tapejit.eager.creation import tensor, zeros_like
 from tapejit.eager.dispatch import emit_view, from_array
 from tapejit.eager.escapes import differentiated, watched
 from tapejit.eager.grad_mode import enable_grad
-from tapejit.eager.indexing import cat, stack
-from tapejit.eager.places import scatter_add_flat, take_flat
+from tapejit.eager.tangents import push
 from tapejit.eager.tensor import Tensor
-from tapejit.graph.build import Lowering
-from tapejit.graph.sparsity import colours, pattern
 from tapejit.replay.function import Replayed
 from tapejit.replay.trees import flatten, is_result, unflatten
 from tapejit.spec.structured import VIEWS
@@ -39,7 +35,7 @@ def _fresh(x):
     return fresh
 
 
-def _is_number(x):
+def is_number(x):
     return is_result(x) or (isinstance(x, (float, int, np.number)) and not isinstance(x, bool))
 
 
@@ -102,14 +98,14 @@ class Differentiated:
     def _leaves(self, tree, k, what):
         """The tree with new leaves, which are noted."""
         found = []
-        structure = flatten(tree, _is_number, found)
+        structure = flatten(tree, is_number, found)
         if structure[0] == "static":
             kind = type(tree).__name__
             raise TypeError(f"{what}: argument {k} is a {kind}, which cannot be differentiated; pass floats or arrays")
         for x in found:
             if isinstance(x, Tensor) and not x.dtype.is_floating_point:
                 raise TypeError(f"{what} differentiates floating-point arguments, argument {k} has dtype {x.dtype}")
-        tensors = [_fresh(_floating(x)) for x in found]
+        tensors = [_fresh(floating(x)) for x in found]
         self.leaves += tensors
         self.structures.append((structure, len(tensors)))
         return unflatten(structure, iter(tensors))
@@ -133,14 +129,14 @@ def _parameter(fun, k):
         return None
 
 
-def _floating(x):
+def floating(x):
     if isinstance(x, Tensor):
         return x
     x = as_array(x)
     return from_array(x if x.dtype.kind == "f" else x.astype(np.float64))
 
 
-def _scalar(y, what):
+def scalar(y, what):
     if not is_result(y):
         if isinstance(y, (int, float, np.number)):
             return tensor(float(y))
@@ -151,7 +147,7 @@ def _scalar(y, what):
     return y
 
 
-def _pull(outputs, seeds, leaves):
+def pulled(outputs, seeds, leaves):
     """The vector-Jacobian product; zeros for leaves that do not matter."""
     pairs = [(y, s) for y, s in zip(outputs, seeds, strict=True) if y.requires_grad]
     if not pairs:
@@ -159,6 +155,12 @@ def _pull(outputs, seeds, leaves):
     outputs, seeds = zip(*pairs, strict=True)
     found = autograd.grad(outputs, leaves, seeds, create_graph=True, allow_unused=True)
     return [zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
+
+
+def pushed(outputs, leaves, tangents):
+    """The Jacobian-vector product; zeros for outputs that do not move."""
+    found = push(outputs, leaves, tangents)
+    return [zeros_like(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
 
 
 @decorator
@@ -181,8 +183,8 @@ def value_and_grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), sta
             wanted = Differentiated(args, argnums, "value_and_grad()", kwargs, fun)
             result = wanted.call(fun)
             value, aux = result if has_aux else (result, None)
-            y = _scalar(value, "value_and_grad()")
-            gradient = wanted.rebuild(_pull([y], [None], wanted.leaves))
+            y = scalar(value, "value_and_grad()")
+            gradient = wanted.rebuild(pulled([y], [None], wanted.leaves))
         return ((y, aux) if has_aux else y), gradient
 
     return Replayed(transformed, fun, "value_and_grad", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
@@ -197,7 +199,7 @@ def grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), co
             wanted = Differentiated(args, argnums, "grad()", kwargs, fun)
             result = wanted.call(fun)
             value, aux = result if has_aux else (result, None)
-            gradient = wanted.rebuild(_pull([_scalar(value, "grad()")], [None], wanted.leaves))
+            gradient = wanted.rebuild(pulled([scalar(value, "grad()")], [None], wanted.leaves))
         return (gradient, aux) if has_aux else gradient
 
     return Replayed(transformed, fun, "grad", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
@@ -213,23 +215,11 @@ def jit(fun=None, *, static_argnums=(), static=(), compile="auto"):
     return Replayed(transformed, fun, "jit", (), static_argnums, compile, (fun,), static)
 
 
-def _tangents(outputs, leaves, tangents):
-    """The Jacobian-vector product, as the derivative of the vector-Jacobian product in its vector, which is linear."""
-    vectors = [zeros_like(y).requires_grad_() for y in outputs]
-    pulled = _pull(outputs, vectors, leaves)
-    used = [(g, t) for g, t in zip(pulled, tangents, strict=True) if g.requires_grad]
-    if not used:
-        return [zeros_like(y) for y in outputs]
-    gs, ts = zip(*used, strict=True)
-    found = autograd.grad(gs, vectors, ts, create_graph=True, allow_unused=True)
-    return [zeros_like(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
-
-
-def _results(tree, what):
+def results_of(tree, what):
     """The leaves of a function's result as tensors, and its structure."""
     leaves = []
-    structure = flatten(tree, _is_number, leaves)
-    return [_floating(x) for x in leaves], structure
+    structure = flatten(tree, is_number, leaves)
+    return [floating(x) for x in leaves], structure
 
 
 @decorator
@@ -244,9 +234,9 @@ def jvp(fun=None, primals=None, tangents=None, *, compile="auto"):
             wanted = Differentiated(primals, tuple(range(len(primals))), "jvp()")
             directions = []
             for t in tangents:
-                flatten(t, _is_number, directions)
-            outputs, structure = _results(wanted.call(fun), "jvp()")
-            found = _tangents(outputs, wanted.leaves, [_floating(t) for t in directions])
+                flatten(t, is_number, directions)
+            outputs, structure = results_of(wanted.call(fun), "jvp()")
+            found = pushed(outputs, wanted.leaves, [floating(t) for t in directions])
         return unflatten(structure, iter(outputs)), unflatten(structure, iter(found))
 
     function = Replayed(transformed, fun, "jvp", (0, 1), (), compile, (fun,))
@@ -259,9 +249,9 @@ def vjp(fun, *primals, compile="auto"):
     def transformed(primals, cotangent):
         with enable_grad():
             wanted = Differentiated(primals, tuple(range(len(primals))), "vjp()")
-            outputs, _ = _results(wanted.call(fun), "vjp()")
-            seeds, _ = _results(cotangent, "vjp()")
-            return wanted.rebuild(_pull(outputs, seeds, wanted.leaves))
+            outputs, _ = results_of(wanted.call(fun), "vjp()")
+            seeds, _ = results_of(cotangent, "vjp()")
+            return wanted.rebuild(pulled(outputs, seeds, wanted.leaves))
 
     product = Replayed(transformed, fun, "vjp", (0, 1), (), compile, (fun,))
     return jit(fun)(*primals), lambda cotangent: product(primals, cotangent)
@@ -275,123 +265,8 @@ def hvp(fun=None, *, compile="auto"):
         with enable_grad():
             wanted = Differentiated((x,), 0, "hvp()")
             directions = []
-            flatten(v, _is_number, directions)
-            first = _pull([_scalar(wanted.call(fun), "hvp()")], [None], wanted.leaves)
-            return wanted.rebuild(_pull(first, [_floating(d) for d in directions], wanted.leaves))
+            flatten(v, is_number, directions)
+            first = pulled([scalar(wanted.call(fun), "hvp()")], [None], wanted.leaves)
+            return wanted.rebuild(pushed(first, wanted.leaves, [floating(d) for d in directions]))
 
     return Replayed(transformed, fun, "hvp", (0, 1), (), compile, (fun,))
-
-
-@decorator
-def jacobian(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
-    """The Jacobian: shape of the result followed by the shape of the argument; by columns where these are fewer than rows."""
-    return _jacobian("jacobian", lambda rows, columns: columns < rows, fun, argnums, has_aux, static_argnums, static, compile)
-
-
-@decorator
-def jacrev(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
-    """The Jacobian, row by row; as ``jacobian``, which chooses."""
-    return _jacobian("jacrev", lambda rows, columns: False, fun, argnums, has_aux, static_argnums, static, compile)
-
-
-@decorator
-def jacfwd(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
-    """The Jacobian, column by column; as ``jacobian``, which chooses."""
-    return _jacobian("jacfwd", lambda rows, columns: True, fun, argnums, has_aux, static_argnums, static, compile)
-
-
-def _jacobian(name, by_columns, fun, argnums, has_aux, static_argnums, static, compile):
-    """A Jacobian as a replayed function; ``by_columns`` decides from the numbers of rows and columns."""
-
-    def transformed(*args, **kwargs):
-        with enable_grad():
-            wanted = Differentiated(args, argnums, "jacobian()", kwargs, fun)
-            result = wanted.call(fun)
-            value, aux = result if has_aux else (result, None)
-            outputs, structure = _results(value, "jacobian()")
-            if by_columns(*(sum(x.numel() for x in tensors) for tensors in (outputs, wanted.leaves))):
-                blocks = [_columns(outputs, wanted.leaves, j) for j in range(len(wanted.leaves))]
-                rows = [wanted.rebuild([block[i] for block in blocks]) for i in range(len(outputs))]
-            else:
-                rows = [_rows(y, wanted) for y in outputs]
-            found = unflatten(structure, iter(rows))
-        return (found, aux) if has_aux else found
-
-    return Replayed(transformed, fun, name, argnums, static_argnums, compile, (fun, argnums, has_aux), static)
-
-
-def _rows(y, wanted):
-    flat = y.reshape(-1)
-    rows = [_pull([flat[i]], [None], wanted.leaves) for i in range(flat.numel())]
-    blocks = []
-    for j, x in enumerate(wanted.leaves):
-        shape = (*y.shape, *x.shape)
-        blocks.append(stack([row[j] for row in rows]).reshape(shape) if rows else zeros(shape, dtype=x.dtype))
-    return wanted.rebuild(blocks)
-
-
-def _columns(outputs, leaves, j):
-    x = leaves[j]
-    columns = []
-    for i in range(x.numel()):
-        unit = np.zeros(x.numel(), x.dtype.numpy)
-        unit[i] = 1.0
-        tangents = [zeros_like(v) for v in leaves]
-        tangents[j] = from_array(unit.reshape(x.shape))
-        columns.append(_tangents(outputs, leaves, tangents))
-    blocks = []
-    for k, y in enumerate(outputs):
-        shape = (*y.shape, *x.shape)
-        stacked = stack([c[k].reshape(-1) for c in columns], 1).reshape(shape) if columns else zeros(shape)
-        blocks.append(stacked)
-    return blocks
-
-
-@decorator
-def hessian(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), compile="auto"):
-    """The Hessian of a scalar function: shape of the argument twice. A sparse one takes few products when recorded."""
-
-    def transformed(*args, **kwargs):
-        if has_aux or not isinstance(argnums, int):
-            return general.function(*args, **kwargs)
-        with enable_grad():
-            wanted = Differentiated(args, argnums, "hessian()", kwargs, fun)
-            y = _scalar(wanted.call(fun), "hessian()")
-            if len(wanted.leaves) == 1 and wanted.single and y.requires_grad:
-                found = _compressed(y, wanted.leaves[0])
-                if found is not None:
-                    return wanted.rebuild([wanted.rebuild([found])]) if wanted.structures[0][0] != "*" else found
-        return general.function(*args, **kwargs)
-
-    general = jacrev(grad(fun, argnums, has_aux), argnums, has_aux)
-    return Replayed(transformed, fun, "hessian", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
-
-
-def _compressed(y, x):
-    """The Hessian from products with sums of unit vectors, None where that saves nothing or nothing is recorded."""
-    recorder = tapes.current().recorder
-    n = x.numel()
-    if recorder is None or n < 8:
-        return None
-    (gradient,) = _pull([y], [None], [x])
-    lowering = Lowering(recorder, stop=(recorder.index(x),))
-    rows = pattern(lowering.graph, lowering.node(recorder.index(gradient)), lowering.node(recorder.index(x)))
-    if rows is None:
-        return zeros((*x.shape, *x.shape), dtype=x.dtype) if not gradient.requires_grad else None
-    numbers = colours(rows)
-    count = int(numbers.max()) + 1
-    if count > n // 2:
-        return None
-    entries = rows.tocoo()
-    total = None
-    for colour in range(count):
-        unit = (numbers == colour).astype(x.dtype.numpy)
-        (product,) = _pull([gradient], [from_array(unit.reshape(x.shape))], [x])
-        mine = numbers[entries.col] == colour
-        i, j = entries.row[mine], entries.col[mine]
-        picked = take_flat(product, from_array(i.astype(np.int64)), None)
-        part = (picked, i.astype(np.int64) * n + j)
-        total = [part] if total is None else [*total, part]
-    values = cat([p for p, _ in total])
-    places = from_array(np.concatenate([k for _, k in total]))
-    return scatter_add_flat(values, places, (*x.shape, *x.shape))

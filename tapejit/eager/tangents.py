@@ -1,0 +1,168 @@
+"""Forward mode: tangents pushed along a tape, record by record, by the same rules that reverse mode uses.
+
+An elementwise rule is a product with g, which is its own transpose. Ops that are linear push a tangent as they push a value.
+What is left (norms, softmax, linear algebra) is the derivative of the rule in g, in which the rule is linear: its transpose.
+"""
+
+from tapejit.core import record as R
+from tapejit.core.layout import layout_at
+from tapejit.core.record import MASK
+from tapejit.eager import autograd
+from tapejit.eager.compiledsweep import RecordView, handle_of, plan_sweep, same_tape
+from tapejit.eager.creation import zeros
+from tapejit.eager.dispatch import constant, emit
+from tapejit.eager.grad_mode import enable_grad
+from tapejit.eager.linalg.multiply import dot, product
+from tapejit.eager.places import put_flat, scatter_add_flat, take_flat
+from tapejit.eager.tensor import Tensor
+from tapejit.eager.tensorsweep import operands_of
+from tapejit.eager.views import contiguous, expand, spread, strided_view
+from tapejit.spec.table import OPS, VALUES
+
+
+def push(outputs, leaves, tangents) -> list:
+    """The derivatives of the outputs along tangents of the leaves, None for an output that does not move.
+
+    Args:
+        outputs, leaves: tensors of one tape, the leaves with a history of their own or none.
+        tangents: one per leaf, of its shape; None for a leaf that does not move.
+    """
+    moving = [y for y in outputs if y.requires_grad]
+    moves = {x: t for x, t in zip(leaves, tangents, strict=True) if t is not None}
+    if moving:
+        tape = moving[0]._tape()
+        same_tape(tape, (*moving, *moves))
+        order, _ = plan_sweep(tape, moving, list(moves))
+        nodes = [handle_of(tape, k) for k in reversed(order)]  # the handles keep the records; their numbers may change below
+        with enable_grad():
+            for node in nodes:
+                if node not in moves:
+                    t = _tangent(tape, node, moves)
+                    if t is not None:
+                        moves[node] = t
+    return [moves.get(y) for y in outputs]
+
+
+class _Step(RecordView):
+    """A record on the way: what rules ask of it, and its op, operands, their tangents and the result."""
+
+    __slots__ = ("flags", "layout", "op", "operands", "out", "tangents")
+
+    def __init__(self, tape, node, moves):
+        k = node._r & MASK
+        row = tape.records[k].item()
+        self.op, self.flags, self.out = OPS[row[0]], row[1], node
+        self.operands = operands_of(tape, k, row)
+        self.tangents = [moves.get(x) if isinstance(x, Tensor) else None for x in self.operands]
+        self.layout = layout_at(row[R.RECORD.names.index("layout")])
+        super().__init__(row, self.layout, [t is not None for t in self.tangents])
+
+    def again(self, *operands):
+        """The same op of other operands."""
+        return emit(self.op, self.layout.packed, *map(contiguous, operands), plan=self._address(), imm=self.imm)
+
+    def _address(self):
+        return self.plan.address if self.plan else 0
+
+    def moved(self, j, shape):
+        """The tangent of operand j, zeros of a shape if it does not move; the operand itself may be gone."""
+        t = self.tangents[j]
+        return zeros(tuple(shape), dtype=self.out.dtype) if t is None else t
+
+
+def _tangent(tape, node, moves):
+    step = _Step(tape, node, moves)
+    if all(t is None for t in step.tangents):
+        return None
+    if step.op.elementwise:
+        return _elementwise(step)
+    linear = _LINEAR.get((step.op.alias_of or step.op).name)
+    return _transposed(step) if linear is None else linear(step)
+
+
+def _elementwise(step):
+    known = dict(zip(VALUES, (*step.operands, step.out), strict=True))
+    total = None
+    for rule, needs, t in zip(step.op.rules, step.op.needs, step.tangents, strict=False):
+        if rule is None or t is None:
+            continue
+        part = rule(t, *[known[name] for name in needs])
+        if isinstance(part, Tensor):
+            total = part if total is None else total + part
+    return total if total is None or total.shape == step.shape else expand(total, step.shape)
+
+
+def _transposed(step):
+    """The derivative of the rule in the adjoint, which is a linear function of it, along the tangents."""
+    g = constant(0.0, step.layout.packed)
+    g._set_flags(-1, R.GRAD | R.LEAF)
+    if step.op.joint is not None:
+        parts = step.op.joint(step, g, *step.operands, step.out)
+    else:
+        parts = [
+            None if t is None or rule is None else rule(step, g, *step.operands, step.out)
+            for rule, t in zip(step.op.rules, step.tangents, strict=False)
+        ]
+    pairs = [(p, t) for p, t in zip(parts, step.tangents, strict=False) if p is not None and t is not None and p.requires_grad]
+    if not pairs:
+        return None
+    parts, tangents = zip(*pairs, strict=True)
+    return autograd.grad(parts, [g], tangents, create_graph=True, allow_unused=True)[0]
+
+
+# Linear ops
+
+
+def _view(step):
+    return strided_view(step.tangents[0], step.shape, step.strides, int(step.imm))
+
+
+def _spread(step):
+    return spread(step.tangents[0], step.plan.shape, step.plan.strides, int(step.imm), tuple(step.shape))
+
+
+def _place(step):
+    base, part = contiguous(step.moved(0, step.shape)), contiguous(step.moved(1, step.plan.shape))
+    flags = step.flags & R.PUT  # written where it stands, as the values were
+    return emit(step.op, base._layout, base, part, plan=step.plan.address, imm=step.imm, flags=flags)
+
+
+def _put(step):
+    places = step.operands[2]
+    return put_flat(step.moved(0, step.shape), step.moved(1, places.shape), places)
+
+
+def _matmul(step):
+    x, y, _ = step.operands
+    dx, dy, _ = step.tangents
+    return _sum(None if dx is None else product(dx, y), None if dy is None else product(x, dy))
+
+
+def _dot(step):
+    x, y, _ = step.operands
+    dx, dy, _ = step.tangents
+    return _sum(None if dx is None else dot(dx, y), None if dy is None else dot(x, dy))
+
+
+def _undefined(step):
+    step.op.joint(step, step.tangents[1], *step.operands, step.out)  # raises if anything moves
+
+
+def _sum(a, b):
+    return a if b is None else b if a is None else a + b
+
+
+_LINEAR = {
+    "view": _view,
+    "spread": _spread,
+    "copy": lambda step: step.tangents[0],
+    "cast": lambda step: step.tangents[0].to(step.out.dtype),
+    **dict.fromkeys(("sum", "mean", "cumsum"), lambda step: step.again(step.tangents[0])),
+    "take": lambda step: take_flat(step.tangents[0], step.operands[1], tuple(step.shape)),
+    "scatter_add": lambda step: scatter_add_flat(step.tangents[0], step.operands[1], tuple(step.shape)),
+    "put": _put,
+    "place": _place,
+    "matmul": _matmul,
+    "dot": _dot,
+    "undefined": _undefined,
+}
