@@ -4,6 +4,8 @@ An affine function is a tuple (constant, coefficient of counter 0, of counter 1,
 view or a spread needs memory of its own: it is worked out where it is read, unless the planner has stored it.
 """
 
+import math
+
 from tapejit.core.layout import packed_strides
 from tapejit.graph.node import ELEMENTWISE, EXACT, decompose
 
@@ -67,6 +69,7 @@ class Body:
         self.flat = flat
         self.box = box  # per counter (first, end)
         self.counters = len(box)
+        self.size = math.prod(b - a for a, b in box)
         self.zero = (0,) * (self.counters + 1)
         self.members = members or {}
         self.group = group
@@ -137,6 +140,8 @@ class Body:
             raise NotYet
         if node.cost >= planner.DEAR and node.op in ELEMENTWISE and node.n > 1:
             planner.evaluated.setdefault(node.id, set()).add((self.group, index))
+            if self.size >= 2 * node.n:  # broadcast: the loop would work it out again and again
+                planner.request(node)
         return None
 
     def _is_member(self, node, index):
