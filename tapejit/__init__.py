@@ -147,7 +147,7 @@ from tapejit.linalg import (
 from tapejit.linalg import inv as inverse
 from tapejit.linalg import pinv as pinverse
 from tapejit.replay.customrules import custom_jvp, custom_vjp
-from tapejit.replay.jacobians import hessian, jacfwd, jacobian, jacrev, value_and_jacobian
+from tapejit.replay.jacobianpasses import hessian, jacfwd, jacobian, jacrev, value_and_jacobian
 from tapejit.replay.transforms import (
     grad,
     hvp,

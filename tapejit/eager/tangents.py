@@ -9,7 +9,7 @@ from tapejit.core.layout import layout_at
 from tapejit.core.record import MASK
 from tapejit.eager import autograd
 from tapejit.eager.compiledsweep import RecordView, handle_of, plan_sweep, same_tape
-from tapejit.eager.creation import zeros
+from tapejit.eager.creation import zeros, zeros_like
 from tapejit.eager.dispatch import constant, emit
 from tapejit.eager.grad_mode import enable_grad
 from tapejit.eager.linalg.multiply import dot, product
@@ -17,7 +17,10 @@ from tapejit.eager.places import put_flat, scatter_add_flat, take_flat
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.tensorsweep import operands_of
 from tapejit.eager.views import contiguous, expand, spread, strided_view
+from tapejit.spec import usernodes
 from tapejit.spec.table import OPS, VALUES
+
+_USERS = {usernodes.result.code, usernodes.node.code}
 
 
 def push(outputs, leaves, tangents) -> list:
@@ -33,14 +36,32 @@ def push(outputs, leaves, tangents) -> list:
         tape = moving[0]._tape()
         same_tape(tape, (*moving, *moves))
         order, _ = plan_sweep(tape, moving, list(moves))
+        if any(int(tape.ops[k]) in _USERS for k in order):
+            return _by_two_sweeps(outputs, moves)
         nodes = [handle_of(tape, k) for k in reversed(order)]  # the handles keep the records; their numbers may change below
+        sweep = {}
         with enable_grad():
             for node in nodes:
                 if node not in moves:
-                    t = _tangent(tape, node, moves)
+                    t = _tangent(tape, node, moves, sweep)
                     if t is not None:
                         moves[node] = t
     return [moves.get(y) for y in outputs]
+
+
+def _by_two_sweeps(outputs, moves):
+    """The same through functions whose backward the user states: the derivative of the reverse sweep in its seeds."""
+    moving = [y for y in outputs if y.requires_grad]
+    with enable_grad():
+        seeds = [zeros_like(y).requires_grad_() for y in moving]
+        found = autograd.grad(moving, list(moves), seeds, create_graph=True, allow_unused=True)
+        pairs = [(g, t) for g, t in zip(found, moves.values(), strict=True) if g is not None and g.requires_grad]
+        if not pairs:
+            return [None] * len(outputs)
+        gradients, tangents = zip(*pairs, strict=True)
+        found = autograd.grad(gradients, seeds, tangents, create_graph=True, allow_unused=True)
+    by_output = dict(zip(moving, found, strict=True))
+    return [by_output.get(y) for y in outputs]
 
 
 class _Step(RecordView):
@@ -48,14 +69,14 @@ class _Step(RecordView):
 
     __slots__ = ("flags", "layout", "op", "operands", "out", "tangents")
 
-    def __init__(self, tape, node, moves):
+    def __init__(self, tape, node, moves, sweep):
         k = node._r & MASK
         row = tape.records[k].item()
         self.op, self.flags, self.out = OPS[row[0]], row[1], node
         self.operands = operands_of(tape, k, row)
         self.tangents = [moves.get(x) if isinstance(x, Tensor) else None for x in self.operands]
         self.layout = layout_at(row[R.RECORD.names.index("layout")])
-        super().__init__(row, self.layout, [t is not None for t in self.tangents])
+        super().__init__(row, self.layout, [t is not None for t in self.tangents], sweep)
 
     def again(self, *operands):
         """The same op of other operands."""
@@ -70,8 +91,8 @@ class _Step(RecordView):
         return zeros(tuple(shape), dtype=self.out.dtype) if t is None else t
 
 
-def _tangent(tape, node, moves):
-    step = _Step(tape, node, moves)
+def _tangent(tape, node, moves, sweep):
+    step = _Step(tape, node, moves, sweep)
     if all(t is None for t in step.tangents):
         return None
     if step.op.elementwise:

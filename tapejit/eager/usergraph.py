@@ -135,8 +135,15 @@ def _result_of(call, i, value, node):
     """A view of a result with the history that goes to ``node``; of several results each has a node of its own between."""
     if len(call.results) > 1:
         node = _node(Part(call, index=i), [node])
+    return joined(value, node)
+
+
+def joined(value, node):
+    """A view of a value with the history that goes to ``node``."""
+    tape = tapes.current()
+    node = node if node._tape() is tape else bring(tape, node)  # first: operands stand before what they are operands of
     t = emit_view(usernodes.result, value, value._layout)
-    tape, k = t._tape(), t._r & MASK
+    k = t._r & MASK
     tape.records["a"][k] = value._r & MASK if value._tape() is tape else tape.records["a"][k]
     tape.records["b"][k] = node._r & MASK
     t._set_flags(-1, R.GRAD)

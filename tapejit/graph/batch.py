@@ -11,16 +11,19 @@ from typing import NamedTuple
 import numpy as np
 
 from tapejit.core import record as R
+from tapejit.core.dtypes import float64
 from tapejit.core.errors import Refused
 from tapejit.core.layout import layout_at, layout_of, packed_strides
 from tapejit.core.plans import plan_at
 from tapejit.core.record import MASK
+from tapejit.eager import usergraph
 from tapejit.eager.dispatch import constant, empty, from_array
-from tapejit.eager.grad_mode import no_grad
+from tapejit.eager.grad_mode import is_grad_enabled, no_grad
 from tapejit.eager.indexing import cat
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import expand, reshape, strided_view, view_of
 from tapejit.graph import batchlinalg, batchrules
+from tapejit.spec import usernodes
 from tapejit.spec.table import OPS
 
 
@@ -33,6 +36,7 @@ class Value(NamedTuple):
         block: the shapes of one example's parts, if the tensor is a block of several results, part after part for all of the
             batch.
         array: the NumPy array of a constant.
+        stated: whether a user's function is differentiated here from outside of the batch.
     """
 
     tensor: Tensor | None
@@ -40,6 +44,7 @@ class Value(NamedTuple):
     batched: bool = False
     block: tuple | None = None
     array: np.ndarray | None = None
+    stated: bool = False
 
     @property
     def n(self) -> int:
@@ -158,6 +163,11 @@ class Batch:
         if self.columns["op"][k] == 0:
             return self._leaf(k, layout)
         r = self._emission(k, layout)
+        if r.op is usernodes.node:
+            stated = any(isinstance(x, Value) and (x.stated or _differentiated(x)) for x in r.operands)
+            return Value(constant(0.0, layout_of((), float64)), (), stated=stated)
+        if r.op is usernodes.result:
+            return self._of_user(*r.operands[:2])
         if self.columns["flags"][k] & R.GRAD or not any(_differentiated(x) for x in r.operands):
             return self._emitted(r)
         with no_grad():
@@ -185,6 +195,17 @@ class Batch:
         if isinstance(found, tuple):
             return Value(found[0], r.shape, bool(r.lead), found[1] if r.lead else None)
         return Value(found, r.shape, bool(r.lead))
+
+    def _of_user(self, value, node):
+        """The result of a function whose derivative the user states."""
+        if node.tensor is not None and node.tensor.requires_grad and not value.batched:  # a call outside of the batch
+            return value._replace(tensor=usergraph.joined(value.tensor, node.tensor))
+        if node.stated and is_grad_enabled():
+            raise NotImplementedError(
+                "vmap(): a function whose derivative is stated (custom_vjp, custom_jvp, autograd.Function) is inside, and the "
+                "batch is differentiated from outside: take the gradient inside, as in vmap(grad(f))"
+            )
+        return value
 
     # Values without a history
 

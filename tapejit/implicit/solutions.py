@@ -12,7 +12,7 @@ from tapejit.eager.functional import where
 from tapejit.eager.grad_mode import no_grad
 from tapejit.eager.linalg.systems import lu_factor, lu_solve
 from tapejit.eager.tensor import Tensor
-from tapejit.replay.jacobians import jacobian
+from tapejit.replay.jacobianpasses import jacobian
 from tapejit.replay.transforms import grad
 from tapejit.replay.trees import map_tree
 

@@ -7,7 +7,7 @@ from tapejit.eager.creation import as_tensor
 from tapejit.eager.indexing import stack
 from tapejit.optimize.objective import Functions, kept, plain, vector_of
 from tapejit.optimize.parameters import Parameters
-from tapejit.replay.jacobians import jacobian
+from tapejit.replay.jacobianpasses import jacobian
 from tapejit.replay.transforms import jit, jvp
 
 IMPLICIT = {"Radau", "BDF", "LSODA"}

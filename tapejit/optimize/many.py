@@ -14,7 +14,7 @@ from tapejit.nopython.optimize.levenberg import MESSAGES, solver
 from tapejit.nopython.optimize.quasinewton import lbfgs
 from tapejit.optimize.objective import kept
 from tapejit.optimize.running import bar
-from tapejit.replay.jacobians import jacobian
+from tapejit.replay.jacobianpasses import jacobian
 from tapejit.replay.transforms import jit
 
 _CHUNK = 2048  # problems between two looks at Ctrl-C and the bar

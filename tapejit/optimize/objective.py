@@ -8,7 +8,7 @@ from tapejit.eager.creation import as_tensor
 from tapejit.eager.indexing import cat, stack
 from tapejit.eager.tensor import Tensor
 from tapejit.optimize.parameters import Parameters, as_tree
-from tapejit.replay import jacobians, transforms
+from tapejit.replay import jacobianpasses, transforms
 from tapejit.replay.trees import map_tree
 
 _PLACE = "_tapejit_optimize"  # the attribute of a function that keeps what was made of it
@@ -90,7 +90,7 @@ class Functions:
         if self.jitted:
             made = self._transform("jacobian", None, argnums=self.lead)
             return lambda *args: np.atleast_2d(made(*args)[1])
-        return self._transform("jacobian", jacobians.jacobian, vector_of, argnums=self.lead)
+        return self._transform("jacobian", jacobianpasses.jacobian, vector_of, argnums=self.lead)
 
     def product(self):
         """The Hessian times a vector: a function of ``(vector, direction, *args)``."""
@@ -103,7 +103,7 @@ class Functions:
         if self.jitted:
             made = self._transform("hessian", None)
             return lambda *args: made(*args)[-1]
-        return self._transform("hessian", jacobians.hessian)
+        return self._transform("hessian", jacobianpasses.hessian)
 
 
 def _product(of_vector):

@@ -1,6 +1,6 @@
 """The transforms under ``torch.func``'s names and conventions; see ``replay.transforms`` for what they do."""
 
-from tapejit.replay import transforms
+from tapejit.replay import jacobianpasses, transforms
 
 
 def grad_and_value(func, argnums=0, has_aux=False):
@@ -33,11 +33,11 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
 
 def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None):
     """The Jacobian, row by row; ``chunk_size`` is taken for PyTorch's sake."""
-    return transforms.jacrev(func, argnums, has_aux)
+    return jacobianpasses.jacrev(func, argnums, has_aux)
 
 
 def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
     """The Jacobian, column by column; random numbers in the function are an error."""
     if randomness != "error":
         raise NotImplementedError("random numbers are drawn outside of a function that is differentiated")
-    return transforms.jacfwd(func, argnums, has_aux)
+    return jacobianpasses.jacfwd(func, argnums, has_aux)

@@ -171,9 +171,9 @@ def test_jacobians_have_a_history():
 
 
 def test_the_directions_may_come_in_stretches(monkeypatch):
-    from tapejit.replay import jacobians
+    from tapejit.replay import jacobianpasses
 
-    monkeypatch.setattr(jacobians, "MOST_BYTES", 8 * 20 * 6)
+    monkeypatch.setattr(jacobianpasses, "MOST_BYTES", 8 * 20 * 6)
     x = np.linspace(0.1, 1, 20)
     expected = np.diag(np.cos(x) * x.sum()) + np.sin(x)[:, None]
     for mode in ("forward", "reverse"):

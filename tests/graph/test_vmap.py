@@ -302,3 +302,33 @@ def test_errors_leave_nothing_behind():
     x = tj.tensor(W, requires_grad=True)
     (x * 2).sum().backward()
     close(x.grad, np.full(3, 2.0))
+
+
+class Exp(tj.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        y = x.exp()
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g * ctx.saved_tensors[0]  # not the true one: it must be this that is used
+
+
+def test_functions_whose_derivative_the_user_states():
+    def f(x):
+        return (Exp.apply(x) * x).sum()
+
+    expected = np.exp(X) * (1 + 2 * X)
+    close(tj.vmap(f)(X), (np.exp(X) * X).sum(1))
+    close(tj.vmap(tj.grad(f))(X), expected)
+    close(tj.vmap(tj.grad(f), compile="never")(X), expected)
+    with pytest.raises(NotImplementedError, match=r"vmap\(grad\(f\)\)"):
+        tj.grad(lambda x: tj.vmap(f)(x).sum())(X)
+    x = np.linspace(-1, 1, 12)
+    for mode in ("forward", "reverse"):
+        for compile in ("never", "now"):
+            close(tj.jacobian(Exp.apply, mode=mode, compile=compile)(x), np.diag(2 * np.exp(x)))
+            twice = tj.jacobian(tj.grad(f), mode=mode, compile=compile)(x)
+            close(twice, np.diag(np.exp(x) * (4 + 4 * x)))
