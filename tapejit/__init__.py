@@ -34,6 +34,7 @@ from tapejit.eager import families as _families
 from tapejit.eager import functional as _functional
 from tapejit.eager import inplace as _inplace
 from tapejit.eager import nodes as _nodes
+from tapejit.eager import numpyprotocol as _numpyprotocol
 from tapejit.eager import tensorops as _tensorops
 from tapejit.eager.creation import (
     arange,
@@ -156,6 +157,7 @@ from tapejit.replay.transforms import (
     value_and_grad,
     vjp,
 )
+from tapejit.replay.trees import register_pytree_node
 from tapejit.replay.vmap import vmap
 
 __version__ = "0.1.0"
@@ -166,11 +168,11 @@ concat = concatenate = cat
 for _group in (_families.FUNCTIONS, _functional.FUNCTIONS, _functional.COMPARISONS, _functional.LOGICAL):
     for _name, _function in _group.items():
         globals().setdefault(_name, _function)
-del _group, _name, _function, _inplace, _tensorops
+del _group, _name, _function, _inplace, _numpyprotocol, _tensorops
 
 
 
-_LATER = ("implicit", "nopython", "optimize")  # modules that take a while to import
+_LATER = ("implicit", "nopython", "numpy", "optimize")  # modules that take a while to import
 
 
 def __getattr__(name):

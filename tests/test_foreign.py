@@ -206,14 +206,20 @@ def test_what_tensors_cannot_hold_is_refused(array):
 
 
 @pytest.mark.parametrize("array", [np.arange(N), np.ones(N, bool), np.arange(N).astype(">i4"), np.arange(N, dtype=np.longlong)])
-def test_integers_are_not_differentiated_but_may_be_read(array):
+def test_integers_may_be_read_and_count_as_floats_where_they_are_differentiated(array):
     g = tj.value_and_grad(lambda x, n: (x * n).sum(), compile="now")
     for _ in range(4):
         found, gradient = g(VALUES, array)
         assert found == (VALUES * array).sum()
         np.testing.assert_array_equal(gradient, array)
-        with pytest.raises(TypeError, match="floating"):
-            g(array, VALUES)
+        if array.dtype == bool:
+            with pytest.raises(TypeError, match="floating"):
+                g(array, VALUES)
+            continue
+        found, gradient = g(array, VALUES)
+        assert found == (VALUES * array).sum()
+        np.testing.assert_array_equal(gradient, VALUES)
+        assert gradient.dtype == np.float64
 
 
 # --- Shared memory ----------------------------------------------------------------------------------------------------

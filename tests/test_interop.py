@@ -257,7 +257,6 @@ MASKED = np.ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
         lambda a: tj.tensor([a, a]),
         lambda a: tj.tensor(a, dtype=tj.float32),
         lambda a: tj.ones(3) * a,
-        lambda a: a * tj.ones(3),
         lambda a: tj.ones(3) < a,
         lambda a: tj.arange(3) + a.astype(int),
         lambda a: tj.exp(a),
@@ -282,3 +281,11 @@ MASKED = np.ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
 def test_masked_arrays_are_refused(use):
     with pytest.raises(TypeError, match="masked"):
         use(MASKED)
+
+
+def test_a_masked_array_on_the_left_keeps_its_mask_or_is_refused():
+    found = MASKED * tj.tensor([2.0, 3.0, 4.0])
+    assert isinstance(found, np.ma.MaskedArray)
+    assert found.compressed().tolist() == [2.0, 12.0]
+    with pytest.raises(RuntimeError, match="detach"):
+        MASKED * leaf([2.0, 3.0, 4.0])

@@ -21,13 +21,13 @@ def test_arrays_of_other_libraries_are_refused_with_what_to_pass():
         def numpy(self):
             return X
 
-    class Series(Tensor):
-        __module__ = "pandas.core.series"
+    class Frame(Tensor):
+        __module__ = "polars.dataframe"
 
     with pytest.raises(TypeError, match=r"a torch Tensor.*x\.detach\(\)\.numpy\(\)"):
         tj.grad(square)(Tensor())
-    with pytest.raises(TypeError, match=r"a pandas Series.*x\.to_numpy\(\)"):
-        tj.jit(square)({"column": Series()})
+    with pytest.raises(TypeError, match=r"a polars Frame.*x\.to_numpy\(\)"):
+        tj.jit(square)({"column": Frame()})
 
 
 @pytest.mark.parametrize("transform", [tj.grad, tj.value_and_grad, tj.hessian, tj.jacrev])

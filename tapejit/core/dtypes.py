@@ -22,6 +22,11 @@ class DType:
         return self.numpy.itemsize
 
     @property
+    def dtype(self) -> np.dtype:
+        """NumPy's dtype: by this NumPy takes a DType wherever it takes a dtype."""
+        return self.numpy
+
+    @property
     def is_complex(self) -> bool:
         return False
 

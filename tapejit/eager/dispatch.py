@@ -233,6 +233,9 @@ def _operand(op, x):
         return from_array(x, copy=False)
     if isinstance(x, Number) and not isinstance(x, complex):
         return x
+    column = foreign.column(x)
+    if column is not None:
+        return from_array(column)
     raise TypeError(
         f"{op.name}() takes tensors, NumPy arrays and numbers, got {type(x).__name__}: convert it with tapejit.tensor(...)"
     )
@@ -386,7 +389,8 @@ def binary_method(op, by_number=None, slow=None):
         elif isinstance(other, (Number, np.ndarray, Tensor, np.generic)) and not isinstance(other, complex):
             return slow(self, other)
         else:
-            return NotImplemented
+            other = foreign.column(other)
+            return NotImplemented if other is None else slow(self, other)
         if r >= 0:
             t = _new(Tensor)
             t._r = r
@@ -414,7 +418,8 @@ def reflected_method(op):
             return apply(op, other, self)
         if isinstance(other, (Number, np.ndarray, np.generic)) and not isinstance(other, complex):
             return apply(op, other, self)
-        return NotImplemented
+        other = foreign.column(other)
+        return NotImplemented if other is None else apply(op, other, self)
 
     return method
 

@@ -25,3 +25,17 @@ def packed(x) -> np.ndarray:
     if flags.c_contiguous and flags.aligned and x.dtype.isnative:
         return x
     return np.array(x, dtype=dtype, order="C")
+
+
+def column(x):
+    """The values of a Series, Index or DataFrame of pandas as an array; None for anything else.
+
+    Raises:
+        TypeError: if they are not numbers.
+    """
+    if type(x).__module__.partition(".")[0] != "pandas" or not hasattr(x, "to_numpy"):
+        return None
+    array = x.to_numpy()
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"a pandas {type(x).__name__} of {array.dtype} does not hold numbers; convert it with .astype(float)")
+    return array

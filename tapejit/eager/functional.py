@@ -6,6 +6,7 @@ import numpy as np
 
 from tapejit.core import dtypes
 from tapejit.core.layout import layout_of
+from tapejit.eager import foreign
 from tapejit.eager.dispatch import (
     apply,
     as_condition,
@@ -200,7 +201,9 @@ def comparison(name, doc):
         if not isinstance(x, Tensor):
             x = from_array(x)
         if not isinstance(other, (Tensor, int, float, bool, np.ndarray, np.generic)):
-            return NotImplemented
+            other = foreign.column(other)
+            if other is None:
+                return NotImplemented
         try:
             return noted(name, lambda *xs: from_array(compare(*plain(xs))), x, other)
         except ValueError:

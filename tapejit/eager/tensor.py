@@ -29,7 +29,6 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_grad", "_layout", "_r")
-    __array_ufunc__ = None  # NumPy arrays leave arithmetic with tensors to the tensor
 
     def __init__(self, *args, **kwargs):
         raise TypeError("Tensor(...) is not how tensors are made; use tapejit.tensor(data)")

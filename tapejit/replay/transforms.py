@@ -10,7 +10,7 @@ import inspect
 import numpy as np
 
 from tapejit.core import record as R
-from tapejit.core.dtypes import as_array
+from tapejit.core.dtypes import as_array, bool_, float64
 from tapejit.eager import autograd
 from tapejit.eager.creation import tensor, zeros_like
 from tapejit.eager.dispatch import emit_view, from_array
@@ -103,7 +103,7 @@ class Differentiated:
             kind = type(tree).__name__
             raise TypeError(f"{what}: argument {k} is a {kind}, which cannot be differentiated; pass floats or arrays")
         for x in found:
-            if isinstance(x, Tensor) and not x.dtype.is_floating_point:
+            if isinstance(x, Tensor) and x.dtype is bool_:
                 raise TypeError(f"{what} differentiates floating-point arguments, argument {k} has dtype {x.dtype}")
         tensors = [_fresh(floating(x)) for x in found]
         self.leaves += tensors
@@ -130,8 +130,8 @@ def _parameter(fun, k):
 
 
 def floating(x):
-    if isinstance(x, Tensor):
-        return x
+    if isinstance(x, Tensor):  # whole numbers count as floats, as Python's do
+        return x if x.dtype.is_floating_point or x.dtype is bool_ else x.to(float64)
     x = as_array(x)
     return from_array(x if x.dtype.kind == "f" else x.astype(np.float64))
 

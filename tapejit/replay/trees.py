@@ -1,12 +1,68 @@
-"""Arguments and results as trees: nested tuples, lists and dicts with numbers, arrays and Tensors at their ends."""
+"""Arguments and results as trees: nested tuples, lists and dicts with numbers, arrays and Tensors at their ends.
+
+Dataclasses, attrs classes, named tuples and registered classes are trees of their fields; columns of pandas are arrays.
+"""
+
+import dataclasses
 
 import numpy as np
 
+from tapejit.eager.foreign import column
 from tapejit.eager.tensor import Tensor
 from tapejit.replay.binding import Same
 from tapejit.replay.exact import exact
 
-LEAF = "*"
+LEAF, NODE = "*", "node"
+_registered: dict = {}  # class -> (flatten, unflatten)
+
+
+def register_pytree_node(kind, flatten, unflatten) -> None:
+    """Let objects of a class be arguments and results whose parts are differentiated.
+
+    Args:
+        kind: the class.
+        flatten: gives ``(parts, rest)`` of an object: a sequence of numbers, arrays, tensors or their containers, and what
+            else makes the object, which must be hashable.
+        unflatten: makes an object of ``rest`` and parts; in gradients the parts are gradients.
+
+    Raises:
+        ValueError: if the class is registered already.
+    """
+    if kind in _registered:
+        raise ValueError(f"{kind.__name__} is registered already")
+    _registered[kind] = flatten, unflatten
+
+
+def _node(tree):
+    """(what makes an object beside its parts, its parts): of registered classes, dataclasses and attrs classes; else None."""
+    kind = tree.__class__
+    if kind in _registered:
+        parts, rest = _registered[kind][0](tree)
+        return rest, tuple(parts)
+    names = _field_names(kind)
+    if names is None or (hasattr(tree, "__dict__") and set(vars(tree)) - set(names)):
+        return None
+    try:
+        return names, tuple(getattr(tree, name) for name in names)
+    except AttributeError:
+        return None
+
+
+def _field_names(kind):
+    if "__dataclass_fields__" in vars(kind):
+        return tuple(f.name for f in dataclasses.fields(kind))
+    attributes = vars(kind).get("__attrs_attrs__")
+    return None if attributes is None else tuple(a.name for a in attributes)
+
+
+def _made(kind, meta, parts):
+    """An object of its parts; of a dataclass without running its ``__init__``."""
+    if kind in _registered:
+        return _registered[kind][1](meta, parts)
+    made = object.__new__(kind)
+    for name, part in zip(meta, parts, strict=True):
+        object.__setattr__(made, name, part)
+    return made
 
 
 def flatten(tree, is_leaf, leaves):
@@ -28,6 +84,13 @@ def flatten(tree, is_leaf, leaves):
         return kind, tuple([flatten(x, is_leaf, leaves) for x in tree])
     if isinstance(tree, (tuple, list)):
         return kind, tuple([flatten(x, is_leaf, leaves) for x in tree])
+    array = column(tree)
+    if array is not None:
+        return flatten(array, is_leaf, leaves)
+    node = _node(tree)
+    if node is not None:
+        meta, children = node
+        return NODE, (kind, meta), tuple([flatten(x, is_leaf, leaves) for x in children])
     _no_array(tree)
     try:
         hash(tree)
@@ -42,7 +105,6 @@ def flatten(tree, is_leaf, leaves):
 
 _ARRAYS = {
     "torch": "x.detach().numpy(), or tapejit's own tensors",
-    "pandas": "x.to_numpy()",
     "polars": "x.to_numpy()",
     "jax": "np.asarray(x)",
     "jaxlib": "np.asarray(x)",
@@ -68,6 +130,8 @@ def unflatten(structure, leaves):
     kind = structure[0]
     if kind == "static":
         return structure[2].object if structure[1] is Same else structure[2]
+    if kind is NODE:
+        return _made(*structure[1], [unflatten(s, leaves) for s in structure[2]])
     if len(structure) == 3:
         return kind(zip(structure[1], (unflatten(s, leaves) for s in structure[2]), strict=True))
     items = [unflatten(s, leaves) for s in structure[1]]

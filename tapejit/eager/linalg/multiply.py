@@ -125,7 +125,9 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         RuntimeError: if an operand has no dimensions, or sizes or dtypes do not fit.
     """
-    return _matmul("matmul", *_common("matmul", x, from_array(y) if isinstance(y, np.ndarray) else y))
+    if isinstance(y, np.ndarray):  # of integers: numbers, as in arithmetic
+        y = from_array(y, x.dtype if y.dtype.kind in "iub" else None)
+    return _matmul("matmul", *_common("matmul", x, y))
 
 
 @method_as("__rmatmul__")

@@ -1,0 +1,336 @@
+"""The table of NumPy's functions: which function of tensors each one is, and what its arguments are called there.
+
+``np.sum(t)`` finds its row by the protocol (``numpyprotocol``), ``tapejit.numpy.sum`` is the row, docs/numpy.md lists it.
+"""
+
+import inspect
+
+import numpy as np
+
+from tapejit.eager import asnumpy, creation, families, linalg, reductions, sorting, views
+from tapejit.eager.devices import check_device
+from tapejit.eager.functional import FUNCTIONS, round
+from tapejit.eager.indexing import tril, triu
+from tapejit.eager.keywords import deliver
+from tapejit.eager.ufuncs import PLAIN, UFUNCS, tensor_of
+
+# NumPy's name, tapejit's name, NumPy's parameters: * is made a tensor, axis>dim is called dim there. Without parameters the
+# function is that of ``asnumpy`` with NumPy's own; the number says how many leading arguments are made tensors.
+_ROWS = """
+sum sum a* axis>dim dtype keepdims>keepdim
+nansum nansum a* axis>dim dtype keepdims>keepdim
+nanmean nanmean a* axis>dim dtype keepdims>keepdim
+max amax a* axis>dim keepdims>keepdim
+amax amax a* axis>dim keepdims>keepdim
+min amin a* axis>dim keepdims>keepdim
+amin amin a* axis>dim keepdims>keepdim
+any any a* axis>dim keepdims>keepdim
+all all a* axis>dim keepdims>keepdim
+argmax argmax a* axis>dim keepdims>keepdim
+argmin argmin a* axis>dim keepdims>keepdim
+count_nonzero count_nonzero a* axis>dim
+squeeze squeeze a* axis>dim
+swapaxes swapaxes a* axis1>dim0 axis2>dim1
+moveaxis movedim a* source destination
+fliplr fliplr m*
+flipud flipud m*
+rot90 rot90 m* k axes>dims
+broadcast_to broadcast_to array* shape
+diag diag v* k>diagonal
+diagonal diagonal a* offset axis1>dim1 axis2>dim2
+diagflat diagflat v* k>offset
+tril tril m* k>diagonal
+triu triu m* k>diagonal
+matrix_transpose adjoint x*
+real real val*
+imag imag val*
+angle angle z*
+round round a* decimals
+around round a* decimals
+fix fix x*
+nan_to_num nan_to_num x* nan posinf neginf
+isclose isclose a* b* rtol atol equal_nan
+isposinf isposinf x*
+isneginf isneginf x*
+isreal isreal x*
+unique unique ar* return_inverse return_counts axis>dim
+searchsorted searchsorted a* v*>input side sorter*
+isin isin element* test_elements* assume_unique invert
+bincount bincount x* weights* minlength
+copy clone a*
+zeros_like zeros_like a* dtype
+ones_like ones_like a* dtype
+empty_like empty_like a* dtype
+full_like full_like a* fill_value dtype
+argwhere argwhere a*
+unravel_index unravel_index indices* shape
+linalg.norm linalg.norm x* ord axis>dim keepdims>keepdim
+linalg.inv linalg.inv a*
+linalg.det linalg.det a*
+linalg.slogdet linalg.slogdet a*
+linalg.eig linalg.eig a*
+linalg.eigvals linalg.eigvals a*
+linalg.eigh linalg.eigh a* UPLO
+linalg.eigvalsh linalg.eigvalsh a* UPLO
+linalg.qr linalg.qr a* mode
+linalg.svdvals linalg.svdvals x*
+linalg.cond linalg.cond x* p
+linalg.matrix_power linalg.matrix_power a* n
+linalg.vector_norm linalg.vector_norm x* axis>dim keepdims>keepdim ord
+linalg.matrix_norm linalg.matrix_norm x* keepdims>keepdim ord
+linalg.diagonal linalg.diagonal x* offset
+linalg.matrix_transpose adjoint x*
+mean 1
+prod 1
+var 1
+std 1
+ptp 1
+average 1
+nanprod 1
+nancumsum 1
+nancumprod 1
+nanmax 1
+nanmin 1
+nanvar 1
+nanstd 1
+nanargmax 1
+nanargmin 1
+cumsum 1
+cumprod 1
+quantile 1
+percentile 1
+nanquantile 1
+nanpercentile 1
+median 1
+nanmedian 1
+cov 1
+corrcoef 1
+transpose 1
+expand_dims 1
+reshape 1
+ravel 1
+flip:flip_axes 1
+roll 1
+rollaxis 1
+concatenate 0
+stack 0
+hstack 0
+vstack 0
+dstack 0
+column_stack 0
+block 0
+append 1
+delete 1
+insert 1
+split 1
+array_split 1
+hsplit 1
+vsplit 1
+dsplit 1
+unstack 1
+tile 1
+repeat 1
+broadcast_arrays -
+meshgrid -
+atleast_1d -
+atleast_2d -
+atleast_3d -
+pad 1
+dot 2
+outer 2
+vdot 2
+inner 2
+tensordot 2
+kron 2
+cross 2
+einsum -
+trace 1
+vander 1
+convolve 2
+correlate 2
+where -
+select 0
+take 1
+take_along_axis 1
+compress 2
+extract 2
+sort 1
+argsort 1
+partition 1
+argpartition 1
+nonzero 1
+flatnonzero 1
+digitize 2
+copyto 1
+diff 1
+ediff1d 1
+gradient -
+trapezoid 1
+interp 1
+linspace 0
+logspace 0
+geomspace 0
+clip 1
+allclose 2
+array_equal 2
+unwrap 1
+shape 1
+ndim 1
+size 1
+iscomplexobj 1
+isrealobj 1
+result_type -
+linalg.solve:solve 2
+linalg.cholesky:cholesky 1
+linalg.svd:svd 1
+linalg.pinv:pinv 1
+linalg.lstsq:lstsq 2
+linalg.matrix_rank:matrix_rank 1
+linalg.multi_dot:multi_dot 0
+linalg.trace:matrix_trace 1
+linalg.outer:outer 2
+linalg.cross:cross 2
+linalg.tensordot:tensordot 2
+linalg.matmul:matmul 2
+linalg.vecdot:vecdot 2
+"""
+_ALIASES = {"concat": "concatenate", "permute_dims": "transpose", "cumulative_sum": "cumsum", "cumulative_prod": "cumprod"}
+_HARMLESS = {
+    "order": ("K", "C", "A", None),
+    "subok": (True, False),
+    "copy": (True, False, None),
+    "where": (True,),
+    "casting": ("same_kind",),
+    "kind": (None, "quicksort", "mergesort", "stable", "heapsort", "introselect"),
+    "stable": (None, True, False),
+    "like": (None,),
+    "optimize": (True, False, "greedy", "optimal"),
+    "overwrite_input": (True, False),
+}
+NOTHING = np._NoValue
+_OWN = {**families.FUNCTIONS, **FUNCTIONS, **PLAIN, "tril": tril, "triu": triu, "round": round}
+
+
+def _target(name):
+    if name.startswith("linalg."):
+        return getattr(linalg, name[7:])
+    for module in (reductions, sorting, views, creation, linalg):
+        if name not in _OWN and hasattr(module, name):
+            return getattr(module, name)
+    return families.METHODS[name] if name == "adjoint" else _OWN[name]
+
+
+class Function:
+    """A NumPy function of tensors.
+
+    Attributes:
+        name: NumPy's name, without "np.".
+        target: the function of tensors.
+        parameters: NumPy's parameters that are taken, with the target's names.
+    """
+
+    def __init__(self, name, target, parameters, tensors, raw=False):
+        self.name, self.__name__, self.target = name, name.rpartition(".")[2], target
+        self.parameters, self.tensors, self.raw = parameters, tensors, raw
+        self._order = list(parameters)
+        self.__doc__ = f"np.{name} of tensors: takes {', '.join(parameters) or 'what NumPy takes'}."
+
+    def __repr__(self):
+        return f"<np.{self.name} of tensors>"
+
+    def __call__(self, *args, out=None, **kwargs):
+        if self.raw:
+            return deliver(self.target(*args, **self._known(kwargs)), out)
+        if len(args) > len(self._order):
+            known = ", ".join(self._order)
+            raise TypeError(f"np.{self.name}() of tensors takes at most {len(self._order)} arguments ({known})")
+        given = dict(zip(self._order, args, strict=False))
+        for name, value in self._known(kwargs).items():
+            if name in given:
+                raise TypeError(f"np.{self.name}() got {name} twice")
+            given[name] = value
+        parts = {
+            self.parameters[name]: tensor_of(value) if name in self.tensors and value is not None else value
+            for name, value in given.items()
+            if value is not NOTHING
+        }
+        if "dtype" in parts and parts["dtype"] is None:
+            del parts["dtype"]
+        leading = [parts.pop(own) for own in self._leading(parts)]
+        return deliver(self.target(*leading, **parts), out)
+
+    def _leading(self, parts):
+        """The first arguments, which go by position."""
+        for name in self._order:
+            if name not in self.tensors or self.parameters[name] not in parts:
+                return
+            yield self.parameters[name]
+
+    def _known(self, kwargs):
+        """The keywords without those that say nothing for tensors.
+
+        Raises:
+            TypeError: for one that is not taken.
+        """
+        if self.raw and "out" not in kwargs and not any(name in kwargs for name in ("like", "subok", "device")):
+            return kwargs
+        found = {}
+        for name, value in kwargs.items():
+            if name in self.parameters or self.raw:
+                found[name] = value
+            elif name == "device":
+                check_device(value)
+            elif value is not NOTHING and not (isinstance(value, (str, bool, type(None))) and value in _HARMLESS.get(name, ())):
+                known = ", ".join(self._order)
+                raise TypeError(f"np.{self.name}() of tensors does not take {name}={value!r}; it takes {known}")
+        return found
+
+
+def _row(words):
+    name, *rest = words
+    if len(rest) == 1:
+        name, _, own = name.partition(":")
+        target = getattr(asnumpy, own or name)
+        if rest[0] == "-":
+            return Function(name, target, {}, (), raw=True)
+        names = list(inspect.signature(target).parameters)
+        return Function(name, target, {n: n for n in names}, tuple(names[: int(rest[0])]))
+    parameters, tensors = {}, []
+    for word in rest[1:]:
+        given, _, own = word.partition(">")
+        plain = given.rstrip("*")
+        parameters[plain] = own or plain
+        if given != plain:
+            tensors.append(plain)
+    target = _target(rest[0])
+    first = list(inspect.signature(target).parameters)
+    for plain in tensors:  # by position: the target's own name does not matter
+        if parameters[plain] == plain and plain not in first and len(first) > tensors.index(plain):
+            parameters[plain] = first[tensors.index(plain)]
+    return Function(name, target, parameters, tuple(tensors))
+
+
+TABLE = {words[0].partition(":")[0]: _row(words) for words in map(str.split, _ROWS.strip().splitlines())}
+TABLE.update({name: TABLE[own] for name, own in _ALIASES.items()})
+
+
+def look_up(function):
+    """The entry of a NumPy function, None if there is none."""
+    if isinstance(function, np.ufunc):
+        return UFUNCS.get(function.__name__)
+    module = getattr(function, "__module__", "") or ""
+    name = f"{module[6:]}.{function.__name__}" if module.startswith("numpy.") else function.__name__
+    return TABLE.get(name) if module.partition(".")[0] == "numpy" else None
+
+
+def listing() -> str:
+    """The rows as a table for docs/numpy.md."""
+    lines = ["| NumPy | takes |", "|---|---|"]
+    for name, row in sorted(TABLE.items()):
+        lines.append(f"| `np.{name}` | {', '.join(row.parameters) if row.parameters else 'what NumPy takes'} |")
+    ufuncs = ", ".join(f"`{name}`" for name in sorted(UFUNCS))
+    return "\n".join(lines) + f"\n\nUfuncs: {ufuncs}.\n"
+
+
+if __name__ == "__main__":
+    print(listing(), end="")
