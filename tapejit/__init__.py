@@ -172,7 +172,7 @@ del _group, _name, _function, _inplace, _numpyprotocol, _tensorops
 
 
 
-_LATER = ("implicit", "nopython", "numpy", "optimize")  # modules that take a while to import
+_LATER = ("implicit", "nopython", "numpy", "optim", "optimize")  # modules that take a while to import
 
 
 def __getattr__(name):

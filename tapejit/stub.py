@@ -91,7 +91,7 @@ def stub() -> str:
             functions += _function(name, value)
         else:
             values += f"{name}: Any\n"
-    values += "__version__: builtins.str\nimplicit: Any\nnopython: Any\noptimize: Any\nstop_gradient: Any\n"
+    values += "__version__: builtins.str\nimplicit: Any\nnopython: Any\noptim: Any\noptimize: Any\nstop_gradient: Any\n"
     return f"{_HEAD}{modules}\n{values}\n{_tensor()}\n{functions}"
 
 
