@@ -12,7 +12,7 @@ import importlib as _importlib
 from math import e, inf, nan, pi
 from types import ModuleType as _Module
 
-from tapejit import autograd, func, linalg
+from tapejit import autograd, linalg
 from tapejit.ahead import warm
 from tapejit.control.forms import associative_scan, cond, fori_loop, map, scan, while_loop
 from tapejit.control.recompute import checkpoint
@@ -172,7 +172,7 @@ del _group, _name, _function, _inplace, _numpyprotocol, _tensorops
 
 
 
-_LATER = ("implicit", "nopython", "numpy", "optim", "optimize")  # modules that take a while to import
+_LATER = ("func", "implicit", "nn", "nopython", "numpy", "optim", "optimize", "utils")  # modules that take a while to import
 
 
 def __getattr__(name):
@@ -188,7 +188,7 @@ def __getattr__(name):
 
 def _public():
     """The names that are meant for users: of modules, those with functions of their own."""
-    modules = {name for name, x in globals().items() if isinstance(x, _Module)} - {"autograd", "func", "linalg"}
+    modules = {name for name, x in globals().items() if isinstance(x, _Module)} - {"autograd", "linalg"}
     return sorted(name for name in globals() if not name.startswith("_") and name not in modules)
 
 

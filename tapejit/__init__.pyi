@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from tapejit import autograd as autograd
-from tapejit import func as func
 from tapejit import linalg as linalg
 
 BoolTensor: Any
@@ -51,9 +50,14 @@ short: Any
 strided: Any
 uint8: Any
 __version__: builtins.str
+func: Any
 implicit: Any
+nn: Any
 nopython: Any
+numpy: Any
+optim: Any
 optimize: Any
+utils: Any
 stop_gradient: Any
 
 class Tensor:

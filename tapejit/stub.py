@@ -91,7 +91,8 @@ def stub() -> str:
             functions += _function(name, value)
         else:
             values += f"{name}: Any\n"
-    values += "__version__: builtins.str\nimplicit: Any\nnopython: Any\noptim: Any\noptimize: Any\nstop_gradient: Any\n"
+    values += "__version__: builtins.str\n"
+    values += "".join(f"{name}: Any\n" for name in (*tj._LATER, "stop_gradient"))
     return f"{_HEAD}{modules}\n{values}\n{_tensor()}\n{functions}"
 
 

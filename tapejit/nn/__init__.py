@@ -1,0 +1,81 @@
+"""Layers under ``torch.nn``'s names, with its defaults and formulas; functions in ``nn.functional``."""
+
+from tapejit.nn import functional, init, utils
+from tapejit.nn.activation import (
+    CELU,
+    ELU,
+    GELU,
+    GLU,
+    SELU,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softmin,
+    Softplus,
+    Softshrink,
+    Softsign,
+    Tanh,
+    Tanhshrink,
+    Threshold,
+)
+from tapejit.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from tapejit.nn.dense import (
+    Bilinear,
+    CosineSimilarity,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Embedding,
+    Flatten,
+    Identity,
+    Linear,
+    Unflatten,
+)
+from tapejit.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MarginRankingLoss,
+    MSELoss,
+    NLLLoss,
+    PoissonNLLLoss,
+    SmoothL1Loss,
+    SoftMarginLoss,
+)
+from tapejit.nn.module import Module
+from tapejit.nn.normalizing import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
+from tapejit.nn.parameter import Parameter
+from tapejit.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from tapejit.nn.windows import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    MaxPool1d,
+    MaxPool2d,
+    ReflectionPad2d,
+    ReplicationPad2d,
+    Unfold,
+    ZeroPad2d,
+)
+
+__all__ = [name for name in dir() if not name.startswith("_") and name != "tapejit"]

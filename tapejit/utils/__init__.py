@@ -1,0 +1,5 @@
+"""Helpers under ``torch.utils``' names."""
+
+from tapejit.utils import data
+
+__all__ = ["data"]
