@@ -29,28 +29,29 @@ class Run:
         return self.start + self.period * self.trips
 
 
-def runs(keys, operands) -> list:
+def runs(keys, operands, sizes) -> list:
     """The repeated runs of a tape, in its order.
 
     Args:
         keys: one number per record; equal ones are the same operation on the same layouts.
         operands: (records, 3), the positions of what each record reads, -1 for nothing.
+        sizes: the elements of each value.
     """
     found, segments = [], [(0, len(keys))]
     while segments:
         first, end = segments.pop()
-        run = _best(keys, operands, first, end)
+        run = _best(keys, operands, sizes, first, end)
         if run is not None:
             found.append(run)
             segments += [(first, run.start), (run.end, end)]
     return sorted(found, key=lambda run: run.start)
 
 
-def _best(keys, operands, first, end):
+def _best(keys, operands, sizes, first, end):
     """The run that saves most in a segment, None if there is none."""
     best, most = None, SAVED
     for period in _distances(keys[first:end]):
-        run = _longest(keys, operands, first, end, period)
+        run = _longest(keys, operands, sizes, first, end, period)
         if run is not None and (run.trips - 1) * run.period > most:
             best, most = run, (run.trips - 1) * run.period
     return best
@@ -73,7 +74,7 @@ def _distances(keys) -> list:
     return distances[np.lexsort((distances, -weight))][:CANDIDATES].tolist()
 
 
-def _longest(keys, operands, first, end, period):
+def _longest(keys, operands, sizes, first, end, period):
     """The longest run of a period in a segment."""
     if end - first < FEWEST * period:
         return None
@@ -85,12 +86,34 @@ def _longest(keys, operands, first, end, period):
         return None
     lengths = edges[1::2] - edges[::2]
     k = int(np.argmax(lengths))
-    trips = int(lengths[k]) // period + 2
+    length = int(lengths[k]) + 2 * period
     start = first + int(edges[2 * k])
-    if trips < FEWEST:
+    if length < FEWEST * period:
         return None
-    run = Run(start, period, trips)
+    shift = _boundary(operands, sizes, start, period, length % period)
+    if (length - shift) // period < FEWEST:
+        shift = 0
+    run = Run(start + shift, period, (length - shift) // period)
     return _with_first(keys, operands, first, run)
+
+
+def _boundary(operands, sizes, start, period, spare):
+    """How many records after ``start`` passes best begin: where the fewest elements are handed from pass to pass."""
+    at = np.arange(start + 2 * period, start + 3 * period)
+    read = operands[at]
+    distance = np.where((read >= 0) & (read - operands[at - period] == period), at[:, None] - read, 0).reshape(-1)
+    made = (np.repeat(np.arange(period), 3) - distance) % period
+    lives = np.zeros(period, dtype=np.int64)
+    np.maximum.at(lives, made, distance)
+    elements = sizes[start : start + period]
+    whole, rest = np.divmod(lives, period)
+    crossing = np.zeros(2 * period + 1, dtype=np.int64)
+    places = np.arange(period)
+    np.add.at(crossing, places + 1, elements)
+    np.add.at(crossing, places + rest + 1, -elements)
+    crossing = np.cumsum(crossing[:-1])
+    cost = crossing[:period] + crossing[period:] + (whole * elements).sum()
+    return int(np.lexsort((places, places > spare, cost))[0])
 
 
 def _with_first(keys, operands, first, run):

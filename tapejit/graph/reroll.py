@@ -41,7 +41,7 @@ class Rolled(Lowering):
         self.imms = self._column("imm")
         self.keys, self.reads = self._keys(), self._reads()
         self.roots = self.at[np.array([*outputs], dtype=np.int64)]
-        self.candidates, self.tried = periods.runs(self.keys, self.reads), set()
+        self.candidates, self.tried = periods.runs(self.keys, self.reads, self._column("n")), set()
         self._settle()
 
     def _live(self, roots):
