@@ -6,6 +6,7 @@ from tapejit.compile.codegen import Code
 from tapejit.compile.scalarcode import BYTES, CONTRACT, I64, IN_MEMORY, finish, itemsize
 from tapejit.compile.schedule import Planner
 from tapejit.graph.loop import OWN
+from tapejit.graph.node import LAZY
 
 
 class Program(Code):
@@ -43,6 +44,7 @@ class LoopCode(Program):
         self.loop = loop = node.attr
         planner = Planner(loop.graph, loop.outputs, loop.guards)
         planner.inputs = len(loop.reads)
+        planner.stored |= {x.id for x in loop.stored if x.op in LAZY and x.n > 1}
         super().__init__(outer.module, planner, planner.plan(), outer.fma, outer.calls)
         self.tag = f"{outer.tag}pass{outer.count}_"
         outer.count += 1

@@ -55,6 +55,7 @@ class Loop:
         outputs: nodes; ``writes`` says where each goes, None for what is only carried or an update.
         copies: (Where to, Where from, elements) done before the first pass.
         guards: triples (node, kind, expected); ``numbers`` the program's number of each in pass 0, and its step.
+        stored: nodes that are read so often that they are to have memory.
         size: elements of the block.
     """
 
@@ -69,5 +70,5 @@ class Loop:
     copies: list = field(default_factory=list)
     guards: list = field(default_factory=list)
     numbers: list = field(default_factory=list)
+    stored: set = field(default_factory=set)
     size: int = 0
-    parallel: bool = False  # no pass reads what another one left

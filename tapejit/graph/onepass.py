@@ -14,6 +14,7 @@ from tapejit.spec.structured import view
 from tapejit.spec.table import OPS
 
 IN_REGISTERS = 4  # passes over which a number is handed on without memory
+SMALL_PRODUCT = 300  # multiplications of a matrix product that is written out
 LATE = 2  # passes: what is read of the last ones alone is not stacked
 
 
@@ -371,6 +372,23 @@ class _Body(Lowering):
             raise Irregular
         base = self.made.number_of(self.parent.graph.extern(root))
         return self.strided(base, (places - begin) // size, first.shape, strides, kind, True)
+
+    def _matmul(self, args, plan, imm, layout):
+        """A small product is written out: a kernel call takes longer than the product."""
+        x, y = args[:2]
+        (m, k), n = x.shape[-2:], y.shape[-1] if len(y.shape) > 1 else 1
+        if len(x.shape) > 2 or m * k * n > SMALL_PRODUCT:
+            return super()._matmul(args, plan, imm, layout)
+        graph = self.graph
+        for a in (x, y):
+            base = a.args[0] if a.op == "view" else a
+            if base.op not in ("input", "extern", "const"):
+                self.loop.stored.add(base)
+        (r, c), steps = packed_strides(x.shape), packed_strides(y.shape)
+        s, d = steps if len(steps) > 1 else (*steps, 0)
+        left = graph.view(x, (m, n, k), (r, 0, c), 0)
+        right = graph.view(y, (m, n, k), (0, d, s), 0)
+        return graph.sum(graph.elementwise("mul", left, right), (n, 1, 0), 1.0, tuple(layout.shape))
 
     # The whole pass
 
