@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from random_loops import Program
 
 import tapejit as tj
 from tapejit.graph import periods, reroll
@@ -391,3 +392,25 @@ def test_numbers_of_passes_do_not_change_the_size_of_a_program():
         g(0.3)
         sizes.append(len(next(iter(g._signatures.values())).paths.last.frozen.graph.nodes))
     assert sizes[0] == sizes[1]
+
+
+def check_random(seed):
+    program = Program(seed)
+    x = point(seed)
+    for name, args in (("value_and_grad", (x,)), ("hvp", (x, np.cos(np.arange(20.0))))):
+        replayed, eager = (getattr(tj, name)(program.function, compile=c) for c in ("now", "never"))
+        for _ in range(2):
+            for a, b in zip(*((r if isinstance(r, tuple) else (r,)) for r in (replayed(*args), eager(*args))), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8, err_msg=program.source)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_loops(seed):
+    check_random(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(100, 300, 10))
+def test_many_random_loops(first):
+    for seed in range(first, first + 10):
+        check_random(seed)

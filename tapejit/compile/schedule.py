@@ -355,7 +355,7 @@ class Planner:
     def _space(self, unit, members=None):
         """The elements a loop goes over: one counter if that is possible, else one per dimension."""
         x, shape = self._root(unit)
-        members = dict(members or {})
+        members = {k: i for k, i in (members or {}).items() if i is not None}
         scatters = unit.kind == "store" and unit.node.op == "spread" and unit.node.id in self.stored
         if scatters:
             return ("nd", x.args[0].shape, "scatter", unit.id)
