@@ -9,8 +9,10 @@ MATRIX = np.random.default_rng(12).normal(size=(3, 3)) * 0.4
 NUMBERS = np.random.default_rng(13).normal(size=60).tolist()
 ORDER = np.random.default_rng(14).permutation(60).tolist()
 NUMBER = ["s", "r", "x[{t} % 20]", "x[1]", "x[19 - {t} % 20]", "NUMBERS[{t}]", "v[0]", "v.sum()", "0.5", "DATA[{t}, 1]", "d"]
-VECTOR = ["v", "u", "DATA[{t}]", "x[:3]", "x[{t} % 9 : {t} % 9 + 3]", "MATRIX @ v", "m @ u", "DATA[ORDER[{t}]]", "e", "v[0] * u"]
-FUNCTIONS = ["tj.sin({})", "tj.tanh({})", "tj.exp(-{} * {} * 0.1)", "tj.sigmoid({})", "0.3 * {}", "tj.where({} > 0.2, {}, 0.1 * {})"]
+VECTOR = ["v", "u", "DATA[{t}]", "x[:3]"]
+VECTOR += ["x[{t} % 9 : {t} % 9 + 3]", "MATRIX @ v", "m @ u", "DATA[ORDER[{t}]]", "e", "v[0] * u"]
+FUNCTIONS = ["tj.sin({})", "tj.tanh({})"]
+FUNCTIONS += ["tj.exp(-{} * {} * 0.1)", "tj.sigmoid({})", "0.3 * {}", "tj.where({} > 0.2, {}, 0.1 * {})"]
 
 
 class Program:
