@@ -149,6 +149,7 @@ from tapejit.linalg import inv as inverse
 from tapejit.linalg import pinv as pinverse
 from tapejit.replay.customrules import custom_jvp, custom_vjp
 from tapejit.replay.jacobianpasses import hessian, jacfwd, jacobian, jacrev, value_and_jacobian
+from tapejit.replay.sparse import sparse_hessian, sparse_jacobian
 from tapejit.replay.transforms import (
     grad,
     hvp,

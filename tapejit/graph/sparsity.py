@@ -1,8 +1,4 @@
-"""Which elements of a result depend on which elements of an argument, and how few products show a whole Jacobian.
-
-Curtis, Powell, Reid (1974), "On the estimation of sparse Jacobian matrices": columns that share no row are found together
-by one product with the sum of their unit vectors.
-"""
+"""Which elements of a result depend on which elements of an argument."""
 
 import numpy as np
 
@@ -12,10 +8,22 @@ from tapejit.graph.positions import positions
 from tapejit.graph.rewrite import reachable
 
 LARGEST = 1 << 22  # nonzeros of a pattern above which none is worked out
+_CONSTANT = {"lt", "le", "gt", "ge", "eq", "ne", "isnan", "isinf", "isfinite", "floor", "ceil", "trunc", "rint"}
 
 
-def pattern(graph, result, argument):
-    """A boolean CSR matrix: element i of ``result`` may depend on element j of ``argument``; None if that is not known."""
+class TooLarge(Exception):
+    """A pattern has too many entries to be worked out."""
+
+
+def pattern(graph, result, argument, most=None):
+    """A boolean CSR matrix: element i of ``result`` may depend on element j of ``argument``; None if none does on any.
+
+    Args:
+        most: entries per element up to which it is worked out.
+
+    Raises:
+        TooLarge: if a value on the way has more entries.
+    """
     from scipy import sparse  # takes 90 ms to import, and only whole Jacobians need it
 
     found = {argument.id: sparse.identity(argument.n, dtype=bool, format="csr")}
@@ -23,28 +31,67 @@ def pattern(graph, result, argument):
         if node.id in found:
             continue
         inputs = [(a, found[a.id]) for a in node.args if found.get(a.id) is not None]
-        if not inputs:
+        if node.op in _CONSTANT or not inputs:  # derivatives of steps are zero
             found[node.id] = None
             continue
-        if node.op in ELEMENTWISE:
-            total = None
-            for a, rows in inputs:
-                part = rows if a.shape == node.shape else rows[_broadcast(a.shape, node.shape)]
-                total = part if total is None else total + part
-        elif node.op == "view":
-            total = inputs[0][1][positions(node.shape, *node.attr)]
-        elif node.op in ("spread", "sum"):
-            x = node.args[0]
-            strides, start = node.attr if node.op == "spread" else (node.attr, 0)
-            target = positions(x.shape, strides, start)
-            ones = np.ones(x.n, bool)
-            total = sparse.csr_matrix((ones, (target, np.arange(x.n))), shape=(node.n, x.n)) @ inputs[0][1]
-        else:
-            return None
-        if total.nnz > LARGEST:
-            return None
+        total = None
+        for a, rows in inputs:
+            part = _reads(sparse, node, a, rows)
+            total = part if total is None else total + part
+        if total.nnz > min(LARGEST, most * max(node.n, argument.n) if most else LARGEST):
+            raise TooLarge
         found[node.id] = total
     return found[result.id]
+
+
+def _reads(sparse, node, a, rows):
+    """What a node has of one operand, whose elements depend on the argument as ``rows`` says."""
+    if node.op in ELEMENTWISE:
+        return rows if a.shape == node.shape else rows[_broadcast(a.shape, node.shape)]
+    if node.op == "view":
+        return rows[positions(node.shape, *node.attr)]
+    if node.op == "spread":
+        return _placed(sparse, node.n, positions(a.shape, *node.attr)) @ rows
+    if node.op in ("sum", "max", "min"):
+        return _placed(sparse, node.n, positions(a.shape, node.attr, 0)) @ rows
+    if node.op == "pack":
+        places = [at for at, x in zip(node.attr, node.args, strict=True) if x is a]
+        return _placed(sparse, node.n, places, np.zeros(len(places), int), a.n) @ rows
+    if node.op == "matmul":
+        return _of_product(sparse, node, a) @ rows
+    if node.n * rows.shape[1] > LARGEST:
+        raise TooLarge
+    union = rows.sum(0).astype(bool)  # kernels and loops: any element of the result may depend on any of the operand
+    return sparse.csr_matrix(np.ones((node.n, 1), bool)) @ sparse.csr_matrix(union)
+
+
+def _placed(sparse, n, target, source=None, count=None):
+    """The matrix that adds element ``source`` (each in turn by default) to element ``target`` of n."""
+    source = np.arange(len(target)) if source is None else source
+    shape = (n, len(target) if count is None else count)
+    return sparse.csr_matrix((np.ones(len(target), bool), (target, source)), shape=shape)
+
+
+def _of_product(sparse, node, a):
+    """Which elements of an operand each element of a product reads: a row of the first, a column of the second."""
+    x, y = node.args
+    columns = 1 if len(y.shape) == 1 else y.shape[-1]
+    m, k = x.shape[-2:]
+    batch = x.n // max(m * k, 1)
+    if batch * m * columns * k > LARGEST:
+        raise TooLarge
+    b, i, j, inner = np.ogrid[:batch, :m, :columns, :k]
+    out = ((b * m + i) * columns + j) + 0 * inner
+    total = None
+    for operand, read in ((x, (b * m + i) * k + inner + 0 * j), (y, _column(y, b, inner, j, k, columns) + 0 * i)):
+        if operand is a:
+            part = sparse.csr_matrix((np.ones(out.size, bool), (out.reshape(-1), (read + 0 * out).reshape(-1))), (node.n, a.n))
+            total = part if total is None else total + part
+    return total
+
+
+def _column(y, b, inner, j, k, columns):
+    return inner + 0 * b + 0 * j if len(y.shape) == 1 else (b * k + inner) * columns + j
 
 
 def _broadcast(shape, target):
@@ -52,17 +99,3 @@ def _broadcast(shape, target):
     packed = packed_strides(shape)
     strides = [0] * lead + [0 if n == 1 else s for n, s in zip(shape, packed, strict=True)]
     return positions(target, strides, 0)
-
-
-def colours(rows) -> np.ndarray:
-    """A number for each column, different for columns that share a row (greedy)."""
-    columns = rows.tocsc()
-    found = np.full(rows.shape[1], -1)
-    for j in range(rows.shape[1]):
-        touching = columns.indices[columns.indptr[j] : columns.indptr[j + 1]]
-        taken = {int(found[k]) for i in touching for k in rows.indices[rows.indptr[i] : rows.indptr[i + 1]]}
-        colour = 0
-        while colour in taken:
-            colour += 1
-        found[j] = colour
-    return found

@@ -15,7 +15,8 @@ from tapejit.eager.indexing import cat, stack
 from tapejit.eager.places import scatter_add_flat, take_flat
 from tapejit.eager.views import permute, reshape, spread
 from tapejit.graph.build import Lowering
-from tapejit.graph.sparsity import colours, pattern
+from tapejit.graph.colouring import colours
+from tapejit.graph.sparsity import TooLarge, pattern
 from tapejit.replay.function import Replayed
 from tapejit.replay.transforms import Differentiated, decorator, pulled, pushed, results_of, scalar
 from tapejit.replay.trees import unflatten
@@ -23,6 +24,7 @@ from tapejit.replay.vmap import batched
 
 FEW = 8  # directions of a recording up to which each has a pass of its own
 MOST_BYTES = 1 << 27  # of the unit vectors of one batched pass
+MOST_PER_ROW = 32  # entries of a row up to which a dense Hessian is looked at for zeros
 MODES = ("auto", "forward", "reverse")
 
 
@@ -197,7 +199,11 @@ def _compressed(y, x):
         return None
     (gradient,) = pulled([y], [None], [x])
     lowering = Lowering(recorder, stop=(recorder.index(x),))
-    rows = pattern(lowering.graph, lowering.node(recorder.index(gradient)), lowering.node(recorder.index(x)))
+    result, argument = lowering.nodes([recorder.index(gradient), recorder.index(x)])
+    try:
+        rows = pattern(lowering.graph, result, argument, MOST_PER_ROW)
+    except TooLarge:
+        return None
     if rows is None:
         return zeros((*x.shape, *x.shape), dtype=x.dtype) if not gradient.requires_grad else None
     numbers = colours(rows)
