@@ -64,21 +64,9 @@ from tapejit.eager.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from tapejit.eager.indexing import (
-    cat,
-    chunk,
-    gather,
-    index_select,
-    narrow,
-    roll,
-    split,
-    stack,
-    take_along_dim,
-    tril,
-    triu,
-    unbind,
-)
+from tapejit.eager.indexing import tril, triu
 from tapejit.eager.linalg.plain import cross, lu_solve, norm, qr, svd
+from tapejit.eager.linalg.tensorforms import triangular_solve
 from tapejit.eager.printing import set_printoptions
 from tapejit.eager.random import (
     Generator,
@@ -112,19 +100,10 @@ from tapejit.eager.reductions import (
     sum,
     var,
 )
+from tapejit.eager.saving import load, save
 from tapejit.eager.sorting import argsort, median, sort, topk
 from tapejit.eager.tensor import Tensor
-from tapejit.eager.views import (
-    broadcast_to,
-    clone,
-    detach,
-    diagonal,
-    flatten,
-    squeeze,
-    t,
-    transpose,
-    unsqueeze,
-)
+from tapejit.eager.views import broadcast_to, clone, detach, t, transpose
 from tapejit.linalg import (
     bmm,
     cholesky,
@@ -147,6 +126,7 @@ from tapejit.linalg import (
 )
 from tapejit.linalg import inv as inverse
 from tapejit.linalg import pinv as pinverse
+from tapejit.replay.compiling import compile
 from tapejit.replay.customrules import custom_jvp, custom_vjp
 from tapejit.replay.jacobianpasses import hessian, jacfwd, jacobian, jacrev, value_and_jacobian
 from tapejit.replay.sparse import sparse_hessian, sparse_jacobian
@@ -164,16 +144,17 @@ from tapejit.replay.vmap import vmap
 __version__ = "0.1.0"
 bool = bool_
 double, float, long, int, short = float64, float32, int64, int32, int16
-concat = concatenate = cat
-
 for _group in (_families.FUNCTIONS, _functional.FUNCTIONS, _functional.COMPARISONS, _functional.LOGICAL):
     for _name, _function in _group.items():
         globals().setdefault(_name, _function)
+concat = concatenate = _families.FUNCTIONS["cat"]
 del _group, _name, _function, _inplace, _numpyprotocol, _tensorops
 
 
 
-_LATER = ("func", "implicit", "nn", "nopython", "numpy", "optim", "optimize", "utils")  # modules that take a while to import
+_LATER = (  # modules that take a while to import
+    "func", "implicit", "masked", "nn", "nopython", "numpy", "optim", "optimize", "signal", "testing", "utils",
+)  # fmt: skip
 
 
 def __getattr__(name):

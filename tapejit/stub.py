@@ -12,7 +12,7 @@ import tapejit as tj
 _RETURNS = {
     "builtins.bool": "allclose equal is_tensor is_grad_enabled requires_grad is_leaf retains_grad is_contiguous "
     "is_floating_point __bool__ __contains__",
-    "builtins.int": "numel nelement dim ndim element_size data_ptr __len__ __int__ __index__ __hash__ warm",
+    "builtins.int": "numel nelement dim ndim element_size itemsize nbytes data_ptr __len__ __int__ __index__ __hash__ warm",
     "builtins.float": "__float__",
     "builtins.str": "__format__ __repr__",
     "None": "backward retain_grad __setitem__ manual_seed set_printoptions set_default_dtype",

@@ -82,6 +82,12 @@ def as_dtype(dtype) -> DType:
         raise TypeError(f"dtype {dtype!r} is not supported; use one of {names}") from None
 
 
+def limits(dtype: DType) -> tuple:
+    """The smallest and the largest number of an integer dtype."""
+    found = np.iinfo(dtype.numpy)
+    return int(found.min), int(found.max)
+
+
 def get_default_dtype() -> DType:
     """The dtype of tensors made from Python floats: float64, unless ``set_default_dtype`` said otherwise."""
     return _default

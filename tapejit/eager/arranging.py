@@ -6,22 +6,27 @@ import math
 import numpy as np
 
 from tapejit.core import dtypes
-from tapejit.core.layout import packed_strides
+from tapejit.core.layout import Size, packed_strides
 from tapejit.core.plans import broadcast_shapes
 from tapejit.eager.creation import as_tensor, full, zeros
 from tapejit.eager.dispatch import from_array
-from tapejit.eager.indexing import cat, chunk, getitem, index_select, narrow, split, stack
+from tapejit.eager.indexing import cat, chunk, getitem, index_select, narrow, split, stack, unbind
 from tapejit.eager.linalg.matrices import diag_embed
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import (
     clone,
+    diagonal,
     dimension,
     expand,
+    movedim_order,
     permute,
     reshape,
     shape_argument,
+    squeeze,
+    t,
     transpose,
     unsqueeze,
+    view,
     view_of,
 )
 
@@ -132,6 +137,11 @@ def meshgrid(*tensors, indexing="ij") -> tuple:
     return tuple(grid)
 
 
+def shapes_together(*shapes):
+    """The shape to which shapes are broadcast."""
+    return Size(broadcast_shapes(*((s,) if isinstance(s, int) else tuple(s) for s in shapes)))
+
+
 def broadcast_tensors(*tensors) -> tuple:
     """Tensors expanded to their common shape."""
     tensors = _all(tensors)
@@ -188,10 +198,7 @@ def movedim(x: Tensor, source, destination) -> Tensor:
     sources, places = ([dimension(d, x.ndim) for d in ((a,) if isinstance(a, int) else a)] for a in (source, destination))
     if len(sources) != len(places) or len(set(sources)) != len(sources) or len(set(places)) != len(places):
         raise RuntimeError(f"movedim() takes as many different places as dimensions, got {source} and {destination}")
-    order = [d for d in range(x.ndim) if d not in sources]
-    for place, d in sorted(zip(places, sources, strict=True)):
-        order.insert(place, d)
-    return permute(x, tuple(order))
+    return permute(x, movedim_order(x.ndim, sources, places))
 
 
 def rot90(x: Tensor, k=1, dims=(0, 1)) -> Tensor:
@@ -378,9 +385,27 @@ def adjoint(x: Tensor) -> Tensor:
     return transpose(x, -2, -1)
 
 
+def _copied(view):
+    """A function that gives a copy in place of a view."""
+
+    def function(*args, **kwargs):
+        found = view(*args, **kwargs)
+        return tuple(map(clone, found)) if isinstance(found, tuple) else clone(found)
+
+    function.__name__ = function.__qualname__ = f"{view.__name__}_copy"
+    function.__doc__ = f"``{view.__name__}`` as a copy."
+    return function
+
+
+_VIEWS = (
+    expand, diagonal, narrow, view, permute, split, unbind, unfold, squeeze, unsqueeze, transpose, t, as_strided, select,
+)
+COPIES = {f"{v.__name__}_copy": _copied(v) for v in _VIEWS}
+COPIES["split_with_sizes_copy"] = COPIES["split_copy"]
+COPIES["alias_copy"] = clone
 ALIASES = {
-    "row_stack": vstack, "moveaxis": movedim, "swapaxes": transpose, "swapdims": transpose, "unsafe_chunk": chunk,
-    "unsafe_split": split, "split_with_sizes": split,
+    **COPIES, "broadcast_shapes": shapes_together, "row_stack": vstack, "moveaxis": movedim, "swapaxes": transpose,
+    "swapdims": transpose, "unsafe_chunk": chunk, "unsafe_split": split, "split_with_sizes": split,
 }
 METHODS = """repeat tile repeat_interleave movedim rot90 fliplr flipud ravel unflatten unfold as_strided diagflat tensor_split
     hsplit vsplit dsplit select argwhere nonzero sum_to_size view_as reshape_as adjoint""".split()

@@ -7,6 +7,7 @@ from tapejit.eager import (
     conversions,
     cumulative,
     finding,
+    indexing,
     sampling,
     scattering,
     summaries,
@@ -35,6 +36,10 @@ def _wrapped(module, name):
     return placed(function) if name in _PLACED else with_axis(function)
 
 
+_WITH_AXIS = {
+    indexing: "cat stack roll split chunk unbind index_select narrow gather take_along_dim",
+    views: "squeeze unsqueeze diagonal flatten",
+}
 _STARRED = {
     "flip": ("dims", "dim", "axis"), "permute": ("dims", "axes"), "reshape": ("shape",), "view": ("size",), "expand": ("size",),
     "repeat": ("repeats", "sizes"), "tile": ("dims", "reps"),
@@ -53,6 +58,9 @@ for _module in FAMILIES:
             METHODS.setdefault(_name, FUNCTIONS[_name])
 
 
+for _module, _names in _WITH_AXIS.items():
+    FUNCTIONS.update({name: with_axis(getattr(_module, name)) for name in _names.split()})
+Tensor.squeeze, Tensor.roll = FUNCTIONS["squeeze"], FUNCTIONS["roll"]
 for _name, _method in {**METHODS, **conversions.CASTS, **sampling.FILLERS}.items():
     setattr(Tensor, _name, _method)
 for _name in dict.fromkeys((*_INPLACE, *scattering.INPLACE, *contraction.INPLACE)):

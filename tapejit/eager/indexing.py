@@ -179,6 +179,8 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """``out[i][j] = x[index[i][j]][j]`` for dim 0, and so on."""
     if isinstance(index, Tensor) and not index.numel() and not index.dtype.is_floating_point:
         return narrow(reshape(x, -1), 0, 0, 0).reshape(index.shape)
+    if isinstance(index, Tensor) and not x.ndim and index.ndim == 1:
+        return gather(reshape(x, 1), 0, index)
     indices = along_indices(x, dim, index, "gather")
     if not x.dtype.is_floating_point:
         return from_array(x._array().reshape(-1)[indices._array()])

@@ -122,6 +122,15 @@ class Tensor:
     def element_size(self) -> int:
         return self._layout.dtype.itemsize
 
+    @property
+    def itemsize(self) -> int:
+        return self._layout.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the elements."""
+        return self._layout.n * self._layout.dtype.itemsize
+
     def data_ptr(self) -> int:
         """The address of the first element."""
         with tapes.steady(self):

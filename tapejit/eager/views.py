@@ -157,6 +157,14 @@ def permute(x: Tensor, *dims, op=None) -> Tensor:
     )
 
 
+def movedim_order(ndim, sources, places) -> tuple:
+    """The order of dimensions in which some stand at other places and the rest keep theirs."""
+    order = [d for d in range(ndim) if d not in sources]
+    for place, d in sorted(zip(places, sources, strict=True)):
+        order.insert(place, d)
+    return tuple(order)
+
+
 @method
 def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged."""

@@ -33,8 +33,19 @@ from tapejit.eager.linalg.systems import (
     solve,
     solve_triangular,
 )
+from tapejit.eager.linalg.tensorforms import (
+    cholesky_ex,
+    inv_ex,
+    lu_factor_ex,
+    solve_ex,
+    tensorinv,
+    tensorsolve,
+    triangular_solve,
+    vecdot,
+)
 
 __all__ = [
+    "cholesky_ex", "inv_ex", "lu_factor_ex", "solve_ex", "tensorinv", "tensorsolve", "vecdot",
     "LinAlgError", "QR", "bmm", "cholesky", "cholesky_inverse", "cholesky_solve", "cond", "cross", "det",
     "diag", "diag_embed", "diagonal", "diagonal_matrix", "dot", "eig", "eigh", "eigvals", "eigvalsh", "inv",
     "kron", "logdet", "lstsq", "lu", "lu_factor", "lu_solve", "matmul", "matrix_exp", "matrix_norm",
