@@ -1,4 +1,4 @@
-"""An elementwise op, a primitive and a structured op that enter the tables at run time: each is used in every way in.
+"""Ops and a primitive that enter the tables at run time: each is used in every way in.
 
 ``test_entered_later`` runs this file in a process of its own, since what is entered stays.
 """
@@ -6,8 +6,10 @@
 import sys
 
 import numpy as np
+import pytest
 
 import tapejit as tj
+from tapejit.core import tape as tapes
 from tapejit.core.record import N
 from tapejit.eager.dispatch import emit
 from tapejit.eager.views import contiguous
@@ -17,7 +19,7 @@ from tapejit.kernels import library
 from tapejit.spec.elementwise import chain
 from tapejit.spec.expr import m
 from tapejit.spec.primitives import FUNCTION, primitive
-from tapejit.spec.table import elementwise, structured
+from tapejit.spec.table import elementwise, joint, structured
 from tapejit.spec.vocabulary import ops, supply
 
 # A primitive: one row. Its code is a function of values, in operators and the functions of ``vecmath``.
@@ -59,6 +61,27 @@ def slopes(x):
 
 supply(slopes=slopes)
 
+# An op of seven operands: the kernel finds the addresses of those from the third on at z.
+def seven_forward(record, out, x, y, z):
+    for i in range(as_i64(record)[N >> 3]):
+        P(out)[i] = P(x)[i] * P(y)[i]
+        for j in range(5):
+            P(out)[i] += (j + 1) * P(as_i64(z)[j])[i] ** 2
+
+
+def _seven_rule(r, g, x, y, *others):
+    return g * y, g * x, *(2.0 * k * g * t for k, t in enumerate(others[:-1], 1))
+
+
+SEVEN = joint("seven", arity=7, needs=("x", "y", "z"), rule=_seven_rule)
+library.attach("seven", seven_forward)
+
+
+def seven(x, y, *further):
+    """x * y + 1 * z^2 + 2 * u^2 + ..."""
+    return emit(SEVEN, x._layout.packed, *map(contiguous, (x, y, *further)))
+
+
 CASES = {  # name -> function of a tensor, the same of an array, its gradient, the diagonal of its Hessian
     "elementwise": (
         lambda x: tj.by_square(x, 3.0).sum() + tj.by_square(2.0, x).sum(),
@@ -77,6 +100,12 @@ CASES = {  # name -> function of a tensor, the same of an array, its gradient, t
         lambda a: (a * a * np.arange(1, a.size + 1)).sum(),
         lambda a: 2 * a * np.arange(1, a.size + 1),
         lambda a: 2.0 * np.arange(1, a.size + 1),
+    ),
+    "seven operands": (
+        lambda x: seven(x, x * 2, x * 3, x.sin(), x, x, -x).sum(),
+        lambda a: (23 * a * a + 2 * np.sin(a) ** 2).sum(),
+        lambda a: 46 * a + 2 * np.sin(2 * a),
+        lambda a: 46 + 4 * np.cos(2 * a),
     ),
 }
 AT = np.array([0.5, -1.25, 2.0, 0.1])
@@ -128,5 +157,35 @@ def nopython(f, value, gradient, second):
         close(g, gradient(AT))
 
 
+def reclaimed(f, value, gradient, second):
+    """Operands of a record live as long as it needs them, and no longer."""
+    tape = tapes.main
+    before = len(tape)
+    x = tj.tensor(AT, requires_grad=True)
+    y = f(x)
+    tape.reclaim()
+    y.backward(retain_graph=True)
+    close(x.grad.tolist(), gradient(AT))
+    y.backward()
+    close(x.grad.tolist(), 2 * gradient(AT))
+    with pytest.raises(RuntimeError, match="a second time"):
+        y.backward()
+    del x, y
+    tape.reclaim()
+    tape.reclaim()  # the gradient goes after its leaf
+    assert len(tape) <= before
+
+
+def changed(f, value, gradient, second):
+    """A saved operand that was changed in place since is noticed, whichever it is."""
+    for j in range(7):
+        x = [tj.tensor(AT, requires_grad=True) * 2.0 for _ in range(7)]
+        y = seven(*x)
+        x[j].mul_(3.0)
+        with pytest.raises(RuntimeError, match="inplace operation"):
+            y.sum().backward()
+
+
 if __name__ == "__main__":
-    {"eager": eager, "replay": replay, "nopython": nopython}[sys.argv[1]](*CASES[sys.argv[2]])
+    ways = {"eager": eager, "replay": replay, "nopython": nopython, "reclaimed": reclaimed, "changed": changed}
+    ways[sys.argv[1]](*CASES[sys.argv[2]])

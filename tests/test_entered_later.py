@@ -10,8 +10,9 @@ import pytest
 SCRIPT = Path(__file__).with_name("entered_later.py")
 
 
-WAYS = [(way, case) for way in ("eager", "replay", "nopython") for case in ("elementwise", "primitive", "structured")]
-WAYS.remove(("nopython", "structured"))  # nopython differentiates code, not records
+CASES = ("elementwise", "primitive", "structured", "seven operands")
+WAYS = [(way, case) for way in ("eager", "replay", "reclaimed") for case in CASES]
+WAYS += [("nopython", "elementwise"), ("nopython", "primitive"), ("changed", "seven operands")]
 
 
 @pytest.mark.parametrize(("way", "case"), WAYS)

@@ -381,12 +381,24 @@ class Code:
             start = argument.attr[1] if argument is not x else 0
             addresses.append(b.ptrtoint(self.address(place[0], place[1] + start * itemsize(x.dtype)), I64))
         out = b.ptrtoint(self.home(node.id), I64)
+        if len(addresses) > 3:
+            addresses[2:] = [self._table(addresses[2:])]
         addresses += [I64(0)] * (3 - len(addresses))
         guard = next((j for j, (x, kind, _) in enumerate(self.planner.guards) if x is node and kind == "status"), None)
         kind = ir.FunctionType(VOID if guard is None else I64, [I64] * 5).as_pointer()
         status = b.call(b.inttoptr(I64(kernel), kind), [I64(record), out, *addresses])
         if guard is not None:
             self._return_if(b.icmp_signed("!=", status, I64(0)), guard)
+
+
+    def _table(self, words):
+        """The address of some words in memory."""
+        b = self.builder
+        with b.goto_entry_block():
+            table = b.alloca(I64, len(words))
+        for j, word in enumerate(words):
+            b.store(word, b.gep(table, [I64(j)]))
+        return b.ptrtoint(table, I64)
 
 
 def _position(units, unit, code):

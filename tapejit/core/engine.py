@@ -40,7 +40,7 @@ def set_traits(op) -> None:
     if op.code >= _MAX_OPS:
         raise RuntimeError(f"the op table has room for {_MAX_OPS} ops; {op.name!r} is one too many")
     word = 0
-    for j, needs in enumerate(op.needs):
+    for j, needs in enumerate(op.needs[:3]):
         word |= sum(1 << (4 * j + i) for i, name in enumerate(VALUES) if name in needs)
         word |= (R.T_IDENTITY << j) if op.is_identity(j) else 0
     word |= R.T_ELEMENTWISE if op.elementwise else 0

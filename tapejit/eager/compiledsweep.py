@@ -14,6 +14,7 @@ from tapejit.eager import hooks
 from tapejit.eager.dispatch import borrow, recover, wrap
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import clone, contiguous
+from tapejit.spec.structured import ROWS
 from tapejit.spec.table import OPS
 
 _FLAGS, _A, _VALUE, _LAYOUT, _PLAN, _IMM = map(R.RECORD.names.index, ("flags", "a", "address", "layout", "plan", "imm"))
@@ -150,7 +151,7 @@ def _contribute(tape, side, k, sweep) -> bool:
     op = OPS[int(tape.ops[k])]
     row = tape.records[k].item()
     layout = layout_at(row[_LAYOUT])
-    operands = row[_A : _A + 3]
+    operands = operand_records(tape, op, row)
     wanted = tuple(o >= 0 and tape.adjoints[o] >= 2 and bool(tape.flags[o] & R.GRAD) for o in operands)
     if op.joint is None or not any(wanted) or row[_FLAGS] & R.FREED:
         return False
@@ -164,7 +165,8 @@ def _contribute(tape, side, k, sweep) -> bool:
     g = borrow(side, layout.packed, int(tape.adjoints[k]))
     out = borrow(side, layout, row[_VALUE]) if "out" in needs else None
     record = RecordView(row, layout, wanted, sweep)
-    adjoints = op.joint(record, g, *map(value, operands, "xyz"), out)
+    names = "xyz" + "z" * (len(operands) - 3)
+    adjoints = op.joint(record, g, *map(value, operands, names), out)
     for o, part, asked in zip(operands, adjoints, wanted[: op.arity], strict=False):
         if asked and part is not None:
             part = contiguous(part)
@@ -184,6 +186,14 @@ def plan_sweep(tape, outputs, inputs=()):
         give_up(tape, False)
         raise
     return order, leaves
+
+
+def operand_records(tape, op, row) -> list:
+    """The operands of a record of an op, whose fields are ``row``: three, with -1 for none, or all that there are."""
+    found = list(row[_A : _A + 3])
+    while op.arity > 3 and int(tape.ops[found[-1]]) in ROWS:
+        found += tape.records[found.pop()].item()[_A : _A + 3]
+    return found[: max(op.arity, 3)]
 
 
 class RecordView:

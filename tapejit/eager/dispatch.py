@@ -19,6 +19,7 @@ from tapejit.eager import foreign
 from tapejit.eager.keywords import deliver
 from tapejit.eager.tensor import Tensor
 from tapejit.kernels import library  # noqa: F401 - the engine has its kernels from there
+from tapejit.spec import structured
 from tapejit.spec.expr import Expr
 
 _new = object.__new__
@@ -87,8 +88,19 @@ def borrow(side, layout: Layout, address: int) -> Tensor:
         recover(side, answer)
 
 
-def emit(op, layout, a=None, b=None, c=None, *, plan=0, imm=0.0, flags=0) -> Tensor:
+def _row(op, tensors) -> Tensor:
+    """The operands of an op from the third on, two or more, as one (see ``structured.row``)."""
+    first, second, *rest = tensors
+    third = _row(op, rest) if len(rest) > 1 else rest[0] if rest else None
+    row = structured.kept_row if "z" in op.needs[0] else structured.row
+    layout = layout_of((len(tensors),), dtypes.float64)
+    return emit(row, layout, first, second, third, imm=float(len(rest)) if len(rest) > 1 else 0.0)
+
+
+def emit(op, layout, a=None, b=None, c=None, *further, plan=0, imm=0.0, flags=0) -> Tensor:
     """Append a record for an op whose result has ``layout``, run its kernel, and return the result."""
+    if further:
+        c = _row(op, (c, *further))
     tape = tapes.thread.stack[-1]
     if a is not None and a._r >> R.TAPE_SHIFT != tape.number:
         a = bring(tape, a)

@@ -3,7 +3,7 @@
 from tapejit.core import record as R
 from tapejit.core.record import MASK
 from tapejit.eager import hooks
-from tapejit.eager.compiledsweep import handle_of
+from tapejit.eager.compiledsweep import handle_of, operand_records
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.usergraph import part_of
 from tapejit.spec import usernodes
@@ -36,11 +36,9 @@ class Node:
             return ()
         if OPS[int(tape.ops[k])] is usernodes.result:
             return tuple((node_of(x), 0) for x in _inputs_of_call(tape, k))
-        row = tape.records[k]
-        flags, found = int(row["flags"]), []
-        for place, scalar in zip("abc", (R.SCALAR_A, R.SCALAR_B, R.SCALAR_C), strict=True):
-            o = int(row[place])
-            if flags & scalar:
+        flags, found = int(tape.flags[k]), []
+        for j, o in enumerate(operand_records(tape, OPS[int(tape.ops[k])], tape.records[k].item())):
+            if j < 3 and flags & (R.SCALAR_A << j):
                 found.append((None, 0))
             elif o >= 0:
                 found.append((node_of(handle_of(tape, o)) if tape.flags[o] & R.GRAD else None, 0))

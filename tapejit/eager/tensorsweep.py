@@ -6,7 +6,7 @@ from tapejit.core import record as R
 from tapejit.core.plans import plan_at
 from tapejit.core.record import MASK
 from tapejit.eager import anomaly, hooks
-from tapejit.eager.compiledsweep import RecordView, handle_of, plan_sweep, same_tape
+from tapejit.eager.compiledsweep import RecordView, handle_of, operand_records, plan_sweep, same_tape
 from tapejit.eager.dispatch import constant
 from tapejit.eager.grad_mode import set_grad_enabled
 from tapejit.eager.tensor import Tensor
@@ -14,16 +14,15 @@ from tapejit.eager.views import strided_view
 from tapejit.spec.table import BY_NAME, OPS, VALUES
 
 _NORM, _SQUARE, _MUL = (BY_NAME[name] for name in ("norm", "square", "mul"))
-_FLAGS, _A, _IMM = map(R.RECORD.names.index, ("flags", "a", "imm"))
-_IMMEDIATE = (R.SCALAR_A, R.SCALAR_B, R.SCALAR_C)
+_FLAGS, _IMM = map(R.RECORD.names.index, ("flags", "imm"))
 
 
 def operands_of(tape, k, row):
     """The operands of record k, whose fields are ``row``, as rules take them: Tensors, floats for immediates, None for none."""
     flags = row[_FLAGS]
     operands = []
-    for o, scalar in zip(row[_A : _A + 3], _IMMEDIATE, strict=True):
-        if flags & scalar:
+    for j, o in enumerate(operand_records(tape, OPS[row[0]], row)):
+        if j < 3 and flags & (R.SCALAR_A << j):
             imm = row[_IMM]
             if handle_of(tape, k)._layout.dtype.code == R.F32:
                 imm = float(tape.records[k : k + 1].view(np.uint8)[R.IMM : R.IMM + 4].view(np.float32)[0])

@@ -23,6 +23,7 @@ from tapejit.eager.indexing import cat
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import expand, reshape, strided_view, view_of
 from tapejit.graph import batchlinalg, batchrules
+from tapejit.graph.operands import all_operands, ancestors, records_read
 from tapejit.spec import usernodes
 from tapejit.spec.table import OPS
 
@@ -137,26 +138,14 @@ class Batch:
     def run(self, records) -> list:
         """The Values of some records; all that they need, and every op that may fail, is emitted in order."""
         fallible = [k for k, code in enumerate(self.columns["op"]) if OPS[code].failure is not None]
-        for k in sorted(self._ancestors([*records, *fallible])):
+        for k in sorted(ancestors([*records, *fallible], self.values, self._operands)):
             self.values[k] = self._value(k)
         return [self.values[k] for k in records]
 
     def _operands(self, k):
-        note = self.recorder.notes.get(k)
-        if note is not None:
-            return [x._r & MASK for x in note.operands if isinstance(x, Tensor)]
-        if self.columns["op"][k] == 0 and (k in self.recorder.numbers or k in self.recorder.sources):
-            return []
-        return [o for o in (self.columns[name][k] for name in "abc") if o >= 0]
-
-    def _ancestors(self, records) -> set:
-        found, stack = set(), list(records)
-        while stack:
-            k = stack.pop()
-            if k not in found and k not in self.values:
-                found.add(k)
-                stack += self._operands(k)
-        return found
+        recorder = self.recorder
+        known = self.columns["op"][k] == 0 and (k in recorder.numbers or k in recorder.sources)
+        return [] if known and k not in recorder.notes else records_read(recorder, self.columns, k)
 
     def _value(self, k) -> Value:
         layout = layout_at(self.columns["layout"][k])
@@ -175,9 +164,8 @@ class Batch:
 
     def _emission(self, k, layout):
         columns, flags, operands = self.columns, self.columns["flags"][k], []
-        for name, scalar in (("a", R.SCALAR_A), ("b", R.SCALAR_B), ("c", R.SCALAR_C)):
-            o = columns[name][k]
-            if flags & scalar:
+        for j, o in enumerate(all_operands(columns, k)):
+            if j < 3 and flags & (R.SCALAR_A << j):
                 operands.append(self.imm32[k] if layout.dtype.code == R.F32 else columns["imm"][k])
             else:
                 operands.append(self.values[o] if o >= 0 else None)

@@ -14,6 +14,7 @@ from tapejit.edge.cpython import references_beside
 from tapejit.edge.objects import has_fma
 from tapejit.graph.finite import Finite
 from tapejit.graph.node import Graph, Kernel, Node, blas_view
+from tapejit.graph.operands import all_operands, ancestors, records_read
 from tapejit.graph.positions import positions
 from tapejit.kernels.expression import fused
 from tapejit.spec.table import OPERANDS, OPS
@@ -47,7 +48,7 @@ class Lowering:
         for k, a in recorder.aliases.items():
             self.columns["a"][k] = a
         self.imm32 = rows["imm"].copy().view(np.float32)[::2].tolist() if len(rows) else []
-        self.exact = self._ancestors(decisions)
+        self.exact = ancestors(decisions, self.values, self.operands)
 
     def may_fail(self) -> list:
         """The records of kernels that may fail: they run whether anybody uses their results or not."""
@@ -55,13 +56,7 @@ class Lowering:
 
     def operands(self, k):
         """The records that record k reads."""
-        columns = self.columns
-        if k in self.stop:
-            return []
-        note = self.recorder.notes.get(k)
-        if note is not None:
-            return [x._r & MASK for x in note.operands if isinstance(x, Tensor)]
-        return [o for o in (columns["a"][k], columns["b"][k], columns["c"][k]) if o >= 0]
+        return [] if k in self.stop else records_read(self.recorder, self.columns, k)
 
     def node(self, k) -> Node:
         """The value of record k."""
@@ -82,19 +77,9 @@ class Lowering:
 
     def nodes(self, records) -> list:
         """The values of some records; what they need is worked out in the order of the tape."""
-        for k in sorted(self._ancestors(records)):
+        for k in sorted(ancestors(records, self.values, self.operands)):
             self.values[k] = self._lower(k)
         return [self.values[k] for k in records]
-
-    def _ancestors(self, records) -> set:
-        """The records and all that they read which has no value yet."""
-        found, stack = set(), list(records)
-        while stack:
-            k = stack.pop()
-            if k not in found and k not in self.values:
-                found.add(k)
-                stack += self.operands(k)
-        return found
 
     def _operand(self, k, j, o):
         """Operand j of record k, which is record o."""
@@ -117,9 +102,8 @@ class Lowering:
         flags = self.columns["flags"][k]
         imm = self.columns["imm"][k]
         args = []
-        for j, (name, scalar) in enumerate((("a", R.SCALAR_A), ("b", R.SCALAR_B), ("c", R.SCALAR_C))):
-            o = self.columns[name][k]
-            if flags & scalar:
+        for j, o in enumerate(all_operands(self.columns, k)):
+            if j < 3 and flags & (R.SCALAR_A << j):
                 args.append(self._immediate(k, dtype))
             else:
                 args.append(self._operand(k, j, o) if o >= 0 else None)

@@ -15,7 +15,7 @@ from tapejit.graph.build import Lowering
 from tapejit.graph.finite import Finite
 from tapejit.graph.node import Graph
 from tapejit.graph.onepass import Irregular, Pass
-from tapejit.spec.structured import view
+from tapejit.spec.structured import ROWS, view
 from tapejit.spec.table import OPS
 
 FEWEST = 600  # records of a recording that is looked at
@@ -61,7 +61,9 @@ class Rolled(Lowering):
 
     def _readable(self):
         """Whether what is to be compared fits into three columns."""
-        return not self.stop and all(sum(isinstance(x, Tensor) for x in n.operands) <= 3 for n in self.recorder.notes.values())
+        notes = self.recorder.notes.values()
+        three = all(sum(isinstance(x, Tensor) for x in n.operands) <= 3 for n in notes)
+        return three and not self.stop and ROWS.isdisjoint(self.columns["op"])
 
     # What is compared
 

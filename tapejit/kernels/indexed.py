@@ -54,7 +54,21 @@ def put_reverse_y(record, g, x, y, z, out, target, accumulate):
         P(target)[i] = P(g)[j] + (P(target)[i] if accumulate else 0)
 
 
+def row_forward(record, out, x, y, z):
+    """The addresses of two or three operands; of a further row, IMM long, those that are in it."""
+    words = as_i64(out)
+    words[0] = x
+    words[1] = y
+    further = int(as_f64(record)[IMM >> 3])
+    if further:
+        copy_bytes(out + 16, z, 8 * further)
+    elif as_i64(record)[N >> 3] > 2:
+        words[2] = z
+
+
 KERNELS = {
+    "row": (row_forward,),
+    "kept_row": (row_forward,),
     "take": (take_forward, take_reverse, None),
     "scatter_add": (scatter_add_forward, scatter_add_reverse, None),
     "put": (put_forward, put_reverse_x, put_reverse_y, None),

@@ -6,7 +6,7 @@ only use the operands that ``needs`` names, and the shape of the one it is for: 
 """
 
 from tapejit.spec import elementwise
-from tapejit.spec.table import VIEW, alias, structured
+from tapejit.spec.table import OPERANDS, VIEW, alias, joint, structured
 from tapejit.spec.vocabulary import ops
 
 
@@ -26,6 +26,15 @@ spread = structured(
     needs=((),),
     rules=(lambda r, g, x, y, z, out: ops.strided_view(g, r.plan.shape, r.plan.strides, int(r.imm)),),
 )
+
+# The operands of an op from the third on, where it has more than three: the record's third operand is a row, whose value
+# is their addresses. A row's own third operand may be a row again. Nothing arrives at a row in a sweep: the op's rule gives
+# the adjoints to the operands themselves. One of the two lets the operands' values go, the other keeps them for the rule.
+row, kept_row = (
+    joint(name, arity=3, needs=needs, rule=lambda r, g, x, y, z, out: (None, None, None), label="Row")
+    for name, needs in (("row", ()), ("kept_row", OPERANDS))
+)
+ROWS = {row.code, kept_row.code}
 
 copy = structured(
     "copy",

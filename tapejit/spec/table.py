@@ -25,7 +25,7 @@ class Op:
     Attributes:
         name: the public name, also of the function in ``tapejit``.
         code: the number that stands in a record.
-        arity: how many operands it has, at most three.
+        arity: how many operands it has; more than three where the rule is a joint one.
         value: the value rule (elementwise) or None (structured).
         rules: one derivative rule per operand; None where the operand never gets a gradient.
         needs: per operand, which of ``x y z out`` the reverse kernel reads.
@@ -215,19 +215,20 @@ def structured(name, *, needs, rules, label=None, scatter=False, erase=False, id
     )
 
 
-def joint(name, *, arity, needs, rule, constant=(), reads=3, failure=None, label=None):
+def joint(name, *, arity, needs, rule, constant=(), reads=None, failure=None, label=None):
     """Enter an op whose derivative is stated once, as a rule for all operands together; it has a forward kernel alone.
 
     The kernel is that of its name in ``kernels.library``. Further results, and what is saved for the rule, lie behind the
     first one in its block: views take them out.
 
     Args:
-        arity: how many operands it has, at most three.
-        needs: the values that the rule reads, names out of ``x y z out``.
+        arity: how many operands it has. Where these are more than three, the kernel finds in place of z the address of the
+            addresses of all from the third on, and the rule takes as many arguments more.
+        needs: the values that the rule reads, names out of ``x y z out``; z: all operands from the third on.
         rule: a function ``rule(record, g, x, y, z, out)`` that gives one adjoint per operand, None where there is none;
             ``record.wanted`` says which ones are asked for.
         constant: the operands that never get a gradient.
-        reads: how many operands the kernel reads; the rest carry a gradient only, and may be None in the rule.
+        reads: how many operands the kernel reads, by default all; the rest carry a gradient only, and may be None in the rule.
         failure: ``failure(number)`` says in words what the status that the kernel answers means for one matrix.
         label: PyTorch's name for the node.
     """
@@ -240,7 +241,7 @@ def joint(name, *, arity, needs, rule, constant=(), reads=3, failure=None, label
         label=label or camel(name),
         joint=rule,
         failure=failure,
-        reads=reads,
+        reads=max(arity, 3) if reads is None else reads,
     )
 
 
