@@ -5,11 +5,26 @@ compile. ``entry`` is for those that Python calls, through ``engine``. Division 
 """
 
 from numba import njit
+from numba.core import types
 
-entry = njit(error_model="numpy")
+from tapejit.edge.lean import Lean
+
+entry = njit(error_model="numpy", pipeline_class=Lean)
+PART = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def inner(function=None, **options):
     """Decorator, with or without options of ``njit``."""
-    decorate = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+
+    def decorate(function):
+        plain = njit(pipeline_class=Lean, **PART, **options)
+        return _for_any_number(plain(function))
+
     return decorate if function is None else decorate(function)
+
+
+def _for_any_number(dispatcher):
+    """A function that Numba does not compile anew for each constant it is called with: LLVM knows constants as well."""
+    template = dispatcher.get_call_template
+    dispatcher.get_call_template = lambda args, kws: template(tuple(map(types.unliteral, args)), kws)
+    return dispatcher

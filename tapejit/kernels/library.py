@@ -13,12 +13,14 @@ whose plans hold strides. A reverse kernel of an op with the scatter trait finds
 import functools
 import types as python_types
 
-from numba import cfunc, njit
+from numba import cfunc
 from numba.core import types
 
 from tapejit.core import engine
 from tapejit.edge import raw
 from tapejit.edge.caching import is_ours
+from tapejit.edge.jit import PART, inner
+from tapejit.edge.lean import Lean
 from tapejit.kernels import (
     along,
     blas,
@@ -66,11 +68,8 @@ def as_floats(function, dtype):
 
 @functools.cache
 def _as_floats_jitted(dispatcher, dtype):
-    return njit(**_options(dispatcher))(as_floats(dispatcher.py_func, dtype))
-
-
-def _options(dispatcher):
-    return {name: value for name, value in dispatcher.targetoptions.items() if name != "nopython"}
+    options = {k: v for k, v in dispatcher.targetoptions.items() if k not in ("nopython", *PART)}
+    return inner(as_floats(dispatcher.py_func, dtype), **options)
 
 
 def attach(name, forward, *reverse) -> None:
@@ -90,7 +89,7 @@ def structured_kernel(op, which, dtype) -> int:
     result = types.intp if op.failure and which == 0 else types.void
     signature = result(*[types.intp] * function.__code__.co_argcount)
     options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "cache": is_ours(function)}
-    _compiled.append(cfunc(signature, **options)(function))
+    _compiled.append(cfunc(signature, pipeline_class=Lean, **options)(function))
     return _compiled[-1].address
 
 
