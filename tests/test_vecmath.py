@@ -465,7 +465,7 @@ def test_other_processors(processor):
     code = """
 import numpy as np
 from numba import njit
-from tapejit.kernels import vecmath as vm
+from tapejit.edge import vecmath as vm
 
 @njit
 def run(x, y, out):
@@ -499,7 +499,7 @@ for dtype in (np.float64, np.float32):
 def test_callers_may_be_cached_on_disk(tmp_path):
     (tmp_path / "cached_caller.py").write_text("""
 from numba import njit
-from tapejit.kernels import vecmath as vm
+from tapejit.edge import vecmath as vm
 
 @njit(cache=True)
 def run(x):
@@ -526,7 +526,7 @@ def refuse(*a, **k):
     raise SystemExit("compiled at import")
 c.compile_extra = refuse
 import importlib.util, sys
-from tapejit.kernels import vecmath
+from tapejit.edge import vecmath
 print("fine")
 """
     assert _python(code).strip() == "fine"

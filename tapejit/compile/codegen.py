@@ -26,6 +26,8 @@ from tapejit.compile.steps import Loops, Scalars
 from tapejit.compile.workspace import Memory
 from tapejit.core.layout import packed_strides
 
+TABLE = I64.as_pointer()
+PART = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES, TABLE])
 ON_STACK = 1 << 14  # bytes of workspace that go on the stack
 
 
@@ -36,17 +38,16 @@ class Code:
 
     def __init__(self, module, planner, steps, has_fma, calls):
         self.module, self.planner, self.steps, self.fma, self.calls = module, planner, steps, has_fma, calls
-        self.memory = Memory(planner, steps)
+        self.memory = Memory(planner, steps, calls)
         self.functions = {}
         self.tag, self.count = "", 0  # of the functions' names
         self.long_scalars = False
 
     def write(self, name):
-        """The function ``name``; its second argument is the program's own workspace, a flag before it."""
-        kind = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES])
-        function = self.main = ir.Function(self.module, kind, name + "_inner")
+        """The function ``name``; its second argument is the program's own workspace, after a flag and its table's address."""
+        function = self.main = ir.Function(self.module, PART, name + "_inner")
         function.linkage = "internal"
-        arrays, workspace = function.args
+        arrays, workspace, self.table = function.args
         b = self.builder = ir.IRBuilder(function.append_basic_block("entry"))
         self.arrays, self.workspace = arrays, workspace
         self.pointers = {}
@@ -54,7 +55,7 @@ class Code:
         self.inputs = max(self.inputs, self.planner.inputs)
         self.steps_of_program()
         b.ret(I64(0))
-        self._entry(name, kind, function)
+        self._entry(name, ir.FunctionType(I64, [BYTES.as_pointer(), BYTES]), function)
 
     def steps_of_program(self):
         """The code of all steps."""
@@ -76,22 +77,23 @@ class Code:
         b = ir.IRBuilder(function.append_basic_block("entry"))
         arrays, own = function.args
         size = self.memory.size
+        flag = b.bitcast(own, I64.as_pointer())
+        table = b.load(b.bitcast(b.gep(flag, [I64(1)]), TABLE.as_pointer()))
         if size <= ON_STACK:
             place = b.alloca(I64, max(size // 8, 1))
             place.align = 64
-            b.ret(b.call(inner, [arrays, b.bitcast(place, BYTES)]))
+            b.ret(b.call(inner, [arrays, b.bitcast(place, BYTES), table]))
             return
-        flag = b.bitcast(own, I64.as_pointer())
         taken = b.cmpxchg(flag, I64(0), I64(1), "acquire")
         with b.if_else(b.extract_value(taken, 1), likely=True) as (free, busy):
             with free:
-                status = b.call(inner, [arrays, b.gep(own, [I64(64)])])
+                status = b.call(inner, [arrays, b.gep(own, [I64(64)]), table])
                 b.store_atomic(I64(0), flag, "release", 8)
                 b.ret(status)
             with busy:
                 place = b.call(self.extern("malloc", BYTES, [I64]), [I64(size + 64)])
                 address = b.and_(b.add(b.ptrtoint(place, I64), I64(63)), I64(-64))
-                status = b.call(inner, [arrays, b.inttoptr(address, BYTES)])
+                status = b.call(inner, [arrays, b.inttoptr(address, BYTES), table])
                 b.call(self.extern("free", VOID, [BYTES]), [place])
                 b.ret(status)
         b.unreachable()
@@ -104,8 +106,9 @@ class Code:
     def address(self, base, offset):
         """An ``i8*`` in the main function."""
         b = self.builder
-        if base == "outside":
-            return b.inttoptr(I64(offset), BYTES)
+        if base[0] == "table":
+            pointer = b.inttoptr(self.listed(base[1]), BYTES)
+            return b.gep(pointer, [I64(offset)]) if offset else pointer
         if base == "ws":
             pointer = self.workspace
         else:
@@ -114,6 +117,10 @@ class Code:
                 with b.goto_block(self.main.entry_basic_block):
                     pointer = self.pointers[base] = b.load(b.gep(self.arrays, [I64(self._slot(base))]))
         return b.gep(pointer, [I64(offset)]) if offset else pointer
+
+    def listed(self, number):
+        """An address of this process: it stands in the program's table, so that the code is the same in others."""
+        return self.builder.load(self.builder.gep(self.table, [I64(number)]))
 
     def home(self, node_id):
         return self.address(*self.memory.home[node_id])
@@ -274,7 +281,7 @@ class Code:
         for _, position in guards:
             last[position] = len(code)
         spill, free = {}, []
-        outer = self.builder, self.arrays, self.workspace, self.main, self.pointers
+        outer = self.builder, self.arrays, self.workspace, self.table, self.main, self.pointers
         for start in range(0, len(code), self.CHUNK):
             end = min(start + self.CHUNK, len(code))
             used = {}
@@ -283,12 +290,12 @@ class Code:
                 for a in instruction[3:] if instruction[0] in ("prim", "cast") else ():
                     if a < start:
                         used[a] = None
-            kind = ir.FunctionType(VOID, [BYTES.as_pointer(), BYTES])
+            kind = ir.FunctionType(VOID, [BYTES.as_pointer(), BYTES, TABLE])
             function = ir.Function(self.module, kind, f"{self.tag}chunk{self.count}")
             self.count += 1
             function.linkage = "internal"
             function.attributes.add("noinline")
-            self.main, (self.arrays, self.workspace), self.pointers = function, function.args, {}
+            self.main, (self.arrays, self.workspace, self.table), self.pointers = function, function.args, {}
             entry = function.append_basic_block("entry")
             body = function.append_basic_block("body")
             self.builder = b = ir.IRBuilder(entry)
@@ -313,8 +320,8 @@ class Code:
                     free.append(spill[a])
             b.ret_void()
             finish(function)
-            self.builder, self.arrays, self.workspace, self.main, self.pointers = outer
-            self.builder.call(function, [self.arrays, self.workspace])
+            self.builder, self.arrays, self.workspace, self.table, self.main, self.pointers = outer
+            self.builder.call(function, [self.arrays, self.workspace, self.table])
         primitives = Primitives(self.module, self.builder, self.fma, True, True)
         for unit, position in guards:
             dtype = code[position][1]
@@ -361,8 +368,8 @@ class Code:
         b = self.builder
         expected = self.planner.guards[unit.number][2]
         compare = self.extern("memcmp", I32, [BYTES, BYTES, I64])
-        known = self.calls.keep(expected)
-        answer = b.call(compare, [self.home(unit.node.id), b.inttoptr(I64(known), BYTES), I64(expected.nbytes)])
+        known = self.address(("table", self.calls.enter(self.calls.keep(expected))), 0)
+        answer = b.call(compare, [self.home(unit.node.id), known, I64(expected.nbytes)])
         self._return_if(b.icmp_signed("!=", answer, I32(0)), unit.number)
 
     def extern(self, name, result, arguments):
@@ -373,7 +380,7 @@ class Code:
 
     def _call(self, step):
         node = step.unit.node
-        kernel, record = self.calls.prepare(self.planner, node)
+        kernel, record = map(self.listed, map(self.calls.enter, self.calls.prepare(self.planner, node)))
         operands = [(x, self.memory.home[x.id]) for x in self.planner._operands(node)]
         addresses = []
         b = self.builder
@@ -386,7 +393,7 @@ class Code:
         addresses += [I64(0)] * (3 - len(addresses))
         guard = next((j for j, (x, kind, _) in enumerate(self.planner.guards) if x is node and kind == "status"), None)
         kind = ir.FunctionType(VOID if guard is None else I64, [I64] * 5).as_pointer()
-        status = b.call(b.inttoptr(I64(kernel), kind), [I64(record), out, *addresses])
+        status = b.call(b.inttoptr(kernel, kind), [record, out, *addresses])
         if guard is not None:
             self._return_if(b.icmp_signed("!=", status, I64(0)), guard)
 

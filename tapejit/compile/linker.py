@@ -1,20 +1,24 @@
 """Machine code linked into the process: many programs share an execution engine, and equal programs their code.
 
-An engine takes 0.75 MB, however little code is in it. Its code is given back when none of its programs is left.
+An engine takes 0.75 MB, however little code is in it. Its code is given back when none of its programs is left. What took
+LLVM a while is kept on disk for later processes, under a digest of the module, the processor and LLVM's version.
 """
 
 import collections
 import hashlib
 import threading
+import time
 import weakref
 
 import llvmlite.binding as llvm
 
 from tapejit.core import forks
-from tapejit.edge import optimiser
+from tapejit.edge import optimiser, store
 
 PER_ENGINE = 32  # programs, so that one which is kept does not hold on to the code of many that are not
 RECENT = 4  # engines that stay without any program: the next closure over the same code finds it there
+WORTH_KEEPING = 0.01  # seconds that LLVM took, from which on the code is kept on disk
+MOST_BYTES = 1 << 27  # of programs on disk; those that were used last stay
 NAME = "tapejit_program"
 
 _known = weakref.WeakValueDictionary()  # digest of a program's code -> the engine that has it
@@ -58,12 +62,27 @@ def linked(text, joins):
         text: the module.
         joins: see ``optimiser.object_code``.
     """
-    digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    digest = hashlib.blake2b(f"{optimiser.target()} {joins} {text}".encode(), digest_size=12).hexdigest()
     engine = _known.get(digest)
     if engine is None:
-        named = text.replace(f"@{NAME}(", f"@{_symbol(digest)}(").replace(f'@"{NAME}"(', f'@"{_symbol(digest)}"(')
-        engine = _entered(digest, optimiser.object_code(named, joins))
+        engine = _entered(digest, _object_code(digest, text, joins))
     return engine, engine.addresses[digest]
+
+
+def _object_code(digest, text, joins):
+    """The object code of a module, from disk if it is there: no address of this process is in it."""
+    name = f"program-{digest}.obj"
+    code = store.read(name)
+    if code is None:
+        named = text.replace(f"@{NAME}(", f"@{_symbol(digest)}(").replace(f'@"{NAME}"(', f'@"{_symbol(digest)}"(')
+        start = time.perf_counter()
+        code = optimiser.object_code(named, joins)
+        if time.perf_counter() - start > WORTH_KEEPING:
+            store.write(name, code)
+            store.bound("program-", MOST_BYTES)
+    else:
+        store.touch(name)
+    return code
 
 
 def _entered(digest, code):

@@ -24,6 +24,15 @@ class KernelCalls:
 
     def __init__(self):
         self.kept = []
+        self.table = []  # of addresses, from which the program takes them
+        self._numbers = {}
+
+    def enter(self, address) -> int:
+        """The number of an address in the table."""
+        if address not in self._numbers:
+            self._numbers[address] = len(self.table)
+            self.table.append(address)
+        return self._numbers[address]
 
     def keep(self, array) -> int:
         """The address of an array that lives as long as the program."""
@@ -82,6 +91,9 @@ class Machine:
         base = memory.__array_interface__["data"][0]
         self._memory = memory
         self.workspace = (base + 63) & ~63
+        self._table = np.array([*self.calls.table, 0], dtype=np.int64)
+        words = memory[self.workspace - base :][:64].view(np.int64)
+        words[1] = self._table.__array_interface__["data"][0]
         self._function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(self.address)
 
     def run(self, table) -> int:

@@ -2,7 +2,7 @@
 
 from llvmlite import ir
 
-from tapejit.compile.codegen import Code
+from tapejit.compile.codegen import TABLE, Code
 from tapejit.compile.scalarcode import BYTES, CONTRACT, I64, IN_MEMORY, finish, itemsize
 from tapejit.compile.schedule import Planner
 from tapejit.graph.loop import OWN
@@ -21,7 +21,7 @@ class Program(Code):
         places = [inner.function, self.memory.home[node.id], *(self.memory.home[x.id] for x in node.args)]
         function, block, *args = places
         work = self.address("ws", self.memory.more(64 + inner.memory.size)) if inner.memory.size else self.workspace
-        arguments = [self.arrays, work, self.address(*block), *(self.address(*place) for place in args)]
+        arguments = [self.arrays, work, self.table, self.address(*block), *(self.address(*place) for place in args)]
         status = self.builder.call(function, arguments)
         if node.attr.guards:
             with self.builder.if_then(self.builder.icmp_signed("!=", status, I64(0)), likely=False):
@@ -32,7 +32,7 @@ class Program(Code):
 
 
 class LoopCode(Program):
-    """Writes the function of one loop: ``i64 passes(i8** arrays, i8* workspace, i8* block, i8* operands...)``.
+    """Writes the function of one loop: ``i64 passes(i8** arrays, i8* workspace, i64* table, i8* block, i8* operands...)``.
 
     Attributes:
         function: it answers 0, or 1 + the number of the guard that failed.
@@ -53,10 +53,10 @@ class LoopCode(Program):
 
     def _write(self, node):
         loop = self.loop
-        kind = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES, BYTES, *[BYTES] * len(node.args)])
+        kind = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES, TABLE, BYTES, *[BYTES] * len(node.args)])
         function = self.function = self.main = ir.Function(self.module, kind, self.tag)
         function.linkage = "internal"
-        self.arrays, self.workspace, self.block, *self.operands = function.args
+        self.arrays, self.workspace, self.table, self.block, *self.operands = function.args
         for argument in function.args[1:]:
             argument.add_attribute("noalias")
         self.builder = b = ir.IRBuilder(function.append_basic_block("entry"))

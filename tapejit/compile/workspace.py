@@ -7,10 +7,10 @@ ALIGN = 64
 
 
 class Memory:
-    """Places of nodes: ``home[node.id]`` is (base, offset in bytes), base being ('in', j), ('out', j), 'ws' or 'outside'."""
+    """Places of nodes: ``home[node.id]`` is (base, offset in bytes), base being ('in', j), ('out', j), 'ws' or ('table', j)."""
 
-    def __init__(self, planner, steps):
-        self.planner = planner
+    def __init__(self, planner, steps, calls):
+        self.planner, self.calls = planner, calls
         self.home = {}
         self.size = 0
         self._free = []  # (offset, size) of places given back
@@ -24,7 +24,7 @@ class Memory:
                 self.home[node.id] = (("in", node.attr), 0)
             elif node.op == "extern":
                 array = self.planner.graph.arrays[node.attr]
-                self.home[node.id] = ("outside", array.__array_interface__["data"][0])
+                self.home[node.id] = (("table", self.calls.enter(array.__array_interface__["data"][0])), 0)
 
     def _outputs(self):
         """A value that is an output and has memory of its own lives in the output."""

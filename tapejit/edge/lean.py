@@ -74,3 +74,10 @@ class Lean(CompilerBase):
         manager.add_pass(typed_passes.NoPythonBackend, "nopython mode backend")
         manager.finalize()
         return [manager]
+
+
+def complete() -> bool:
+    """Whether Numba has what this module uses."""
+    passes = all(hasattr(untyped_passes, n) for n in _UNTYPED) and all(hasattr(typed_passes, n) for n in _TYPED)
+    steps = ("_optimize_functions", "_optimize_final_module", "_finalize_final_module", "_finalize_dynamic_globals")
+    return passes and all(hasattr(codegen.JITCodeLibrary, n) for n in steps)

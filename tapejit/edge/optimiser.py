@@ -7,8 +7,10 @@ long are called without it, so neither Numba in another thread nor a child of a 
 import atexit
 import contextlib
 import ctypes
+import functools
 import threading
 
+import llvmlite
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 from llvmlite.binding.module import ModuleRef
@@ -55,11 +57,17 @@ _unawaited = _Unawaited()
 atexit.register(lambda: _unawaited.end())
 
 
+@functools.cache
+def target() -> tuple:
+    """The processor that Numba compiles for (triple, name, features), and the versions of llvmlite and LLVM."""
+    return (*cpu_target.target_context.codegen().magic_tuple(), llvmlite.__version__, llvm.llvm_version_info)
+
+
 def new_machine():
     """A machine for the processor that Numba compiles for."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    triple, cpu, features, *_ = target()
     return llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=2, jit=True)
 
 
@@ -135,6 +143,11 @@ def _emitted(module):
         return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer))
     finally:
         ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+def reachable() -> bool:
+    """Whether llvmlite has what this module uses."""
+    return hasattr(ffi.lib.LLVMPY_RunNewModulePassManager, "_cfn") and hasattr(ffi.lib._lock, "_lock")
 
 
 def in_child():

@@ -54,6 +54,7 @@ def at_first_use() -> None:
     from numba import njit
     from numba.core.bytecode import FunctionIdentity
 
+    from tapejit.edge import lean, optimiser
     from tapejit.edge.numba import cpu_target
 
     check_jit()
@@ -67,6 +68,8 @@ def at_first_use() -> None:
         "numbers of functions": second > first > 1 << 16,
         "description of the processor": len(context.codegen().magic_tuple()) == 3,
         "compiled overloads": hasattr(njit(probe), "overloads"),
+        "passes of the compiler": lean.complete(),
+        "LLVM's functions": optimiser.reachable(),
         "code libraries": hasattr(context.codegen(), "unserialize_library"),
     }
     wrong = [name for name, holds in parts.items() if not holds]

@@ -6,8 +6,10 @@ disagree about. A file that is not what its header says is removed and made agai
 which ends the process over a wrong byte. Where nothing can be written, work goes on without files.
 """
 
+import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import tempfile
 import uuid
@@ -17,6 +19,7 @@ from pathlib import Path
 from tapejit.edge.numba import AppDirs, config
 
 PACKAGE = Path(__file__).resolve().parents[1]
+_calls = itertools.count()
 _MARK = b"tapejit 1\n"
 _DIGEST = 16
 _HEADER = len(_MARK) + 8 + _DIGEST
@@ -80,6 +83,36 @@ def discard(name: str) -> None:
     """Remove a file that cannot be used."""
     if folder() is not None:
         _remove(os.path.join(folder(), name))
+
+
+def touch(name: str) -> None:
+    """Note that a file was used, for ``bound``."""
+    with contextlib.suppress(OSError):
+        os.utime(os.path.join(folder(), name))
+
+
+def bound(beginning: str, most: int) -> None:
+    """Remove files whose names begin so, the longest unused first, until all of them take at most ``most`` bytes.
+
+    It is looked at once for every 64 calls in a process, the first among them, and leaves a quarter of the room free.
+    """
+    if next(_calls) % 64 or folder() is None:
+        return
+    found = []
+    with contextlib.suppress(OSError), os.scandir(folder()) as files:
+        for file in files:
+            if file.name.startswith(beginning):
+                with contextlib.suppress(OSError):  # another process has removed it
+                    status = file.stat()
+                    found.append((status.st_mtime, status.st_size, file.path))
+    total = sum(size for _, size, _ in found)
+    if total <= most:
+        return
+    for _, size, path in sorted(found):
+        _remove(path)
+        total -= size
+        if total <= most * 3 // 4:
+            return
 
 
 def _header(contents):
