@@ -266,6 +266,9 @@ def result_dtype(operands) -> dtypes.DType:
 
 def apply(op, *operands) -> Tensor:
     """An elementwise op of any operands: tensors, arrays, numbers; broadcast and promoted."""
+    dtype = _one_float(operands)
+    if dtype is not None and not op.condition:  # nearly all that is recorded
+        return apply_floats(op, dtype, operands)
     if any(isinstance(x, Expr) for x in operands):
         return op(*operands)
     operands = [_operand(op, x) for x in operands]
@@ -285,6 +288,21 @@ def apply(op, *operands) -> Tensor:
     else:
         operands = [as_float(x, dtype) for x in operands]
     return apply_floats(op, dtype, operands)
+
+
+def _one_float(operands) -> dtypes.DType | None:
+    """The float dtype of all tensors among some tensors and numbers, None for anything else."""
+    dtype = None
+    for x in operands:
+        kind = x.__class__
+        if kind is Tensor:
+            if dtype is None:
+                dtype = x._layout.dtype
+            elif dtype is not x._layout.dtype:
+                return None
+        elif kind is not float and kind is not int:
+            return None
+    return dtype if dtype is not None and dtype.is_floating_point else None
 
 
 def as_condition(x) -> Tensor:

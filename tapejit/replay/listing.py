@@ -6,7 +6,7 @@ from tapejit.spec.table import OPS
 def listing(recorder, lowering) -> list:
     """The lines of a recording, made while its tape is still there."""
     lines = []
-    where = recorder.tape.handles.lines
+    where = recorder.tape.handles
     guards = {}
     for guard in recorder.guards:
         guards.setdefault(guard.record, []).append(guard)
@@ -26,8 +26,7 @@ def listing(recorder, lowering) -> list:
             name = "captured array"
         layout = lowering._layout(k)
         operands = " ".join(f"%{o}" for o in lowering.operands(k))
-        line = where[k] if k < len(where) else "?"
-        lines.append(f"%{k:<5} {name:<16} {operands:<18} {tuple(layout.shape)!s:<12} {layout.dtype.name:<8} {line}")
+        lines.append(f"%{k:<5} {name:<16} {operands:<18} {tuple(layout.shape)!s:<12} {layout.dtype.name:<8} {where.line(k)}")
         for guard in guards.get(k, ()):
             seen = guard.expected if guard.kind != "bytes" else "these values"
             lines.append(f"       guard: {guard.kind} is {seen} ({guard.line})")

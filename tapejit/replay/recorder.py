@@ -26,7 +26,7 @@ from tapejit.edge.cpython import references_beside
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 LARGEST_ESCAPE = 1 << 12  # elements of an array that may become a guard on its exact values
-LARGEST_RECORDING = 1 << 19  # records, above which a function stays eager
+LARGEST_RECORDING = 1 << 20  # records, above which a function stays eager
 MOST_IDLE, LARGEST_IDLE = 8, 1 << 13  # tapes that wait for their next recording, and the records that they have room for
 
 active: list = []  # the recordings that run now, of all threads: a quick test for replayed functions
@@ -38,10 +38,25 @@ class NeedsHistory(BaseException):
 
 def user_line() -> str:
     """``file:line`` of the innermost frame outside of this package."""
+    place = _user_place()
+    return "?" if place is None else "{}:{}".format(*place)
+
+
+def _user_place():
+    """(file, line) of that frame, None if there is none."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None:
+        file = frame.f_code.co_filename
+        mine = _inside.get(file)
+        if mine is None:
+            mine = _inside[file] = file.startswith(_PACKAGE)
+        if not mine:
+            return file, frame.f_lineno
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "?"
+    return None
+
+
+_inside = {}  # file -> whether it is one of this package
 
 
 @dataclass
@@ -73,11 +88,16 @@ class _Lines(list):
 
     def __init__(self):
         super().__init__()
-        self.lines = []
+        self.places = []
+
+    def line(self, k):
+        """``file:line`` of what made record k."""
+        place = self.places[k] if k < len(self.places) else None
+        return "?" if place is None else "{}:{}".format(*place)
 
     def append(self, handle):
         super().append(handle)
-        self.lines.append(user_line())
+        self.places.append(_user_place())
 
 
 class RecordingTape(tapes.Tape):
