@@ -10,7 +10,7 @@ for operands that all look like the result.
 
 from tapejit.core.heap import alloc, release
 from tapejit.edge.jit import inner
-from tapejit.edge.raw import as_i64, call5, call8, call11, zero_bytes
+from tapejit.edge.raw import as_i64, call5, call8, call11
 
 
 @inner
@@ -89,9 +89,3 @@ def run_reverse(header, kernel, reduce, plan, j, n, size, size_x, g, x, sx, y, s
     if reduced:
         call5(reduce, ndim, plan + 16, plan + 8 * (2 + ndim * (4 + j)), place, target)
         release(header, place, n * size)
-
-
-@inner
-def fill_zero(address, n, size):
-    if n > 0:
-        zero_bytes(address, n * size)

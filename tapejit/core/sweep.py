@@ -258,6 +258,29 @@ def add_arrays(source, target, n, dtype):
 
 
 @inner
+def erase(header, k, o, kernel, x, y, z, kept):
+    """Hand the adjoint of record ``k`` on to ``o`` without the part that the kernel clears; its block too, unless ``kept``."""
+    h = as_i64(header)
+    adjoints = as_i64(h[H_ADJOINTS])
+    record = h[H_RECORDS] + k * SIZE
+    layout = as_i64(as_i64(record)[LAYOUT >> 3])
+    nbytes = layout[L_N] * layout[L_ITEMSIZE]
+    g = adjoints[k]
+    if kept:
+        g = alloc(header, nbytes)
+        copy_bytes(g, adjoints[k], nbytes)
+    call8(kernel, record, g, x, y, z, as_i64(record)[ADDRESS >> 3], 0, 0)
+    if adjoints[o] == WANTED:
+        adjoints[o] = g
+        if not kept:
+            adjoints[k] = 0
+    else:
+        add_arrays(g, adjoints[o], layout[L_N], layout[L_DTYPE])
+        if kept:
+            release(header, g, nbytes)
+
+
+@inner
 def propagate(header, k):
     """Add the contributions of record ``k`` to its operands' adjoints. The last identity takes over the block."""
     h = as_i64(header)
@@ -287,19 +310,7 @@ def propagate(header, k):
         target_size = target_layout[L_ITEMSIZE]
         fresh = adjoints[o] == WANTED
         if traits & T_ERASE and j == 0:
-            if kept:
-                whole = g
-                g = alloc(header, n * size)
-                copy_bytes(g, whole, n * size)
-            call8(kernels[first + 1], record, g, x, y, z, longs[ADDRESS >> 3], 0, 0)
-            if fresh:
-                adjoints[o] = g
-                if not kept:
-                    adjoints[k] = 0
-            else:
-                add_arrays(g, adjoints[o], n, layout[L_DTYPE])
-                if kept:
-                    release(header, g, n * size)
+            erase(header, k, o, kernels[first + 1], x, y, z, kept)
             return
         if fresh and traits & (T_IDENTITY << j) and plan == 0 and n == target_n and not kept and j == 0:
             adjoints[o] = g
@@ -313,24 +324,14 @@ def propagate(header, k):
             if fresh and reduced:
                 zero_bytes(adjoints[o], target_n * target_size)
                 accumulate = 1
+            sum_kernel = kernels[KERNELS_PER_OP + layout[L_DTYPE] * 4]
+            size_x = 1 if traits & T_CONDITION else size
+            sx = 0 if flags & SCALAR_A else 1
+            sy = 0 if flags & SCALAR_B else 1
+            sz = 0 if flags & SCALAR_C else 1
+            out, target = longs[ADDRESS >> 3], adjoints[o]
             run_reverse(
-                header,
-                kernels[first + 1 + j],
-                kernels[KERNELS_PER_OP + layout[L_DTYPE] * 4],
-                plan,
-                j,
-                n,
-                size,
-                1 if traits & T_CONDITION else size,
-                g,
-                x,
-                0 if flags & SCALAR_A else 1,
-                y,
-                0 if flags & SCALAR_B else 1,
-                z,
-                0 if flags & SCALAR_C else 1,
-                longs[ADDRESS >> 3],
-                adjoints[o],
+                header, kernels[first + 1 + j], sum_kernel, plan, j, n, size, size_x, g, x, sx, y, sy, z, sz, out, target,
                 accumulate,
             )
         else:
