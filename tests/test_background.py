@@ -255,6 +255,39 @@ def test_a_forked_child_has_a_thread_of_its_own(gate):
     assert waiting.wait()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_fork_waits_while_numba_compiles_for_a_program(monkeypatch):
+    inside, leave = threading.Event(), threading.Event()
+
+    def prepare():
+        inside.set()
+        assert leave.wait(60)
+
+    g = squares()
+    monkeypatch.setattr(g, "prepare_door", prepare, raising=False)
+    check(g)
+    check(g)
+    assert inside.wait(60)
+    threading.Timer(0.2, leave.set).start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            assert leave.is_set()
+            monkeypatch.undo()
+            assert g.wait(60)
+            check(g)
+            check(squares(2.0), shift=2.0)
+            status = 0
+        finally:
+            os._exit(status)
+    assert leave.is_set()
+    assert os.waitpid(pid, 0)[1] == 0
+    assert g.wait(60)
+
+
 _EXIT = """
 import sys, threading, time
 import numpy as np, tapejit as tj

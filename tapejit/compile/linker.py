@@ -4,6 +4,7 @@ An engine takes 0.75 MB, however little code is in it. Its code is given back wh
 LLVM a while is kept on disk for later processes, under a digest of the module, the processor and LLVM's version.
 """
 
+import atexit
 import collections
 import hashlib
 import threading
@@ -26,12 +27,17 @@ _recent = collections.deque(maxlen=RECENT)
 
 
 class _Linking:
-    """Held while LLVM changes what all threads share. A fork waits for it, so that a child finds it whole."""
+    """Held while LLVM changes what all threads share, or Numba compiles for a program.
+
+    A fork waits for it, so that a child finds all that whole, and so does the end of the process.
+    """
 
 
 linking = _Linking()
 forks.renewed(linking, "lock", threading.RLock)
 forks.register(lambda: linking.lock.acquire(), lambda: linking.lock.release(), optimiser.in_child)
+# Never given back: a daemon thread that needs it stops there.
+atexit.register(lambda: linking.lock.acquire(timeout=optimiser.LONGEST_EXIT))
 
 
 class Engine:

@@ -48,8 +48,9 @@ class KernelCalls:
             _, code, plan, imm = node.attr
         slot = code * R.KERNELS_PER_OP + dtypes.as_dtype(node.dtype).code * 4
         if not engine.kernel_table[slot]:
-            blas.link()
-            engine.compile_slot(slot)
+            with linker.linking.lock:
+                blas.link()
+                engine.compile_slot(slot)
         record = np.zeros(1, dtype=R.RECORD)
         record["op"], record["n"], record["plan"], record["imm"] = code, node.n, plan, imm
         layout = layout_of(node.shape, dtypes.as_dtype(node.dtype))

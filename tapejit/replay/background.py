@@ -5,6 +5,7 @@ import threading
 import time
 import weakref
 
+from tapejit.compile.linker import linking
 from tapejit.core import forks
 from tapejit.edge.optimiser import Ended
 
@@ -36,14 +37,15 @@ class _Queue:
                     self.thread = None
                     return
             try:
-                for step in (self.before, program.compile):
-                    with contextlib.suppress(Exception):  # a program keeps its failure, and its next call tells of it
-                        step()
+                with contextlib.suppress(Exception), linking.lock:  # it fails again where it is needed
+                    self.before()
+                with contextlib.suppress(Exception):  # the program keeps its failure, and its next call tells of it
+                    program.compile()
             except Ended:
                 return
             finally:
                 with self.changed:
-                    program = step = self.current = None
+                    program = self.current = None
                     self.changed.notify_all()
 
 
