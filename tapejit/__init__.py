@@ -12,7 +12,7 @@ import importlib as _importlib
 from math import e, inf, nan, pi
 from types import ModuleType as _Module
 
-from tapejit import autograd, linalg
+from tapejit import autograd, linalg, special
 from tapejit.ahead import warm
 from tapejit.control.forms import associative_scan, cond, fori_loop, map, scan, while_loop
 from tapejit.control.recompute import checkpoint
@@ -102,6 +102,7 @@ from tapejit.eager.reductions import (
 )
 from tapejit.eager.saving import load, save
 from tapejit.eager.sorting import argsort, median, sort, topk
+from tapejit.eager.special import mvlgamma, polygamma
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import broadcast_to, clone, detach, t, transpose
 from tapejit.linalg import (
@@ -146,7 +147,8 @@ bool = bool_
 double, float, long, int, short = float64, float32, int64, int32, int16
 for _group in (_families.FUNCTIONS, _functional.FUNCTIONS, _functional.COMPARISONS, _functional.LOGICAL):
     for _name, _function in _group.items():
-        globals().setdefault(_name, _function)
+        if _functional.is_plain(_name):
+            globals().setdefault(_name, _function)
 concat = concatenate = _families.FUNCTIONS["cat"]
 del _group, _name, _function, _inplace, _numpyprotocol, _tensorops
 
@@ -163,14 +165,14 @@ def __getattr__(name):
         return _importlib.import_module(f"tapejit.{name}")
     if name == "stop_gradient":
         return __getattr__("nopython").stop_gradient
-    if name in _functional.FUNCTIONS:  # an op that was entered at run time
+    if name in _functional.FUNCTIONS and _functional.is_plain(name):  # an op that was entered at run time
         return _functional.FUNCTIONS[name]
     raise AttributeError(f"module 'tapejit' has no attribute {name!r}")
 
 
 def _public():
     """The names that are meant for users: of modules, those with functions of their own."""
-    modules = {name for name, x in globals().items() if isinstance(x, _Module)} - {"autograd", "linalg"}
+    modules = {name for name, x in globals().items() if isinstance(x, _Module)} - {"autograd", "linalg", "special"}
     return sorted(name for name in globals() if not name.startswith("_") and name not in modules)
 
 

@@ -23,7 +23,7 @@ from tapejit.eager.dispatch import (
 from tapejit.eager.keywords import deliver, with_axis
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import clone, contiguous
-from tapejit.spec import elementwise, structured
+from tapejit.spec import elementwise, special, structured
 from tapejit.spec.table import BY_NAME, FUNCTIONS, OPS, entered
 
 
@@ -56,11 +56,17 @@ def _public(op):
     return function
 
 
+def is_plain(name) -> bool:
+    """Whether a function is one of tapejit itself, and not of ``tapejit.special`` alone."""
+    op = BY_NAME.get(name)
+    return op is None or not op.elementwise or op.value.__module__ != special.__name__ or name in special.PLAIN
+
+
 def _enter(op):
     """Make the public function of an elementwise op, and a method of it where its first operand is a tensor's."""
     if op.elementwise and op.code:
         FUNCTIONS[op.name] = _public(op)
-        if not (op.name.startswith("_") or op.condition or op.name in _FUNCTIONS_ONLY):
+        if is_plain(op.name) and not (op.name.startswith("_") or op.condition or op.name in _FUNCTIONS_ONLY):
             method(FUNCTIONS[op.name])
 
 

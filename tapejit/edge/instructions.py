@@ -10,7 +10,7 @@ it, and what writes an elementary function.
 
 from llvmlite import ir
 
-from tapejit.edge import vecmath
+from tapejit.edge import scipycalls, vecmath
 from tapejit.edge.vecmath.emit import Value, call_intrinsic
 from tapejit.spec.primitives import ARITHMETIC, COMPARISON, PRIMITIVES, TEST
 
@@ -61,6 +61,8 @@ def write_integers(builder, name, args, unsigned):
 
 
 def written_out(builder, row, args, fmt, has_fma):
-    """The code of an elementary function, by the formulas of ``vecmath`` or the row's own."""
+    """The code of a function: a call of SciPy's, or the formulas of ``vecmath`` or the row's own."""
+    if row.library:
+        return scipycalls.call(builder, row.library, args)
     body = row.body or getattr(vecmath, row.name)
     return body(*[Value(builder, fmt, has_fma, x) for x in args]).ir

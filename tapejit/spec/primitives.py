@@ -37,6 +37,7 @@ class Primitive:
             are at most 1 ulp off (its manual, "Errors in Math Functions").
         op: the op of the table that states its derivative.
         body: its code, a function over ``edge.vecmath.emit.Value``; by default the function of this name in ``edge.vecmath``.
+        library: the function of SciPy's that is called instead.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Primitive:
     alone: bool = False
     op: str = ""
     body: Callable | None = None
+    library: str = ""
 
     @property
     def gives_bool(self) -> bool:
@@ -84,7 +86,7 @@ def primitive(name, arity, kind, cost, numpy, **more) -> Primitive:
 
 def _special(name):
     """A function of SciPy's, which is imported when it is called: that takes longer than all of tapejit."""
-    return lambda x: getattr(importlib.import_module("scipy.special"), name)(x)
+    return lambda *xs: getattr(importlib.import_module("scipy.special"), name)(*xs)
 
 
 for _name, _sign, _numpy in (("add", "+", np.add), ("sub", "-", np.subtract), ("mul", "*", np.multiply)):
@@ -126,6 +128,14 @@ primitive("softplus", 1, FUNCTION, 25, lambda x: np.logaddexp(x, 0))
 primitive("pow", 2, FUNCTION, 25, np.power, c="llvm.pow")
 primitive("atan2", 2, FUNCTION, 25, np.arctan2, c="atan2")
 primitive("hypot", 2, FUNCTION, 25, np.hypot, c="hypot")
+
+# Functions of SciPy's that are called, by their names there -> how many operands they have
+_ONE = "gammaln psi gamma erfinv erfcinv erfcx log_ndtr ndtri dawsn i0 i0e i1 i1e j0 j1 y0 y1 k0 k0e k1 k1e"
+LIBRARY = dict.fromkeys(_ONE.split(), 1) | {"betaln": 2, "beta": 2}
+for _name, _arity in LIBRARY.items():
+    primitive(_name, _arity, FUNCTION, 100, _special(_name), library=_name)
+primitive("zeta", 2, FUNCTION, 200, _special("zeta"))
+
 
 def entered_later() -> str:
     """What tells the rows that are not this file's: of code on disk that may be made of them."""

@@ -16,9 +16,10 @@ from .logarithm import log, log1p, log2, log10, softplus
 from .power import hypot, pow
 from .register import select_scalars as select
 from .trig import cos, sin, tan
+from .zeta import zeta
 
 __all__ = [
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "erf", "erfc", "exp", "exp2", "expm1",
     "hypot", "log", "log10", "log1p", "log2", "pow", "select", "sigmoid", "sin", "sinh", "softplus", "tan",
-    "tanh",
+    "tanh", "zeta",
 ]
