@@ -174,3 +174,16 @@ def test_code_from_disk_finds_scipy_in_a_new_process():
 
 def said(script):
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+
+def test_in_nopython_code():
+    def f(x):
+        return tj.lgamma(x[0]) * special.k0(x[1]) + special.betaln(x[0], x[1])
+
+    x = np.array([2.5, 1.5])
+    value, gradient = tj.nopython.value_and_grad(f)(x)
+    t = tj.tensor(x, requires_grad=True)
+    y = f(t)
+    y.backward()
+    np.testing.assert_allclose(value, y.item(), rtol=1e-14)
+    np.testing.assert_allclose(gradient, t.grad.numpy(), rtol=1e-13)

@@ -51,7 +51,7 @@ def _public(op):
 
     operands = "a tensor" if op.arity == 1 else "tensors, arrays or numbers; shapes broadcast"
     function.__name__ = function.__qualname__ = op.name
-    function.__module__ = "tapejit"
+    function.__module__ = "tapejit" if is_plain(op.name) else "tapejit.special"
     function.__doc__ = f"{op.doc}, elementwise.\n\nTakes {operands}; the result has the promoted float dtype."
     return function
 
