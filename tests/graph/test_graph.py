@@ -100,6 +100,42 @@ def test_patterns_cover_every_entry_that_is_not_zero(seed):
     assert not (nonzero & ~pattern.toarray().astype(bool)).any(), random.source
 
 
+def relax(x, w):
+    for _ in range(80):
+        x = tj.tanh(x * w) + 0.1 * x.roll(1, 0)
+    return x
+
+
+def walk(x, w):
+    total, a, b = 0.0, x[0], x[1]
+    for k in range(120):
+        a, b = 0.9 * b + 0.01 * k * w[0], tj.sin(a) * 1.1
+        total = total + a * b
+    return total
+
+
+def steps(x, w):
+    state, kept = x, []
+    for k in range(90):
+        state = state + 0.01 * (w @ state) * x[k % 3]
+        kept.append(state[0])
+    return tj.stack(kept)
+
+
+@pytest.mark.parametrize(("f", "w"), [(relax, np.array([0.5, 1.5, -0.7])), (walk, np.ones(1)), (steps, np.eye(3) - 0.3)])
+def test_loops_are_what_their_passes_say(f, w):
+    x = np.array([0.3, -0.8, 1.2])
+    found = 0
+    for transform in (tj.jit(f, compile="now"), tj.value_and_grad(lambda x, w: (f(x, w) ** 2).sum(), (0, 1), compile="now")):
+        transform(x, w)
+        value = transform(x, w)
+        frozen = transform._last.latest().frozen
+        found += sum(n.op == "loop" for n in frozen.graph.nodes)
+        value = [value] if isinstance(value, (float, np.ndarray)) else [value[0], *value[1]]
+        close(evaluate(frozen.graph, frozen.outputs, [x, w]), [np.asarray(v) for v in value])
+    assert found
+
+
 @pytest.mark.parametrize("array", [np.arange(6.0).reshape(2, 3).T, np.arange(24.0).reshape(4, 6)[::2, ::3]])
 def test_views_merge_dimensions_of_arrays_that_are_not_contiguous(array):
     g = tj.jit(lambda x: x * tj.from_numpy(array).reshape(-1), compile="now")
