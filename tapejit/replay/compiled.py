@@ -71,11 +71,17 @@ def _mismatch(spec, written, found) -> str:
 
 
 @functools.cache
-def _runner(count):
-    """An intrinsic that runs a program on a tuple of arrays and floats, and gives the status and ``count`` floats."""
+def _runner(count, given=()):
+    """An intrinsic that runs a program on a tuple of arrays and floats, and gives the status and ``count`` floats.
+
+    Args:
+        given: (place among the arguments, bytes) of the arrays for results that are the caller's. If they share memory with
+            what is read, ``apart`` being true, memory of their own takes the results first. (That Numba's arrays have no part
+            in this keeps the counting of references out of the caller's loop.)
+    """
 
     @intrinsic
-    def run(typingctx, program, workspace, arguments):
+    def run(typingctx, program, workspace, arguments, apart):
         result = types.Tuple((types.int64, *[types.float64] * count))
 
         def codegen(context, builder, signature, args):
@@ -83,12 +89,16 @@ def _runner(count):
             pointer = ir.IntType(8).as_pointer()
             total = len(kinds) + count
             table = cgutils.alloca_once(builder, pointer, size=max(total, 1))
+            aside = _Aside(context, builder, args[3], given) if given else None
+            places = {}
             outputs = []
             for j in range(total):
                 if j < len(kinds):
                     value = builder.extract_value(args[2], j)
                     if isinstance(kinds[j], types.Array):
                         place = context.make_array(kinds[j])(context, builder, value).data
+                        places[j] = place = builder.bitcast(place, pointer)
+                        place = aside.place(j, place) if aside else place
                     else:
                         place = cgutils.alloca_once_value(builder, value)
                 else:
@@ -98,11 +108,53 @@ def _runner(count):
             kind = ir.FunctionType(ir.IntType(64), [pointer.as_pointer(), pointer])
             function = builder.inttoptr(args[0], kind.as_pointer())
             status = builder.call(function, [table, builder.inttoptr(args[1], pointer)])
+            if aside:
+                aside.finish(status, places)
             return context.make_tuple(builder, result, [status, *map(builder.load, outputs)])
 
-        return result(types.intp, types.intp, arguments), codegen
+        return result(types.intp, types.intp, arguments, types.boolean), codegen
 
     return run
+
+
+class _Aside:
+    """Memory for results that are written to their arrays when a program has read all it reads."""
+
+    def __init__(self, context, builder, apart, given):
+        self.builder, self.apart = builder, apart
+        word, byte = ir.IntType(64), ir.IntType(8).as_pointer()
+        self.offsets, size = {}, 0
+        for j, nbytes in given:
+            self.offsets[j] = size, nbytes
+            size += -(-nbytes // 64) * 64
+        self.memory = cgutils.alloca_once_value(builder, ir.Constant(byte, None))
+        allocate = ir.FunctionType(byte, [word])
+        with builder.if_then(apart, likely=False):
+            fn = cgutils.get_or_insert_function(builder.module, allocate, "NRT_Allocate")
+            memory = builder.call(fn, [word(max(size, 1) + 64)])
+            with builder.if_then(cgutils.is_null(builder, memory), likely=False):
+                context.call_conv.return_user_exc(builder, MemoryError, ("no memory for results that overlap",))
+            builder.store(memory, self.memory)
+
+    def _own(self, j):
+        """The aligned place of a result."""
+        word = ir.IntType(64)
+        memory = self.builder.ptrtoint(self.builder.load(self.memory), word)
+        aligned = self.builder.and_(self.builder.add(memory, word(63)), word(-64))
+        return self.builder.inttoptr(self.builder.add(aligned, word(self.offsets[j][0])), ir.IntType(8).as_pointer())
+
+    def place(self, j, place):
+        return self.builder.select(self.apart, self._own(j), place) if j in self.offsets else place
+
+    def finish(self, status, places):
+        builder = self.builder
+        with builder.if_then(self.apart, likely=False):
+            with builder.if_then(builder.icmp_signed("==", status, status.type(0))):
+                for j, (_, nbytes) in self.offsets.items():
+                    cgutils.raw_memcpy(builder, places[j], self._own(j), ir.IntType(64)(nbytes), 1)
+            free = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
+            fn = cgutils.get_or_insert_function(builder.module, free, "NRT_Free")
+            builder.call(fn, [builder.load(self.memory)])
 
 
 def nopython_function(name, programs, parts, into):
@@ -122,10 +174,7 @@ def nopython_function(name, programs, parts, into):
     """
     if any(p != LEAF for p in parts):
         raise TypeError("nopython needs a function whose arguments are floats and arrays")
-    writer = _Writer(name, programs, into)
-    if into:
-        writer.define("apart", fresh=True)
-    compiled = writer.define("replay", fresh=not into)
+    compiled = _Writer(name, programs, into).function()
     compiled.programs = programs  # whose machine code it runs
     return compiled
 
@@ -141,7 +190,10 @@ class _Writer:
         self.given = [(o, spec) for o, spec in self.results if spec[0] != ()] if into else []
         wanted = [(f"argument {j + 1}", spec, False) for j, (_, spec) in enumerate(self.inputs)]
         wanted += [(f"argument {len(wanted) + i + 1}", spec, True) for i, (_, spec) in enumerate(self.given)]
-        self.scope = {"empty": np.empty, "run": _runner(len(first.scalars)), "place": _place}
+        self.scope = {"empty": np.empty, "place": _place}
+        places = ((len(self.inputs) + k, r) for k, r in enumerate(self.results))
+        given = tuple((j, _size(r[1])) for j, r in places if r in self.given)
+        self.scope["run"] = _runner(len(first.scalars), given)
         self.scope["expect"] = _expecting(name, wanted)
         for o, (_, dtype) in self.results:
             self.scope[f"t{o}"] = np.dtype(dtype).type
@@ -149,26 +201,21 @@ class _Writer:
             self.scope[f"code{k}"] = _address(program.machine.address)
             self.scope[f"space{k}"] = _address(program.machine.workspace)
 
-    def define(self, name, fresh):
-        """The jitted function ``name``, which is then known to the next; ``fresh``: it writes into new arrays first."""
+    def function(self):
+        """The jitted function."""
         arguments = ", ".join(n for n, _ in (*self.inputs, *self.given))
-        lines = [f"def {name}({arguments}):"]
-        if name == "replay":
-            lines += [f"    expect(({arguments}{',' * bool(arguments)}))", *self._checks()]
-        if self.given and not fresh:
-            lines += [f"    if {self._overlap()}:", f"        return apart({arguments})"]
-        made = self.results if fresh else [r for r in self.results if r not in self.given]
+        lines = [f"def replay({arguments}):", f"    expect(({arguments}{',' * bool(arguments)}))", *self._checks()]
+        made = [r for r in self.results if r not in self.given]
         target = {o: f"m{o}" if r in made else o for r in self.results for o in r[:1]}
         lines += [f"    m{o} = empty({tuple(shape)}, t{o})" for o, (shape, _) in made]
+        lines += [f"    apart = {self._overlap() if self.given else 'False'}"]
         leaves = "".join(f"{n}, " for n in [*(n for n, _ in self.inputs), *target.values()])
         for k, program in enumerate(self.programs):
-            lines += [f"    r = run(code{k}(), space{k}(), ({leaves}))", "    if r[0] == 0:"]
-            lines += [f"        {o}[...] = {target[o]}" for o, _ in self.given if fresh]
+            lines += [f"    r = run(code{k}(), space{k}(), ({leaves}), apart)", "    if r[0] == 0:"]
             lines += [f"        return {self._answer(program, target)}"]
         lines += ["    raise RuntimeError('no recorded path fits these arguments; call the function from Python first')"]
         exec(compile("\n".join(lines), "<tapejit replay>", "exec"), self.scope)
-        self.scope[name] = njit(nogil=True)(self.scope[name])
-        return self.scope[name]
+        return njit(nogil=True)(self.scope["replay"])
 
     def _checks(self):
         """Lines that refuse arrays whose shape, order or alignment is not what was recorded."""
