@@ -1,6 +1,6 @@
 """Arguments of every kind to every door, between guard pages: the right value, or an error that says something.
 
-``python tests/test_door_fuzz.py FIRST COUNT`` runs COUNT cases from case FIRST on.
+``python tests/replay/test_door_fuzz.py FIRST COUNT`` runs COUNT cases from case FIRST on.
 """
 
 import ctypes
