@@ -5,12 +5,19 @@ from llvmlite import ir
 from tapejit.compile.codegen import TABLE, Code
 from tapejit.compile.scalarcode import BYTES, CONTRACT, I64, IN_MEMORY, finish, itemsize
 from tapejit.compile.schedule import Planner
+from tapejit.compile.steps import Call
 from tapejit.graph.loop import OWN
 from tapejit.graph.node import LAZY
 
 
 class Program(Code):
     """The code of a graph that may hold loops."""
+
+    def steps_of_program(self):
+        """The code of all steps. Beside loops the rest runs once: it is not worth LLVM's time to join its operations."""
+        super().steps_of_program()
+        if any(isinstance(step, Call) and step.unit.node.op == "loop" for step in self.steps):
+            self.long_scalars = False
 
     def _call(self, step):
         node = step.unit.node

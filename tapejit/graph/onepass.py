@@ -481,6 +481,8 @@ class _Body(Lowering):
                 if made.layout(b).n != 1:
                     raise Irregular
                 passes = [seen[r][x] for r in made.records[:, b].tolist()]
+                if len(set(np.diff(passes).tolist())) > 1:
+                    raise Irregular
                 self.guards.append((self.values[k], guard.kind, guard.expected, passes))
 
     # What may be inf
