@@ -308,21 +308,22 @@ optimiser._unlocked = seen
 g = tj.value_and_grad(chain)
 for _ in range(3):
     g(np.ones(50))
-assert reached.wait(60)
+assert reached.wait(250)
 time.sleep({delay})
-print("done", g.compiled)
+print("done", time.time())
 """
 
 
 @pytest.mark.parametrize("stage", ["ParseAssembly", "RunNewModulePassManager", "TargetMachineEmitToMemory"])
 def test_a_process_that_ends_meanwhile_ends_at_once_and_whole(stage):
     script = _EXIT.format(length=20, stage=f"LLVMPY_{stage}", delay=0.01)
-    start = time.monotonic()
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    end = time.time()
     assert process.returncode == 0, process.stderr
-    assert process.stdout.startswith("done")
     assert not process.stderr
-    assert time.monotonic() - start < 60
+    said, when = process.stdout.split()
+    assert said == "done"
+    assert end - float(when) < 20
 
 
 @pytest.mark.slow
