@@ -102,7 +102,7 @@ from tapejit.eager.reductions import (
 )
 from tapejit.eager.saving import load, save
 from tapejit.eager.sorting import argsort, median, sort, topk
-from tapejit.eager.special import mvlgamma, polygamma
+from tapejit.eager.specialfunctions import mvlgamma, polygamma
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import broadcast_to, clone, detach, t, transpose
 from tapejit.linalg import (

@@ -5,8 +5,8 @@ Values are SciPy's, called from compiled kernels, or to a few ulp our own; each 
 
 from tapejit.eager.functional import FUNCTIONS as _functions
 from tapejit.eager.reductions import log_softmax, softmax
-from tapejit.eager.special import kl_div, log_expit, multigammaln, polygamma, zeta
-from tapejit.eager.special import logsumexp_weighted as logsumexp
+from tapejit.eager.specialfunctions import kl_div, log_expit, multigammaln, polygamma, zeta
+from tapejit.eager.specialfunctions import logsumexp_weighted as logsumexp
 
 _SAME = (
     "beta betaln dawsn digamma entr erf erfc erfcinv erfcx erfinv exp2 expm1 gamma i0 i0e i1 i1e j0 j1 k0 k0e k1 k1e lgamma "
