@@ -39,6 +39,7 @@ from tapejit.eager import tensorops as _tensorops
 from tapejit.eager.creation import (
     arange,
     as_tensor,
+    asarray,
     empty,
     empty_like,
     eye,
@@ -119,11 +120,13 @@ from tapejit.linalg import (
     matmul,
     matrix_exp,
     matrix_power,
+    matrix_rank,
     mm,
     mv,
     outer,
     slogdet,
     trace,
+    vander,
 )
 from tapejit.linalg import inv as inverse
 from tapejit.linalg import pinv as pinverse

@@ -232,4 +232,4 @@ def cdist(x1: Tensor, x2: Tensor, p=2.0, compute_mode=None) -> Tensor:
 METHODS = "addmm addmv addr addbmm baddbmm inner vdot".split()
 INPLACE = "addmm addmv addr addbmm baddbmm".split()
 FUNCTIONS_ONLY = "einsum tensordot chain_matmul cdist".split()
-ALIASES = {}
+ALIASES = {"ger": outer}

@@ -248,12 +248,22 @@ def is_nonzero(x: Tensor) -> bool:
     return bool(x)
 
 
+def is_signed(x: Tensor) -> bool:
+    """Whether the dtype has negative numbers."""
+    return x.dtype.is_signed
+
+
+def is_same_size(x: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same shape."""
+    return x.shape == other.shape
+
+
 def numel(x: Tensor) -> int:
     """How many elements there are."""
     return x.numel()
 
 
 METHODS = """astype copy type type_as cpu cuda pin_memory get_device new_tensor new_zeros new_ones new_empty new_full
-    new_empty_strided is_complex is_nonzero""".split()
+    new_empty_strided is_complex is_nonzero is_signed is_same_size""".split()
 FUNCTIONS_ONLY = "empty_strided scalar_tensor finfo iinfo result_type promote_types can_cast is_floating_point numel".split()
 ALIASES = {name: OldType(name) for name in _OLD_TYPES}

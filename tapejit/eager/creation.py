@@ -213,6 +213,13 @@ def logspace(start, end, steps: int, base=10.0, *, dtype=None, requires_grad=Fal
     return finish((base**powers).to(dtype), requires_grad)
 
 
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> Tensor:
+    """``as_tensor``, or a copy with ``copy=True``."""
+    check_device(device)
+    made = tensor(obj, dtype=dtype) if copy else as_tensor(obj, dtype=dtype)
+    return finish(made, requires_grad)
+
+
 def rebuild(array, requires_grad) -> Tensor:
     """What unpickling a tensor calls."""
     return finish(from_array(array), requires_grad)

@@ -26,7 +26,8 @@ _INPLACE = """rsub lerp addcmul addcdiv copysign deg2rad rad2deg frac nan_to_num
     clip round negative absolute sgn arcsin arccos arctan arctan2 arcsinh arccosh arctanh float_power cumprod cumsum renorm
     bitwise_and bitwise_or bitwise_xor
     bitwise_not bitwise_left_shift bitwise_right_shift gcd lcm heaviside nextafter ldexp fix floor_divide swapaxes
-    logical_and logical_or logical_xor logical_not tril triu""".split()
+    logical_and logical_or logical_xor logical_not tril triu acos asin atan acosh asinh atanh sinh cosh erf erfc exp2 log2 log10
+    sign hypot atan2""".split()
 
 
 def _wrapped(module, name):
@@ -67,6 +68,9 @@ for _name in dict.fromkeys((*_INPLACE, *scattering.INPLACE, *contraction.INPLACE
     setattr(Tensor, f"{_name}_", inplace_method(getattr(Tensor, _name), True))
 for _name, _names in _STARRED.items():
     setattr(Tensor, _name, FUNCTIONS.get(_name) or starred(getattr(Tensor, _name), *_names))
+for _name in dir(Tensor):  # PyTorch has in-place functions too: torch.sin_(x)
+    if _name.endswith("_") and not _name.startswith("_") and _name not in ("requires_grad_", "share_memory_"):
+        FUNCTIONS.setdefault(_name, getattr(Tensor, _name))
 Tensor.to = conversions.to
 Tensor.H = Tensor.mT
 Tensor.real = property(arithmetic.real, doc="The tensor itself, which is real.")

@@ -60,4 +60,5 @@ def names(prefix="") -> dict:
     found = {name: function for name, function in TABLE.items() if "." not in name}
     constants = {name: getattr(np, name) for name in ("pi", "e", "inf", "nan", "newaxis", "euler_gamma")}
     own = {"array": array, "asarray": asarray, "asanyarray": asarray, "ascontiguousarray": asarray, "isscalar": isscalar}
-    return {**constants, **UFUNCS, **found, **made, **own, "ndarray": Tensor}
+    ufuncs = {name: ufunc for name, ufunc in UFUNCS.items() if hasattr(np, name)}
+    return {**constants, **ufuncs, **found, **made, **own, "ndarray": Tensor}

@@ -12,7 +12,7 @@ from tapejit.eager.devices import check_device
 from tapejit.eager.functional import FUNCTIONS, round
 from tapejit.eager.indexing import tril, triu
 from tapejit.eager.keywords import deliver
-from tapejit.eager.ufuncs import PLAIN, UFUNCS, tensor_of
+from tapejit.eager.ufuncs import PLAIN, SCIPY, UFUNCS, tensor_of
 
 # NumPy's name, tapejit's name, NumPy's parameters: * is made a tensor, axis>dim is called dim there. Without parameters the
 # function is that of ``asnumpy`` with NumPy's own; the number says how many leading arguments are made tensors.
@@ -48,6 +48,8 @@ angle angle z*
 round round a* decimals
 around round a* decimals
 fix fix x*
+sinc sinc x*
+i0 i0 x*
 nan_to_num nan_to_num x* nan posinf neginf
 isclose isclose a* b* rtol atol equal_nan
 isposinf isposinf x*
@@ -80,6 +82,7 @@ linalg.vector_norm linalg.vector_norm x* axis>dim keepdims>keepdim ord
 linalg.matrix_norm linalg.matrix_norm x* keepdims>keepdim ord
 linalg.diagonal linalg.diagonal x* offset
 linalg.matrix_transpose adjoint x*
+linalg.tensorinv linalg.tensorinv a* ind
 mean 1
 prod 1
 var 1
@@ -174,6 +177,13 @@ clip 1
 allclose 2
 array_equal 2
 unwrap 1
+polyval 1
+choose 1
+astype 1
+real_if_close 1
+iscomplex 1
+array_equiv 2
+linalg.tensorsolve:tensorsolve 2
 shape 1
 ndim 1
 size 1
@@ -328,8 +338,10 @@ def listing() -> str:
     lines = ["| NumPy | takes |", "|---|---|"]
     for name, row in sorted(TABLE.items()):
         lines.append(f"| `np.{name}` | {', '.join(row.parameters) if row.parameters else 'what NumPy takes'} |")
-    ufuncs = ", ".join(f"`{name}`" for name in sorted(UFUNCS))
-    return "\n".join(lines) + f"\n\nUfuncs: {ufuncs}.\n"
+    scipy = {word.partition(":")[0] for word in SCIPY.split()}
+    for label, names in (("Ufuncs", set(UFUNCS) - scipy), ("Ufuncs of `scipy.special`", scipy)):
+        lines += ["", f"{label}: {', '.join(f'`{name}`' for name in sorted(names))}."]
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -22,9 +22,12 @@ arctanh:atanh asinh acosh atanh hypot logaddexp logaddexp2 maximum minimum fmax 
 radians:deg2rad rad2deg degrees:rad2deg copysign heaviside nextafter ldexp frexp gcd lcm signbit isnan isinf isfinite
 logical_and logical_or logical_xor logical_not equal:eq not_equal:ne less:lt less_equal:le greater:gt greater_equal:ge
 conjugate:conj conj bitwise_and bitwise_or bitwise_xor bitwise_not invert:bitwise_not bitwise_invert:bitwise_not
-left_shift:bitwise_left_shift pow right_shift:bitwise_right_shift bitwise_left_shift bitwise_right_shift erf erfc
-expit:sigmoid
-"""  # NumPy's name, or NumPy's name:tapejit's; the last line has scipy.special's
+left_shift:bitwise_left_shift pow right_shift:bitwise_right_shift bitwise_left_shift bitwise_right_shift
+"""  # NumPy's name, or NumPy's name:tapejit's
+SCIPY = """
+erf erfc expit:sigmoid gammaln:lgamma gamma digamma psi:digamma beta betaln erfinv erfcinv erfcx ndtr ndtri log_ndtr logit xlogy
+xlog1py entr rel_entr i0 i0e i1 i1e j0 j1 y0 y1 k0 k0e k1 k1e
+"""  # the same of scipy.special
 
 
 def as_operand(x):
@@ -175,7 +178,7 @@ _FOLDS = {
 
 
 def _entries():
-    for word in _NAMES.split():
+    for word in (*_NAMES.split(), *SCIPY.split()):
         name, _, own = word.partition(":")
         yield name, PLAIN[own or name]
     yield from (("matmul", _matmul), ("vecdot", _vecdot), ("divmod", _divmod), ("modf", _modf))
