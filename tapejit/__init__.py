@@ -158,7 +158,7 @@ del _group, _name, _function, _inplace, _numpyprotocol, _tensorops
 
 
 _LATER = (  # modules that take a while to import
-    "func", "implicit", "masked", "nn", "nopython", "numpy", "optim", "optimize", "signal", "testing", "utils",
+    "func", "implicit", "masked", "nn", "nopython", "numpy", "optim", "optimize", "scipy", "signal", "testing", "utils",
 )  # fmt: skip
 
 

@@ -59,6 +59,7 @@ nopython: Any
 numpy: Any
 optim: Any
 optimize: Any
+scipy: Any
 signal: Any
 testing: Any
 utils: Any
