@@ -1,6 +1,9 @@
 """What a replayed function shows of itself."""
 
+from html import escape
+
 from tapejit.compile.steptext import lowered_text
+from tapejit.eager.html import table
 from tapejit.graph.show import dot_text
 
 
@@ -22,6 +25,18 @@ class Inspected:
             ]
             signatures.append({"arguments": signature.key[1], "paths": paths, "eager": signature.paths.eager})
         return {"policy": self.policy, "calls": dict(self.calls), "signatures": signatures}
+
+    def _repr_html_(self) -> str:
+        """In a notebook: how often it was called in which way, and its paths."""
+        found, rows = self.stats(), []
+        for number, signature in enumerate(found["signatures"]):
+            for path in signature["paths"]:
+                rows.append([number, path["records"], path["guards"], path["compiled"], path["seconds"]])
+            if signature["eager"]:
+                rows.append([number, f"eager: {signature['eager']}", "", "", ""])
+        calls = ", ".join(f"{count} {kind}" for kind, count in found["calls"].items() if count) or "no calls yet"
+        head = ("signature", "records", "guards", "compiled", "seconds")
+        return f"<div>{escape(repr(self))}: {escape(calls)}{table(rows, head) if rows else ''}</div>"
 
     @property
     def tape(self):
