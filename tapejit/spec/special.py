@@ -168,7 +168,12 @@ def rel_entr(x, y):
     return m.select(finite | nan, x * ratio, m.select((x == 0.0) & (y >= 0.0), 0.0, math.inf))
 
 
-@elementwise(dx=lambda g, x, out: where(x == 0.0, 0.0, chain(g, (cos(math.pi * x) - out) / where(x == 0.0, 1.0, x))))
+def _sinc_slope(x, out):
+    """(cos(pi * x) - out) / x; at 0 its series, so that its own derivative is right there too."""
+    return where(x == 0.0, (-math.pi * math.pi / 3) * x, (cos(math.pi * x) - out) / where(x == 0.0, 1.0, x))
+
+
+@elementwise(dx=lambda g, x, out: chain(g, _sinc_slope(x, out)))
 def sinc(x):
     """sin(pi * x) / (pi * x), and 1 at 0"""
     return m.select(x == 0.0, 1.0, m.sin(math.pi * x) / (math.pi * x))
