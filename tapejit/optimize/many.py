@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from numba.core.dispatcher import Dispatcher
+from numba.extending import is_jitted
 
 from tapejit import nopython
 from tapejit.eager.indexing import unbind
@@ -204,7 +204,7 @@ def _array(x):
 
 def _loop(f, p, x, m):
     """Compiled code for rows of problems."""
-    fit = solver(_by_points(f, len(p)) if isinstance(f, Dispatcher) else _by_program(f, p, x, m))
+    fit = solver(_by_points(f, len(p)) if is_jitted(f) else _by_program(f, p, x, m))
 
     @njit(nogil=True, error_model="numpy")
     def run(P, X, Y, W, cov, cost, status, nfev, low, high, absolute, most, ftol, xtol, gtol):

@@ -3,7 +3,7 @@
 import inspect
 
 import numpy as np
-from numba.core.dispatcher import Dispatcher
+from numba.extending import is_jitted
 from scipy import optimize
 from scipy.sparse.linalg import LinearOperator
 
@@ -130,7 +130,7 @@ def minimize_scalar(fun, bracket=None, bounds=None, args=(), method=None, tol=No
 
     SciPy's methods for one variable use values alone; ``minimize`` uses the derivative.
     """
-    value = kept(fun, "scalar", lambda: fun if isinstance(fun, Dispatcher) else jit(fun))
+    value = kept(fun, "scalar", lambda: fun if is_jitted(fun) else jit(fun))
     bracket = None if bracket is None else tuple(map(float, bracket))
     return optimize.minimize_scalar(
         lambda x, *args: value(float(x), *args), bracket, bounds, plain(args), method, tol, options

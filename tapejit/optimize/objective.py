@@ -1,7 +1,7 @@
 """A user's function as SciPy wants it: of one vector, with exact derivatives, compiled once and kept with the function."""
 
 import numpy as np
-from numba.core.dispatcher import Dispatcher
+from numba.extending import is_jitted
 
 from tapejit import nopython
 from tapejit.eager.creation import as_tensor
@@ -51,7 +51,7 @@ class Functions:
         self.fun = fun
         self.key = parameters.key
         self.lead = lead
-        self.jitted = isinstance(fun, Dispatcher)
+        self.jitted = is_jitted(fun)
         if self.jitted and not parameters.is_vector:
             raise TypeError("a function jitted by Numba takes its parameters as one array; trees are for functions of tensors")
 

@@ -1,7 +1,7 @@
 """Roots of functions, with exact derivatives."""
 
 import numpy as np
-from numba.core.dispatcher import Dispatcher
+from numba.extending import is_jitted
 from scipy import optimize
 
 from tapejit import nopython
@@ -63,7 +63,7 @@ def root_scalar(f, args=(), method=None, bracket=None, x0=None, x1=None, xtol=No
 
 def _derivatives(f):
     """(first derivative, second derivative, value) as functions of floats."""
-    if isinstance(f, Dispatcher):
+    if is_jitted(f):
         first = nopython.value_and_grad(f)
         second = nopython.hessian(f)
         return lambda *args: first(*args)[1], lambda *args: float(second(*args)[2]), f

@@ -6,7 +6,7 @@ by the diagonal and bounds by projection: parameters at a bound that would leave
 
 import numpy as np
 from numba import njit
-from numba.core.dispatcher import Dispatcher
+from numba.extending import is_jitted
 
 from tapejit.nopython.derivatives import jacobian
 
@@ -188,7 +188,7 @@ def levenberg_marquardt(residuals, *, low=-np.inf, high=np.inf, max_nfev=1000, f
         -1: not finite at the start; -2: no step makes it smaller.
     """
     into = jacobian(residuals).into
-    values = residuals if isinstance(residuals, Dispatcher) else njit(residuals)
+    values = residuals if is_jitted(residuals) else njit(residuals)
 
     @njit(nogil=True, error_model="numpy")
     def evaluate(p, args, y, w, r, J):

@@ -6,7 +6,7 @@ Computational Optimization and Applications 51 (2012) 259.
 
 import numpy as np
 from numba import njit
-from numba.core.dispatcher import Dispatcher
+from numba.extending import is_jitted
 
 
 def nelder_mead(fun, *, xtol=1e-8, ftol=1e-8, maxfev=10_000):
@@ -20,7 +20,7 @@ def nelder_mead(fun, *, xtol=1e-8, ftol=1e-8, maxfev=10_000):
     Returns:
         a jitted function ``solve(x0, *args) -> (x, value, status, evaluations)``; status 0: converged, 1: maxfev evaluations.
     """
-    fun = fun if isinstance(fun, Dispatcher) else njit(fun)
+    fun = fun if is_jitted(fun) else njit(fun)
 
     @njit(nogil=True, error_model="numpy")
     def at(t, centre, corner, point, args):
