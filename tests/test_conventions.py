@@ -19,8 +19,8 @@ def rows():
     for line in PAGE.read_text().splitlines() if PAGE.exists() else ():
         cells = [c.strip() for c in line.strip("|").split("|")]
         if line.startswith("| `"):
-            code, at = cells[0].strip("`"), cells[1].strip("`")
-            yield pytest.param(code, eval(at, NAMES), *map(numbers, cells[2:]), id=f"{code} at {at}")
+            code, at = cells[0].strip("`"), cells[2].strip("`")
+            yield pytest.param(code, eval(at, NAMES), *map(numbers, cells[3:]), id=f"{code} at {at}")
 
 
 def function(code):

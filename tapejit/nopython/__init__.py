@@ -1,24 +1,23 @@
 """Gradients inside Numba: differentiate ordinary nopython functions, loops and branches included."""
 
 from tapejit.nopython import (
-    arrayproducts as products,
-)
-from tapejit.nopython import (
-    arrayreductions as reductions,
-)
-from tapejit.nopython import (
+    arrayproducts,
+    arrayreductions,
     arrays,
+    casts,
+    interpolation,
+    models,
     optable,
     optimize,
     scalars,
-)
-from tapejit.nopython import (
-    solving as linalg,
+    solving,
+    special,
 )
 from tapejit.nopython.checkpoint import checkpoint
 from tapejit.nopython.custom import rule, stop_gradient
-from tapejit.nopython.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad
+from tapejit.nopython.derivatives import grad, hessian, hvp, jvp, value_and_grad
 from tapejit.nopython.explain import DifferentiationError
+from tapejit.nopython.jacobians import jacobian
 from tapejit.nopython.memory import memory_limit, set_memory_limit
 from tapejit.nopython.statementtape import free_memory
 

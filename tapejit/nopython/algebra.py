@@ -12,13 +12,19 @@ recorded when the value leaves the basic block: is stored, passed to a function,
 from llvmlite import ir
 from numba.core import types
 
-from tapejit.nopython import rules
-from tapejit.nopython import statementtape as tape
+from tapejit.edge.compiler import cpu_target
+from tapejit.nopython import rules, statementtape
 from tapejit.nopython.real import CONTRACT, Algebra, Real
 from tapejit.nopython.types import Active, Dual, Tape, coefficient_type, is_number, level
-from tapejit.nopython.types import pack as pack_struct
 
 MOST_TERMS = 8  # beyond this many statements in one expression, a part of it is recorded first
+
+
+def pack_struct(builder, struct_type, fields):
+    value = ir.Constant(struct_type, ir.Undefined)
+    for k, field in enumerate(fields):
+        value = builder.insert_value(value, field, k)
+    return value
 
 
 def algebra(context, builder, ty, coefficients=False):
@@ -33,6 +39,36 @@ def algebra(context, builder, ty, coefficients=False):
 # Ops whose slopes are infinite somewhere, and ops that pass on one operand and give the other a slope of zero.
 SINGULAR = frozenset("div pow reciprocal sqrt hypot log log1p log2 log10 asin acos acosh atanh atan2".split())
 BRANCHING = frozenset("maximum minimum clamp_min clamp_max abs".split())
+
+
+def is_singular(value):
+    """Whether a coefficient may be infinite at a point where the function has a value."""
+    return getattr(value, "tapejit_singular", False)
+
+
+def mark(value, singular):
+    if singular and not isinstance(value, ir.Constant):
+        value.tapejit_singular = True
+    return value
+
+
+def may_be_singular(builder):
+    """The same of what comes from another block: so it is wherever a function has an op with infinite slopes."""
+    return getattr(builder.function, "tapejit_singular", False)
+
+
+def scaled(coef, partial, coefficient, name, infinite=False):
+    """A partial times a coefficient; a partial of zero adds nothing, even where the slope behind it is infinite."""
+    if partial is None:
+        return coefficient
+    infinite = infinite or is_singular(coefficient)
+    singular = infinite or name in SINGULAR
+    if singular and not isinstance(coef, Real) and not _is_one(coefficient):
+        return mark(coef.adjoint_times(partial, coefficient, both=True), True)
+    term = coef.mul(partial, coefficient)
+    if not isinstance(partial, ir.Constant) and term is not partial and (infinite or name in BRANCHING):
+        term = coef.select(coef.is_nothing(partial), coef.constant(0.0), term)
+    return mark(term, singular)
 
 
 class Differential(Algebra):
@@ -65,6 +101,13 @@ class Differential(Algebra):
 
     def check_divisor(self, value):
         self.base.check_divisor(value.v)
+
+    def is_nothing(self, value):
+        """Whether a value and all its derivatives are zero."""
+        answer = self.base.is_nothing(value.v)
+        for coefficient in self._derivatives(value):
+            answer = self.builder.and_(answer, self.coef.is_nothing(coefficient))
+        return answer
 
     def _coefficient(self, value):
         return self.coef.unpack(self.coef.lift(self.ty.scalar, self.base.pack(value)))
@@ -119,11 +162,12 @@ class Differential(Algebra):
 class DualValue:
     """A value and its tangents: an LLVM vector, or a list over an active scalar; None when all are zero."""
 
-    __slots__ = ("t", "v")
+    __slots__ = ("t", "tapejit_singular", "v")
 
-    def __init__(self, v, t=None):
+    def __init__(self, v, t=None, singular=False):
         self.v = v
         self.t = t
+        self.tapejit_singular = singular  # whether it may be infinite, see ``SINGULAR``
 
 
 class DualAlgebra(Differential):
@@ -141,14 +185,23 @@ class DualAlgebra(Differential):
     def with_value(self, v, value):
         return DualValue(v, value.t)
 
+    def with_tangents(self, v, t):
+        return DualValue(v, t)
+
+    def _derivatives(self, value):
+        if value.t is None or not self.vector:
+            return value.t or ()
+        lanes = (ir.Constant(ir.IntType(32), k) for k in range(self.ty.width))
+        return [self.builder.extract_element(value.t, lane) for lane in lanes]
+
     def unpack(self, value):
         if isinstance(value, DualValue):
             return value
         extract = self.builder.extract_value
+        v, singular = self.base.unpack(extract(value, 0)), may_be_singular(self.builder)
         if self.vector:
-            return DualValue(self.base.unpack(extract(value, 0)), extract(value, 1))
-        tangents = [self.coef.unpack(extract(value, 1 + k)) for k in range(self.ty.width)]
-        return DualValue(self.base.unpack(extract(value, 0)), tangents)
+            return DualValue(v, extract(value, 1), singular)
+        return DualValue(v, [self.coef.unpack(extract(value, 1 + k)) for k in range(self.ty.width)], singular)
 
     def pack(self, value):
         if not isinstance(value, DualValue):
@@ -187,53 +240,78 @@ class DualAlgebra(Differential):
         one, zero = (ir.Constant(self.vector_type, [x] * width) for x in (1.0, 0.0))
         return self.builder.select(here, one, zero)
 
-    def _scaled(self, partial, t, name):
+    def _scaled(self, partial, arg, name):
         """A partial times tangents: nothing from a branch not taken, nor for a tangent that is zero."""
+        t = arg.t
         if partial is None:
             return t
+        if not self.vector:
+            return [scaled(self.coef, partial, x, name, arg.tapejit_singular) for x in t]
         zero = ir.Constant(self.vector_type, [0.0] * self.ty.width)
         factor = self.splat(partial)
         if name in SINGULAR:
             factor = self.builder.select(self.builder.fcmp_ordered("==", t, zero), zero, factor)
         product = self.builder.fmul(factor, t, flags=CONTRACT)
-        if name in BRANCHING:
+        if name in BRANCHING or (arg.tapejit_singular and not isinstance(partial, ir.Constant)):
             product = self.builder.select(self.builder.fcmp_ordered("==", factor, zero), zero, product)
         return product
 
     def combine(self, v, parts, name=None):
         tangents = None
         for partial, arg in parts:
-            if self.vector:
-                term = self._scaled(partial, arg.t, name)
-                tangents = term if tangents is None else self.builder.fadd(tangents, term, flags=CONTRACT)
-                continue
-            term = arg.t if partial is None else [self.coef.mul(partial, t) for t in arg.t]
-            tangents = (
-                term
-                if tangents is None
-                else [self.coef.add(*pair) for pair in zip(tangents, term, strict=True)]
-            )
-        return DualValue(v, tangents)
+            term = self._scaled(partial, arg, name)
+            if tangents is None:
+                tangents = term
+            elif self.vector:
+                tangents = self.builder.fadd(tangents, term, flags=CONTRACT)
+            else:
+                tangents = [self.coef.add(*pair) for pair in zip(tangents, term, strict=True)]
+        singular = name in SINGULAR or any(arg.tapejit_singular for _, arg in parts)
+        return DualValue(v, tangents, singular and tangents is not None)
+
+    def adjoint_times(self, adjoint, coefficient, both=False):
+        v = self.base.adjoint_times(adjoint.v, coefficient.v, both)
+        if adjoint.t is None or coefficient.t is None:
+            adjoint, coefficient = (self.unpack(self.pack(value)) for value in (adjoint, coefficient))
+        if not self.vector:
+            pairs = zip(adjoint.t, coefficient.t, strict=True)
+            return DualValue(v, [self._product_rule(adjoint.v, coefficient.v, *pair, both) for pair in pairs])
+        parts = []
+        zero = ir.Constant(self.vector_type, [0.0] * self.ty.width)
+        for x, y in ((adjoint.t, self.splat(coefficient.v)), (self.splat(adjoint.v), coefficient.t)):
+            nothing = self.builder.fcmp_ordered("==", x, zero)
+            if both:
+                nothing = self.builder.or_(nothing, self.builder.fcmp_ordered("==", y, zero))
+            parts.append(self.builder.select(nothing, zero, self.builder.fmul(x, y, flags=CONTRACT)))
+        return DualValue(v, self.builder.fadd(*parts, flags=CONTRACT))
+
+    def _product_rule(self, x, y, dx, dy, both):
+        times = self.coef.adjoint_times
+        return self.coef.add(times(dx, self._coefficient(y), both), times(self._coefficient(x), dy, both))
 
     def select(self, condition, x, y):
         v = self.base.select(condition, x.v, y.v)
         if x.t is None and y.t is None:
             return DualValue(v)
         both = [self.unpack(self.pack(value)).t for value in (x, y)]
+        singular = x.tapejit_singular or y.tapejit_singular
         if self.vector:
-            return DualValue(v, self.builder.select(condition, *both))
-        return DualValue(v, [self.coef.select(condition, *pair) for pair in zip(*both, strict=True)])
+            return DualValue(v, self.builder.select(condition, *both), singular)
+        return DualValue(
+            v, [self.coef.select(condition, *pair) for pair in zip(*both, strict=True)], singular
+        )
 
 
 class Pending:
     """A value and its terms, pairs of a coefficient and a statement's index; none: a constant."""
 
-    __slots__ = ("struct", "terms", "v")
+    __slots__ = ("struct", "tapejit_singular", "terms", "v")
 
     def __init__(self, v, terms=(), struct=None):
         self.v = v
         self.terms = list(terms)
         self.struct = struct  # the packed form, once it exists
+        self.tapejit_singular = False
 
 
 class TapeAlgebra(Differential):
@@ -246,6 +324,9 @@ class TapeAlgebra(Differential):
     def with_value(self, v, value):
         return Pending(v, value.terms)
 
+    def _derivatives(self, value):
+        return [coefficient for coefficient, _ in value.terms]
+
     def unpack(self, value):
         if isinstance(value, Pending):
             return value
@@ -253,6 +334,7 @@ class TapeAlgebra(Differential):
         if known is None:
             v = self.base.unpack(self.builder.extract_value(value, 0))
             coefficient = self.coef.unpack(self.builder.extract_value(value, 1))
+            mark(coefficient, may_be_singular(self.builder))
             known = Pending(v, [(coefficient, self.builder.extract_value(value, 2))], value)
             value.tapejit_pending = (
                 known  # one Python object per LLVM value: equal statements are found by identity
@@ -265,7 +347,9 @@ class TapeAlgebra(Differential):
         if value.struct is None:
             self.record(value)
             coefficient, index = (
-                value.terms[0] if value.terms else (self.coef.constant(0.0), ir.Constant(tape.I64, 0))
+                value.terms[0]
+                if value.terms
+                else (self.coef.constant(0.0), ir.Constant(statementtape.I64, 0))
             )
             fields = [self.base.pack(value.v), self.coef.pack(coefficient), index]
             value.struct = pack_struct(self.builder, self.context.get_value_type(self.ty), fields)
@@ -275,7 +359,7 @@ class TapeAlgebra(Differential):
     def record(self, value):
         """Make a value of several terms, or one that refers to a running sum, a statement of its own."""
         if len(value.terms) > 1 or any(id(index) in self._sums() for _, index in value.terms):
-            index = tape.push(self.context, self.builder, self.coef, value.terms)
+            index = statementtape.push(self.context, self.builder, self.coef, value.terms)
             value.terms = [(self.coef.constant(1.0), index)]
 
     def _sums(self):
@@ -303,29 +387,13 @@ class TapeAlgebra(Differential):
             index = own[0][1]
             others = [term for term in value.terms if term is not own[0]]
             if others:
-                index = tape.push(self.context, self.builder, self.coef, others, index)
+                index = statementtape.push(self.context, self.builder, self.coef, others, index)
         elif value.terms:
-            index = tape.push(self.context, self.builder, self.coef, value.terms)
+            index = statementtape.push(self.context, self.builder, self.coef, value.terms)
         else:
-            index = ir.Constant(tape.I64, 0)
+            index = ir.Constant(statementtape.I64, 0)
         fields = [self.base.pack(value.v), self.coef.pack(self.coef.constant(1.0)), index]
         return pack_struct(self.builder, self.context.get_value_type(self.ty), fields)
-
-    def _scaled(self, partial, coefficient, name):
-        """A partial times a coefficient; a partial of zero adds nothing, even where the slope behind it is infinite."""
-        if partial is None:
-            return coefficient
-        term = self.coef.mul(partial, coefficient)
-        if not isinstance(self.coef, Real):
-            return term
-        constant = isinstance(partial, ir.Constant)
-        infinite = getattr(coefficient, "tapejit_singular", False)
-        if not constant and term is not partial and (infinite or name in BRANCHING):
-            zero = self.coef.constant(0.0)
-            term = self.builder.select(self.builder.fcmp_ordered("==", partial, zero), zero, term)
-        if not isinstance(term, ir.Constant) and (infinite or name in SINGULAR):
-            term.tapejit_singular = True
-        return term
 
     def combine(self, v, parts, name=None):
         parts = [(partial, arg, arg.terms) for partial, arg in parts]
@@ -336,15 +404,18 @@ class TapeAlgebra(Differential):
         merged = {}
         for partial, _, terms in parts:
             for coefficient, index in terms:
-                term = self._scaled(partial, coefficient, name)
+                term = scaled(self.coef, partial, coefficient, name)
                 known = merged.get(id(index))
                 if known is not None:
-                    infinite = any(getattr(c, "tapejit_singular", False) for c in (known[0], term))
-                    term = self.coef.add(known[0], term)
-                    if infinite:
-                        term.tapejit_singular = True
+                    infinite = is_singular(known[0]) or is_singular(term)
+                    term = mark(self.coef.add(known[0], term), infinite)
                 merged[id(index)] = (term, index)
         return Pending(v, merged.values())
+
+    def adjoint_times(self, adjoint, coefficient, both=False):
+        v = self.base.adjoint_times(adjoint.v, coefficient.v, both)
+        parts = [(coefficient.v, adjoint), (adjoint.v, coefficient)]
+        return self.combine(v, [(self._coefficient(partial), arg) for partial, arg in parts], "maximum")
 
     def select(self, condition, x, y):
         zero = self.coef.constant(0.0)
@@ -354,32 +425,37 @@ class TapeAlgebra(Differential):
                 pair = terms.setdefault(id(index), [zero, zero, index])
                 pair[0 if first else 1] = coefficient
         v = self.base.select(condition, x.v, y.v)
-        return Pending(v, [(self.coef.select(condition, a, b), index) for a, b, index in terms.values()])
+        chosen = []
+        for a, b, index in terms.values():
+            coefficient = self.coef.select(condition, a, b)
+            mark(coefficient, is_singular(a) or is_singular(b))
+            chosen.append((coefficient, index))
+        return Pending(v, chosen)
 
 
 def with_unit_coefficient(ty, builder, v, index):
     """The value {v, 1, index}, as it comes out of an array."""
-    alg = TapeAlgebra(_target(), builder, ty)
+    alg = TapeAlgebra(cpu_target.target_context, builder, ty)
     value = Pending(alg.base.unpack(v), [(alg.coef.constant(1.0), index)])
     return alg.pack(value)
 
 
 def index_with_unit_coefficient(ty, builder, struct):
     """The statement whose derivative is the value's own: recorded here if the coefficient is not one."""
-    alg = TapeAlgebra(_target(), builder, ty)
+    alg = TapeAlgebra(cpu_target.target_context, builder, ty)
     value = alg.unpack(struct)
-    coefficient, index = value.terms[0] if value.terms else (None, ir.Constant(tape.I64, 0))
+    coefficient, index = value.terms[0] if value.terms else (None, ir.Constant(statementtape.I64, 0))
     if coefficient is None or _is_one(coefficient):
         return index
-    tape.state(builder, alg.coef)  # in the entry block, before there is a branch
-    needed = builder.icmp_unsigned("!=", index, ir.Constant(tape.I64, 0))
+    statementtape.state(builder, alg.coef)  # in the entry block, before there is a branch
+    needed = builder.icmp_unsigned("!=", index, ir.Constant(statementtape.I64, 0))
     if isinstance(alg.coef, Real):
         needed = builder.and_(needed, builder.fcmp_unordered("!=", coefficient, alg.coef.one))
     start = builder.basic_block
     with builder.if_then(needed):
-        recorded = tape.push(alg.context, builder, alg.coef, value.terms)
+        recorded = statementtape.push(alg.context, builder, alg.coef, value.terms)
         end = builder.basic_block
-    phi = builder.phi(tape.I64)
+    phi = builder.phi(statementtape.I64)
     phi.add_incoming(index, start)
     phi.add_incoming(recorded, end)
     return phi
@@ -391,12 +467,6 @@ def _is_one(value):
     if isinstance(value, DualValue):
         return value.t is None and _is_one(value.v)
     return isinstance(value, ir.Constant) and value.constant == 1.0
-
-
-def _target():
-    from tapejit.edge.compiler import cpu_target
-
-    return cpu_target.target_context
 
 
 def scalar_operation(context, builder, ty, name, argtypes, args, exponent=None):

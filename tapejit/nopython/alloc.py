@@ -4,22 +4,13 @@ import functools
 
 import numpy as np
 from numba.core import cgutils, types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from tapejit.edge.compiler import arrayobj, impl_ret_new_ref
+from tapejit.nopython.cache import typed
+from tapejit.nopython.exchange import supplied
 from tapejit.nopython.twins import active_function
-from tapejit.nopython.types import Active, is_active, is_active_array, is_number, level, scalars_in
-
-
-def structure_of(argtypes):
-    """The deepest active type among arguments, with float64 at the bottom; None without one."""
-    deepest = max((s for ty in argtypes for s in scalars_in(ty)), key=level, default=None)
-    return with_leaf(deepest, types.float64) if isinstance(deepest, Active) else None
-
-
-def with_leaf(structure, leaf):
-    """The same nesting of active types over another float type; the float type itself if there is no nesting."""
-    return structure.over(with_leaf(structure.scalar, leaf)) if isinstance(structure, Active) else leaf
+from tapejit.nopython.types import Active, is_active, is_active_array, is_number, level, with_leaf
 
 
 def _dtype(structure, dtype):
@@ -32,26 +23,6 @@ def _dtype(structure, dtype):
     if isinstance(scalar, Active):
         return scalar if level(scalar) >= level(structure) else with_leaf(structure, scalar.leaf)
     return with_leaf(structure, scalar) if isinstance(scalar, types.Float) else None
-
-
-def allocator(element, zeroed=False):
-    """An intrinsic ``empty(shape)`` for a given element type.
-
-    ``zeroed`` where a user's function might read before it writes: what memory held before would be taken for the number
-    of a statement. Zero bytes are a constant zero in every active type.
-    """
-
-    @intrinsic
-    def empty(typingctx, shape):
-        ndim = 1 if isinstance(shape, types.Integer) else len(shape)
-        arrty = types.Array(element, ndim, "C")
-
-        def codegen(context, builder, sig, args):
-            return _allocate(context, builder, arrty, sig.args[0], args[0], zeroed)
-
-        return arrty(types.unliteral(shape)), codegen
-
-    return empty
 
 
 def _allocate(context, builder, arrty, shape_type, shape, zeroed=False):
@@ -70,16 +41,38 @@ def _allocate(context, builder, arrty, shape_type, shape, zeroed=False):
     return impl_ret_new_ref(context, builder, arrty, array._getvalue())
 
 
+def _allocator(zeroed, element_of):
+    def typing(typingctx, shape, what):
+        ndim = 1 if isinstance(shape, types.Integer) else len(shape)
+        arrty = types.Array(element_of(what), ndim, "C")
+
+        def codegen(context, builder, sig, args):
+            return _allocate(context, builder, arrty, sig.args[0], args[0], zeroed)
+
+        return arrty(types.unliteral(shape), types.unliteral(what)), codegen
+
+    return typing
+
+
 @intrinsic
 def empty_like_element(typingctx, shape, like):
     """An uninitialised C-ordered array whose elements have the type of ``like``."""
-    ndim = 1 if isinstance(shape, types.Integer) else len(shape)
-    arrty = types.Array(types.unliteral(like), ndim, "C")
+    return _allocator(False, types.unliteral)(typingctx, shape, like)
 
-    def codegen(context, builder, sig, args):
-        return _allocate(context, builder, arrty, sig.args[0], args[0])
 
-    return arrty(types.unliteral(shape), types.unliteral(like)), codegen
+@intrinsic
+def empty_of(typingctx, shape, ref):
+    """The same of a type."""
+    return _allocator(False, lambda ref: ref.instance_type)(typingctx, shape, ref)
+
+
+@intrinsic
+def zeros_of(typingctx, shape, ref):
+    """An array of zeros, whatever a function does with it: what memory held before would be taken for statements' numbers.
+
+    Zero bytes are a constant zero in every active type.
+    """
+    return _allocator(True, lambda ref: ref.instance_type)(typingctx, shape, ref)
 
 
 @active_function
@@ -133,114 +126,86 @@ def _items(ty):
     return 0, types.unliteral(ty)
 
 
-@functools.cache
-def allocators(structure):
-    """NumPy function -> its form for functions whose active values have this structure."""
-    replaced = {}
+def _is_left_out(dtype):
+    return dtype is None or isinstance(dtype, (types.Omitted, types.NoneType))
 
-    def form(numpy_function):
-        def enter(typer):
-            def stub(*args):
-                raise NotImplementedError("only compiled code allocates active arrays")
 
-            name = getattr(numpy_function, "__name__", None)
-            stub.__name__ = stub.__qualname__ = f"np.{name}" if name else f"the method .{numpy_function}()"
-            overload(stub, strict=False)(typer)
-            replaced[numpy_function] = stub
-            return typer
+class _Forms:
+    """The forms of NumPy's functions that make arrays, in functions whose active values have one structure.
 
-        return enter
+    Each method is a typer, as for ``overload``.
+    """
 
-    @form(np.empty)
-    def empty(shape, dtype=None):
-        element = _dtype(structure, dtype)
-        if element is None:
-            return lambda shape, dtype=None: np.empty(shape, dtype)
-        make = allocator(element, zeroed=True)
-        return lambda shape, dtype=None: make(shape)
+    def __init__(self, structure):
+        self.structure = structure
 
-    def constant(numpy_function, value):
-        @form(numpy_function)
+    def like_element(self, a, dtype):
+        """The element type of an array like another one; None for NumPy's own."""
+        if not _is_left_out(dtype):
+            return _dtype(self.structure, dtype)
+        item = a.dtype if isinstance(a, types.Array) else types.unliteral(a)
+        if isinstance(item, Active):
+            return item if level(item) == level(self.structure) else with_leaf(self.structure, item.leaf)
+        return with_leaf(self.structure, item) if isinstance(item, types.Float) else None
+
+    def constant(self, numpy_function, value):
         def typer(shape, dtype=None):
-            element = _dtype(structure, dtype)
+            element = _dtype(self.structure, dtype)
             if element is None:
                 return lambda shape, dtype=None: numpy_function(shape, dtype)
-            make = allocator(element, zeroed=not value)
             if not value:
-                return lambda shape, dtype=None: make(shape)
-            return lambda shape, dtype=None: filled(make(shape), value)
+                return lambda shape, dtype=None: zeros_of(shape, element)
+            return lambda shape, dtype=None: filled(empty_of(shape, element), value)
 
-    constant(np.zeros, 0.0)
-    constant(np.ones, 1.0)
+        return typer
 
-    @form(np.full)
-    def full(shape, fill_value, dtype=None):
-        given = not (dtype is None or isinstance(dtype, (types.Omitted, types.NoneType)))
-        element = _dtype(structure, dtype)
+    def full(self, shape, fill_value, dtype=None):
+        given = not _is_left_out(dtype)
+        element = _dtype(self.structure, dtype)
         if element is not None and (given or not isinstance(fill_value, (types.Integer, types.Boolean))):
-            make = allocator(element)
-            return lambda shape, fill_value, dtype=None: filled(make(shape), fill_value)
+            return lambda shape, fill_value, dtype=None: filled(empty_of(shape, element), fill_value)
         if given:
             return lambda shape, fill_value, dtype=None: np.full(shape, fill_value, dtype)
         return lambda shape, fill_value, dtype=None: np.full(shape, fill_value)
 
-    def like_element(a, dtype):
-        if not (dtype is None or isinstance(dtype, (types.Omitted, types.NoneType))):
-            return _dtype(structure, dtype)
-        item = a.dtype if isinstance(a, types.Array) else types.unliteral(a)
-        if isinstance(item, Active):
-            return item if level(item) == level(structure) else with_leaf(structure, item.leaf)
-        return with_leaf(structure, item) if isinstance(item, types.Float) else None
-
-    def like(numpy_function, value):
-        @form(numpy_function)
+    def like(self, numpy_function, value):
         def typer(a, dtype=None):
-            element = like_element(a, dtype)
+            element = self.like_element(a, dtype)
             if element is None:
-                if dtype is None or isinstance(dtype, (types.Omitted, types.NoneType)):
+                if _is_left_out(dtype):
                     return lambda a, dtype=None: numpy_function(a)
                 return lambda a, dtype=None: numpy_function(a, dtype)
-            make = allocator(element, zeroed=not value)
             if not value:
-                return lambda a, dtype=None: make(np.shape(a))
-            return lambda a, dtype=None: filled(make(np.shape(a)), value)
+                return lambda a, dtype=None: zeros_of(np.shape(a), element)
+            return lambda a, dtype=None: filled(empty_of(np.shape(a), element), value)
 
-    @form(np.eye)
-    def eye(N):
-        if not isinstance(N, types.Integer):
-            return None
-        make = allocator(structure, zeroed=True)
-        return lambda N: _unit_diagonal(make((N, N)))
+        return typer
 
-    @form(np.identity)
-    def identity(n):
-        make = allocator(structure, zeroed=True)
-        return lambda n: _unit_diagonal(make((n, n)))
-
-    like(np.empty_like, None)
-    like(np.zeros_like, 0.0)
-    like(np.ones_like, 1.0)
-
-    @form(np.full_like)
-    def full_like(a, fill_value, dtype=None):
-        element = like_element(a, dtype)
+    def full_like(self, a, fill_value, dtype=None):
+        element = self.like_element(a, dtype)
         if element is None:
             return lambda a, fill_value, dtype=None: np.full_like(a, fill_value)
-        make = allocator(element)
-        return lambda a, fill_value, dtype=None: filled(make(np.shape(a)), fill_value)
+        return lambda a, fill_value, dtype=None: filled(empty_of(np.shape(a), element), fill_value)
 
-    def array_like(a, dtype=None):
+    def eye(self, N):
+        element = self.structure
+        return (lambda N: _unit_diagonal(zeros_of((N, N), element))) if isinstance(N, types.Integer) else None
+
+    def identity(self, n):
+        element = self.structure
+        return lambda n: _unit_diagonal(zeros_of((n, n), element))
+
+    def array(self, a, dtype=None):
         if isinstance(a, types.Array):
-            element = like_element(a, dtype)
+            element = self.like_element(a, dtype)
             if element is None:
                 return lambda a, dtype=None: a.copy()
-            make = allocator(element)
-            return lambda a, dtype=None: assigned(make(a.shape), a)
+            return lambda a, dtype=None: assigned(empty_of(a.shape, element), a)
         depth, item = _items(a)
         if depth not in (1, 2) or not (is_active(item) or is_number(item)):
             return None
-        plain = dtype is None or isinstance(dtype, (types.Omitted, types.NoneType))
-        element = _dtype(structure, dtype)
+        plain = _is_left_out(dtype)
+        element = _dtype(self.structure, dtype)
         if plain and isinstance(item, (types.Integer, types.Boolean)):
             element = None
         if element is None and depth == 1:
@@ -250,53 +215,72 @@ def allocators(structure):
         if element is None:  # Numba takes no nested lists but literal ones
             element = item if plain else dtype.dtype
         if plain and is_active(item):
-            element = with_leaf(structure, item.leaf)
-        make = allocator(element)
-        if depth == 1:
-            if isinstance(a, types.Tuple):
-                return lambda a, dtype=None: _from_tuple(make(len(a)), a, 0)
-            return lambda a, dtype=None: from_sequence(make(len(a)), a)
-        return lambda a, dtype=None: from_nested(make((len(a), len(a[0]))), a)
+            element = with_leaf(self.structure, item.leaf)
+        if depth == 2:
+            return lambda a, dtype=None: from_nested(empty_of((len(a), len(a[0])), element), a)
+        if isinstance(a, types.Tuple):
+            return lambda a, dtype=None: _from_tuple(empty_of(len(a), element), a, 0)
+        return lambda a, dtype=None: from_sequence(empty_of(len(a), element), a)
 
-    form(np.array)(array_like)
-
-    @form(np.copy)
-    def copy(a):
-        implementation = array_like(a)
-        if implementation is None or not isinstance(a, types.Array):
+    def copy(self, a):
+        if not isinstance(a, types.Array):
             return None
-        element = like_element(a, None)
+        element = self.like_element(a, None)
         if element is None:
             return lambda a: a.copy()
-        make = allocator(element)
-        return lambda a: assigned(make(a.shape), a)
+        return lambda a: assigned(empty_of(a.shape, element), a)
 
-    @form("copy")
-    def copy_method(a):
-        if not isinstance(a, types.Array):
-            return lambda a: a.copy()
-        return copy(a)
+    def copy_method(self, a):
+        return self.copy(a) if isinstance(a, types.Array) else (lambda a: a.copy())
 
-    @form("astype")
-    def astype(a, dtype):
-        if not isinstance(a, types.Array):
-            return lambda a, dtype: a.astype(dtype)
-        element = _dtype(structure, dtype)
-        if element is None:
-            if is_active_array(a):
-                return None
-            return lambda a, dtype: a.astype(dtype)
-        make = allocator(element)
-        return lambda a, dtype: assigned(make(a.shape), a)
+    def astype(self, a, dtype):
+        element = _dtype(self.structure, dtype) if isinstance(a, types.Array) else None
+        if element is not None:
+            return lambda a, dtype: assigned(empty_of(a.shape, element), a)
+        return None if is_active_array(a) else (lambda a, dtype: a.astype(dtype))
 
-    return replaced
+
+@functools.cache
+def allocators(structure):
+    """NumPy function, or name of a method -> its form for functions whose active values have this structure."""
+    forms = _Forms(structure)
+    typers = {
+        np.empty: forms.constant(np.empty, 0.0),
+        np.zeros: forms.constant(np.zeros, 0.0),
+        np.ones: forms.constant(np.ones, 1.0),
+        np.full: forms.full,
+        np.empty_like: forms.like(np.empty_like, 0.0),
+        np.zeros_like: forms.like(np.zeros_like, 0.0),
+        np.ones_like: forms.like(np.ones_like, 1.0),
+        np.full_like: forms.full_like,
+        np.eye: forms.eye,
+        np.identity: forms.identity,
+        np.array: forms.array,
+        np.copy: forms.copy,
+        "copy": forms.copy_method,
+        "astype": forms.astype,
+    }
+    return {function: _entered(function, typer) for function, typer in typers.items()}
+
+
+def _entered(function, typer):
+    def stub(*args):
+        raise NotImplementedError("only compiled code allocates active arrays")
+
+    name = getattr(function, "__name__", None)
+    stub.__name__ = stub.__qualname__ = f"np.{name}" if name else f"the method .{function}()"
+    typed(stub, strict=False)(typer)
+    return stub
+
+
+supplied.allocators = allocators
 
 
 def _from_tuple(array, items, k):
     raise NotImplementedError
 
 
-@overload(_from_tuple)
+@typed(_from_tuple)
 def _from_tuple_typed(array, items, k):
     if len(items) == 0:
         return lambda array, items, k: array

@@ -1,14 +1,18 @@
 """Products of active vectors and matrices, each number of a result one wide statement; norm and trace."""
 
+import functools
+import math
 import operator
 
 import numpy as np
-from numba.extending import overload
 
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.arrayreductions import number_array, on_tape, root
 from tapejit.nopython.arrays import constant_element
-from tapejit.nopython.exchange import replaces
+from tapejit.nopython.cache import typed
+from tapejit.nopython.exchange import SQUARED_NORM, direct, enter_form, is_absent, replaces
+from tapejit.nopython.matrixops import matrix_op
+from tapejit.nopython.scalars import primal
 from tapejit.nopython.statements import close, element_like, inner, put, reserve
 from tapejit.nopython.twins import active_function
 from tapejit.nopython.types import Active, is_active_array
@@ -18,7 +22,7 @@ def _term_writer(position, k, like, x, y):
     raise NotImplementedError
 
 
-@overload(_term_writer)
+@typed(_term_writer)
 def _term_writer_typed(position, k, like, x, y):
     """The terms of a product x * y in a wide statement: as many as there are active factors of this level."""
     on_x = isinstance(x, Active) and x.level == like.level
@@ -39,7 +43,7 @@ def _value(like, x):
     raise NotImplementedError
 
 
-@overload(_value)
+@typed(_value)
 def _value_typed(like, x):
     if isinstance(x, Active) and x.level == like.level:
         return lambda like, x: inner(x)
@@ -68,7 +72,7 @@ def _factors(a, b):
     raise NotImplementedError
 
 
-@overload(_factors)
+@typed(_factors)
 def _factors_typed(a, b):
     levels = [ty.dtype.level if is_active_array(ty) else 0 for ty in (a, b)]
     count = 2 if levels[0] == levels[1] else 1
@@ -89,9 +93,9 @@ def vector_dot(a, b):
     raise NotImplementedError
 
 
-@overload(vector_dot)
+@functools.partial(enter_form, vector_dot)
 def _vector_dot(a, b):
-    return (lambda a, b: _dot_tape(a, b)) if on_tape(a, b) else (lambda a, b: _dot_dual(a, b))
+    return _dot_tape if on_tape(a, b) else _dot_dual
 
 
 @active_function
@@ -115,31 +119,85 @@ def _vector_matrix(a, b):
 
 
 @active_function
-def _matrix_matrix(a, b):
+def _product_forward(a, b):
+    return (np.dot(a, b),), (a, b)
+
+
+@active_function
+def _product_pullback(saved, cotangents):
+    a, b = saved
+    return np.dot(cotangents[0], b.T), np.dot(a.T, cotangents[0])
+
+
+@active_function
+def _left_pullback(saved, cotangents):
+    return np.dot(cotangents[0], saved[1].T), 0.0
+
+
+@active_function
+def _right_pullback(saved, cotangents):
+    return 0.0, np.dot(saved[0].T, cotangents[0])
+
+
+@active_function
+def _product_pushforward(saved, tangents):
+    return (np.dot(tangents[0], saved[1]) + np.dot(saved[0], tangents[1]),)
+
+
+_both = matrix_op("matmul", 2, _product_forward, _product_pullback, _product_pushforward)
+_left = matrix_op("matmul_left", 2, _product_forward, _left_pullback, _product_pushforward)
+_right = matrix_op("matmul_right", 2, _product_forward, _right_pullback, _product_pushforward)
+
+
+@active_function
+def _check_extents(a, b):
     if a.shape[1] != b.shape[0]:
         raise ValueError("incompatible array sizes for np.dot(a, b) (matrix * matrix)")
-    out = empty_like_element((a.shape[0], b.shape[1]), constant_element(a) * constant_element(b))
-    for i in range(a.shape[0]):
-        for j in range(b.shape[1]):
-            out[i, j] = vector_dot(a[i, :], b[:, j])
-    return out
+
+
+@active_function
+def _both_product(a, b):
+    _check_extents(a, b)
+    return _both(a, b)[0]
+
+
+@active_function
+def _left_product(a, b):
+    _check_extents(a, b)
+    return _left(a, b)[0]
+
+
+@active_function
+def _right_product(a, b):
+    _check_extents(a, b)
+    return _right(a, b)[0]
+
+
+def _matrix_matrix(a, b):
+    """The form of the product of two matrices, by which of them is differentiated at the deepest level."""
+    on_a, on_b = (ty.dtype.level if is_active_array(ty) else 0 for ty in (a, b))
+    return _both_product if on_a == on_b else _left_product if on_a > on_b else _right_product
 
 
 def _register_products():
-    for enter in (replaces(np.dot, method="dot"), overload(operator.matmul), overload(np.matmul)):
+    for enter in (
+        replaces(np.dot, method="dot"),
+        functools.partial(enter_form, operator.matmul),
+        functools.partial(enter_form, np.matmul),
+    ):
 
         @enter
         def typer(a, b):
             if not (number_array(a) and number_array(b) and (is_active_array(a) or is_active_array(b))):
                 return None
             if a.ndim == 1 and b.ndim == 1:
-                return lambda a, b: vector_dot(a, b)
+                return _dot_tape if on_tape(a, b) else _dot_dual
             if a.ndim == 2 and b.ndim == 1:
-                return lambda a, b: _matrix_vector(a, b)
+                return _matrix_vector
             if a.ndim == 1 and b.ndim == 2:
-                return lambda a, b: _vector_matrix(a, b)
+                return _vector_matrix
             if a.ndim == 2 and b.ndim == 2:
-                return lambda a, b: _matrix_matrix(a, b)
+                return _matrix_matrix(a, b)
             return None
 
 
@@ -160,14 +218,60 @@ def _outer(a, b):
     return None
 
 
+@active_function
+def squared_norm(a):
+    """The sum of squares, by which ``norm(a) ** 2`` is differentiated: its Hessian is right at zero, too."""
+    row = a.ravel()
+    return vector_dot(row, row)
+
+
+enter_form(SQUARED_NORM, lambda a: squared_norm if is_active_array(a) else None)
+
+
+@active_function
+def _euclidean(a):
+    return root(squared_norm(a))
+
+
+@active_function
+def _vector_norm(a, order):
+    magnitudes = np.abs(a)
+    if order == math.inf:
+        return np.max(magnitudes)
+    if order == -math.inf:
+        return np.min(magnitudes)
+    if order == 1:
+        return np.sum(magnitudes)
+    if order == 2:
+        return _euclidean(a)
+    total = element_like(a)
+    for x in magnitudes:
+        if order == 0:
+            total = total + (1.0 if primal(x) != 0.0 else 0.0)
+        elif primal(x) != 0.0 or order < 0:
+            total = total + x**order
+    return total if order == 0 or primal(total) == 0.0 else total ** (1.0 / order)
+
+
+@active_function
+def _matrix_norm(a, order):
+    if abs(order) == 2:
+        s = np.linalg.svd(a, False)[1]
+        return s[0] if order > 0 else s[s.size - 1]
+    if abs(order) != 1 and not math.isinf(order):
+        raise ValueError("Invalid norm order for matrices.")
+    sums = np.sum(np.abs(a), axis=0 if abs(order) == 1 else 1)
+    return np.max(sums) if order > 0 else np.min(sums)
+
+
 @replaces(np.linalg.norm)
-def _norm(a):
-    """The root of the sum of squares, of a vector or a matrix."""
-    if is_active_array(a) and a.ndim == 1:
-        return lambda a: root(vector_dot(a, a))
-    if is_active_array(a) and a.ndim == 2:
-        return lambda a: root(vector_dot(a.ravel(), a.ravel()))
-    return None
+def _norm(a, ord=None):
+    """Of a vector, or a matrix, with every order that Numba knows; zero has derivatives of zero."""
+    if not is_active_array(a) or a.ndim > 2:
+        return None
+    if is_absent(ord):
+        return direct(_euclidean, lambda a, ord=None: _euclidean(a))
+    return _vector_norm if a.ndim == 1 else _matrix_norm
 
 
 @replaces(np.trace)

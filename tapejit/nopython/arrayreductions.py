@@ -6,14 +6,15 @@ dual numbers the same functions are plain loops.
 
 # ruff: noqa: SIM113  (compiled by Numba: tuples are joined with +, counters beside np.ndindex)
 
+import functools
 import math
 
 import numpy as np
 from numba.core import types
-from numba.extending import overload
 
 from tapejit.nopython.alloc import empty_like_element
-from tapejit.nopython.exchange import flag, is_absent, replaces
+from tapejit.nopython.cache import typed
+from tapejit.nopython.exchange import direct, enter_form, flag, is_absent, replaces
 from tapejit.nopython.scalars import primal
 from tapejit.nopython.statements import close, element_like, inner, put, reserve
 from tapejit.nopython.twins import active_function
@@ -108,7 +109,7 @@ def ones(shape):
     raise NotImplementedError
 
 
-@overload(ones)
+@typed(ones)
 def _ones(shape):
     extents = (1,) * len(shape)
     return lambda shape: extents
@@ -141,12 +142,12 @@ def _reduction(*functions, method):
             if is_absent(axis):
                 if keep:
                     return lambda a, axis=None, keepdims=False: _like_row(a, whole(a))
-                return lambda a, axis=None, keepdims=False: whole(a)
+                return direct(whole, lambda a, axis=None, keepdims=False: whole(a))
             if not isinstance(axis, types.Integer) or a.ndim > 3:
                 return None
             loop = loops[a.ndim]
             if not keep:
-                return lambda a, axis=None, keepdims=False: loop(a, axis)
+                return direct(loop, lambda a, axis=None, keepdims=False: loop(a, axis))
             if a.ndim == 1:
                 return lambda a, axis=None, keepdims=False: _like_row(a, loop(a, axis))
             kept = _kept_two if a.ndim == 2 else _kept_three
@@ -162,9 +163,9 @@ def total(a):
     raise NotImplementedError
 
 
-@overload(total)
+@functools.partial(enter_form, total)
 def _total(a):
-    return (lambda a: _sum_tape(a)) if on_tape(a) else (lambda a: _sum_dual(a))
+    return _sum_tape if on_tape(a) else _sum_dual
 
 
 @_reduction(np.sum, method="sum")
@@ -321,7 +322,7 @@ def _sorted(a):
 
 @replaces(np.sort)
 def _sort(a):
-    return (lambda a: _sorted(a)) if is_active_array(a) and a.ndim == 1 else None
+    return _sorted if is_active_array(a) and a.ndim == 1 else None
 
 
 @active_function
@@ -333,4 +334,4 @@ def _sort_in_place(a):
 
 @replaces(method="sort")
 def _sort_method(a):
-    return (lambda a: _sort_in_place(a)) if is_active_array(a) and a.ndim == 1 else None
+    return _sort_in_place if is_active_array(a) and a.ndim == 1 else None

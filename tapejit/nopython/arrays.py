@@ -3,16 +3,20 @@
 Broadcasting is NumPy's. Each element is one statement; the loops are compiled with the active pipeline.
 """
 
+import functools
+import hashlib
+import math
 import operator
 
 import numpy as np
 from numba.core import types
-from numba.extending import overload
 
 from tapejit.nopython import scalars
 from tapejit.nopython.alloc import empty_like_element
-from tapejit.nopython.exchange import replaces
+from tapejit.nopython.cache import ENGINE, generated_function, typed
+from tapejit.nopython.exchange import INPLACE, enter_form, replaces
 from tapejit.nopython.scalars import clamp_max, clamp_min
+from tapejit.nopython.statements import constant_like, element_like
 from tapejit.nopython.twins import active_function
 from tapejit.nopython.types import Active, has_active, is_active_array, is_number
 
@@ -36,7 +40,7 @@ def at(a, i, j, k):
     raise NotImplementedError
 
 
-@overload(at)
+@typed(at)
 def _at(a, i, j, k):
     if not isinstance(a, types.Array):
         return lambda a, i, j, k: a
@@ -54,7 +58,7 @@ def extent(a, axis):
     raise NotImplementedError
 
 
-@overload(extent)
+@typed(extent)
 def _extent(a, axis):
     if not isinstance(a, types.Array):
         return lambda a, axis: 1
@@ -97,16 +101,25 @@ def stretched_3(a, shape):
     return out
 
 
+def stretched(a, shape):
+    """A copy of an operand in a given shape."""
+    raise NotImplementedError
+
+
+@functools.partial(enter_form, stretched)
+def _stretched(a, shape):
+    return {1: stretched_1, 2: stretched_2, 3: stretched_3}[len(shape)]
+
+
 def spread(a, shape):
     """An operand's elements in a row, in the order of a C-ordered array of the given shape; a number is itself."""
     raise NotImplementedError
 
 
-@overload(spread)
+@typed(spread)
 def _spread(a, shape):
     if not isinstance(a, types.Array):
         return lambda a, shape: a
-    stretched = {1: stretched_1, 2: stretched_2, 3: stretched_3}[len(shape)]
     if a.ndim == len(shape) and a.layout == "C":
         return lambda a, shape: (a if a.shape == shape else stretched(a, shape)).ravel()
     return lambda a, shape: stretched(a, shape).ravel()
@@ -118,50 +131,46 @@ def _loops(fn, operands):
     All elements are gone through in one loop, which the tape can record in strips.
     """
     names = ["a", "b", "c"][:operands]
-    args = ", ".join(names)
     elements = ", ".join(f"constant_element({n})" for n in names)
     scope = {"fn": fn, "extent": extent, "common": common, "constant_element": constant_element, "spread": spread,
-             "empty_like_element": empty_like_element, "__name__": __name__}  # fmt: skip
-    found = {}
-    for ndim in (1, 2, 3):
+             "empty_like_element": empty_like_element}  # fmt: skip
+
+    @functools.cache
+    def loop(ndim, arrays):
         extents = []
         for axis in range(ndim, 0, -1):
             text = f"extent(a, {axis})"
             for name in names[1:]:
                 text = f"common({text}, extent({name}, {axis}))"
             extents.append(text)
+        items = [f"{name}[k]" if name in arrays else name for name in names]
+        lines = [
+            f"shape = ({', '.join(extents)},)",
+            f"out = empty_like_element(shape, fn({elements}))",
+            "row = out.ravel()",
+            *(f"{name} = spread({name}, shape)" for name in arrays),
+            "for k in range(row.size):",
+            f"    row[k] = fn({', '.join(items)})",
+            "return out",
+        ]
+        return _written(f"each_{fn.__name__}", lines, ", ".join(names), scope, fn)
 
-        def source(arrays, ndim=ndim, extents=extents):
-            items = [f"{name}[k]" if name in arrays else name for name in names]
-            lines = [
-                f"def loop({args}):",
-                f"shape = ({', '.join(extents)},)",
-                f"out = empty_like_element(shape, fn({elements}))",
-                "row = out.ravel()",
-                *(f"{name} = spread({name}, shape)" for name in arrays),
-                "for k in range(row.size):",
-                f"    row[k] = fn({', '.join(items)})",
-                "return out",
-            ]
-            return "\n    ".join(lines)
-
-        found[ndim] = _by_operands(source, names, scope)
-    return found
-
-
-def _by_operands(source, names, scope):
-    """A choice among loops by which operands are arrays."""
-    loops = {}
-
-    def choose(*operands):
-        arrays = tuple(n for n, ty in zip(names, operands, strict=True) if isinstance(ty, types.Array))
-        if arrays not in loops:
-            namespace = dict(scope)
-            exec(source(arrays), namespace)
-            loops[arrays] = active_function(namespace["loop"])
-        return loops[arrays]
+    def choose(*tys):
+        arrays = tuple(n for n, ty in zip(names, tys, strict=True) if isinstance(ty, types.Array))
+        return loop(_rank(*tys), arrays)
 
     return choose
+
+
+def _written(name, lines, parameters, scope, fn):
+    """An active function from its lines; its digest says which function ``fn`` they apply.
+
+    It is kept on disk unless ``fn`` is an op of the table, which may be entered anew with another rule.
+    """
+    source = "\n    ".join([f"def {name}({parameters}):", *lines]) + "\n"
+    digest = hashlib.blake2b(f"{fn.__module__}.{fn.__name__} {source}".encode(), digest_size=8).hexdigest()
+    ours = (fn.__module__ or "").split(".")[0] in ("numpy", "math", "_operator") or fn.__module__ == __name__
+    return active_function(generated_function(name, source, scope, (ENGINE if ours else "") + digest))
 
 
 def constant_element(a):
@@ -169,12 +178,10 @@ def constant_element(a):
     raise NotImplementedError
 
 
-@overload(constant_element)
+@typed(constant_element)
 def _constant_element(a):
     element = _scalar_type(a)
     if isinstance(element, Active):
-        from tapejit.nopython.statements import constant_like, element_like
-
         if isinstance(a, types.Array):
             return lambda a: constant_like(element_like(a), 1.0)
         return lambda a: a
@@ -190,28 +197,53 @@ def _rank(*operands):
 
 def register_unary(fn):
     """Let Numba know a function of one active array, elementwise."""
-    loops = {}
+    loops = _loops(fn, 1)
 
-    @overload(fn)
+    @functools.partial(enter_form, fn)
     def typer(a):
-        if not (is_active_array(a) and a.ndim <= 3 and scalars.result_type(fn, [a.dtype]) is not None):
-            return None
-        loops.update(loops or _loops(fn, 1))
-        loop = loops[a.ndim](a)
-        return lambda a: loop(a)
+        fits = is_active_array(a) and a.ndim <= 3 and scalars.result_type(fn, [a.dtype]) is not None
+        return loops(a) if fits else None
 
 
 def register_binary(fn):
     """Let Numba know a function of two operands, one an active array, elementwise."""
-    loops = {}
+    loops = _loops(fn, 2)
 
-    @overload(fn)
+    @functools.partial(enter_form, fn)
     def typer(a, b):
-        if not _elementwise(fn, a, b) or _rank(a, b) > 3:
-            return None
-        loops.update(loops or _loops(fn, 2))
-        loop = loops[_rank(a, b)](a, b)
-        return lambda a, b: loop(a, b)
+        return loops(a, b) if _elementwise(fn, a, b) and _rank(a, b) <= 3 else None
+
+
+def _register_other(fn):
+    """A function of one number that is not of the op table."""
+    loops = _loops(fn, 1)
+
+    @functools.partial(enter_form, fn)
+    def typer(a):
+        return loops(a) if is_active_array(a) and a.ndim <= 3 else None
+
+
+def _register_predicate(fn, of_number):
+    """The same for one that Numba takes for a function of any array."""
+    loops = _loops(of_number, 1)
+
+    @replaces(fn)
+    def typer(a):
+        if is_active_array(a) and a.ndim <= 3:
+            return loops(a)
+        return (lambda a: of_number(a)) if isinstance(a, Active) else None
+
+
+for _fn in (np.floor, np.ceil, np.trunc, np.rint, np.cbrt, np.degrees, np.rad2deg, np.radians, np.deg2rad):
+    _register_other(_fn)
+for _fn, _of_number in ((np.isnan, math.isnan), (np.isinf, math.isinf), (np.isfinite, math.isfinite)):
+    _register_predicate(_fn, _of_number)
+_logaddexp = _loops(np.logaddexp, 2)
+
+
+@functools.partial(enter_form, np.logaddexp)
+def _logaddexp_typer(a, b):
+    return _logaddexp(a, b) if _elementwise(operator.add, a, b) and _rank(a, b) <= 3 else None
 
 
 _SCALAR_ONLY = {max, min, float, pow}
@@ -228,12 +260,12 @@ def choose(condition, x, y):
     raise NotImplementedError
 
 
-@overload(choose)
+@typed(choose)
 def _choose(condition, x, y):
     return lambda condition, x, y: x if condition else y
 
 
-_where_loops = {}
+_where_loops = _loops(choose, 3)
 
 
 @replaces(np.where)
@@ -241,11 +273,7 @@ def _where(condition, x, y):
     elements = [_scalar_type(ty) for ty in (x, y)]
     if not isinstance(condition, types.Array) or None in elements or not any(map(has_active, (x, y))):
         return None
-    if _rank(condition, x, y) > 3:
-        return None
-    _where_loops.update(_where_loops or _loops(choose, 3))
-    loop = _where_loops[_rank(condition, x, y)](condition, x, y)
-    return lambda condition, x, y: loop(condition, x, y)
+    return _where_loops(condition, x, y) if _rank(condition, x, y) <= 3 else None
 
 
 @replaces(np.clip, method="clip")
@@ -276,51 +304,30 @@ def _check_extents(a, b):
 
 def _update_loops(op):
     """Loops for ``a = op(a, b)`` in the memory of ``a``: in a row where it is one, else by its dimensions."""
+    scope = {"op": op, "at": at, "spread": spread, "check_extents": _check_extents}
 
-    @active_function
-    def row_by_number(a, b):
-        row = a.ravel()
-        for k in range(row.size):
-            row[k] = op(row[k], b)
-        return a
+    @functools.cache
+    def in_a_row(array):
+        spreading = ["check_extents(a, b)", "items = spread(b, a.shape)"] if array else []
+        item = "items[k]" if array else "b"
+        loop = ["for k in range(row.size):", f"    row[k] = op(row[k], {item})"]
+        return _written(
+            f"update_by_{op.__name__}", ["row = a.ravel()", *spreading, *loop, "return a"], "a, b", scope, op
+        )
 
-    @active_function
-    def row_by_array(a, b):
-        _check_extents(a, b)
-        row = a.ravel()
-        items = spread(b, a.shape)
-        for k in range(row.size):
-            row[k] = op(row[k], items[k])
-        return a
-
-    @active_function
-    def one(a, b):
-        _check_extents(a, b)
-        for k in range(a.shape[0]):
-            a[k] = op(a[k], at(b, 0, 0, k))
-        return a
-
-    @active_function
-    def two(a, b):
-        _check_extents(a, b)
-        for j in range(a.shape[0]):
-            for k in range(a.shape[1]):
-                a[j, k] = op(a[j, k], at(b, 0, j, k))
-        return a
-
-    @active_function
-    def three(a, b):
-        _check_extents(a, b)
-        for i in range(a.shape[0]):
-            for j in range(a.shape[1]):
-                for k in range(a.shape[2]):
-                    a[i, j, k] = op(a[i, j, k], at(b, i, j, k))
-        return a
+    @functools.cache
+    def by_dimensions(ndim):
+        counters = "ijk"[3 - ndim :]
+        index = ", ".join(counters)
+        lines = ["check_extents(a, b)"]
+        for axis, counter in enumerate(counters):
+            lines.append("    " * axis + f"for {counter} in range(a.shape[{axis}]):")
+        item = f"at(b, {'0, ' * (3 - ndim)}{index})"
+        lines.append("    " * ndim + f"a[{index}] = op(a[{index}], {item})")
+        return _written(f"update_by_{op.__name__}", [*lines, "return a"], "a, b", scope, op)
 
     def choose(a, b):
-        if a.layout == "C":
-            return row_by_array if isinstance(b, types.Array) else row_by_number
-        return {1: one, 2: two, 3: three}[a.ndim]
+        return in_a_row(isinstance(b, types.Array)) if a.layout == "C" else by_dimensions(a.ndim)
 
     return choose
 
@@ -335,11 +342,10 @@ def _inplace(iop, op):
 
     stub.__name__ = f"inplace_{op.__name__}"
 
-    @overload(stub)
+    @functools.partial(enter_form, stub)
     def typer(a, b):
         if is_active_array(a) and a.ndim <= 3 and _scalar_type(b) is not None:
-            loop = loops(a, b)
-            return lambda a, b: loop(a, b)
+            return loops(a, b)
         if isinstance(a, types.Array) and has_active(b):
             return None  # a plain array cannot take the result: reported with a remedy
         if has_active(a) or has_active(b):
@@ -349,8 +355,8 @@ def _inplace(iop, op):
     return stub
 
 
-INPLACE = {
-    iop: _inplace(iop, op)
+INPLACE.update(
+    (iop, _inplace(iop, op))
     for iop, op in (
         (operator.iadd, operator.add),
         (operator.isub, operator.sub),
@@ -359,4 +365,4 @@ INPLACE = {
         (operator.ipow, operator.pow),
         (operator.imod, operator.mod),
     )
-}
+)

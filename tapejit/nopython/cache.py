@@ -1,11 +1,13 @@
 """How the functions of the nopython engine are compiled, and kept between processes (see ``edge.caching``)."""
 
+import linecache
 from pathlib import Path
 
 from numba import njit
 from numba.extending import overload
 
-GENERATED = "<nopython "  # co_filename of a generated driver: "<nopython NAME DIGEST>"
+GENERATED = "<nopython "  # co_filename of a generated function: "<nopython NAME DIGEST>"
+ENGINE = "engine-"  # begins the digest of one that is made of the engine's sources alone
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -25,5 +27,16 @@ def typed(stub, **options):
 
 
 def is_cacheable(function):
-    """Whether a function stands in the engine's sources: then its code and the types say all about it."""
-    return Path(function.__code__.co_filename).is_relative_to(PACKAGE) and not function.__closure__
+    """Whether a function stands in the engine's sources, or is made from them: its code and the types say all about it."""
+    file = function.__code__.co_filename
+    ours = Path(file).is_relative_to(PACKAGE) or (file.startswith(GENERATED) and f" {ENGINE}" in file)
+    return ours and not function.__closure__
+
+
+def generated_function(name, source, namespace, digest):
+    """Define a driver from its source text under a file name the cache knows."""
+    filename = f"{GENERATED}{name} {digest}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    namespace = dict(namespace, __name__=__name__)
+    exec(compile(source, filename, "exec"), namespace)
+    return namespace[name]

@@ -5,9 +5,8 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 
 from tapejit.nopython.algebra import algebra
-from tapejit.nopython.alloc import with_leaf
-from tapejit.nopython.exchange import stand_in
-from tapejit.nopython.types import is_active
+from tapejit.nopython.exchange import CASTS, stand_in
+from tapejit.nopython.types import is_active, with_leaf
 
 
 def _cast(leaf, function):
@@ -30,11 +29,5 @@ def _cast(leaf, function):
     return stub
 
 
-_STAND_INS = {}
 for _function, _leaf in ((np.float32, types.float32), (np.float64, types.float64)):
-    _STAND_INS[_function] = _STAND_INS[_leaf] = _cast(_leaf, _function)
-
-
-def cast_for(value):
-    """The stand-in for a call of ``value``, if that is the name of a float type."""
-    return _STAND_INS.get(value) if isinstance(value, (type, types.Float)) else None
+    CASTS[_function] = CASTS[_leaf] = _cast(_leaf, _function)

@@ -14,12 +14,16 @@ import functools
 import numpy as np
 from numba import njit
 from numba.core import types
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 
 from tapejit.edge.compiler import Dispatcher
+from tapejit.nopython.cache import generated_function
 from tapejit.nopython.custom import rule_twin
-from tapejit.nopython.dispatcher import generated_function
+from tapejit.nopython.derivatives import value_and_grad
+from tapejit.nopython.driver import argument_numbers, signature_of
+from tapejit.nopython.jacobians import jacobian
 from tapejit.nopython.keeping import (
+    address_of,
     as_results,
     count_inputs,
     count_results,
@@ -50,18 +54,9 @@ from tapejit.nopython.statementtape import (
     get_counter,
     set_counter,
     slot_of,
-    sweep_address,
 )
 from tapejit.nopython.twins import active_function, twin
 from tapejit.nopython.types import Tape
-
-
-@intrinsic
-def address_of(typingctx, replay):
-    """The address of a replay's machine code."""
-    return types.int64(replay), lambda context, builder, sig, args: sweep_address(
-        context, builder, replay.dispatcher
-    )
 
 
 def _replay(function, like, argument_types):
@@ -167,8 +162,6 @@ def checkpoint(f, argnums=None, keep="auto"):
     Raises:
         ValueError: ``keep`` is none of the three, or ``argnums`` does not fit ``f``.
     """
-    from tapejit.nopython.driver import argument_numbers, signature_of
-
     if keep not in ("auto", "inputs", "jacobian"):
         raise ValueError(f'keep is "auto", "inputs" or "jacobian"; got {keep!r}')
     function, parameters = signature_of(f)
@@ -196,6 +189,11 @@ def checkpoint(f, argnums=None, keep="auto"):
             return lambda like, xs: jacobian(*xs)
         return lambda like, xs: by_inputs(like, xs)
 
+    return _rewritten(function, names, numbers, original, choose)
+
+
+def _rewritten(function, names, numbers, original, choose):
+    """A copy of the function whose twin is the checkpointed form."""
     args = "".join(f"{name}, " for name in names)
     given = "".join(f"{n}, " if k in numbers else f"values(like__, {n}), " for k, n in enumerate(names))
     name = function.__name__ if function.__name__.isidentifier() else "function"
@@ -214,8 +212,6 @@ def checkpoint(f, argnums=None, keep="auto"):
 
 def _jacobian_twin(function, names, numbers, original):
     """The function with its Jacobian as its rule."""
-    from tapejit.nopython.derivatives import jacobian, value_and_grad
-
     scalar, array = value_and_grad(original, numbers, "tape"), jacobian(original, numbers)
     places = "".join(
         f"gradients__[{numbers.index(k)}], " if k in numbers else "0.0, " for k in range(len(names))

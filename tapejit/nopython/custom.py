@@ -10,12 +10,13 @@ from numba.extending import intrinsic, overload
 from tapejit.edge.compiler import Dispatcher
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element
-from tapejit.nopython.dispatcher import generated_function
+from tapejit.nopython.cache import generated_function
 from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.like import active_like, first_of, values
+from tapejit.nopython.pipeline import ActiveCompiler
 from tapejit.nopython.scalars import stop_gradient_scalar
 from tapejit.nopython.statements import close, constant_like, inner, put, reserve
-from tapejit.nopython.twins import ActiveDispatcher, active_function, twin
+from tapejit.nopython.twins import OPTIONS, ActiveDispatcher, active_function, twin
 from tapejit.nopython.types import Active, Tape, is_active, is_active_array, level
 
 
@@ -190,7 +191,7 @@ def rule(f):
 
     def enter(partials):
         own = partials if isinstance(partials, Dispatcher) else njit(partials)
-        body = ActiveDispatcher(f.py_func, targetoptions=dict(twin_options(f)), pipeline_class=_pipeline())
+        body = ActiveDispatcher(f.py_func, targetoptions=dict(twin_options(f)), pipeline_class=ActiveCompiler)
         body.original = f
 
         def lines(below):
@@ -209,15 +210,7 @@ def rule(f):
 
 
 def twin_options(f):
-    from tapejit.nopython.twins import _OPTIONS
-
-    return dict(_OPTIONS, **{k: v for k, v in f.targetoptions.items() if k in ("fastmath", "error_model")})
-
-
-def _pipeline():
-    from tapejit.nopython.lowering import ActiveCompiler
-
-    return ActiveCompiler
+    return dict(OPTIONS, **{k: v for k, v in f.targetoptions.items() if k in ("fastmath", "error_model")})
 
 
 def stop_gradient(x):

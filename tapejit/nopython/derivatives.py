@@ -1,47 +1,17 @@
-"""value_and_grad, grad, jvp, jacobian, hvp and hessian: each writes a short driver and hands it to a dispatcher."""
+"""value_and_grad, grad, jvp, hvp and hessian: each writes a short driver and hands it to a dispatcher."""
 
 import functools
-import inspect
 
-from numba.core import types
-
-from tapejit.nopython.dispatcher import Transform
-from tapejit.nopython.driver import REWIND, Driver, count_of, has_loop
+from tapejit.nopython.dispatcher import Transform, pickled
+from tapejit.nopython.driver import REWIND, Driver, check_mode, count_of, has_loop, width_for
 from tapejit.nopython.statementtape import SCRATCH
 
 HESSIAN_LANES = 4  # columns of a Hessian per recording
 DUAL_INPUTS = 8  # mode "auto" takes dual numbers for up to so many differentiated numbers
-MOST_LANES = 16
-
-
-def _pickled(transform):
-    """Decorator: what the transform returns is pickled as its call, its forms as attributes of that."""
-
-    @functools.wraps(transform)
-    def make(*args, **options):
-        result = transform(*args, **options)
-        bound = inspect.signature(transform).bind(*args, **options)
-        call = transform.__name__, tuple(bound.arguments.items())
-        result.recipe = _made_again, call
-        for name, form in result.forms.items():
-            form.recipe = _made_again, (*call, name)
-        return result
-
-    return make
-
-
-def _made_again(name, arguments, form=None):
-    result = globals()[name](**dict(arguments))
-    return result if form is None else result.forms[form]
-
-
-def _check_mode(mode):
-    if mode not in ("auto", "tape", "dual"):
-        raise ValueError(f'mode is "auto", "tape" or "dual"; got {mode!r}')
 
 
 def _gradient(f, argnums, mode, with_value, has_aux=False):
-    _check_mode(mode)
+    check_mode(mode)
     driver = Driver(f, argnums, "value_and_grad" if with_value else "grad", mode)
     base = driver.name
 
@@ -83,22 +53,17 @@ def _gradient(f, argnums, mode, with_value, has_aux=False):
     )
 
     def choose(which, by_tape):
-        def body(args):
+        def body(args, given):
             count = count_of(args, driver.argnums)
             few = count is not None and count <= DUAL_INPUTS
             if mode == "dual" or (mode == "auto" and few and loops and not has_aux):
-                return dual(_width(count, DUAL_INPUTS), few)[which]
+                return dual(width_for(count, DUAL_INPUTS), few)[which]
             return by_tape
 
         return driver.choice(body)
 
     form = Transform(into_by_tape, choose(1, into_by_tape), cache=driver.cache)
     return Transform(by_tape, choose(0, by_tape), {"into": form}, cache=driver.cache)
-
-
-def _width(count, most):
-    """Lanes for so many numbers; for arrays, whose size is not known, as many as a vector register holds."""
-    return next((w for w in (1, 2, 4, 8, 16) if count is not None and count <= min(w, most)), DUAL_INPUTS)
 
 
 def _dual_gradient(driver, base, finish, outputs, out, width, once):
@@ -126,7 +91,7 @@ def _dual_gradient(driver, base, finish, outputs, out, width, once):
     return by_dual, driver.define(base + "_into", lines, [out])
 
 
-@_pickled
+@pickled
 def value_and_grad(f, argnums=0, mode="auto", has_aux=False):
     """The value and the gradient of a scalar function, as a Numba dispatcher.
 
@@ -152,13 +117,13 @@ def value_and_grad(f, argnums=0, mode="auto", has_aux=False):
     return _gradient(f, argnums, mode, True, has_aux)
 
 
-@_pickled
+@pickled
 def grad(f, argnums=0, mode="auto", has_aux=False):
     """The gradient alone: see ``value_and_grad``."""
     return _gradient(f, argnums, mode, False, has_aux)
 
 
-@_pickled
+@pickled
 def jvp(f, argnums=0):
     """The value and the directional derivative, forward mode.
 
@@ -185,118 +150,7 @@ def jvp(f, argnums=0):
     return Transform(body, driver.only(body), cache=driver.cache)
 
 
-@_pickled
-def jacobian(f, argnums=0, mode="auto", lanes=None):
-    """The Jacobian of a function that returns an array or a tuple of numbers.
-
-    Args:
-        f: as in ``value_and_grad``, but for its result.
-        argnums: which arguments to differentiate: floats, and float arrays of one to three dimensions.
-        mode: "tape": one recording and a sweep for each number of the result; "dual": forward, a call for every ``lanes``
-            numbers of the arguments, without memory of its own; "auto": dual for up to 16 plain numbers.
-        lanes: 1 to 16, for "dual". The default is 8, two to sixteen for so many plain numbers.
-
-    Returns:
-        ``j`` with ``j(*args) -> (value, jacobian)``; the Jacobian has the shape ``value.shape + argument.shape``, where a
-        tuple of m numbers has the shape ``(m,)``, and is a tuple of arrays if ``argnums`` is one. ``j.into(*args, out) ->
-        value`` writes it into ``out``, an array of that shape in any order of memory; for several arguments a tuple of
-        arrays, or one array of shape ``value.shape + (numbers,)`` with a column for each number of the arguments, in
-        order. It allocates nothing if ``f`` returns a tuple.
-    """
-    _check_mode(mode)
-    if lanes is not None and not (isinstance(lanes, int) and 1 <= lanes <= MOST_LANES):
-        raise ValueError(f"lanes is an integer from 1 to {MOST_LANES}; got {lanes!r}")
-    driver = Driver(f, argnums, "jacobian", f"{mode} {lanes}")
-    out = driver.extra("out")
-    count = range(len(driver.argnums))
-    names = driver.differentiated
-    rows = "rows__ = as_array(like__, result__)"
-    value = "value__ = values(like__, result__)"
-    starts = ["start__0 = 0", *(f"start__{k + 1} = start__{k} + count_numbers({names[k]})" for k in count)]
-
-    def forms_of(body, block):
-        """(the form that returns, the form that writes), from ``body(lines that prepare, columns)``."""
-        own, columns = [f"out__{k}" for k in count], ["None" for _ in count]
-        fresh = [
-            f"{o} = empty_jacobian(rows__, {n}, zero_coefficient(like__))"
-            for n, o in zip(names, own, strict=True)
-        ]
-        places = [out] * len(own) if block else driver.places(out)
-        given = [f"{o} = {place}" for o, place in zip(own, places, strict=True)]
-        if block:
-            columns = [f"start__{k}" for k in count]
-        numbers = f"start__{len(own)}" if block else "None"
-        fit = " and ".join(
-            f"jacobian_fits(rows__, {n}, {o}, {numbers})" for n, o in zip(names, own, strict=True)
-        )
-        check = [
-            f"if not ({fit}):",
-            f"    {REWIND}",
-            "    raise ValueError('the array for a Jacobian must have the shape of the result and the argument together')",
-        ]
-        answer = f"return value__, {driver.pack(own)}"
-        return (
-            driver.define(driver.name, [*starts, *body(fresh, ["None" for _ in count]), answer]),
-            driver.define(
-                driver.name + "_into", [*starts, *given, *body(check, columns), "return value__"], [out]
-            ),
-        )
-
-    def recorded(prepare, columns):
-        collected, after = [], "first__"
-        for k, (name, column) in enumerate(zip(names, columns, strict=True)):
-            args = f"tape__, {after}, {name}, zero__, out__{k}, index__, {column}"
-            collected.append(f"    after__{k} = collect_row({args})")
-            after = f"after__{k}"
-        return [
-            *driver.record(),
-            rows,
-            *driver.CHECK,
-            *prepare,
-            "zero__ = zero_coefficient(like__)",
-            "for index__ in np.ndindex(rows__.shape):",
-            "    y__ = as_active(like__, rows__[index__])",
-            *("    " + line for line in driver.SWEEP),
-            *collected,
-            value,
-            REWIND,
-        ]
-
-    @functools.cache
-    def forms(width, once, block=False):
-        def by_lanes(prepare, columns):
-            if not once and columns[0] == "None" and prepare[0].startswith("out__"):
-                prepare = ["if lane__ == 0:", *("    " + line for line in prepare)]
-            written = [
-                f"    write_row(y__, {name}, start__{k} - lane__, out__{k}, index__, {column})"
-                for k, (name, column) in enumerate(zip(names, columns, strict=True))
-            ]
-            loop = [
-                "for index__ in np.ndindex(rows__.shape):",
-                "    y__ = as_active(like__, rows__[index__])",
-            ]
-            return driver.lanes(width, [rows, *prepare, *loop, *written, value], once)
-
-        return forms_of(recorded if width is None else by_lanes, block)
-
-    def choose(which):
-        def body(args):
-            count = count_of(args, driver.argnums)
-            few = count is not None and count <= MOST_LANES
-            block = which == 1 and isinstance(args[-1], types.Array) and not driver.single
-            if mode == "dual" or (mode == "auto" and few):
-                width = lanes or _width(count, MOST_LANES)
-                return forms(width, count is not None and count <= width, block)[which]
-            return forms(None, False, block)[which]
-
-        return driver.choice(body)
-
-    by_tape = forms(None, False)
-    form = Transform(by_tape[1], choose(1), cache=driver.cache)
-    return Transform(by_tape[0], choose(0), {"into": form}, cache=driver.cache)
-
-
-@_pickled
+@pickled
 def hvp(f, argnums=0):
     """The product of the Hessian and a vector, by dual numbers over the tape: one recording, one sweep.
 
@@ -324,34 +178,49 @@ def hvp(f, argnums=0):
     return Transform(body, driver.only(body), cache=driver.cache)
 
 
-@_pickled
+@pickled
 def hessian(f, argnums=0):
-    """The dense Hessian in one array argument: dual numbers over the tape, four columns to a recording.
+    """The dense Hessian: dual numbers over the tape, four columns to a recording.
+
+    Args:
+        f: as in ``value_and_grad``.
+        argnums: which arguments to differentiate: floats, and float arrays of one to three dimensions.
 
     Returns:
-        ``h`` with ``h(*args) -> (value, gradient, hessian)``; the Hessian has the shape ``x.shape + x.shape``.
+        ``h`` with ``h(*args) -> (value, gradient, hessian)``; the Hessian has the shape ``x.shape + x.shape``. For a tuple of
+        arguments the gradient is a tuple, and the Hessian a tuple of tuples: its item ``[i][j]`` has the shape
+        ``args[i].shape + args[j].shape``.
     """
-    if not isinstance(argnums, int):
-        raise ValueError("hessian takes one argument number; gather the inputs in one array")
     driver = Driver(f, argnums, "hessian")
-    name = driver.differentiated[0]
+    names, count = driver.differentiated, range(len(driver.argnums))
     like = f"tape_dual_like(({driver.args}), {HESSIAN_LANES})"
-    record = driver.record(like, ["-lane__"])
+    record = driver.record(like, [f"start__{k} - lane__" for k in count])
+    collect = "collect_columns(tape__, first__ + start__{0}, {1}, zero__, gradient__{0}, hessian__, start__{0}, lane__)"
     lines = [
         f"like__ = {like}",
         "zero__ = zero_coefficient(like__)",
         "value__ = inner(inner(like__))",
-        f"gradient__ = empty_gradient(tangent(zero__, 0), {name})",
-        f"hessian__ = empty_square(tangent(zero__, 0), {name})",
-        f"for lane__ in range(0, max(count_numbers({name}), 1), {HESSIAN_LANES}):",
+        "start__0 = 0",
+        *(f"start__{k + 1} = start__{k} + count_numbers({names[k]})" for k in count),
+        *(f"gradient__{k} = empty_gradient(tangent(zero__, 0), {name})" for k, name in enumerate(names)),
+        f"hessian__ = empty_square(tangent(zero__, 0), {names[0]}, start__{len(names)})",
+        f"for lane__ in range(0, max(start__{len(names)}, 1), {HESSIAN_LANES}):",
         *("    " + line for line in record),
         "    y__ = as_active(like__, result__)",
         *("    " + line for line in driver.CHECK),
         *("    " + line for line in driver.SWEEP),
-        f"    collect_columns(tape__, first__, {name}, zero__, gradient__, hessian__, lane__)",
+        *("    " + collect.format(k, name) for k, name in enumerate(names)),
         "    value__ = inner(inner(y__))",
         f"    {REWIND}",
-        f"return value__, gradient_of(gradient__, {name}), square_of(hessian__, {name})",
     ]
-    body = driver.define(driver.name, lines)
+    gradient = driver.pack([f"gradient_of(gradient__{k}, {name})" for k, name in enumerate(names)])
+    if driver.single:
+        blocks = f"square_of(hessian__, {names[0]})"
+    else:
+        pairs = [
+            [f"block_of(hessian__, start__{i}, {names[i]}, start__{j}, {names[j]})" for j in count]
+            for i in count
+        ]
+        blocks = driver.pack([driver.pack(row) for row in pairs])
+    body = driver.define(driver.name, [*lines, f"return value__, {gradient}, {blocks}"])
     return Transform(body, driver.only(body), cache=driver.cache)

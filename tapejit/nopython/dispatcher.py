@@ -4,8 +4,9 @@ It is called from Python, or from compiled code as a global or closure variable.
 are jitted with ``cache=True``) is keyed by what the function and its callees contain, and by the engine's sources.
 """
 
+import functools
 import hashlib
-import linecache
+import inspect
 import types as pytypes
 import warnings
 
@@ -22,9 +23,8 @@ from tapejit.edge.compiler import (
     infer_getattr,
     lower_getattr,
 )
-from tapejit.nopython.cache import GENERATED
 from tapejit.nopython.explain import DifferentiationError, clean, refused
-from tapejit.nopython.lowering import ActiveCompiler
+from tapejit.nopython.pipeline import ActiveCompiler
 from tapejit.nopython.types import has_active
 
 
@@ -52,12 +52,16 @@ lower_getattr(TransformType, "into")(_form_value)
 
 
 class _TypedCompiler(_FunctionCompiler):
-    """Compiles one of several bodies of the same signature, chosen by the argument types."""
+    """Compiles one of several bodies of the same signature, chosen by the argument types.
+
+    ``given`` are the arguments themselves, where the call comes from Python: sizes may help to choose.
+    """
 
     choose = None
+    given = ()
 
     def _get_implementation(self, args, kws):
-        return self.choose(args)
+        return self.choose(args, self.given)
 
     def _compile_core(self, args, return_type):
         plain = self.targetoptions
@@ -102,12 +106,15 @@ class Transform(CPUDispatcher):
         return self.forms["into"]
 
     def _compile_for_args(self, *args, **kws):
+        self._compiler.given = args
         try:
             with warnings.catch_warnings():  # lists are taken, and copied, on purpose
                 warnings.simplefilter("ignore", NumbaPendingDeprecationWarning)
                 return super()._compile_for_args(*args, **kws)
         except NumbaError as error:
             explained = clean(error) or clean(refused(error, self.py_func))
+        finally:
+            self._compiler.given = ()
         raise DifferentiationError(explained)
 
     def __reduce__(self):
@@ -115,13 +122,29 @@ class Transform(CPUDispatcher):
         return self.recipe
 
 
-def generated_function(name, source, namespace, digest):
-    """Define a driver from its source text under a file name the cache knows."""
-    filename = f"{GENERATED}{name} {digest}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-    namespace = dict(namespace, __name__=__name__)
-    exec(compile(source, filename, "exec"), namespace)
-    return namespace[name]
+_TRANSFORMS = {}
+
+
+def pickled(transform):
+    """Decorator: what the transform returns is pickled as its call, its forms as attributes of that."""
+
+    @functools.wraps(transform)
+    def make(*args, **options):
+        result = transform(*args, **options)
+        bound = inspect.signature(transform).bind(*args, **options)
+        call = transform.__name__, tuple(bound.arguments.items())
+        result.recipe = _made_again, call
+        for name, form in result.forms.items():
+            form.recipe = _made_again, (*call, name)
+        return result
+
+    _TRANSFORMS[transform.__name__] = make
+    return make
+
+
+def _made_again(name, arguments, form=None):
+    result = _TRANSFORMS[name](**dict(arguments))
+    return result if form is None else result.forms[form]
 
 
 def fingerprint(function):

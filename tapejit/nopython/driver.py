@@ -12,21 +12,9 @@ import re
 from numba.core import types
 
 from tapejit.edge.compiler import Dispatcher
-from tapejit.nopython import (
-    inputs,
-    lanes,
-    like,
-    results,
-    sharing,
-    statements,
-)
-from tapejit.nopython import (
-    reverse as sweep,
-)
-from tapejit.nopython import (
-    statementtape as tape,
-)
-from tapejit.nopython.dispatcher import fingerprint, generated_function
+from tapejit.nopython import inputs, lanes, like, results, reverse, sharing, statements, statementtape
+from tapejit.nopython.cache import generated_function
+from tapejit.nopython.dispatcher import fingerprint
 from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.twins import twin
 from tapejit.nopython.types import Active
@@ -34,10 +22,11 @@ from tapejit.nopython.types import Active
 # The driver's own names end or begin with two underscores, so that any name is free for a user's parameter.
 _VOCABULARY = {
     f"tj__{name}": getattr(module, name)
-    for module in (statements, like, inputs, sweep, lanes, results, sharing, tape)
+    for module in (statements, like, inputs, reverse, lanes, results, sharing, statementtape)
     for name in dir(module)
     if not name.startswith("__") and name not in ("sweep", "ir", "types")
 }
+WIDTH = 8  # lanes where the number of inputs is not known
 REWIND = "rewind(tape__, terms__, first__)"
 FULL = (
     f"    {REWIND}",
@@ -144,14 +133,17 @@ class Driver:
 
     def only(self, body):
         """The choice among one body."""
-        return self.choice(lambda args: body)
+        return self.choice(lambda args, given: body)
 
     def choice(self, choose):
-        """A choice among bodies by the argument types: checked, and with integers and lists made into floats."""
+        """A choice among bodies by the argument types: checked, and with integers and lists made into floats.
 
-        def body(args):
+        ``choose`` gets the types, and the arguments where they are known (see ``dispatcher``).
+        """
+
+        def body(args, given):
             self.check(args)
-            found = choose(args)
+            found = choose(args, given)
             if any(inputs.needs_floats(args[k]) for k in self.argnums):
                 name, lines, extra = self.written[found]
                 found = self.define(
@@ -227,7 +219,7 @@ class Driver:
         for k, name in enumerate(self.differentiated):
             lines += [f"start__{k} = total__", f"total__ += count_numbers({name})"]
             seeds.append(f"start__{k} - lane__")
-        call = self.call_lifted(f"dual_like(({self.args}), {width})", str(tape.SCRATCH), seeds)
+        call = self.call_lifted(f"dual_like(({self.args}), {width})", str(statementtape.SCRATCH), seeds)
         if once:
             return [*lines, "lane__ = 0", *call, *body, REWIND]
         return [
@@ -266,6 +258,16 @@ def count_of(args, argnums):
             return None
         count += len(items)
     return count
+
+
+def check_mode(mode):
+    if mode not in ("auto", "tape", "dual"):
+        raise ValueError(f'mode is "auto", "tape" or "dual"; got {mode!r}')
+
+
+def width_for(count, most):
+    """Lanes for so many numbers; for arrays, whose size is not known, as many as a vector register holds."""
+    return next((w for w in (1, 2, 4, 8, 16) if count is not None and count <= min(w, most)), WIDTH)
 
 
 def _is_differentiable(ty):

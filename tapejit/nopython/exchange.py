@@ -3,18 +3,29 @@
 An ``overload`` does not displace what Numba has: the first implementation that fits is taken, and generic code fits
 active elements as well, with its own idea of ties and NaN. So ``passes`` exchanges each of these functions, and each
 method of the same meaning, for a stand-in that knows two answers: ours if an argument is active, else Numba's own.
+
+Where ours is a call of one compiled function with the same arguments, the form names that function (``direct``): a function
+around it, made anew for each pair of types, would double what there is to compile.
 """
 
+import functools
 import inspect
+from types import SimpleNamespace
 
+import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from tapejit.edge.compiler import AbstractTemplate, infer_global, signature
+from tapejit.edge.compiler import AbstractTemplate, Dispatcher, infer_global, signature
 from tapejit.nopython.types import has_active
 
 FUNCTIONS = {}  # NumPy function -> its stand-in
 METHODS = {}  # name of an array method -> its stand-in
+INPLACE = {}  # in-place operator -> its stand-in
+CASTS = {}  # float type, NumPy's or Numba's -> the stand-in for a call of it
+supplied = (
+    SimpleNamespace()
+)  # what modules that are compiled with the pass supply to it: ``allocators`` and ``twin_of``
 
 
 def replaces(*functions, method=None):
@@ -26,16 +37,64 @@ def replaces(*functions, method=None):
 
     def enter(typer):
         for function in functions:
-            overload(function)(typer)  # the engine's own functions call NumPy's
+            enter_form(function, typer)  # the engine's own functions call NumPy's
             if function not in FUNCTIONS:
                 FUNCTIONS[function] = stand_in(f"np.{function.__name__}", function)
-            overload(FUNCTIONS[function])(typer)
+            enter_form(FUNCTIONS[function], typer)
         if method is not None:
             METHODS[method] = stand_in(f"the method .{method}()", None, method)
-            overload(METHODS[method])(typer)
+            enter_form(METHODS[method], typer)
         return typer
 
     return enter
+
+
+class direct:
+    """A form that is a call of ``dispatcher`` with the arguments as they are given; ``otherwise`` for other numbers of them."""
+
+    def __init__(self, dispatcher, otherwise=None):
+        self.dispatcher = dispatcher
+        self.otherwise = otherwise
+
+
+def enter_form(function, typer):
+    """``overload`` for a typer that returns an implementation, a dispatcher, or what ``direct`` makes."""
+    parameters = inspect.signature(typer).parameters
+
+    def found(*args, **kws):
+        form = typer(*args, **kws)
+        return direct(form) if isinstance(form, Dispatcher) else form
+
+    class Direct(AbstractTemplate):
+        key = function
+
+        def generic(self, args, kws):
+            try:
+                bound = inspect.signature(typer).bind(*args, **kws)
+            except TypeError:
+                return None
+            form = found(*bound.args, **bound.kwargs)
+            given = tuple(bound.arguments.values())
+            if not isinstance(form, direct) or form.dispatcher.py_func.__code__.co_argcount != len(given):
+                return None
+            fnty = form.dispatcher._numba_type_
+            sig = fnty.get_call_type(self.context, given, {})
+            self.found = fnty.get_impl_key(sig)
+            names = [parameters[name].replace(default=inspect.Parameter.empty) for name in bound.arguments]
+            return sig.replace(pysig=inspect.Signature(names))
+
+        def get_impl_key(self, sig):
+            return self.found
+
+    Direct.typer = staticmethod(typer)
+    infer_global(function, types.Function(Direct))
+
+    @functools.wraps(typer)
+    def implementation(*args, **kws):
+        form = found(*args, **kws)
+        return form.otherwise if isinstance(form, direct) else form
+
+    overload(function, strict=False)(implementation)
 
 
 def stand_in(name, function, method=None):
@@ -96,3 +155,16 @@ def flag(ty):
     if isinstance(ty, types.BooleanLiteral):
         return ty.literal_value
     return ty if isinstance(ty, bool) else None
+
+
+def _squared_norm(a):
+    """``np.linalg.norm(a) ** 2`` in differentiated code."""
+    raise NotImplementedError("only compiled code calls this")
+
+
+SQUARED_NORM = _squared_norm
+
+
+@overload(SQUARED_NORM)
+def _plain_squared_norm(a):
+    return None if has_active(a) else (lambda a: np.linalg.norm(a) ** 2)

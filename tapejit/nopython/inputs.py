@@ -7,15 +7,14 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from tapejit.edge.compiler import impl_ret_borrowed
+from tapejit.edge.compiler import arrayobj, impl_ret_borrowed
 from tapejit.nopython.algebra import algebra
-from tapejit.nopython.alloc import with_leaf
 from tapejit.nopython.cache import helper, typed
 from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.like import _leaf, first_of
 from tapejit.nopython.memory import I64, read, size_of
 from tapejit.nopython.statementtape import CAPACITY, COEFFICIENTS, STATEMENTS, TERMS, get_counter, set_counter
-from tapejit.nopython.types import Active, Dual, Tape, coefficient_type, words
+from tapejit.nopython.types import Active, Dual, Tape, coefficient_type, with_leaf, words
 
 
 def _input_type(like, leaf):
@@ -136,8 +135,6 @@ def array_at(typingctx, address, shape, like):
     arrty = types.Array(like, ndim, "C")
 
     def codegen(context, builder, sig, args):
-        from tapejit.edge.compiler import arrayobj
-
         item = context.get_abi_sizeof(context.get_data_type(like))
         extents = cgutils.unpack_tuple(builder, args[1])
         strides = []

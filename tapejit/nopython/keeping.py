@@ -13,7 +13,7 @@ from tapejit.nopython.like import _zero, first_of
 from tapejit.nopython.memory import as_i32, read, size_of, write
 from tapejit.nopython.reverse import coefficient_of, index_of, take_adjoint
 from tapejit.nopython.statements import inner
-from tapejit.nopython.statementtape import ADJOINTS, INDICES
+from tapejit.nopython.statementtape import ADJOINTS, INDICES, sweep_address
 from tapejit.nopython.twins import active_function
 from tapejit.nopython.types import Active, is_active, is_active_array, is_number, level
 
@@ -379,3 +379,11 @@ def kept_type(ty, depth):
     if isinstance(ty, types.Array):
         return types.Array(kept_type(ty.dtype, depth), ty.ndim, "C")
     return ty.scalar if level(ty) == depth else types.unliteral(ty)
+
+
+@intrinsic
+def address_of(typingctx, replay):
+    """The address of a replay's machine code."""
+    return types.int64(replay), lambda context, builder, sig, args: sweep_address(
+        context, builder, replay.dispatcher
+    )

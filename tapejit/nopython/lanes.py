@@ -10,6 +10,7 @@ from tapejit.nopython.cache import typed
 from tapejit.nopython.inputs import count_numbers, tangent, tangents_at
 from tapejit.nopython.like import first_of, in_precision
 from tapejit.nopython.memory import as_f64
+from tapejit.nopython.statements import inner
 from tapejit.nopython.types import Active, Dual, is_active_array
 
 
@@ -105,8 +106,6 @@ def tangents_of(y):
 
 @typed(tangents_of)
 def _tangents_of(y):
-    from tapejit.nopython.statements import inner
-
     if isinstance(y, types.BaseTuple):
         if len(y) == 0:
             return lambda y: ((), ())

@@ -8,10 +8,19 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from tapejit.nopython.algebra import algebra
-from tapejit.nopython.alloc import empty_like_element, structure_of
+from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import typed
 from tapejit.nopython.statements import inner
-from tapejit.nopython.types import Active, Dual, Tape, coefficient_type, is_active, is_active_array, level
+from tapejit.nopython.types import (
+    Active,
+    Dual,
+    Tape,
+    coefficient_type,
+    is_active,
+    is_active_array,
+    level,
+    structure_of,
+)
 
 
 def _leaf(ty):

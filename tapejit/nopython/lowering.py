@@ -13,21 +13,14 @@ from llvmlite.ir import instructions
 from numba.core import types
 
 from tapejit.edge.compiler import (
-    BaseNativeLowering,
-    CompilerBase,
-    DefaultPassBuilder,
-    MakeFunctionToJitFunction,
-    NativeLowering,
-    NopythonTypeInference,
     find_const,
     guard,
     lowering,
-    register_pass,
 )
 from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython import scalars
 from tapejit.nopython.accumulate import running_sums
-from tapejit.nopython.algebra import DualValue, Pending, algebra
+from tapejit.nopython.algebra import SINGULAR, DualValue, Pending, algebra
 from tapejit.nopython.statementtape import counter_scope
 from tapejit.nopython.stripcode import Strip
 from tapejit.nopython.strips import strip_loops
@@ -45,12 +38,23 @@ class ActiveLower(lowering.Lower):
     def pre_lower(self):
         super().pre_lower()
         self._own = (self.func_ir.func_id.func.__module__ or "").startswith("tapejit.nopython")
+        self._singular = any(self._has_singular_op(block) for block in self.blocks.values())
         self._sums = running_sums(self.blocks, self.typeof)
         slots = self._sums - self._singly_assigned_vars
         plain = self.flags.boundscheck or self._disable_sroa_like_opt
         self._strips = (
             {} if plain else strip_loops(self.blocks, self.typeof, self._singly_assigned_vars, slots)
         )
+
+    def _has_singular_op(self, block):
+        """Whether a block holds an op on active scalars whose slope is infinite somewhere."""
+        for expr in block.find_exprs():
+            fn, variables = self._scalar_arguments(expr) or (None, ())
+            if scalars.ARITHMETIC.get(fn) in SINGULAR:
+                constant = len(variables) == 2 and guard(find_const, self.func_ir, variables[1])
+                if not constant or (constant < 0 and scalars.ARITHMETIC[fn] == "pow"):
+                    return True
+        return False
 
     def lower_block(self, block):
         loop = self._strips.get(next(label for label, own in self.blocks.items() if own is block))
@@ -61,6 +65,7 @@ class ActiveLower(lowering.Lower):
 
     def pre_block(self, block):
         super().pre_block(block)
+        self.function.tapejit_singular = self._singular
         self._shared = {}  # running sum -> its value, read in this block
         self._pending = {}
         self._loaded = {}  # variable -> the LLVM value read from its stack slot in this block
@@ -277,26 +282,3 @@ def _mark_user_memory(function):
             memory = isinstance(inst, (instructions.LoadInstr, instructions.StoreInstr))
             if memory and "alias.scope" not in inst.metadata and "noalias" not in inst.metadata:
                 inst.set_metadata("noalias", scope)
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class ActiveNativeLowering(BaseNativeLowering):
-    _name = "tapejit_native_lowering"
-
-    @property
-    def lowering_class(self):
-        return ActiveLower
-
-
-class ActiveCompiler(CompilerBase):
-    """Numba's nopython pipeline with the passes of this package."""
-
-    def define_pipelines(self):
-        from tapejit.nopython.passes import ActivePass, ActiveTypeInference
-
-        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        exchange = {NativeLowering: ActiveNativeLowering, NopythonTypeInference: ActiveTypeInference}
-        manager.passes = [(exchange.get(cls, cls), text) for cls, text in manager.passes]
-        manager.add_pass_after(ActivePass, MakeFunctionToJitFunction)
-        manager.finalize()
-        return [manager]

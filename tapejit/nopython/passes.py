@@ -4,9 +4,11 @@ np.zeros and its like get active elements, calls to jitted functions go to their
 go to ours. Everything is exchanged for a function that, called without active values, does what the original does.
 """
 
+import operator
 import types as pytypes
 
 import numpy as np
+from numba.core import types
 from numba.core.errors import NumbaError
 
 from tapejit.edge.compiler import (
@@ -14,17 +16,15 @@ from tapejit.edge.compiler import (
     FunctionPass,
     NopythonTypeInference,
     build_definitions,
+    find_const,
     get_definition,
     guard,
     register_pass,
 )
 from tapejit.edge.compiler import numba_ir as ir
-from tapejit.nopython import arrays, casts
-from tapejit.nopython.alloc import allocators, structure_of
-from tapejit.nopython.exchange import FUNCTIONS, METHODS
+from tapejit.nopython.exchange import CASTS, FUNCTIONS, INPLACE, METHODS, SQUARED_NORM, supplied
 from tapejit.nopython.explain import DifferentiationError, explain, located
-from tapejit.nopython.twins import ActiveDispatcher, is_own, twin
-from tapejit.nopython.types import has_active
+from tapejit.nopython.types import has_active, structure_of
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)
@@ -39,7 +39,7 @@ class ActivePass(FunctionPass):
         if structure is None or is_own_module(state.func_id.func):
             return False
         func_ir = state.func_ir
-        rewrite = Rewrite(func_ir, allocators(structure))
+        rewrite = Rewrite(func_ir, supplied.allocators(structure))
         state.typingctx.refresh()  # a structure seen for the first time has just registered its allocators
         for block in func_ir.blocks.values():
             block.body = [new for inst in block.body for new in rewrite.instruction(block, inst)]
@@ -67,8 +67,10 @@ class Rewrite:
             other = self._replacement(value.value)
             if other is not None:
                 inst.value = ir.Global(value.name, other, value.loc)
-        elif isinstance(value, ir.Expr) and value.op == "inplace_binop" and value.fn in arrays.INPLACE:
-            value.fn = arrays.INPLACE[value.fn]
+        elif isinstance(value, ir.Expr) and value.op == "inplace_binop" and value.fn in INPLACE:
+            value.fn = INPLACE[value.fn]
+        elif isinstance(value, ir.Expr) and value.op == "binop" and value.fn is operator.pow:
+            return self._square(block, inst, value)
         elif isinstance(value, ir.Expr) and value.op == "getattr":
             other = self._replacement(self._static(inst.value))
             if other is not None:
@@ -77,10 +79,21 @@ class Rewrite:
             return self._method_call(block, inst, value)
         return [inst]
 
+    def _square(self, block, inst, power):
+        """``norm(x) ** 2`` is the sum of squares, which has derivatives where the norm has none."""
+        norm = self._definition(power.lhs)
+        if not isinstance(norm, ir.Expr) or norm.op != "call" or len(norm.args) != 1 or norm.kws:
+            return [inst]
+        known = self._value(self._definition(norm.func)) in (np.linalg.norm, FUNCTIONS[np.linalg.norm])
+        if not known or guard(find_const, self.func_ir, power.rhs) != 2:
+            return [inst]
+        return self._call_of(block, inst, norm, SQUARED_NORM, [])
+
     def _method_call(self, block, inst, call):
         """Methods of arrays that have active forms become functions of the array; so do casts by a type's name."""
         method = self._definition(call.func)
-        cast = casts.cast_for(self._value(method))
+        named = self._value(method)
+        cast = CASTS.get(named) if isinstance(named, (type, types.Float)) else None
         if cast is not None:
             return self._call_of(block, inst, call, cast, [])
         if not (isinstance(method, ir.Expr) and method.op == "getattr" and method.attr in self.methods):
@@ -116,10 +129,10 @@ class Rewrite:
         return None
 
     def _replacement(self, value):
-        if value is None or isinstance(value, ActiveDispatcher):
+        if value is None:
             return None
         if isinstance(value, CPUDispatcher):
-            return None if is_own(value) else twin(value)
+            return supplied.twin_of(value)
         try:
             return self.replaced.get(value, FUNCTIONS.get(value)) if not isinstance(value, str) else None
         except TypeError:

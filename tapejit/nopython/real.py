@@ -73,6 +73,16 @@ class Real(Algebra):
             value if ty == self.ty else self.context.cast(self.builder, value, types.unliteral(ty), self.ty)
         )
 
+    def is_nothing(self, value):
+        return self.builder.fcmp_ordered("==", value, self.constant(0.0))
+
+    def adjoint_times(self, adjoint, coefficient, both=False):
+        """What an adjoint hands on: an adjoint of zero hands on nothing, even to an infinite slope; ``both``: nor a slope."""
+        nothing = self.is_nothing(adjoint)
+        if both:
+            nothing = self.builder.or_(nothing, self.is_nothing(coefficient))
+        return self.select(nothing, self.constant(0.0), self.mul(adjoint, coefficient))
+
     def _is(self, value, number):
         return isinstance(value, ir.Constant) and value.constant == number
 
@@ -107,7 +117,9 @@ class Real(Algebra):
         if row.c.startswith("llvm."):
             return self.builder.call(module.declare_intrinsic(row.c, [self.ir]), args)
         suffix = "f" if self.ty == types.float32 else ""
-        fn = cgutils.get_or_insert_function(module, ir.FunctionType(self.ir, [self.ir] * len(args)), row.c + suffix)
+        fn = cgutils.get_or_insert_function(
+            module, ir.FunctionType(self.ir, [self.ir] * len(args)), row.c + suffix
+        )
         fn.attributes.add("nounwind")
         fn.attributes.add("readnone")
         return self.builder.call(fn, args)

@@ -6,8 +6,9 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
+from tapejit.edge.compiler import impl_ret_borrowed
 from tapejit.nopython.algebra import algebra
-from tapejit.nopython.alloc import empty_like_element, with_leaf
+from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import typed
 from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.inputs import array_at, check_precision, check_room, count_numbers, tangent, tangents_at
@@ -16,7 +17,7 @@ from tapejit.nopython.memory import as_f64, read
 from tapejit.nopython.reverse import as_active, take_adjoint
 from tapejit.nopython.statements import inner
 from tapejit.nopython.statementtape import COEFFICIENTS, SCRATCH, TERMS, acquire, get_counter
-from tapejit.nopython.types import Active, is_active, is_active_array, is_number
+from tapejit.nopython.types import Active, is_active, is_active_array, is_number, with_leaf
 
 
 @intrinsic
@@ -33,8 +34,6 @@ def dual_result(typingctx, like, y):
 
     def codegen(context, builder, sig, args):
         if ty == plain:
-            from tapejit.edge.compiler import impl_ret_borrowed
-
             return impl_ret_borrowed(context, builder, ty, args[1])
         alg = algebra(context, builder, ty)
         return alg.pack(alg.lift(sig.args[1], args[1]))
@@ -224,39 +223,41 @@ def _write_row(y, x, lane, out, row, column):
     return of_array
 
 
-def empty_square(zero, x):
+def empty_square(zero, x, n):
+    """Where a Hessian in n numbers will be written, in the precision of ``x``."""
     raise NotImplementedError
 
 
 @typed(empty_square)
-def _empty_square(zero, x):
+def _empty_square(zero, x, n):
     if isinstance(x, types.Array):
-        return lambda zero, x: empty_like_element((x.size, x.size), in_precision(zero, first_of(x)))
-    return lambda zero, x: empty_like_element((1, 1), in_precision(zero, x))
+        return lambda zero, x, n: empty_like_element((n, n), in_precision(zero, first_of(x)))
+    return lambda zero, x, n: empty_like_element((n, n), in_precision(zero, x))
 
 
-def collect_columns(tape, first, x, zero, gradient, hessian, column):
-    """Some columns of a Hessian, and the gradient: the adjoints' tangents and values."""
+def collect_columns(tape, first, x, zero, gradient, hessian, row, column):
+    """Some columns of a Hessian from a row on, and the gradient: the adjoints' tangents and values."""
     raise NotImplementedError
 
 
 @typed(collect_columns)
-def _collect_columns(tape, first, x, zero, gradient, hessian, column):
+def _collect_columns(tape, first, x, zero, gradient, hessian, row, column):
     width = zero.width
 
-    def implementation(tape, first, x, zero, gradient, hessian, column):
+    def implementation(tape, first, x, zero, gradient, hessian, row, column):
         k = 0
         for index in np.ndindex(gradient.shape):
             adjoint = take_adjoint(tape, first + k, zero)
             gradient[index] = inner(adjoint)
-            for j in range(min(width, gradient.size - column)):
-                hessian[k, column + j] = tangent(adjoint, j)
+            for j in range(min(width, hessian.shape[1] - column)):
+                hessian[row + k, column + j] = tangent(adjoint, j)
             k += 1
 
     return implementation
 
 
 def square_of(hessian, x):
+    """The Hessian in one argument, in its shape."""
     raise NotImplementedError
 
 
@@ -265,3 +266,24 @@ def _square_of(hessian, x):
     if isinstance(x, types.Array):
         return lambda hessian, x: hessian.reshape(x.shape + x.shape)
     return lambda hessian, x: hessian[0, 0]
+
+
+def block_of(hessian, row, x, column, y):
+    """The part of a Hessian in two of several arguments, in the shapes of both."""
+    raise NotImplementedError
+
+
+@typed(block_of)
+def _block_of(hessian, row, x, column, y):
+    rows, columns = isinstance(x, types.Array), isinstance(y, types.Array)
+    if rows and columns:
+        return lambda hessian, row, x, column, y: (
+            hessian[row : row + x.size, column : column + y.size].copy().reshape(x.shape + y.shape)
+        )
+    if rows:
+        return lambda hessian, row, x, column, y: hessian[row : row + x.size, column].copy().reshape(x.shape)
+    if columns:
+        return lambda hessian, row, x, column, y: (
+            hessian[row, column : column + y.size].copy().reshape(y.shape)
+        )
+    return lambda hessian, row, x, column, y: hessian[row, column]

@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from tapejit.edge.compiler import signature
 from tapejit.nopython.algebra import algebra
-from tapejit.nopython.alloc import empty_like_element, with_leaf
+from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import helper, typed
 from tapejit.nopython.explain import DifferentiationError, refused
 from tapejit.nopython.inputs import tangent
@@ -37,7 +37,7 @@ from tapejit.nopython.statementtape import (
     set_counter,
 )
 from tapejit.nopython.twins import active_function
-from tapejit.nopython.types import coefficient_type, is_active
+from tapejit.nopython.types import coefficient_type, is_active, with_leaf
 
 
 @helper
@@ -142,6 +142,17 @@ def _is_nothing(builder, value):
     return answer
 
 
+@intrinsic
+def adjoint_times(typingctx, adjoint, coefficient):
+    """An adjoint times a coefficient of its type: nothing where the adjoint, or one of its tangents, is zero."""
+
+    def codegen(context, builder, sig, args):
+        alg = algebra(context, builder, adjoint)
+        return alg.pack(alg.adjoint_times(*map(alg.unpack, args)))
+
+    return adjoint(adjoint, coefficient), codegen
+
+
 @active_function
 def _sweep_any(tape, low, zero):
     adjoints = read(tape, ADJOINTS, 0)
@@ -176,9 +187,8 @@ def _sweep_any(tape, low, zero):
         for _ in range(count):
             position -= 1
             target = read(indices, position, types.int32(0))
-            write(
-                adjoints, target, read(adjoints, target, zero) + adjoint * read(coefficients, position, zero)
-            )
+            part = adjoint_times(adjoint, read(coefficients, position, zero))
+            write(adjoints, target, read(adjoints, target, zero) + part)
     clear(adjoints, 0, zero)
     return True
 

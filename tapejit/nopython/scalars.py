@@ -35,7 +35,11 @@ def _names(row):
 
 
 def _functions(arity):
-    return {name: _names(row) for name, row in PRIMITIVES.items() if row.kind == FUNCTION and row.arity == arity and row.c}
+    return {
+        name: _names(row)
+        for name, row in PRIMITIVES.items()
+        if row.kind == FUNCTION and row.arity == arity and row.c
+    }
 
 
 _BINARY = {
@@ -62,9 +66,7 @@ _UNARY = {
     "identity": [operator.pos, float, np.positive],
 }
 PREDICATES = {getattr(operator, name): row.sign for name, row in PRIMITIVES.items() if row.kind == COMPARISON}
-ARITHMETIC = {
-    fn: name for table in (_BINARY, _UNARY) for name, fns in table.items() for fn in fns
-}
+ARITHMETIC = {fn: name for table in (_BINARY, _UNARY) for name, fns in table.items() for fn in fns}
 TWO = {*_BINARY}  # those of two operands
 _KINDS = (Tape, Dual)
 _NUMBERS = (types.Float, types.Integer, types.Boolean)

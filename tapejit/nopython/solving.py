@@ -1,176 +1,694 @@
-"""Linear algebra and interpolation on active arrays.
+"""Linear algebra on active matrices: systems, determinants and decompositions, each with its rule (see ``matrixops``).
 
-``solve`` and ``inv`` compute with LAPACK on the values and differentiate one step of refinement from there: with the
-solution x0 and the inverse V of the values,
+The formulas are those of ``spec.linalg``, where their sources stand; the forward ones are their transposes. On plain numbers
+LAPACK's factors are kept (``factors``), and the rules are BLAS and triangular systems; one level up the same rules call
+these functions again.
 
-    x = x0 + V (b - A x0)        X = V + V (1 - A V)
-
-are x0 and V in value, as the brackets are zero, and have the right derivatives: dx = V (db - dA x), dX = -V dA V. So a
-solution costs two products' statements, and as x0 and V belong to the level below, second derivatives come out as well.
+A symmetric matrix (``cholesky``, ``eigh``) gets a symmetric gradient, that of ``f((A + A.T) / 2)``.
 """
-
-import math
 
 import numpy as np
 from numba.core import types
 
+from tapejit.nopython import factors
 from tapejit.nopython.alloc import empty_like_element
-from tapejit.nopython.arrayproducts import vector_dot
-from tapejit.nopython.arrays import at, constant_element
-from tapejit.nopython.exchange import replaces
-from tapejit.nopython.like import active_like, values
+from tapejit.nopython.cache import typed
+from tapejit.nopython.exchange import flag, replaces
+from tapejit.nopython.like import first_of
+from tapejit.nopython.matrixops import matrix_op
 from tapejit.nopython.scalars import primal
-from tapejit.nopython.statements import element_like
 from tapejit.nopython.twins import active_function
-from tapejit.nopython.types import is_active, is_active_array, is_number
+from tapejit.nopython.types import is_active_array
 
 
 def _is_matrix(ty):
     return isinstance(ty, types.Array) and ty.ndim == 2
 
 
-# These call themselves one level down, so each pair of types has an implementation of its own.
+def _is_active_matrix(ty):
+    return _is_matrix(ty) and is_active_array(ty)
+
+
+# Pieces: of plain matrices by LAPACK, of active ones by the functions below
+
+
+def factored(a, b):
+    """What ``solve_factored`` needs of a matrix, for right sides like ``b``."""
+    raise NotImplementedError
+
+
+@typed(factored)
+def _factored(a, b):
+    if is_active_array(a) or is_active_array(b):
+        return lambda a, b: (a.copy(),)
+    return lambda a, b: factors.lu_factor(a, False)
+
+
+def solve_factored(f, b, transposed):
+    raise NotImplementedError
+
+
+@typed(solve_factored)
+def _solve_factored(f, b, transposed):
+    if len(f) == 1:
+        return lambda f, b, transposed: _system(f[0].T.copy() if transposed else f[0], b)[0]
+    return lambda f, b, transposed: factors.lu_solve(f[0], f[1], b, transposed)
+
+
+def lower_solve(triangle, b, transposed):
+    """The solution of ``L x = b`` or ``L.T x = b``."""
+    raise NotImplementedError
+
+
+@typed(lower_solve)
+def _lower_solve(triangle, b, transposed):
+    if is_active_array(triangle) or is_active_array(b):
+        return lambda triangle, b, transposed: _system(triangle.T.copy() if transposed else triangle, b)[0]
+    return lambda triangle, b, transposed: factors.triangular_solve(triangle, b, 0, transposed)
+
+
+def inverse(a):
+    raise NotImplementedError
+
+
+@typed(inverse)
+def _inverse(a):
+    if is_active_array(a):
+        return lambda a: _inv_op(a)[0]
+
+    def of_plain(a):
+        lu, pivots = factors.lu_factor(a, False)
+        return factors.lu_solve(lu, pivots, np.eye(a.shape[0]), 0)
+
+    return of_plain
+
+
+def cofactor_matrix(a, det):
+    """``det(A) A^-T``; of a plain singular matrix too."""
+    raise NotImplementedError
+
+
+@typed(cofactor_matrix)
+def _cofactor_matrix(a, det):
+    if is_active_array(a):
+        return lambda a, det: _inv_op(a)[0].T * det
+
+    def of_plain(a, det):
+        lu, pivots = factors.lu_factor(a, True)
+        if factors.lu_determinant(lu, pivots)[0] == 0.0:
+            return factors.cofactors(a)
+        return factors.lu_solve(lu, pivots, np.eye(a.shape[0]) * det, 1)
+
+    return of_plain
+
+
+def log_determinant(a):
+    """(log|det|, sign)"""
+    raise NotImplementedError
+
+
+@typed(log_determinant)
+def _log_determinant(a):
+    if is_active_array(a):
+        return lambda a: _slogdet_op(a)
+
+    def of_plain(a):
+        lu, pivots = factors.lu_factor(a, True)
+        sign, logarithm = factors.lu_determinant(lu, pivots)
+        return logarithm, sign
+
+    return of_plain
+
+
+def decomposition(a, kind):
+    """The parts of a decomposition, one of the names below."""
+    raise NotImplementedError
+
+
+@typed(decomposition, prefer_literal=True)
+def _decomposition(a, kind):
+    name = kind.literal_value
+    if not is_active_array(a):
+        plain = {
+            "cholesky": factors.cholesky_factor,
+            "eigh": factors.eigh,
+            "qr": factors.qr,
+            "svd": factors.svd,
+        }[name]
+        return (lambda a, kind: (plain(a),)) if name == "cholesky" else (lambda a, kind: plain(a))
+    active = {"cholesky": _cholesky_op, "eigh": _eigh_op, "qr": _qr_op, "svd": _svd_op}[name]
+    return lambda a, kind: active(a)
+
+
+def cholesky_adjoint(lower, g):
+    raise NotImplementedError
+
+
+@typed(cholesky_adjoint)
+def _cholesky_adjoint(lower, g):
+    if not is_active_array(lower) and not is_active_array(g):
+        return lambda lower, g: factors.cholesky_adjoint(lower, g)
+
+    def of_active(lower, g):
+        inner = _half_lower(np.dot(lower.T, _half_lower(g, 1.0)), 0.5)
+        right = lower_solve(lower, inner, 1)  # L^-T phi
+        return _symmetric(lower_solve(lower, right.T.copy(), 1))
+
+    return of_active
+
+
+@active_function
+def _half_lower(m, factor):
+    """The lower triangle, its diagonal times a factor."""
+    out = empty_like_element(m.shape, first_of(m))
+    for i in range(m.shape[0]):
+        for j in range(m.shape[1]):
+            out[i, j] = m[i, j] if j < i else (m[i, j] * factor if i == j else first_of(m))
+    return out
+
+
+@active_function
+def _symmetric(m):
+    out = empty_like_element(m.shape, first_of(m))
+    for i in range(m.shape[0]):
+        for j in range(m.shape[1]):
+            out[i, j] = (m[i, j] + m[j, i]) * 0.5
+    return out
+
+
+@active_function
+def _skew(m):
+    """``tril(m, -1) - tril(m, -1).T``"""
+    out = empty_like_element(m.shape, first_of(m))
+    for i in range(m.shape[0]):
+        for j in range(m.shape[0]):
+            out[i, j] = m[i, j] if j < i else (-m[j, i] if i < j else first_of(m))
+    return out
+
+
+@active_function
+def _apart(values, moves, squares):
+    """``1 / (v_j - v_i)``, or of the squares; where the values are equal 0, or NaN where ``moves`` tells them apart.
+
+    Vectors of equal values are any basis of their space: a function of them has a derivative only if it does not depend on
+    the choice, and then what is divided vanishes.
+    """
+    n = values.size
+    out = empty_like_element((n, n), first_of(values))
+    largest, scale = 0.0, 0.0
+    for i in range(n):
+        scale = max(scale, abs(primal(values[i])))
+        for j in range(n):
+            largest += abs(primal(moves[i, j]))
+    for i in range(n):
+        for j in range(n):
+            difference = values[j] - values[i]
+            if abs(primal(difference)) > 1e-13 * scale:
+                if squares:
+                    difference = difference * (values[i] + values[j])
+                out[i, j] = 1.0 / difference
+            else:
+                told = i != j and abs(primal(moves[i, j])) + abs(primal(moves[j, i])) > 1e-10 * largest
+                out[i, j] = first_of(values) + (np.nan if told else 0.0)
+    return out
+
+
+@active_function
+def _with_diagonal(m, diagonal):
+    """``m`` with something added to its diagonal, in place."""
+    for k in range(diagonal.size):
+        m[k, k] = m[k, k] + diagonal[k]
+    return m
+
+
+@active_function
+def _diagonal(m):
+    out = empty_like_element((m.shape[0],), first_of(m))
+    for k in range(out.size):
+        out[k] = m[k, k]
+    return out
+
+
+@active_function
+def _inner_product(a, b):
+    return np.sum(a * b)
+
+
+# The ops
+
+
+@active_function
+def _system_forward(a, b):
+    f = factored(a, b)
+    x = solve_factored(f, b, 0)
+    return (x,), (f, x)
+
+
+@active_function
+def _system_pullback(saved, cotangents):
+    f, x = saved
+    gb = solve_factored(f, cotangents[0], 1)
+    return -np.dot(gb, x.T), gb
+
+
+@active_function
+def _system_pushforward(saved, tangents):
+    f, x = saved
+    da, db = tangents
+    return (solve_factored(f, db - np.dot(da, x), 0),)
+
+
+_system = matrix_op("solve", 2, _system_forward, _system_pullback, _system_pushforward)
+
+
+@active_function
+def _inv_forward(a):
+    v = inverse(a)
+    return (v,), (v,)
+
+
+@active_function
+def _inv_pullback(saved, cotangents):
+    t = saved[0].T.copy()
+    return (-np.dot(np.dot(t, cotangents[0]), t),)
+
+
+@active_function
+def _inv_pushforward(saved, tangents):
+    return (-np.dot(np.dot(saved[0], tangents[0]), saved[0]),)
+
+
+_inv_op = matrix_op("inv", 1, _inv_forward, _inv_pullback, _inv_pushforward)
+
+
+@active_function
+def _det_forward(a):
+    logarithm, sign = log_determinant(a)
+    det = sign * np.exp(logarithm)
+    return (det,), (a, det)
+
+
+@active_function
+def _det_pullback(saved, cotangents):
+    return (cofactor_matrix(saved[0], saved[1]) * cotangents[0],)
+
+
+@active_function
+def _det_pushforward(saved, tangents):
+    return (_inner_product(cofactor_matrix(saved[0], saved[1]), tangents[0]),)
+
+
+_det_op = matrix_op("det", 1, _det_forward, _det_pullback, _det_pushforward)
+
+
+@active_function
+def _slogdet_forward(a):
+    return log_determinant(a), (a,)
+
+
+@active_function
+def _slogdet_pullback(saved, cotangents):
+    return (inverse(saved[0]).T * cotangents[0],)
+
+
+@active_function
+def _slogdet_pushforward(saved, tangents):
+    return _inner_product(inverse(saved[0]).T, tangents[0]), 0.0
+
+
+_slogdet_op = matrix_op("slogdet", 1, _slogdet_forward, _slogdet_pullback, _slogdet_pushforward)
+
+
+@active_function
+def _cholesky_forward(a):
+    (lower,) = decomposition(a, "cholesky")
+    return (lower,), (lower,)
+
+
+@active_function
+def _cholesky_pullback(saved, cotangents):
+    return (cholesky_adjoint(saved[0], cotangents[0]),)
+
+
+@active_function
+def _cholesky_pushforward(saved, tangents):
+    lower = saved[0]
+    inner = lower_solve(lower, _symmetric(tangents[0]), 0)
+    inner = lower_solve(lower, inner.T.copy(), 0)
+    return (np.dot(lower, _half_lower(inner, 0.5)),)
+
+
+_cholesky_op = matrix_op("cholesky", 1, _cholesky_forward, _cholesky_pullback, _cholesky_pushforward)
+
+
+@active_function
+def _eigh_forward(a):
+    w, v = decomposition(a, "eigh")
+    return (w, v), (w, v)
+
+
+@active_function
+def _eigh_pullback(saved, cotangents):
+    w, v = saved
+    gw, gv = cotangents
+    inner = np.dot(v.T, gv)
+    inner = (inner - inner.T) * 0.5 * _apart(w, inner, False)
+    return (np.dot(np.dot(v, _with_diagonal(inner, gw)), v.T),)
+
+
+@active_function
+def _eigh_pushforward(saved, tangents):
+    w, v = saved
+    inner = np.dot(v.T, np.dot(_symmetric(tangents[0]), v))
+    return _diagonal(inner), np.dot(v, inner * _apart(w, inner, False))
+
+
+_eigh_op = matrix_op("eigh", 1, _eigh_forward, _eigh_pullback, _eigh_pushforward)
+
+
+@active_function
+def _qr_forward(a):
+    q, r = decomposition(a, "qr")
+    return (q, r), (q, r)
+
+
+@active_function
+def _qr_pullback(saved, cotangents):
+    q, r = saved
+    gq, gr = cotangents
+    inner = _half_lower(np.dot(r, gr.T) - np.dot(gq.T, q), 0.5)
+    return (_over_upper(gq + np.dot(q, inner + inner.T), r, 1),)
+
+
+@active_function
+def _over_upper(b, upper, transposed):
+    """``b R^-1``, or ``b R^-T``, for an upper triangle R."""
+    return lower_solve(upper.T.copy(), b.T.copy(), transposed).T.copy()
+
+
+@active_function
+def _qr_pushforward(saved, tangents):
+    q, r = saved
+    x = _over_upper(tangents[0], r, 0)
+    along = np.dot(q.T, x)
+    turn = _skew(along)
+    return x + np.dot(q, turn - along), np.dot(along - turn, r)
+
+
+_qr_op = matrix_op("qr", 1, _qr_forward, _qr_pullback, _qr_pushforward)
+
+
+@active_function
+def _svd_forward(a):
+    u, s, vt = decomposition(a, "svd")
+    return (u, s, vt), (u, s, vt)
+
+
+@active_function
+def _each_over(m, s, rows):
+    """Rows, or columns, of a matrix over singular values, where 0 / 0 is 0."""
+    out = empty_like_element(m.shape, first_of(m))
+    for i in range(m.shape[0]):
+        for j in range(m.shape[1]):
+            by = s[i] if rows else s[j]
+            out[i, j] = first_of(m) if primal(m[i, j]) == 0.0 and primal(by) == 0.0 else m[i, j] / by
+    return out
+
+
+@active_function
+def _svd_pullback(saved, cotangents):
+    u, s, vt = saved
+    gu, gs, gvt = cotangents
+    k = s.size
+    u_move, v_move = np.dot(u.T, gu), np.dot(vt, gvt.T)
+    apart = _apart(s, np.abs(u_move) + np.abs(v_move), True)
+    inner = ((u_move - u_move.T) * s + s.reshape((k, 1)) * (v_move - v_move.T)) * apart
+    result = np.dot(np.dot(u, _with_diagonal(inner, gs)), vt)
+    if u.shape[0] > k:
+        result = result + np.dot(_each_over(gu - np.dot(u, u_move), s, False), vt)
+    if vt.shape[1] > k:
+        result = result + np.dot(u, _each_over(gvt - np.dot(v_move.T, vt), s, True))
+    return (result,)
+
+
+@active_function
+def _svd_pushforward(saved, tangents):
+    u, s, vt = saved
+    k = s.size
+    right = np.dot(tangents[0], vt.T)
+    left = np.dot(u.T, tangents[0])
+    inner = np.dot(left, vt.T)
+    rows = s.reshape((k, 1))
+    apart = _apart(s, np.abs(inner), True)
+    du = np.dot(u, apart * (inner * s + rows * inner.T))
+    dv = np.dot(apart * (rows * inner + inner.T * s), vt) * -1.0  # the factor's transpose is its negative
+    if u.shape[0] > k:
+        du = du + _each_over(right - np.dot(u, inner), s, False)
+    if vt.shape[1] > k:
+        dv = dv + _each_over(left - np.dot(inner, vt), s, True)
+    return du, _diagonal(inner), dv
+
+
+_svd_op = matrix_op("svd", 1, _svd_forward, _svd_pullback, _svd_pushforward)
+
+
+def pseudo_inverse(a, rcond):
+    raise NotImplementedError
+
+
+@typed(pseudo_inverse)
+def _pseudo_inverse(a, rcond):
+    if is_active_array(a):
+        return lambda a, rcond: _pinv_op(a, rcond)[0]
+    return lambda a, rcond: factors.pinv(a, rcond)
+
+
+@active_function
+def _pinv_forward(a, rcond):
+    p = pseudo_inverse(a, rcond)
+    return (p,), (p, a)
+
+
+@active_function
+def _off(a, p):
+    """``1 - A P``: what the range of A leaves out."""
+    return np.eye(a.shape[0]) - np.dot(a, p)
+
+
+@active_function
+def _pinv_pullback(saved, cotangents):
+    p, a = saved
+    g = cotangents[0]
+    pt, gt = p.T.copy(), g.T.copy()
+    result = np.dot(np.dot(np.dot(pt, p), gt), _off(p, a)) + np.dot(_off(a, p), np.dot(gt, np.dot(p, pt)))
+    return result - np.dot(pt, np.dot(g, pt)), 0.0
+
+
+@active_function
+def _pinv_pushforward(saved, tangents):
+    p, a = saved
+    d = tangents[0]
+    dt, pt = d.T.copy(), p.T.copy()
+    result = np.dot(np.dot(np.dot(p, pt), dt), _off(a, p)) + np.dot(_off(p, a), np.dot(dt, np.dot(pt, p)))
+    return (result - np.dot(p, np.dot(d, p)),)
+
+
+_pinv_op = matrix_op("pinv", 2, _pinv_forward, _pinv_pullback, _pinv_pushforward)
+
+
+# NumPy's functions
+
+
+@active_function
+def _solve_vector(a, b):
+    (x,) = _system(a, b.reshape((b.size, 1)))
+    return x.ravel()
+
+
+@active_function
+def _solve_matrix(a, b):
+    (x,) = _system(a, b)
+    return x
 
 
 @replaces(np.linalg.solve)
 def _solve(a, b):
-    if not (
+    fits = _is_matrix(a) and isinstance(b, types.Array) and (is_active_array(a) or is_active_array(b))
+    return {1: _solve_vector, 2: _solve_matrix}.get(b.ndim) if fits else None
+
+
+def _of_matrix(function):
+    """Decorator: the form of a function of one matrix is the function that it decorates."""
+
+    def enter(dispatcher):
+        @replaces(function)
+        def form(a):
+            return dispatcher if _is_active_matrix(a) else None
+
+        return dispatcher
+
+    return enter
+
+
+@_of_matrix(np.linalg.inv)
+@active_function
+def _inv(a):
+    return inverse(a)
+
+
+@_of_matrix(np.linalg.det)
+@active_function
+def _det(a):
+    (det,) = _det_op(a)
+    return det
+
+
+@_of_matrix(np.linalg.slogdet)
+@active_function
+def _slogdet(a):
+    logarithm, sign = _slogdet_op(a)
+    return primal(sign), logarithm
+
+
+@_of_matrix(np.linalg.cholesky)
+@active_function
+def _cholesky(a):
+    (lower,) = _cholesky_op(a)
+    return lower
+
+
+@_of_matrix(np.linalg.eigh)
+@active_function
+def _eigh(a):
+    return _eigh_op(a)
+
+
+@_of_matrix(np.linalg.eigvalsh)
+@active_function
+def _eigvalsh(a):
+    return _eigh_op(a)[0]
+
+
+@_of_matrix(np.linalg.qr)
+@active_function
+def _qr(a):
+    m, n = a.shape
+    if m >= n:
+        return _qr_op(a)
+    q, square = _qr_op(a[:, :m].copy())
+    r = empty_like_element((m, n), first_of(square))
+    r[:, :m] = square
+    r[:, m:] = np.dot(q.T, a[:, m:].copy())
+    return q, r
+
+
+@active_function
+def _svd_reduced(a):
+    return _svd_op(a)
+
+
+@active_function
+def _svd_full(a):
+    if a.shape[0] != a.shape[1]:
+        raise ValueError(
+            "svd() of a matrix that is not square is differentiated with full_matrices=False only"
+        )
+    return _svd_op(a)
+
+
+@replaces(np.linalg.svd)
+def _svd(a, full_matrices=True):
+    if not _is_active_matrix(a):
+        return None
+    if flag(full_matrices) is False:
+        return lambda a, full_matrices=True: _svd_reduced(a)
+    return lambda a, full_matrices=True: _svd_full(a) if full_matrices else _svd_reduced(a)
+
+
+@active_function
+def _pinv_of(a, rcond):
+    return _pinv_op(a, rcond)[0]
+
+
+@replaces(np.linalg.pinv)
+def _pinv(a, rcond=1e-15):
+    return (lambda a, rcond=1e-15: _pinv_of(a, rcond)) if _is_active_matrix(a) else None
+
+
+@active_function
+def _least_squares(a, b, rcond):
+    """NumPy's four results: the solution, the residuals' squares, the rank and the singular values."""
+    m, n = a.shape
+    s = _svd_op(a)[1]
+    small = rcond if rcond >= 0.0 else 2.220446049250313e-16 * max(m, n)
+    rank = 0
+    for k in range(s.size):
+        rank += primal(s[k]) > small * primal(s[0])
+    x = np.dot(_pinv_op(a, small)[0], b)
+    rest = b - np.dot(a, x)
+    return x, _squares(rest, rank == n and m > n), rank, s
+
+
+def _squares(rest, wanted):
+    """The squares of residuals, summed over each column; nothing where NumPy gives nothing."""
+    raise NotImplementedError
+
+
+@typed(_squares)
+def _squares_typed(rest, wanted):
+    if rest.ndim == 1:
+        return lambda rest, wanted: np.sum(rest * rest, axis=0, keepdims=True)[: 1 if wanted else 0]
+    return lambda rest, wanted: np.sum(rest * rest, axis=0)[: rest.shape[1] if wanted else 0]
+
+
+@replaces(np.linalg.lstsq)
+def _lstsq(a, b, rcond=-1.0):
+    if (
         _is_matrix(a)
         and isinstance(b, types.Array)
-        and b.ndim in (1, 2)
-        and any(map(is_active_array, (a, b)))
+        and b.ndim <= 2
+        and (is_active_array(a) or is_active_array(b))
     ):
-        return None
-
-    def implementation(a, b):
-        like = active_like((a, b))
-        a0 = values(like, a)
-        x0 = np.linalg.solve(a0, values(like, b))
-        return x0 + np.dot(np.linalg.inv(a0), b - np.dot(a, x0))
-
-    return implementation
-
-
-@replaces(np.linalg.inv)
-def _inv(a):
-    if not (_is_matrix(a) and is_active_array(a)):
-        return None
-
-    def implementation(a):
-        v = np.linalg.inv(values(active_like((a,)), a))
-        return v + np.dot(v, np.eye(a.shape[0]) - np.dot(a, v))
-
-    return implementation
-
-
-@active_function
-def _log_growth(a, a0):
-    """tr(inv(a0) a) - n: the logarithm of det(a) / det(a0) to first order, zero in value."""
-    growth = vector_dot(np.linalg.inv(a0).T.copy().ravel(), a.ravel())
-    return growth - values(growth, growth)
-
-
-@replaces(np.linalg.det)
-def _det(a):
-    if not (_is_matrix(a) and is_active_array(a)):
-        return None
-
-    def implementation(a):
-        a0 = values(active_like((a,)), a)
-        return np.linalg.det(a0) * (1.0 + _log_growth(a, a0))
-
-    return implementation
-
-
-@replaces(np.linalg.slogdet)
-def _slogdet(a):
-    if not (_is_matrix(a) and is_active_array(a)):
-        return None
-
-    def implementation(a):
-        a0 = values(active_like((a,)), a)
-        sign, logarithm = np.linalg.slogdet(a0)
-        return primal(sign), logarithm + _log_growth(a, a0)
-
-    return implementation
-
-
-@active_function
-def _cholesky_factor(a):
-    n = a.shape[0]
-    if a.shape[1] != n:
-        raise np.linalg.LinAlgError("Last 2 dimensions of the array must be square.")
-    out = empty_like_element((n, n), element_like(a))
-    for j in range(n):
-        for i in range(j):
-            out[i, j] = 0.0
-        pivot = a[j, j] - vector_dot(out[j, :j], out[j, :j])
-        if not pivot > 0.0:
-            raise np.linalg.LinAlgError("Matrix is not positive definite.")
-        out[j, j] = math.sqrt(pivot)
-        for i in range(j + 1, n):
-            out[i, j] = (a[i, j] - vector_dot(out[i, :j], out[j, :j])) / out[j, j]
-    return out
-
-
-@replaces(np.linalg.cholesky)
-def _cholesky(a):
-    return (lambda a: _cholesky_factor(a)) if _is_matrix(a) and is_active_array(a) else None
-
-
-@active_function
-def _spaced(start, stop, num):
-    out = empty_like_element((num,), start + stop)
-    for k in range(num):
-        out[k] = start + k * ((stop - start) / (num - 1)) if num > 1 else start + 0.0 * stop
-    if num > 1:
-        out[num - 1] = stop
-    return out
-
-
-@replaces(np.linspace)
-def _linspace(start, stop, num=50):
-    if isinstance(num, (int, types.Omitted, types.Integer)) and (is_active(start) or is_active(stop)):
-        return lambda start, stop, num=50: _spaced(start, stop, num)
+        return lambda a, b, rcond=-1.0: _least_squares(a, b, rcond)
     return None
 
 
 @active_function
-def _interpolate(x, xp, fp):
-    """Linear between the points, constant outside; at a point itself the derivative is that to its right."""
-    if xp.size == 0 or xp.size != fp.size:
-        raise ValueError("interp needs as many values as points, and at least one")
-    like = constant_element(x) * constant_element(xp) * constant_element(fp) * 0.0
-    last = xp.size - 1
-    if not primal(x) < primal(xp[last]):
-        return fp[last] + like if primal(x) == primal(x) else x + like
-    if primal(x) < primal(xp[0]):
-        return fp[0] + like
-    low, high = 0, last
-    while high - low > 1:
-        middle = (low + high) // 2
-        if primal(x) < primal(xp[middle]):
-            high = middle
-        else:
-            low = middle
-    return fp[low] + (fp[high] - fp[low]) / (xp[high] - xp[low]) * (x - xp[low]) + like
+def _power(a, n):
+    if a.shape[0] != a.shape[1]:
+        raise np.linalg.LinAlgError("Last 2 dimensions of the array must be square.")
+    base = inverse(a) if n < 0 else a + 0.0
+    n = abs(n)
+    result = empty_like_element(a.shape, first_of(a))
+    for i in range(a.shape[0]):
+        for j in range(a.shape[0]):
+            result[i, j] = 1.0 if i == j else 0.0
+    while n > 0:
+        if n & 1:
+            result = np.dot(result, base)
+        n >>= 1
+        if n > 0:
+            base = np.dot(base, base)
+    return result
+
+
+@replaces(np.linalg.matrix_power)
+def _matrix_power(a, n):
+    return _power if _is_active_matrix(a) and isinstance(n, types.Integer) else None
 
 
 @active_function
-def _interpolate_each(x, xp, fp):
-    out = empty_like_element(x.shape, constant_element(x) * constant_element(xp) * constant_element(fp))
-    for k in range(x.size):
-        out[k] = _interpolate(at(x, 0, 0, k), xp, fp)
+def _kron_of(a, b):
+    m, n = b.shape
+    out = empty_like_element((a.shape[0] * m, a.shape[1] * n), first_of(a) * first_of(b))
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = a[i // m, j // n] * b[i % m, j % n]
     return out
 
 
-@replaces(np.interp)
-def _interp(x, xp, fp):
-    if not all(isinstance(ty, types.Array) and ty.ndim == 1 for ty in (xp, fp)):
-        return None
-    item = x.dtype if isinstance(x, types.Array) else x
-    if not (is_active(item) or is_active_array(xp) or is_active_array(fp)):
-        return None
-    if isinstance(x, types.Array) and x.ndim == 1:
-        return lambda x, xp, fp: _interpolate_each(x, xp, fp)
-    return (lambda x, xp, fp: _interpolate(x, xp, fp)) if is_active(x) or is_number(x) else None
+@replaces(np.kron)
+def _kron(a, b):
+    return (
+        _kron_of if _is_matrix(a) and _is_matrix(b) and (is_active_array(a) or is_active_array(b)) else None
+    )

@@ -15,7 +15,7 @@ from tapejit.edge.compiler import signature
 from tapejit.nopython.algebra import TapeAlgebra, algebra
 from tapejit.nopython.memory import I32, I64
 from tapejit.nopython.statementtape import load_counter, state, store_counter
-from tapejit.nopython.types import Active, Tape, is_active, level
+from tapejit.nopython.types import Active, is_active, level
 
 
 @intrinsic
@@ -111,7 +111,3 @@ def element_like(typingctx, array):
         return alg.pack(alg.constant(0.0))
 
     return like(array), codegen
-
-
-def is_tape(ty):
-    return isinstance(ty, Tape)

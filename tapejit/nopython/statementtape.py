@@ -30,7 +30,7 @@ from tapejit.nopython.memory import (
     thread_tape,
     write,
 )
-from tapejit.nopython.types import words
+from tapejit.nopython.types import coefficient_type, words
 
 TERMS, STATEMENTS, CAPACITY, COEFFICIENTS, INDICES, COUNTS, ADJOINTS, LIMIT = range(8)
 _HEADER = 64
@@ -234,8 +234,6 @@ def set_counter(typingctx, tape, k, value):
 @intrinsic
 def slot_of(typingctx, like):
     """Which tape records values of this type: the size of its coefficients in words."""
-    from tapejit.nopython.types import coefficient_type
-
     slot = words(coefficient_type(like.scalar))
 
     def codegen(context, builder, sig, args):

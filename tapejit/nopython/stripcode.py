@@ -11,8 +11,7 @@ from llvmlite import ir as llvm
 from numba.core import cgutils, types
 
 from tapejit.edge.compiler import make_range_iterator
-from tapejit.nopython import statementtape as tape
-from tapejit.nopython import stripsweep
+from tapejit.nopython import statementtape, stripsweep
 from tapejit.nopython.algebra import Pending, algebra
 from tapejit.nopython.real import Real
 from tapejit.nopython.stripchecks import I32, I64, Checks, Operand, word
@@ -70,7 +69,7 @@ class Strip(Checks):
         self.head, self.check, self.before, self.body = (new(n) for n in ("head", "check", "before", "strip"))
         finish, failed, waiting, single = (new(n) for n in ("finish", "failed", "waiting", "single"))
         entry = builder.basic_block
-        self.at = tape.state(builder, self.coef)
+        self.at = statementtape.state(builder, self.coef)
         wait, penalty = (cgutils.alloca_once_value(builder, word(0)) for _ in range(2))
         range_type = lower.typeof(self.loop.iterator)
         iterator = make_range_iterator(range_type)(
@@ -82,19 +81,9 @@ class Strip(Checks):
         ready = builder.and_(enough, builder.icmp_signed("==", builder.load(wait), word(0)))
         ready = builder.and_(ready, builder.icmp_signed("==", iterator.step, word(1)))
         mark = len(function.blocks)
-        saved = dict(lower._blk_local_varmap), set(lower._singly_assigned_vars)
-        try:
-            self._check(left, failed)
-            self._write_body(finish)
-            if not self.groups:  # copies: nothing is recorded
-                raise Refused
-        except Refused:
-            ready = None
-        lower._blk_local_varmap, lower._singly_assigned_vars = saved
-        function.tapejit_strip = lower.strip = None
-
+        written = self._written(left, failed, finish)
         builder.position_at_end(entry)
-        if ready is None:
+        if not written:
             builder.branch(single)
             dead = {
                 self.head,
@@ -110,18 +99,8 @@ class Strip(Checks):
             builder.position_at_end(single)
             return
         builder.cbranch(ready, self.head, waiting)
-        builder.position_at_end(waiting)
-        now = builder.load(wait)
-        zero = builder.icmp_signed("==", now, word(0))
-        builder.store(builder.select(zero, now, builder.sub(now, word(1))), wait)
-        builder.branch(single)
-        builder.position_at_end(failed)
-        now = builder.load(penalty)
-        builder.store(now, wait)
-        more = builder.add(builder.add(now, now), word(1))
-        large = builder.icmp_signed(">", more, word(stripsweep.PATIENCE))
-        builder.store(builder.select(large, word(stripsweep.PATIENCE), more), penalty)
-        builder.branch(single)
+        self._count_down(waiting, wait, single)
+        self._put_off(failed, wait, penalty, single)
         builder.position_at_end(self.before)
         after = builder.add(self.position, self.terms.value(builder, self.n))
         room = builder.icmp_signed("<", after, self.at.capacity)
@@ -135,13 +114,47 @@ class Strip(Checks):
         builder.branch(lower.blkmap[self.loop.header])
         builder.position_at_end(single)
 
+    def _written(self, left, failed, finish):
+        """Whether the checks and the body could be written, and record something: copies do not."""
+        lower = self.lower
+        saved = dict(lower._blk_local_varmap), set(lower._singly_assigned_vars)
+        try:
+            self._check(left, failed)
+            self._write_body(finish)
+            return bool(self.groups)
+        except Refused:
+            return False
+        finally:
+            lower._blk_local_varmap, lower._singly_assigned_vars = saved
+            self.builder.function.tapejit_strip = lower.strip = None
+
+    def _count_down(self, block, wait, single):
+        """A pass of its own, one fewer of those before a strip is tried again."""
+        builder = self.builder
+        builder.position_at_end(block)
+        now = builder.load(wait)
+        zero = builder.icmp_signed("==", now, word(0))
+        builder.store(builder.select(zero, now, builder.sub(now, word(1))), wait)
+        builder.branch(single)
+
+    def _put_off(self, block, wait, penalty, single):
+        """After a strip that could not be: twice as many passes of their own as after the one before."""
+        builder = self.builder
+        builder.position_at_end(block)
+        now = builder.load(penalty)
+        builder.store(now, wait)
+        more = builder.add(builder.add(now, now), word(1))
+        large = builder.icmp_signed(">", more, word(stripsweep.PATIENCE))
+        builder.store(builder.select(large, word(stripsweep.PATIENCE), more), penalty)
+        builder.branch(single)
+
     # the loop
 
     def _write_body(self, finish):
         builder, lower = self.builder, self.lower
         builder.position_at_end(self.before)
-        self.position = tape.load_counter(builder, self.at.terms)
-        self.statement = tape.load_counter(builder, self.at.statements)
+        self.position = statementtape.load_counter(builder, self.at.terms)
+        self.statement = statementtape.load_counter(builder, self.at.statements)
         builder.position_at_end(self.body)
         start = len(builder.function.blocks)
         self.turn = builder.phi(I64)
@@ -179,7 +192,7 @@ class Strip(Checks):
     def _separate(self, block):
         """Tell LLVM what the checks have found: different arrays do not overlap."""
         module = self.builder.module
-        counters = tape.counter_scope(module)
+        counters = statementtape.counter_scope(module)
         for inst in block.instructions:
             if not isinstance(inst, (llvm.LoadInstr, llvm.StoreInstr)) or "alias.scope" in inst.metadata:
                 continue
@@ -270,7 +283,7 @@ class Strip(Checks):
             self.terms.add(1, 0)
             target = builder.gep(self.at.coefficients, [builder.add(place, self.turn)], inbounds=True)
             store = builder.store(coefficient, target, align=8)
-            store.set_metadata("alias.scope", tape.counter_scope(builder.module))
+            store.set_metadata("alias.scope", statementtape.counter_scope(builder.module))
             placed.append((operand, None, place))
         varying = len(placed)
         for operand, coefficient in terms:
@@ -363,7 +376,7 @@ class Strip(Checks):
 
     def _finish(self):
         builder = self.builder
-        address = tape.sweep_address(self.context, builder, stripsweep.sweep_strip)
+        address = statementtape.sweep_address(self.context, builder, stripsweep.sweep_strip)
         address = builder.bitcast(address, llvm.DoubleType())
         for placed, start, end, total, last in self.groups:
             builder.store(address, builder.gep(self.at.coefficients, [start], inbounds=True), align=8)
@@ -379,11 +392,11 @@ class Strip(Checks):
                 target = builder.gep(self.at.indices, [builder.add(end, word(k))], inbounds=True)
                 builder.store(builder.trunc(value, I32), target, align=4)
             target = builder.gep(self.at.counts, [last], inbounds=True)
-            builder.store(llvm.Constant(I32, tape.CALL), target, align=4)
-        tape.store_counter(
+            builder.store(llvm.Constant(I32, statementtape.CALL), target, align=4)
+        statementtape.store_counter(
             builder, builder.add(self.position, self.terms.value(builder, self.n)), self.at.terms
         )
-        tape.store_counter(
+        statementtape.store_counter(
             builder, builder.add(self.statement, self.statements.value(builder, self.n)), self.at.statements
         )
         for name, mark in self.slots.items():

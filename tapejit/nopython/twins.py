@@ -2,11 +2,12 @@
 
 from tapejit.edge.compiler import CPUDispatcher, Dispatcher
 from tapejit.nopython.cache import is_cacheable
-from tapejit.nopython.lowering import ActiveCompiler
+from tapejit.nopython.exchange import supplied
+from tapejit.nopython.pipeline import ActiveCompiler
 from tapejit.nopython.types import has_active
 
 _INHERITED = ("fastmath", "error_model", "boundscheck")
-_OPTIONS = {
+OPTIONS = {
     "nopython": True,
     "nogil": True,
     "no_cpython_wrapper": True,
@@ -49,7 +50,7 @@ def twin(f, **options):
     owner = original or f
     known = getattr(owner, "_tapejit_twin", None)
     if known is None:
-        target = dict(_OPTIONS, **options)
+        target = dict(OPTIONS, **options)
         if original is not None:
             target.update({k: original.targetoptions[k] for k in _INHERITED if k in original.targetoptions})
         function = original.py_func if original is not None else f
@@ -59,9 +60,17 @@ def twin(f, **options):
     return known
 
 
+def twin_of(dispatcher):
+    """The twin of a user's jitted function; None for one that is to be compiled as it stands."""
+    return None if isinstance(dispatcher, ActiveDispatcher) or is_own(dispatcher) else twin(dispatcher)
+
+
+supplied.twin_of = twin_of
+
+
 def active_function(f):
     """Decorator for this engine's own functions that compute with active scalars."""
-    result = ActiveDispatcher(f, targetoptions=dict(_OPTIONS), pipeline_class=ActiveCompiler)
+    result = ActiveDispatcher(f, targetoptions=dict(OPTIONS), pipeline_class=ActiveCompiler)
     if is_cacheable(f):
         result.enable_caching()
     return result

@@ -14,8 +14,12 @@ from tapejit.nopython.types import Dual, Tape
 
 NAN = np.nan
 ACTIVE = [Tape(types.float64), Dual(types.float64, 2), Tape(Dual(types.float64, 1))]
-TWO = (np.vdot, np.outer, np.dot, np.linalg.solve)
-MATRICES = (np.linalg.inv, np.linalg.det, np.linalg.slogdet, np.linalg.cholesky, np.linalg.solve, np.trace)
+TWO = (np.vdot, np.outer, np.dot, np.linalg.solve, np.linalg.lstsq, np.kron)
+MATRICES = (
+    np.trace,
+    np.kron,
+    *(f for f in FUNCTIONS if f.__module__ == "numpy.linalg" and f is not np.linalg.norm),
+)
 
 
 def arguments(function, scalar):
@@ -27,6 +31,8 @@ def arguments(function, scalar):
         return array, types.float64, types.float64
     if function is np.interp:
         return scalar, array, array
+    if function is np.linalg.matrix_power:
+        return array, types.int64
     if function is np.linspace:
         return scalar, types.float64, types.int64
     return (array, array) if function in (*TWO, "dot") else (array,)
@@ -39,14 +45,14 @@ def test_our_form_is_taken_for_active_arguments(entry, scalar):
     context = cpu_target.typing_context
     context.refresh()
     args = arguments(entry, scalar)
-    passive = [t for t in context.resolve_value_type(stand_in).templates if not hasattr(t, "_overload_func")]
+    templates = context.resolve_value_type(stand_in).templates
+    passive = [t for t in templates if t.__name__ == "Passive"]
     assert len(passive) == 1
     assert passive[0](context).generic(args, {}) is None, "Numba's own form is never taken"
-    typers = [
-        t._overload_func
-        for t in context.resolve_value_type(stand_in).templates
-        if hasattr(t, "_overload_func")
-    ]
+    typers = [t.typer for t in templates if t.__name__ == "Direct"]
+    assert len(templates) == 1 + 2 * len(typers), (
+        "one of each two finds a function, the other an implementation"
+    )
     assert all(typer.__module__.startswith("tapejit.nopython") for typer in typers)
     assert any(typer(*args) for typer in typers)
 

@@ -53,7 +53,9 @@ def test_what_is_not_finite_at_the_start_is_said(solve):
 
 
 def test_nelder_mead_needs_no_derivative():
-    solve = nopython.optimize.nelder_mead(lambda x, c: np.abs(x[0] - c) + np.floor(np.abs(x[1])) + (x[1] - 0.5) ** 2)
+    solve = nopython.optimize.nelder_mead(
+        lambda x, c: np.abs(x[0] - c) + np.floor(np.abs(x[1])) + (x[1] - 0.5) ** 2
+    )
     x, _, status, _ = solve(np.array([3.0, 2.2]), 1.0)
     assert status == 0
     assert np.allclose(x, [1, 0.5], atol=1e-4)

@@ -380,3 +380,42 @@ def test_stop_gradient():
 
     assert nopython.grad(f)(np.array([2.0, 3.0])) == pytest.approx(np.array([4.0, 3.0]))
     assert nopython.stop_gradient(3.0) == 3.0
+
+
+def test_hessian_in_several_arguments():
+    def f(x, a, m):
+        return (x * x).sum() * a + a * a * m[0, 1] * x[0] + m[1, 0] ** 3
+
+    x, m = np.array([1.0, 2.0]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    value, gradient, blocks = nopython.hessian(f, argnums=("x", "a", "m"))(x, 2.0, m)
+    assert value == f(x, 2.0, m)
+    for found, expected in zip(gradient, nopython.grad(f, argnums=(0, 1, 2))(x, 2.0, m), strict=True):
+        assert found == pytest.approx(expected)
+    shapes = [(2,), (), (2, 2)]
+    assert [[np.shape(b) for b in row] for row in blocks] == [[p + q for q in shapes] for p in shapes]
+    xx, xa, xm, am = np.diag([4.0, 4.0]), [10.0, 4.0], np.zeros((2, 2, 2)), np.zeros((2, 2))
+    xm[0, 0, 1], am[0, 1] = 4.0, 4.0
+    assert blocks[0][0] == pytest.approx(xx)
+    assert blocks[0][1] == pytest.approx(xa)
+    assert blocks[1][0] == pytest.approx(xa)
+    assert blocks[0][2] == pytest.approx(xm)
+    assert blocks[1][1] == pytest.approx(4.0)
+    assert blocks[1][2] == pytest.approx(am)
+    assert blocks[2][2][1, 0, 1, 0] == 18.0
+
+
+def test_a_jacobian_in_a_small_array_goes_forward():
+    def residuals(p, t):
+        return p[0] * np.exp(-p[1] * t)
+
+    p, t = np.array([1.0, 2.0]), np.linspace(0.0, 1.0, 7)
+    j, by_tape = nopython.jacobian(residuals), nopython.jacobian(residuals, mode="tape")
+    for n in (2, 30):  # the sizes of the first call decide how, and all sizes are right
+        q = np.linspace(1.0, 2.0, n)
+        assert j(q, t)[1] == pytest.approx(by_tape(q, t)[1])
+    (compiled,) = j.overloads.values()
+    assert "jacobian" in compiled.fndesc.qualname
+    forward = nopython.jacobian(residuals)
+    assert forward._compiler.choose(j.signatures[0], (p, t)) is not forward._compiler.choose(
+        j.signatures[0], ()
+    )

@@ -1,7 +1,7 @@
 """Optimisers as compiled loops, for Python and for ``@njit`` code: nothing is allocated from step to step.
 
-    solve = nopython.optimize.lbfgs(loss)
-    x, value, status, evaluations = solve(x0, data)
+solve = nopython.optimize.lbfgs(loss)
+x, value, status, evaluations = solve(x0, data)
 """
 
 from tapejit.nopython.optimize.levenberg import levenberg_marquardt

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numba.extending import is_jitted
 
-from tapejit.nopython.derivatives import jacobian
+from tapejit.nopython.jacobians import jacobian
 
 GRADIENT, COST, STEP, EXHAUSTED, STUCK, NOT_FINITE = 1, 2, 3, 0, -2, -1
 MESSAGES = {
@@ -173,7 +173,9 @@ def solver(evaluate):
     return fit
 
 
-def levenberg_marquardt(residuals, *, low=-np.inf, high=np.inf, max_nfev=1000, ftol=1e-10, xtol=1e-10, gtol=1e-12):
+def levenberg_marquardt(
+    residuals, *, low=-np.inf, high=np.inf, max_nfev=1000, ftol=1e-10, xtol=1e-10, gtol=1e-12
+):
     """A compiled minimiser of sums of squares.
 
     Args:

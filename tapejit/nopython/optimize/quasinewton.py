@@ -111,7 +111,9 @@ def bfgs(fun, *, gtol=1e-5, maxiter=1000):
                 H[:] = np.eye(n)
                 d[:] = -g
                 slope = -dot(g, g)
-            step, value, more = search(evaluate, args, x, d, value, slope, 1.0 if k else min(1.0, 1.0 / largest), trial, new)
+            step, value, more = search(
+                evaluate, args, x, d, value, slope, 1.0 if k else min(1.0, 1.0 / largest), trial, new
+            )
             calls += more
             if step == 0.0:
                 return x, value, STUCK, calls

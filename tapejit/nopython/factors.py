@@ -1,0 +1,144 @@
+"""LAPACK on plain float64 matrices, for the values and the first derivatives of ``solving``: the loops of ``kernels``.
+
+Matrices are C-ordered; what is factored is kept, and never factored again for the derivative.
+"""
+
+import numpy as np
+
+from tapejit.edge.raw import native_alloc, native_free
+from tapejit.kernels import blas, lapack
+from tapejit.kernels.factor import BLOCK, cholesky_backward, cholesky_small, factorised, mirror
+from tapejit.kernels.lapack import ROUTINES, UPPER
+from tapejit.kernels.solves import SMALL, solve_factored, solve_rows
+from tapejit.nopython.cache import helper
+
+POTRF = ROUTINES[0]["POTRF"]
+
+
+def link() -> None:
+    """Make LAPACK's symbols known; before code that calls them is compiled, or loaded from disk."""
+    blas.link()
+    lapack.link()
+
+
+@helper
+def check_square(a):
+    if a.shape[0] != a.shape[1]:
+        raise np.linalg.LinAlgError("Last 2 dimensions of the array must be square.")
+
+
+@helper
+def lu_factor(a, singular):
+    """(the factors of a square matrix, its pivots); LinAlgError for a singular one, unless that is ``singular``."""
+    check_square(a)
+    n = a.shape[0]
+    lu, pivots, work = a.copy(), np.empty(n), np.empty(n)
+    if n > 0 and factorised(n, lu.ctypes.data, pivots.ctypes.data, work.ctypes.data) > 0 and not singular:
+        raise np.linalg.LinAlgError("Matrix is singular to machine precision.")
+    return lu, pivots
+
+
+@helper
+def lu_solve(lu, pivots, b, transposed):
+    """The solution of ``A x = b``, or of ``A.T x = b``, for the columns of a matrix b."""
+    n = lu.shape[0]
+    if b.shape[0] != n:
+        raise np.linalg.LinAlgError(
+            "Incompatible sizes for solve: the right side must have the matrix's rows."
+        )
+    out = b.copy()
+    if out.size > 0:
+        solve_factored(n, b.shape[1], transposed, lu.ctypes.data, pivots.ctypes.data, out.ctypes.data)
+    return out
+
+
+@helper
+def lu_determinant(lu, pivots):
+    """(sign, log|det|)"""
+    sign, total = 1.0, 0.0
+    for j in range(lu.shape[0]):
+        pivot = lu[j, j]
+        if (pivots[j] != j + 1) != (pivot < 0.0):
+            sign = -sign
+        if pivot == 0.0:
+            sign = 0.0
+        total += np.log(abs(pivot))
+    return sign, total
+
+
+@helper
+def cofactors(a):
+    """``det(A) A^-T``, of a singular matrix too: the products of all singular values but one each."""
+    n = a.shape[0]
+    u, s, vt = np.linalg.svd(a)
+    sign = np.linalg.slogdet(u)[0] * np.linalg.slogdet(vt)[0]
+    others = np.empty(n)
+    for j in range(n):
+        others[j] = sign
+        for k in range(n):
+            if k != j:
+                others[j] *= s[k]
+    return np.dot(u * others, vt)
+
+
+@helper
+def cholesky_factor(a):
+    """The lower factor; the upper triangle of ``a`` is not read."""
+    check_square(a)
+    n = a.shape[0]
+    out = np.tril(a)
+    if n > 0:
+        info = cholesky_small(n, out.ctypes.data) if n <= SMALL else POTRF(UPPER, n, out.ctypes.data, n)
+        if info != 0:
+            raise np.linalg.LinAlgError("Matrix is not positive definite.")
+    return out
+
+
+@helper
+def cholesky_adjoint(lower, g):
+    """The adjoint of a symmetric matrix from that of its factor, of which the lower triangle counts."""
+    n = lower.shape[0]
+    out = g.copy()
+    if n > 0:
+        work = native_alloc(8 * BLOCK * BLOCK)
+        cholesky_backward(n, lower.ctypes.data, out.ctypes.data, work)
+        native_free(work)
+        mirror(n, out.ctypes.data)
+    return out
+
+
+@helper
+def triangular_solve(triangle, b, upper, transposed):
+    """The solution of ``T x = b``, or of ``T.T x = b``, for the columns of a matrix b."""
+    n = triangle.shape[0]
+    out = b.copy()
+    if out.size > 0:
+        solve_rows(
+            1, upper, transposed, 0, n, b.shape[1], triangle.ctypes.data, n, out.ctypes.data, b.shape[1]
+        )
+    return out
+
+
+@helper
+def eigh(a):
+    """(eigenvalues, vectors) of a symmetric matrix, of which the lower triangle is read."""
+    w, v = np.linalg.eigh(a)
+    return w, np.ascontiguousarray(v)
+
+
+@helper
+def qr(a):
+    q, r = np.linalg.qr(a)
+    return np.ascontiguousarray(q), np.ascontiguousarray(r)
+
+
+@helper
+def svd(a):
+    """(U, s, Vh), reduced."""
+    u, s, vt = np.linalg.svd(a, False)
+    return np.ascontiguousarray(u), s, np.ascontiguousarray(vt)
+
+
+@helper
+def pinv(a, rcond):
+    return np.ascontiguousarray(np.linalg.pinv(a, rcond))
