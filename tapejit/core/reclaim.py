@@ -13,18 +13,21 @@ from tapejit.core.record import (
     FREED,
     GRAD,
     H_BYTES,
+    H_CAPACITY,
     H_COUNT,
     H_DROPPED,
     H_DROPPED_COUNT,
     H_LAST_STAMP,
     H_LIMIT,
+    H_MOVED,
     H_ORDER,
     H_RECORDING,
     H_RECORDS,
     H_STAMPS,
+    H_TAPE,
     H_TRAITS,
     H_VERSIONS,
-    HOOKED,
+    HELD,
     L_ITEMSIZE,
     L_N,
     LAYOUT,
@@ -33,6 +36,7 @@ from tapejit.core.record import (
     OP,
     OWNER,
     SIZE,
+    TAPE_SHIFT,
     A,
 )
 from tapejit.edge.jit import entry, inner
@@ -43,13 +47,13 @@ EDGE, VALUE, BLOCK = 1, 2, 4  # why a record is kept
 
 @inner
 def mark(header, alive, why):
-    """Fill ``why``, a byte per record, from ``alive``, a byte per record that says whether a Tensor refers to it."""
+    """Fill ``why``, a byte per record, from ``alive``, a byte per record that says whether its Tensor is held."""
     h = as_i64(header)
     for k in range(h[H_COUNT] - 1, -1, -1):
         record = h[H_RECORDS] + k * SIZE
         words = as_i32(record)
         flags = words[FLAGS >> 2]
-        if alive[k]:
+        if alive[k] & HELD:
             why[k] |= EDGE | VALUE
         edges = why[k] & EDGE and (h[H_RECORDING] or (flags & GRAD and not flags & (LEAF | FREED)))
         needs = as_i64(h[H_TRAITS])[words[OP >> 2]]
@@ -59,7 +63,7 @@ def mark(header, alive, why):
             if o < 0:
                 continue
             if flags & LEAF:
-                if not alive[o]:
+                if not alive[o] & HELD:
                     words[A >> 2] = -1
             elif edges and (needs >> j & 1 or h[H_RECORDING] or as_i32(h[H_RECORDS] + o * SIZE)[FLAGS >> 2] & GRAD):
                 why[o] |= EDGE
@@ -87,18 +91,22 @@ def drop_block(header, record):
 
 
 @entry
-def reclaim(header, alive_address, why_address, minimum):
-    """Compact the tape. Old record numbers of those kept are left in the order list; returns how many."""
+def reclaim(header, count, moves, alive_address, why_address, handles_address, minimum):
+    """Compact the tape; 0, and nothing is done, if there are not ``count`` records any more or they have moved since.
+
+    A byte per record at ``alive_address`` says what is known of its Tensor, 0 for none. The new handles of these Tensors stand
+    at ``handles_address`` afterwards, one after the other, and the numbers of their records in the order list (the capacity for
+    those that are gone); in the dropped list stand the external blocks let go of, then 0.
+    """
     h = as_i64(header)
+    if h[H_COUNT] != count or h[H_MOVED] != moves:
+        return 0
     alive = as_u8(alive_address)
     why = as_u8(why_address)
     moved = as_i64(h[H_ORDER])
     stamps = as_i64(h[H_STAMPS])
-    count = h[H_COUNT]
     for k in range(count):
         why[k] = 0
-        if as_i32(h[H_RECORDS] + k * SIZE)[FLAGS >> 2] & DEAD:
-            alive[k] = 0
     mark(header, alive, why)
     h[H_DROPPED_COUNT] = 0
     kept = 0
@@ -112,7 +120,9 @@ def reclaim(header, alive_address, why_address, minimum):
             words[FLAGS >> 2] |= NO_VALUE
         if not why[k]:
             continue
-        if not alive[k] and not words[FLAGS >> 2] & HOOKED:
+        if alive[k]:
+            words[FLAGS >> 2] &= ~DEAD
+        else:
             words[FLAGS >> 2] |= DEAD
         for j in range(3):
             o = words[(A >> 2) + j]
@@ -138,7 +148,14 @@ def reclaim(header, alive_address, why_address, minimum):
         stamps[k] = 2 * moved[stamps[k] >> 1] + (stamps[k] & 1)
         h[H_LAST_STAMP] = max(h[H_LAST_STAMP], stamps[k])
     h[H_LIMIT] = max(minimum, 2 * h[H_BYTES])
+    h[H_MOVED] += 1
+    as_i64(h[H_DROPPED])[h[H_DROPPED_COUNT]] = 0
+    handles = as_i64(handles_address)
+    live = 0
     for k in range(count):
-        if why[k]:
-            moved[moved[k]] = k
-    return kept
+        if alive[k]:  # of the places in the order list only those below k are written
+            place = moved[k] if why[k] else h[H_CAPACITY]
+            handles[live] = (h[H_TAPE] << TAPE_SHIFT) | place
+            moved[live] = place
+            live += 1
+    return 1

@@ -42,6 +42,10 @@ CAPTURE = 4096  # asked for by the running sweep: the adjoint is kept
 READ_ONLY = 8192  # the block belongs to somebody else, who does not want it written
 HOOKED = 16384  # something is known of its Tensor beside the tape: that lives as long as the record, and a sweep stops here
 
+# what a reclaim is told of a record's Tensor
+HELD = 1  # somebody refers to it
+STAYS = 2  # it lives as long as the record
+
 # traits of an op: bits 0-3, 4-7, 8-11 say which of x y z out the reverse kernel of operand a, b, c reads
 T_ELEMENTWISE = 1 << 12
 T_SCATTER = 1 << 13  # reverse kernels only add: the target must hold zeros first
@@ -92,8 +96,9 @@ T_RULE = 1 << 20  # no reverse kernel: the sweep stops, and the rule on Tensors 
     H_DROPPED,  # address of the list of external blocks let go by a reclaim
     H_DROPPED_COUNT,
     H_RETAINED,  # adjoints that retain_grad() asked to keep, counted by the running sweep
+    H_MOVED,  # how often records have moved
     H_FREE_LISTS,  # from here on: heads of the free lists
-) = range(29)
+) = range(30)
 FREE_LISTS = 256
 HEADER_WORDS = H_FREE_LISTS + FREE_LISTS
 

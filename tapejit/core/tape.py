@@ -4,6 +4,8 @@ import contextlib
 import itertools
 import threading
 import weakref
+from itertools import repeat, takewhile
+from operator import setitem
 from sys import getrefcount
 from typing import ClassVar
 
@@ -11,21 +13,25 @@ import numpy as np
 
 from tapejit.core import engine, forks, plans
 from tapejit.core import record as R
+from tapejit.edge.between import in_between
+from tapejit.edge.onestep import at_once, drain
 
 CAPACITY = 1 << 12  # records of a new tape
 MINIMUM = 1 << 22  # bytes of live values below which memory is no reason to reclaim
 NURSERY = 512  # records after which the newest handles are looked through
 _REGISTRY_ONLY = next(map(getrefcount, [object()]))  # references to a Tensor that only the list of handles knows
+_MANY = 256  # references; None has more
 
 
-_ARRAYS = {
-    "records": R.RECORD,
-    "adjoints": np.int64,
-    "stamps": np.int64,
-    "versions": np.int64,
-    "leaves": np.int64,
-    "dropped": np.int64,
-    "_why": np.uint8,
+_ARRAYS = {  # dtype, and whether what is in it goes along when the tape grows
+    "records": (R.RECORD, True),
+    "adjoints": (np.int64, True),
+    "stamps": (np.int64, True),
+    "versions": (np.int64, True),
+    "order": (np.int64, True),
+    "leaves": (np.int64, True),
+    "dropped": (np.int64, False),
+    "_why": (np.uint8, False),
 }
 _WORDS = {  # of the header -> the array whose address it holds
     R.H_RECORDS: "records",
@@ -36,6 +42,8 @@ _WORDS = {  # of the header -> the array whose address it holds
     R.H_LEAVES: "leaves",
     R.H_DROPPED: "dropped",
 }
+_COLUMNS = {"flags": "flags", "addresses": "address", "owners": "owner", "ops": "op", "firsts": "a"}
+_ELEMENTS = {"flag_at": "flags", "address_at": "addresses", "leaf_at": "leaves", "first_at": "firsts"}
 _ATTEMPTS = 20  # interrupts that one step of a tape outlives
 
 
@@ -55,10 +63,14 @@ def whole(step):
 class Tape:
     """Records, adjoints and handles of one thread (or of one recording).
 
+    A record is there as soon as the engine has made it, its Tensor a moment later. A handler of a signal, a callback of the
+    collector or a finalizer that computes in between finds the tape in order; only records do not move then.
+
     Attributes:
         header: the int64 words that jitted code works from; ``address`` is where they are.
         records: structured array over the record memory, ``len(tape)`` of them in use.
-        handles: the Tensor of each record, None once it is gone.
+        handles: the Tensor of each record, None where there is none yet or any more; one for each that there is room for,
+            and one that is always None.
         everyone: all tapes there are.
         recorder: what a recording notes beside the records; None on a thread's own tape.
         stand_ins: Tensors of this tape in place of some of others, by the handles of these, where gradients are wanted.
@@ -79,6 +91,7 @@ class Tape:
         self.kept_alive = {}  # address of an external block -> the objects that own it
         self.header = np.zeros(R.HEADER_WORDS, dtype=np.int64)
         self.words = memoryview(self.header)
+        self._moves = self.words[R.H_MOVED : R.H_MOVED + 1].cast("B")
         self.address = self.header.ctypes.data
         self.header[R.H_TAPE] = number
         self.header[R.H_GRAD_MODE] = R.GRAD
@@ -88,32 +101,25 @@ class Tape:
         self._grow(self.capacity)
 
     def _grow(self, capacity):
-        count = len(self)
-        new = {name: np.zeros(capacity, dtype=dtype) for name, dtype in _ARRAYS.items()}
-        new["order"] = np.zeros(capacity + 1, dtype=np.int64)
-        if count:
-            for name in ("records", "stamps", "versions", "adjoints"):
-                new[name][:count] = getattr(self, name)[:count]
-        for name, field in (("flags", "flags"), ("addresses", "address"), ("owners", "owner"), ("ops", "op")):
-            new[name] = new["records"][field]
-        # One element of a memoryview costs a tenth of one of an array.
-        for name, array in (("flag_at", "flags"), ("address_at", "addresses"), ("leaf_at", "leaves")):
-            new[name] = memoryview(new[array])
-        before = [getattr(self, name, None) for name in new]  # keeps the old arrays until the engine knows the new ones
-
-        def swap():
-            for name, value in new.items():  # one by one: looking at __dict__ would make every attribute slower to read
-                setattr(self, name, value)
-            for word, name in _WORDS.items():
-                self.header[word] = new[name].ctypes.data
-            self.header[R.H_CAPACITY] = capacity
-            self.header[R.H_ROOM] = min(capacity, count + self.nursery)
-
-        whole(swap)
+        had = min(self.words[R.H_CAPACITY], capacity)
+        new = {name: np.zeros(capacity + 1, dtype=dtype) for name, (dtype, _) in _ARRAYS.items()}
+        new |= {name: new["records"][field] for name, field in _COLUMNS.items()}
+        new |= {name: memoryview(new[array]) for name, array in _ELEMENTS.items()}  # an element costs a tenth of an array's
+        before = [getattr(self, name, None) for name in new]  # kept until the engine knows the new ones
+        moving = [name for name, (_, moves) in _ARRAYS.items() if moves and had]
+        at_once(
+            (bool, 1),
+            *((setitem, new[name], slice(0, had + 1), getattr(self, name)[: had + 1]) for name in moving),
+            *((setattr, self, name, value) for name, value in new.items()),  # __dict__ would make attributes slower to read
+            *((setitem, self.words, word, new[name].ctypes.data) for word, name in _WORDS.items()),
+            (setitem, self.words, R.H_CAPACITY, capacity),
+            (list.__setitem__, self.handles, slice(had, None), [None] * (capacity + 1 - had)),
+        )
+        self._stay(self._looked_through)
         del before
 
     def __len__(self):
-        return int(self.header[R.H_COUNT])
+        return self.words[R.H_COUNT]
 
     def __repr__(self):
         return f"<tape {self.number}: {len(self)} records, {int(self.header[R.H_BYTES])} bytes of values>"
@@ -125,50 +131,36 @@ class Tape:
         else:
             self._look_through()
 
-    def align(self):
-        """Put the handles in step with the records again, if an interrupt (Ctrl-C) came between the two."""
-        count, begin = len(self), self._looked_through
-        if len(self.handles) == count:
-            return
-        part = self.handles[begin:]
-        aligned = [None] * (count - begin)
-        for handle in part:
-            if handle is not None:
-                aligned[(handle._r & (1 << R.TAPE_SHIFT) - 1) - begin] = handle
-        self.handles[begin:] = aligned
-        gone = [begin + k for k, handle in enumerate(aligned) if handle is None]
-        self.flags[gone] |= R.DEAD
-        leaves = np.flatnonzero(self.flags[:count] & R.LEAF)
-        gradients = self.records["a"][leaves]
-        self.records["a"][leaves[(gradients >= 0) & (self.flags[gradients] & R.DEAD != 0)]] = -1
-
     def _look_through(self):
         """Let go of the newest Tensors that nobody else holds.
 
         Python's cyclic garbage collector walks all Tensors that live; most die young, and should do so before it comes.
         """
-        self.align()
-        handles, begin = self.handles, self._looked_through
-        part = handles[begin:]
+        moves, count, begin = self._moves.tobytes(), len(self), self._looked_through
+        part = self.handles[begin:count]
         references = np.fromiter(map(getrefcount, part), dtype=np.int64, count=len(part))
         dead = references == _REGISTRY_ONLY + 1  # the slice refers to them too
-        dead &= self.flags[begin : begin + len(part)] & R.HOOKED == 0
+        flags = self.flags[begin : begin + len(part)]
+        dead &= flags & R.HOOKED == 0
         left = [None] * len(part)
         for k in np.flatnonzero(~dead).tolist():
             left[k] = part[k]
-        self.flags[begin : begin + len(part)][dead] |= R.DEAD  # first: an interrupt may come between the two
-        handles[begin : begin + len(part)] = left
-        self._stay(begin + len(part))
+        at_once(
+            (self._moves.__eq__, moves),
+            (np.bitwise_or, flags, R.DEAD * dead.astype(np.int32), flags),
+            (list.__setitem__, self.handles, slice(begin, begin + len(part)), left),
+        )
+        self._stay(max(count, begin))
 
     def _stay(self, count):
+        """Look at handles from ``count`` on the next time."""
         self._looked_through = count
-        self.header[R.H_ROOM] = min(int(self.header[R.H_CAPACITY]), count + self.nursery)
+        self.words[R.H_ROOM] = min(self.words[R.H_CAPACITY], max(count, len(self)) + self.nursery)
 
     def reclaim(self):
         """Drop what nothing can reach any more; grow the tape if that leaves it more than half full."""
         with self.lock:
             self._compact()
-        self._let_go()
         if plans.count() > plans.LIMIT:
             plans.forget_unused([tape.records[: len(tape)] for tape in list(Tape.everyone)])
         if 2 * len(self) > self.header[R.H_CAPACITY]:
@@ -181,50 +173,56 @@ class Tape:
         return int(self.header[R.H_BYTES]) < before
 
     def _compact(self):
-        count, alive = self._survey()
-        while len(self) != count:  # a signal handler has computed something meanwhile
-            count, alive = self._survey()
-        before = self.handles[:]
-        self.order[count] = -1  # what the engine overwrites when it has moved the records
+        """Let go of the records that nothing reaches, and move those that are left together."""
+        done = False
+        while not done:
+            moves, count = self.words[R.H_MOVED], len(self)
+            alive = self._survey(count)
+            if alive is None:  # the numbers of records must stay as they are
+                self.header[R.H_LIMIT] = max(MINIMUM, 2 * int(self.header[R.H_BYTES]))
+                break
+            done = self._move(moves, count, alive)
+        self._stay(len(self))
 
-        def move():
-            if self.order[count] < 0:
-                engine.reclaim(self.address, alive.ctypes.data, self._why.ctypes.data, MINIMUM)
-            self._renumber(before, int(self.order[count]))
-
-        whole(move)
-
-    def _survey(self):
-        """The number of records, and for each whether somebody holds its Tensor."""
-        self.align()
-        count = len(self)
+    def _survey(self, count):
+        """What is known of each Tensor, as ``engine.reclaim`` takes it; None if interrupted code is yet to make one."""
         handles = self.handles
         known = np.flatnonzero(self.flags[:count] & R.DEAD == 0)
         references = np.fromiter(map(getrefcount, map(handles.__getitem__, known.tolist())), np.int64, len(known))
+        missing = [k for k in known[references > _MANY].tolist() if handles[k] is None]
+        if missing and in_between():
+            return None
         alive = np.zeros(count + 1, dtype=np.uint8)
-        alive[known[references > _REGISTRY_ONLY]] = 1
-        return count, alive
+        alive[known[references > _REGISTRY_ONLY]] = R.HELD
+        alive[known] |= np.where(self.flags[known] & R.HOOKED, R.STAYS, 0).astype(np.uint8)
+        alive[missing] = 0  # an interrupt ended what was to make their Tensors
+        return alive
 
-    def _renumber(self, before, kept):
-        """Give the Tensors among the handles ``before`` the new numbers of the ``kept`` records; may be done again."""
-        gone = (self.flags[:kept] & R.DEAD) != 0
-        base = self.number << R.TAPE_SHIFT
-        survivors = []
-        for new, (old, dead) in enumerate(zip(self.order[:kept].tolist(), gone.tolist(), strict=True)):
-            handle = None if dead else before[old]
-            if handle is not None:
-                handle._r = base | new
-            survivors.append(handle)
-        self.handles[:] = survivors
-        self._stay(kept)
+    def _move(self, moves, count, alive) -> bool:
+        """Give records and Tensors their new numbers at once; False if the tape is not what was surveyed any more."""
+        before = self.handles[:count]  # keeps what is let go of until all is in order
+        live = list(map(before.__getitem__, np.flatnonzero(alive).tolist()))
+        numbers, gone = np.empty(len(live) + 1, dtype=np.int64), []
+        addresses = (array.ctypes.data for array in (alive, self._why, numbers))
+        done = at_once(
+            (engine.reclaim, self.address, count, moves, *addresses, MINIMUM),
+            (drain, map(setattr, live, repeat("_r"), memoryview(numbers))),
+            (list.__setitem__, self.handles, slice(0, count), [None] * count),
+            (drain, map(setitem, repeat(self.handles), memoryview(self.order), live)),
+            (setitem, self.handles, -1, None),
+            (gone.extend, takewhile(bool, memoryview(self.dropped))),
+        )
+        whole(lambda: self._let_go(gone))
+        return done
 
-    def _let_go(self):
-        for address in self.dropped[: self.header[R.H_DROPPED_COUNT]].tolist():
+    def _let_go(self, addresses):
+        """Let go of one owner of the external block at each of the addresses, which are taken out of the list."""
+        while addresses:
+            address = addresses.pop()
             owners = self.kept_alive.get(address)
             if owners:
                 owners.pop()
-            if not owners:
-                self.kept_alive.pop(address, None)
+                at_once((owners.__eq__, []), (self.kept_alive.pop, address, None))
 
 
 numbers = itertools.count()
@@ -277,7 +275,6 @@ def _in_child():
     """The only thread there is now takes the main tape over, unless it has one of its own."""
     stack = thread.stack  # of a thread that had none: [main]
     if stack[0] is main and len(stack) == 1 and main.header[R.H_THREAD] != threading.get_ident():
-        main.align()
         main.adjoints[:] = 0  # of a sweep that the main thread had under way
         main.flags &= ~R.CAPTURE
         main.header[R.H_THREAD] = threading.get_ident()

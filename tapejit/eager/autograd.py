@@ -27,7 +27,6 @@ from tapejit.eager.views import clone
 
 _address = tapes.main.address
 _main = tapes.main
-_handles, _words = _main.handles, _main.words
 _new = object.__new__
 _prepare_scalar, _run = (engine.late(globals(), f"_{entry}", entry) for entry in ("prepare_scalar", "run"))
 _COUNT = (1 << 32) - 1  # of what a sweep answers: how many gradients it made; above it: how many adjoints are retained
@@ -47,8 +46,6 @@ def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, 
         RuntimeError: without a graph, without ``gradient`` for several elements, or through a graph already freed.
     """
     if gradient is None and inputs is None and not create_graph:
-        if len(_handles) != _words[R.H_COUNT]:
-            _main.align()
         try:
             answer = _prepare_scalar(_address, self._r)
             while answer < R.SLOW:
@@ -70,19 +67,18 @@ def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, 
 
 
 def _attach_gradients(tape):
-    """Give the leaves whose first gradient a sweep has just made their Tensors; the records are the newest ones."""
+    """Give the leaves whose first gradient a sweep has just made their Tensors."""
     handles = tape.handles
     base = tape.number << R.TAPE_SHIFT
-    leaf_at, apart = tape.leaf_at, None
+    leaf_at, gradient_at, apart = tape.leaf_at, tape.first_at, None
     for i in range(tape.words[R.H_LEAF_COUNT]):
         k = leaf_at[i]
         if k >= 0:
-            leaf = handles[k]
-            handle = base | len(handles)
+            leaf, number = handles[k], gradient_at[k]
             gradient = _new(Tensor)
-            gradient._r = handle
-            gradient._layout = packed_at(tape, handle) if leaf is None else leaf._layout.packed
-            handles.append(gradient)
+            gradient._r = base | number
+            gradient._layout = packed_at(tape, number) if leaf is None else leaf._layout.packed
+            handles[number] = gradient
             if leaf is None:
                 continue
             if getattr(leaf, "_grad", None) is None:

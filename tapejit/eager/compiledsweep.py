@@ -26,11 +26,11 @@ def give_up(tape, to_leaves):
 
     def clean():
         engine.abandon(tape.address, int(to_leaves))
-        tape.align()
-        numbers, handles = tape.records["a"], tape.handles
+        numbers, handles = tape.firsts, tape.handles
         leaves = np.flatnonzero((tape.flags[: len(tape)] & R.LEAF != 0) & (numbers[: len(tape)] >= 0))
         for k in leaves.tolist():
-            if getattr(handles[k], "_grad", None) is not handles[numbers[k]]:
+            shown = getattr(handles[k], "_grad", None)
+            if shown is None or shown is not handles[numbers[k]]:
                 numbers[k] = -1
 
     tapes.whole(clean)
@@ -62,7 +62,6 @@ def unblock(tape, answer):
 
 
 def same_tape(tape, tensors):
-    tape.align()
     if any(t._tape() is not tape for t in tensors):
         raise RuntimeError("outputs and inputs must have been computed in one thread")
 
@@ -216,10 +215,10 @@ class RecordView:
 def handle_of(tape, k) -> Tensor:
     """The Tensor of a record, made anew if the user has let go of it."""
     t = tape.handles[k]
+    tape.flags[k] &= ~R.DEAD
     if t is None:
         t = object.__new__(Tensor)
         t._r = (tape.number << R.TAPE_SHIFT) | k
         t._layout = layout_at(int(tape.records["layout"][k]))
         tape.handles[k] = t
-        tape.flags[k] &= ~R.DEAD
     return t

@@ -25,7 +25,7 @@ from tapejit.spec.expr import Expr
 _new = object.__new__
 _main = tapes.main
 _address = _main.address
-_register = _main.handles.append
+_handles = _main.handles  # at the number of each record; a handle of the main tape is the number
 _unary, _binary, _scalar, _general, _view, _constant = (
     engine.late(globals(), f"_{entry}", entry) for entry in ("unary", "binary", "scalar", "general", "view", "constant")
 )
@@ -36,7 +36,7 @@ def wrap(tape, handle: int, layout: Layout) -> Tensor:
     t = _new(Tensor)
     t._r = handle
     t._layout = layout
-    tape.handles.append(t)
+    tape.handles[handle & R.MASK] = t
     return t
 
 
@@ -135,7 +135,7 @@ def emit_reduction(op, x, plan, imm) -> Tensor:
     t = _new(Tensor)
     t._r = r
     t._layout = plan.layout
-    _register(t)
+    _handles[r] = t
     return t
 
 
@@ -169,7 +169,7 @@ def constant(number, layout, flags=0) -> Tensor:
         answer = _constant(tape.address, layout.address, flags, number)
         if answer >= 0:
             if tape.recorder is not None:
-                tape.recorder.numbers[len(tape.handles)] = number
+                tape.recorder.numbers[answer & R.MASK] = number
             return wrap(tape, answer, layout)
         recover(tape, answer, layout)
 
@@ -182,7 +182,7 @@ def number_tensor(number: float, layout: Layout, flags: int) -> Tensor:
     t = _new(Tensor)
     t._r = r
     t._layout = layout
-    _register(t)
+    _handles[r] = t
     return t
 
 
@@ -197,7 +197,7 @@ def share(array: np.ndarray, layout: Layout, flags=0) -> Tensor:
         if answer >= 0:
             tape.kept_alive.setdefault(address, []).append(array)
             if tape.recorder is not None:
-                tape.recorder.sources[len(tape.handles)] = array
+                tape.recorder.sources[answer & R.MASK] = array
             return wrap(tape, answer, layout)
         recover(tape, answer, layout)
 
@@ -357,7 +357,7 @@ def view_by(record, x) -> Tensor | None:
     t = _new(Tensor)
     t._r = r
     t._layout = layout
-    _register(t)
+    _handles[r] = t
     return t
 
 
@@ -377,7 +377,7 @@ def unary_function(op):
                 t = _new(Tensor)
                 t._r = r
                 t._layout = x._layout
-                _register(t)
+                _handles[r] = t
                 return t
         return apply(op, x)
 
@@ -407,7 +407,7 @@ def binary_method(op, by_number=None, slow=None):
                 t = _new(Tensor)
                 t._r = r
                 t._layout = layout
-                _register(t)
+                _handles[r] = t
                 return t
         elif other.__class__ is float or other.__class__ is int:
             if other in unary:
@@ -425,7 +425,7 @@ def binary_method(op, by_number=None, slow=None):
             t = _new(Tensor)
             t._r = r
             t._layout = self._layout
-            _register(t)
+            _handles[r] = t
             return t
         return slow(self, other)
 
@@ -443,7 +443,7 @@ def reflected_method(op):
                 t = _new(Tensor)
                 t._r = r
                 t._layout = self._layout
-                _register(t)
+                _handles[r] = t
                 return t
             return apply(op, other, self)
         if isinstance(other, (Number, np.ndarray, np.generic)) and not isinstance(other, complex):

@@ -81,7 +81,6 @@ def replace(x: Tensor, result: Tensor, recorded: bool) -> Tensor:
             note_change(x)
             x._array()[...] = result._array()
         return x
-    tape.align()
     _tell_sources(tape, x)
     if _is_whole(x):
         _rebase(x, result)

@@ -31,7 +31,6 @@ class Node:
     def next_functions(self) -> tuple:
         """A pair (node, 0) for each operand; (None, 0) for one that gets no gradient."""
         tape, k = self._tensor._tape(), self._tensor._r & MASK
-        tape.align()
         if tape.flags[k] & R.FREED:
             return ()
         if OPS[int(tape.ops[k])] is usernodes.result:

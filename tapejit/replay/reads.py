@@ -15,6 +15,7 @@ import types
 import numpy as np
 
 from tapejit.eager.tensor import Tensor
+from tapejit.edge.between import runs_in_between
 from tapejit.edge.userline import STDLIB, is_library
 from tapejit.replay.loads import NOTHING, loads
 from tapejit.replay.unrepeatable import is_generator, kind_of_code, kind_of_function
@@ -48,7 +49,7 @@ class Reads:
         self._functions = collections.defaultdict(list)  # by code
         self._inner = set()  # code of functions made inside
         self._loose = set()  # attributes of objects that no chain leads to
-        self._aside = None  # the frame of what runs in between, while it runs
+        self._aside = None  # the frame of what Python runs in between by itself, while it runs
         for x in (function, *objects):
             self._outside(x)
 
@@ -70,7 +71,7 @@ class Reads:
     def _called(self, frame, event, arg):
         if self._aside is not None:
             return None
-        if _runs_in_between(frame):
+        if runs_in_between(frame):
             self._aside = frame
             return self._until_it_returns
         code = frame.f_code
@@ -276,24 +277,6 @@ class Reads:
                 inner = inspect.getattr_static(x, part, None) if part != "func" and part != "args" else getattr(x, part, None)
                 if isinstance(inner, (types.FunctionType, types.MethodType)) or (part == "args" and isinstance(inner, tuple)):
                     self._outside(inner)
-
-
-def _runs_in_between(frame) -> bool:
-    """Whether Python called a frame by itself: a callback of its garbage collector, a finalizer, a handler of a signal.
-
-    What these read is no part of the function in which they happen to come; all else runs because the function wants it.
-    """
-    code = frame.f_code
-    if code.co_name == "__del__":
-        return True
-    values = frame.f_locals
-    arguments = [values.get(name) for name in code.co_varnames[: code.co_argcount]]
-    if len(arguments) < 2:
-        return False
-    first, second = arguments[-2:]
-    if isinstance(first, str) and isinstance(second, dict):
-        return first in ("start", "stop") and set(second) == {"generation", "collected", "uncollectable"}
-    return isinstance(first, int) and second is not None and second is frame.f_back
 
 
 class _Watched:

@@ -86,18 +86,19 @@ class Note:
 class _Lines(list):
     """The handles of a recording tape, and the user's line of each record."""
 
-    def __init__(self):
-        super().__init__()
-        self.places = []
+    def __init__(self, length):
+        super().__init__([None] * length)
+        self.places = {}
 
     def line(self, k):
         """``file:line`` of what made record k."""
-        place = self.places[k] if k < len(self.places) else None
+        place = self.places.get(k)
         return "?" if place is None else "{}:{}".format(*place)
 
-    def append(self, handle):
-        super().append(handle)
-        self.places.append(_user_place())
+    def __setitem__(self, k, handle):
+        super().__setitem__(k, handle)
+        if k not in self.places:
+            self.places[k] = _user_place()
 
 
 class RecordingTape(tapes.Tape):
@@ -113,7 +114,7 @@ class RecordingTape(tapes.Tape):
 
     def begin(self, recorder):
         self.recorder = recorder
-        self.handles = _Lines()
+        self.handles = _Lines(self.words[R.H_CAPACITY] + 1)
         self.header[R.H_GRAD_MODE] = R.GRAD
 
     def reclaim(self):
@@ -132,7 +133,9 @@ class RecordingTape(tapes.Tape):
         self.handles = []
         self.flags[: len(self)] |= R.DEAD
         alive = np.zeros(len(self) + 1, np.uint8)
-        engine.reclaim(self.address, alive.ctypes.data, self._why.ctypes.data, 0)
+        moves = self.words[R.H_MOVED]
+        engine.reclaim(self.address, len(self), moves, alive.ctypes.data, self._why.ctypes.data, 0, 0)
+        self._stay(0)
         self.header[R.H_LIMIT] = 1 << 62
         self.kept_alive.clear()
         if len(_idle) < MOST_IDLE and self.header[R.H_CAPACITY] <= LARGEST_IDLE:
