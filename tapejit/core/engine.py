@@ -67,9 +67,9 @@ def _compile(function, *arguments):
 _NAMES = {
     "append": """unary binary scalar general view value constant external item link_gradient changed
         overwrite inplace fill_inplace settle""",
-    "sweep": "prepare give_seed run resume contribute abandon take_adjoint prepare_scalar forget",
+    "sweep": "prepare give_seed run resume contribute abandon take_adjoint backward_scalar forget",
     "forward": "forward",
-    "reclaim": "reclaim",
+    "reclaim": "reclaim spare give_idle",
 }
 _FLOATS = {  # the positions of float64 arguments
     "scalar": (3,),

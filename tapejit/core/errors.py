@@ -11,6 +11,10 @@ class Refused(BaseException):
     """The function cannot be replayed; the message says why, and where."""
 
 
+class SweepUnderWay(RuntimeError):
+    """A backward was asked for in the middle of another one on the same tape."""
+
+
 def node_name(tape, k: int) -> str:
     """PyTorch's name of the backward node of a record."""
     return OPS[int(tape.ops[k])].node_name
@@ -29,6 +33,11 @@ def raise_for_graph(tape, answer: int):
         raise RuntimeError(
             f"a value that {node_name(tape, k)} ({int(layout)} elements) needs for its gradient has been modified by an "
             "inplace operation since it was saved; use the out-of-place form (x = x + 1 instead of x += 1), or change a clone()"
+        )
+    if answer == R.BUSY:
+        raise SweepUnderWay(
+            "backward() was called by code that interrupted another backward() of this thread (a handler of a signal, a "
+            "finalizer, a callback of the garbage collector); let the handler set a flag, and look at it in the loop"
         )
     raise RuntimeError(f"tapejit: unexpected answer {answer} from the engine")
 

@@ -4,7 +4,7 @@ A record stays while a Tensor refers to it, while a kept record's gradient still
 value that one of those needs. Values never move, only records do.
 """
 
-from tapejit.core.heap import release
+from tapejit.core.heap import release, trim
 from tapejit.core.record import (
     ADDRESS,
     DEAD,
@@ -90,6 +90,46 @@ def drop_block(header, record):
         release(header, address, layout[L_N] * layout[L_ITEMSIZE])
 
 
+@inner
+def drop_values(header, alive, why):
+    """Find out what is needed, let go of the blocks of all else, and end the list of external ones with 0."""
+    h = as_i64(header)
+    for k in range(h[H_COUNT]):
+        why[k] = 0
+    mark(header, alive, why)
+    h[H_DROPPED_COUNT] = 0
+    for k in range(h[H_COUNT]):
+        record = h[H_RECORDS] + k * SIZE
+        words = as_i32(record)
+        if words[OWNER >> 2] == k and words[FLAGS >> 2] & NO_VALUE == 0 and not why[k] & BLOCK:
+            drop_block(header, record)
+            words[FLAGS >> 2] |= NO_VALUE
+    as_i64(h[H_DROPPED])[h[H_DROPPED_COUNT]] = 0
+
+
+@entry
+def spare(header, count, moves, alive_address, why_address, minimum):
+    """As ``reclaim``, but records stay where they are: only memory is given back."""
+    h = as_i64(header)
+    if h[H_COUNT] != count or h[H_MOVED] != moves:
+        return 0
+    alive = as_u8(alive_address)
+    for k in range(count):
+        words = as_i32(h[H_RECORDS] + k * SIZE)
+        if words[FLAGS >> 2] & LEAF and words[A >> 2] >= 0:  # a sweep under way may add to this gradient
+            alive[words[A >> 2]] |= HELD
+    drop_values(header, alive, as_u8(why_address))
+    trim(header)
+    h[H_LIMIT] = max(minimum, 2 * h[H_BYTES])
+    return 1
+
+
+@entry
+def give_idle(header):
+    """Give the memory that a tape keeps for later back to the system."""
+    trim(header)
+
+
 @entry
 def reclaim(header, count, moves, alive_address, why_address, handles_address, minimum):
     """Compact the tape; 0, and nothing is done, if there are not ``count`` records any more or they have moved since.
@@ -105,19 +145,12 @@ def reclaim(header, count, moves, alive_address, why_address, handles_address, m
     why = as_u8(why_address)
     moved = as_i64(h[H_ORDER])
     stamps = as_i64(h[H_STAMPS])
-    for k in range(count):
-        why[k] = 0
-    mark(header, alive, why)
-    h[H_DROPPED_COUNT] = 0
+    drop_values(header, alive, why)
     kept = 0
     for k in range(count):
         moved[k] = kept
         record = h[H_RECORDS] + k * SIZE
         words = as_i32(record)
-        owns = words[OWNER >> 2] == k and words[FLAGS >> 2] & NO_VALUE == 0
-        if owns and not why[k] & BLOCK:
-            drop_block(header, record)
-            words[FLAGS >> 2] |= NO_VALUE
         if not why[k]:
             continue
         if alive[k]:
@@ -149,7 +182,6 @@ def reclaim(header, count, moves, alive_address, why_address, handles_address, m
         h[H_LAST_STAMP] = max(h[H_LAST_STAMP], stamps[k])
     h[H_LIMIT] = max(minimum, 2 * h[H_BYTES])
     h[H_MOVED] += 1
-    as_i64(h[H_DROPPED])[h[H_DROPPED_COUNT]] = 0
     handles = as_i64(handles_address)
     live = 0
     for k in range(count):

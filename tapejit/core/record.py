@@ -97,8 +97,10 @@ T_RULE = 1 << 20  # no reverse kernel: the sweep stops, and the rule on Tensors 
     H_DROPPED_COUNT,
     H_RETAINED,  # adjoints that retain_grad() asked to keep, counted by the running sweep
     H_MOVED,  # how often records have moved
+    H_SWEEPING,  # whether a sweep is under way: adjoints, order and leaves are its own, and no record moves
+    H_OPERAND,  # the operand at which propagating the current record begins: one below 2 where memory ran out before
     H_FREE_LISTS,  # from here on: heads of the free lists
-) = range(30)
+) = range(32)
 FREE_LISTS = 256
 HEADER_WORDS = H_FREE_LISTS + FREE_LISTS
 
@@ -114,6 +116,8 @@ MUTATED = -5  # H_MISSING names the record one of whose saved values was changed
 NO_MEMORY = -6
 FAILED = -7  # the kernel failed, H_MISSING says how; there is no record
 STOPPED = -8  # the sweep waits for the rule of the record whose place in the order is in H_MISSING
+STARVED = -9  # the sweep waits for memory, at the record whose place in the order is in H_MISSING
+BUSY = -10  # another sweep is under way on this tape
 
 KERNELS_PER_OP = 8  # (forward, reverse a, reverse b, reverse c) x (float64, float32)
 F64, F32 = 0, 1  # dtype codes below this are the differentiable ones

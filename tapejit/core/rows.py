@@ -57,19 +57,22 @@ def run_forward(kernel, plan, n, size, size_x, out, x, sx, y, sy, z, sz):
 def run_reverse(header, kernel, reduce, plan, j, n, size, size_x, g, x, sx, y, sy, z, sz, out, target, accumulate):
     """Run the reverse row kernel of operand ``j``; ``reduce`` is the kernel that sums a broadcast adjoint.
 
-    A broadcast operand needs ``target`` to hold zeros or a sum already (``accumulate`` is then 1).
+    A broadcast operand needs ``target`` to hold zeros or a sum already (``accumulate`` is then 1). False, and nothing is done,
+    if there is no memory.
     """
     if plan == 0:
         call11(kernel, n, g, x, sx, y, sy, z, sz, out, target, accumulate)
-        return
+        return True
     if n == 0:
-        return
+        return True
     p = as_i64(plan)
     ndim = p[0]
     length = p[1 + ndim]
     last = 1 + 2 * ndim
     reduced = (p[1] >> j) & 1
     place = alloc(header, n * size) if reduced else target
+    if place == 0:
+        return False
     for row in range(n // length):
         at = row * length * size
         call11(
@@ -89,3 +92,4 @@ def run_reverse(header, kernel, reduce, plan, j, n, size, size_x, g, x, sx, y, s
     if reduced:
         call5(reduce, ndim, plan + 16, plan + 8 * (2 + ndim * (4 + j)), place, target)
         release(header, place, n * size)
+    return True

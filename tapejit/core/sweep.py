@@ -12,6 +12,7 @@ from tapejit.core.forward import address_of
 from tapejit.core.heap import alloc, release
 from tapejit.core.record import (
     ADDRESS,
+    BUSY,
     CAPTURE,
     COMPILE,
     F64,
@@ -27,10 +28,12 @@ from tapejit.core.record import (
     H_LEAF_COUNT,
     H_LEAVES,
     H_MISSING,
+    H_OPERAND,
     H_ORDER,
     H_RECORDS,
     H_RETAINED,
     H_STAMPS,
+    H_SWEEPING,
     H_TAPE,
     H_THREAD,
     H_TRAITS,
@@ -44,6 +47,7 @@ from tapejit.core.record import (
     LAYOUT,
     LEAF,
     MUTATED,
+    NO_MEMORY,
     OP,
     OWNER,
     PLAN,
@@ -54,6 +58,7 @@ from tapejit.core.record import (
     SCALAR_C,
     SIZE,
     SLOW,
+    STARVED,
     STOPPED,
     T_CONDITION,
     T_ELEMENTWISE,
@@ -101,6 +106,7 @@ def forget(header):
         as_i32(h[H_RECORDS] + k * SIZE)[FLAGS >> 2] &= ~CAPTURE
     h[H_VISITED] = 0
     h[H_LEAF_COUNT] = 0
+    h[H_SWEEPING] = 0
 
 
 @inner
@@ -120,9 +126,11 @@ def prepare(header, roots, root_count, inputs, input_count):
     """Find the records to visit.
 
     ``roots`` and ``inputs`` are addresses of record numbers; with inputs, only records between the two are wanted.
-    Returns 0, or COMPILE, FREED_GRAPH, MUTATED, RECLAIM with H_MISSING set and nothing changed.
+    Returns 0, or BUSY, COMPILE, FREED_GRAPH, MUTATED, RECLAIM with H_MISSING set and nothing changed.
     """
     h = as_i64(header)
+    if h[H_SWEEPING]:
+        return BUSY
     records = h[H_RECORDS]
     adjoints = as_i64(h[H_ADJOINTS])
     order = as_i64(h[H_ORDER])
@@ -154,6 +162,9 @@ def prepare(header, roots, root_count, inputs, input_count):
     status = check(header)
     if status < 0:
         forget(header)
+    else:
+        h[H_SWEEPING] = 1
+        h[H_OPERAND] = 2
     return status
 
 
@@ -225,25 +236,32 @@ def check(header):
 
 @entry
 def give_seed(header, k, seed):
-    """Make ``seed``, the address of a contiguous array or 0 for ones, the adjoint of a root, or add it to one."""
+    """Make ``seed``, the address of a contiguous array or 0 for ones, the adjoint of a root, or add it to one.
+
+    Returns 0, or NO_MEMORY.
+    """
     h = as_i64(header)
     adjoints = as_i64(h[H_ADJOINTS])
     layout = as_i64(as_i64(h[H_RECORDS] + k * SIZE)[LAYOUT >> 3])
     n = layout[L_N]
     dtype = layout[L_DTYPE]
     size = layout[L_ITEMSIZE]
-    if adjoints[k] == WANTED:
-        adjoints[k] = alloc(header, n * size)
-        if seed:
-            copy_bytes(adjoints[k], seed, n * size)
-        else:
-            fill(adjoints[k], n, dtype, 1.0)
+    if seed and adjoints[k] != WANTED:
+        add_arrays(seed, adjoints[k], n, dtype)
+        return 0
+    block = alloc(header, n * size)
+    if block == 0:
+        return NO_MEMORY
+    if seed:
+        copy_bytes(block, seed, n * size)
     else:
-        one = alloc(header, n * size)
-        if seed == 0:
-            fill(one, n, dtype, 1.0)
-        add_arrays(seed if seed else one, adjoints[k], n, dtype)
-        release(header, one, n * size)
+        fill(block, n, dtype, 1.0)
+    if adjoints[k] == WANTED:
+        adjoints[k] = block
+    else:
+        add_arrays(block, adjoints[k], n, dtype)
+        release(header, block, n * size)
+    return 0
 
 
 @inner
@@ -259,7 +277,10 @@ def add_arrays(source, target, n, dtype):
 
 @inner
 def erase(header, k, o, kernel, x, y, z, kept):
-    """Hand the adjoint of record ``k`` on to ``o`` without the part that the kernel clears; its block too, unless ``kept``."""
+    """Hand the adjoint of record ``k`` on to ``o`` without the part that the kernel clears; its block too, unless ``kept``.
+
+    False, and nothing is done, if there is no memory.
+    """
     h = as_i64(header)
     adjoints = as_i64(h[H_ADJOINTS])
     record = h[H_RECORDS] + k * SIZE
@@ -268,6 +289,8 @@ def erase(header, k, o, kernel, x, y, z, kept):
     g = adjoints[k]
     if kept:
         g = alloc(header, nbytes)
+        if g == 0:
+            return False
         copy_bytes(g, adjoints[k], nbytes)
     call8(kernel, record, g, x, y, z, as_i64(record)[ADDRESS >> 3], 0, 0)
     if adjoints[o] == WANTED:
@@ -278,11 +301,15 @@ def erase(header, k, o, kernel, x, y, z, kept):
         add_arrays(g, adjoints[o], layout[L_N], layout[L_DTYPE])
         if kept:
             release(header, g, nbytes)
+    return True
 
 
 @inner
 def propagate(header, k):
-    """Add the contributions of record ``k`` to its operands' adjoints. The last identity takes over the block."""
+    """Add the contributions of record ``k`` to its operands' adjoints. The last identity takes over the block.
+
+    False if memory ran out: it is to be called again, and then goes on with the operand at which it stopped.
+    """
     h = as_i64(header)
     adjoints = as_i64(h[H_ADJOINTS])
     kernels = as_i64(h[H_KERNELS])
@@ -301,23 +328,28 @@ def propagate(header, k):
     y = address_of(header, record, operand_of(record, 1), SCALAR_B)
     z = address_of(header, record, operand_of(record, 2), SCALAR_C)
     kept = flags & (CAPTURE | RETAIN)
-    for j in range(2, -1, -1):
+    for j in range(h[H_OPERAND], -1, -1):
         o = operand_of(record, j)
         if not is_wanted(header, o):
             continue
+        h[H_OPERAND] = j
         target_layout = as_i64(as_i64(h[H_RECORDS] + o * SIZE)[LAYOUT >> 3])
         target_n = target_layout[L_N]
         target_size = target_layout[L_ITEMSIZE]
         fresh = adjoints[o] == WANTED
         if traits & T_ERASE and j == 0:
-            erase(header, k, o, kernels[first + 1], x, y, z, kept)
-            return
+            if not erase(header, k, o, kernels[first + 1], x, y, z, kept):
+                return False
+            break
         if fresh and traits & (T_IDENTITY << j) and plan == 0 and n == target_n and not kept and j == 0:
             adjoints[o] = g
             adjoints[k] = 0
-            return
+            break
         if fresh:
-            adjoints[o] = alloc(header, target_n * target_size)
+            block = alloc(header, target_n * target_size)
+            if block == 0:
+                return False
+            adjoints[o] = block
         accumulate = 0 if fresh else 1
         if traits & T_ELEMENTWISE:
             reduced = plan != 0 and (as_i64(plan)[1] >> j) & 1
@@ -330,10 +362,12 @@ def propagate(header, k):
             sy = 0 if flags & SCALAR_B else 1
             sz = 0 if flags & SCALAR_C else 1
             out, target = longs[ADDRESS >> 3], adjoints[o]
-            run_reverse(
+            done = run_reverse(
                 header, kernels[first + 1 + j], sum_kernel, plan, j, n, size, size_x, g, x, sx, y, sy, z, sz, out, target,
                 accumulate,
             )
+            if not done:
+                return False
         else:
             whole = traits & (T_IDENTITY << j) and plan == 0 and n == target_n
             if fresh and traits & T_SCATTER and not whole:
@@ -342,6 +376,8 @@ def propagate(header, k):
             call8(
                 kernels[first + 1 + j], record, g, x, y, z, longs[ADDRESS >> 3], adjoints[o], accumulate
             )
+    h[H_OPERAND] = 2
+    return True
 
 
 @entry
@@ -350,7 +386,8 @@ def run(header, retain, to_leaves):
 
     With ``to_leaves``, adjoints of leaves are added to their gradients; a leaf without one gets a new record, in the
     order of the list of leaves, whose unneeded entries become -1. Returns the number of new records, plus 2**32 for
-    each adjoint that retain_grad() asked to keep or that is of a hooked leaf; or STOPPED, to be answered by ``resume``.
+    each adjoint that retain_grad() asked to keep or that is of a hooked leaf (the sweep is under way until these are
+    taken); or STOPPED or STARVED, to be answered by ``resume``.
     """
     h = as_i64(header)
     adjoints = as_i64(h[H_ADJOINTS])
@@ -372,7 +409,7 @@ def run(header, retain, to_leaves):
 def resume(header, i, swept, retain, to_leaves):
     """Go on with a sweep that stopped at position ``i`` of the order; results as of ``run``.
 
-    ``swept`` says that the record there has contributed to its operands; if not, only its hooks have run.
+    ``swept`` says that the record there has contributed to its operands; if not, its hooks have run, or memory ran out there.
     """
     if swept:
         let_go(header, as_i64(as_i64(header)[H_ORDER])[i])
@@ -422,7 +459,9 @@ def advance(header, first, passed, retain, to_leaves):
             if as_i64(h[H_TRAITS])[as_i32(record)[OP >> 2]] & T_RULE:
                 h[H_MISSING] = i
                 return STOPPED
-            propagate(header, k)
+            if not propagate(header, k):
+                h[H_MISSING] = i
+                return STARVED
         let_go(header, k)
     if not retain:
         consume(header)
@@ -436,20 +475,26 @@ def advance(header, first, passed, retain, to_leaves):
                 made += 1
             else:
                 leaves[i] = -1
+        if h[H_RETAINED] == 0:
+            h[H_SWEEPING] = 0
     return made + (h[H_RETAINED] << 32)
 
 
 @entry
 def contribute(header, o, part):
-    """Add the contiguous array at ``part`` to the adjoint of record ``o``, which the stopped sweep wants."""
+    """Add the contiguous array at ``part`` to the adjoint of record ``o``, which the stopped sweep wants. 0, or NO_MEMORY."""
     h = as_i64(header)
     adjoints = as_i64(h[H_ADJOINTS])
     layout = as_i64(as_i64(h[H_RECORDS] + o * SIZE)[LAYOUT >> 3])
     if adjoints[o] == WANTED:
-        adjoints[o] = alloc(header, layout[L_N] * layout[L_ITEMSIZE])
-        copy_bytes(adjoints[o], part, layout[L_N] * layout[L_ITEMSIZE])
+        block = alloc(header, layout[L_N] * layout[L_ITEMSIZE])
+        if block == 0:
+            return NO_MEMORY
+        copy_bytes(block, part, layout[L_N] * layout[L_ITEMSIZE])
+        adjoints[o] = block
     else:
         add_arrays(part, adjoints[o], layout[L_N], layout[L_DTYPE])
+    return 0
 
 
 @entry
@@ -536,17 +581,26 @@ def take_adjoint(header, k):
 
 
 @entry
-def prepare_scalar(header, handle):
-    """``prepare`` and ``give_seed`` for one root, a one-element tensor of this tape that is not a leaf."""
+def backward_scalar(header, handle, retain):
+    """``prepare``, ``give_seed`` and ``run`` to the leaves for one root, a one-element tensor of this tape that is no leaf.
+
+    What ``run`` answers, SLOW for another kind of root, or what else stands in the way, and then nothing has changed.
+    """
     h = as_i64(header)
     if handle >> TAPE_SHIFT != h[H_TAPE] or h[H_THREAD] != thread_id():
         return SLOW
     k = handle & MASK
     if as_i64(as_i64(h[H_RECORDS] + k * SIZE)[LAYOUT >> 3])[L_N] != 1 or flags_of(header, k) & (GRAD | LEAF) != GRAD:
         return SLOW
+    if h[H_SWEEPING]:
+        return BUSY
     root = h[H_ORDER]  # prepare reads its root before it writes there
     as_i64(root)[0] = k
     status = prepare(header, root, 1, 0, 0)
-    if status == 0:
-        give_seed(header, k, 0)
-    return status
+    if status < 0:
+        return status
+    status = give_seed(header, k, 0)
+    if status < 0:
+        forget(header)
+        return status
+    return run(header, retain, 1)

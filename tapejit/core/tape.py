@@ -88,6 +88,7 @@ class Tape:
         self.handles = []
         forks.renewed(self, "lock", threading.RLock)  # held while record numbers change; other threads read under it
         self._looked_through = 0
+        self._still = set()  # of those who rely on the numbers of records for a while
         self.kept_alive = {}  # address of an external block -> the objects that own it
         self.header = np.zeros(R.HEADER_WORDS, dtype=np.int64)
         self.words = memoryview(self.header)
@@ -168,35 +169,60 @@ class Tape:
 
     def relieve(self) -> bool:
         """Reclaim because an allocation failed; whether that gave memory back."""
-        before = int(self.header[R.H_BYTES])
+        others = [tape for tape in list(Tape.everyone) if tape is not self and tape.words[R.H_CACHED]]
+        before = self.words[R.H_BYTES]
         self.reclaim()
-        return int(self.header[R.H_BYTES]) < before
+        for tape in others:
+            engine.give_idle(tape.address)
+        return bool(others) or self.words[R.H_BYTES] < before
+
+    @contextlib.contextmanager
+    def still(self):
+        """Inside, no record moves."""
+        token = object()
+        try:
+            self._still.add(token)
+            yield
+        finally:
+            self._still.discard(token)
 
     def _compact(self):
-        """Let go of the records that nothing reaches, and move those that are left together."""
+        """Let go of what nothing reaches. Records stay where interrupted code or a sweep relies on their numbers."""
         done = False
         while not done:
             moves, count = self.words[R.H_MOVED], len(self)
-            alive = self._survey(count)
-            if alive is None:  # the numbers of records must stay as they are
-                self.header[R.H_LIMIT] = max(MINIMUM, 2 * int(self.header[R.H_BYTES]))
-                break
-            done = self._move(moves, count, alive)
+            alive, still = self._survey(count)
+            still = still or self._still or self.words[R.H_SWEEPING]
+            done = (self._spare if still else self._move)(moves, count, alive)
         self._stay(len(self))
 
     def _survey(self, count):
-        """What is known of each Tensor, as ``engine.reclaim`` takes it; None if interrupted code is yet to make one."""
+        """What is known of each Tensor, as ``engine.reclaim`` takes it, and whether interrupted code is yet to make one."""
         handles = self.handles
         known = np.flatnonzero(self.flags[:count] & R.DEAD == 0)
         references = np.fromiter(map(getrefcount, map(handles.__getitem__, known.tolist())), np.int64, len(known))
         missing = [k for k in known[references > _MANY].tolist() if handles[k] is None]
-        if missing and in_between():
-            return None
+        still = bool(missing) and in_between()
         alive = np.zeros(count + 1, dtype=np.uint8)
         alive[known[references > _REGISTRY_ONLY]] = R.HELD
         alive[known] |= np.where(self.flags[known] & R.HOOKED, R.STAYS, 0).astype(np.uint8)
-        alive[missing] = 0  # an interrupt ended what was to make their Tensors
-        return alive
+        if not still:
+            alive[missing] = 0  # an interrupt ended what was to make their Tensors
+        return alive, still
+
+    def _spare(self, moves, count, alive) -> bool:
+        """Let go of what nothing reaches, the records apart; False if the tape is not what was surveyed any more."""
+        before, gone = self.handles[:count], []
+        dead = np.flatnonzero((alive[:count] == 0) & (self.flags[:count] & R.DEAD == 0))
+        done = at_once(
+            (engine.spare, self.address, count, moves, alive.ctypes.data, self._why.ctypes.data, MINIMUM),
+            (np.bitwise_or.at, self.flags, dead, R.DEAD),
+            (drain, map(setitem, repeat(self.handles), dead.tolist(), repeat(None))),
+            (gone.extend, takewhile(bool, memoryview(self.dropped))),
+        )
+        del before
+        whole(lambda: self._let_go(gone))
+        return done
 
     def _move(self, moves, count, alive) -> bool:
         """Give records and Tensors their new numbers at once; False if the tape is not what was surveyed any more."""
@@ -276,6 +302,7 @@ def _in_child():
     stack = thread.stack  # of a thread that had none: [main]
     if stack[0] is main and len(stack) == 1 and main.header[R.H_THREAD] != threading.get_ident():
         main.adjoints[:] = 0  # of a sweep that the main thread had under way
+        main.words[R.H_SWEEPING] = 0
         main.flags &= ~R.CAPTURE
         main.header[R.H_THREAD] = threading.get_ident()
         main.header[R.H_GRAD_MODE] = R.GRAD
@@ -302,16 +329,17 @@ def aside():
     side.header[R.H_THREAD] = 0
     side.header[R.H_GRAD_MODE] = 0
     is_main = threading.current_thread() is threading.main_thread()
-    if is_main:
-        main_thread = int(main.header[R.H_THREAD])
-        main.header[R.H_THREAD] = -1
-    thread.stack.append(side)
+    main_thread = int(main.header[R.H_THREAD])
     try:
+        thread.stack.append(side)
+        if is_main:
+            main.header[R.H_THREAD] = -1
         yield side
     finally:
-        thread.stack.pop()
         if is_main:
             main.header[R.H_THREAD] = main_thread
+        if thread.stack[-1] is side:
+            thread.stack.pop()
         _idle_sides.append(side)
 
 

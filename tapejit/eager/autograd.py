@@ -17,6 +17,7 @@ from tapejit.eager.compiledsweep import (
     same_tape,
     sweep,
     take,
+    taken,
     unblock,
 )
 from tapejit.eager.creation import tensor
@@ -28,7 +29,7 @@ from tapejit.eager.views import clone
 _address = tapes.main.address
 _main = tapes.main
 _new = object.__new__
-_prepare_scalar, _run = (engine.late(globals(), f"_{entry}", entry) for entry in ("prepare_scalar", "run"))
+_backward_scalar = engine.late(globals(), "_backward_scalar", "backward_scalar")
 _COUNT = (1 << 32) - 1  # of what a sweep answers: how many gradients it made; above it: how many adjoints are retained
 
 
@@ -47,16 +48,16 @@ def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, 
     """
     if gradient is None and inputs is None and not create_graph:
         try:
-            answer = _prepare_scalar(_address, self._r)
-            while answer < R.SLOW:
-                unblock(_main, answer)
-                answer = _prepare_scalar(_address, self._r)
-            if answer == 0:
-                made = _run(_address, 1 if retain_graph else 0, 1)
-                if made < 0:
-                    made = go_on(_main, retain_graph, True)
+            made = _backward_scalar(_address, self._r, 1 if retain_graph else 0)
+            while made < R.SLOW:
+                if made == R.STOPPED or made == R.STARVED:
+                    made = go_on(_main, made, retain_graph, True)
+                else:
+                    unblock(_main, made)
+                    made = _backward_scalar(_address, self._r, 1 if retain_graph else 0)
+            if made >= 0:
                 if made & _COUNT:
-                    _attach_gradients(_main)
+                    _attach_gradients(_main, made & _COUNT)
                 if made > _COUNT:
                     _collect_retained(_main)
                 return
@@ -66,30 +67,37 @@ def tensor_backward(self, gradient=None, retain_graph=None, create_graph=False, 
     backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
 
 
-def _attach_gradients(tape):
+def _attach_gradients(tape, made):
     """Give the leaves whose first gradient a sweep has just made their Tensors."""
-    handles = tape.handles
+    apart = []
+    if _attach(tape, tape.leaf_at[: tape.words[R.H_LEAF_COUNT]], apart) != made:  # a handler's sweep has come in between
+        count = len(tape)
+        _attach(tape, np.flatnonzero((tape.flags[:count] & R.LEAF != 0) & (tape.firsts[:count] >= 0)).tolist(), apart)
+    for leaf, gradient in apart:
+        leaf.grad = _sum(leaf.grad, gradient)
+
+
+def _attach(tape, leaves, apart) -> int:
+    """Make the Tensors of those leaves' gradients that have none; how many. ``apart``: pairs that are to be added up."""
+    handles, gradient_at, made = tape.handles, tape.first_at, 0
     base = tape.number << R.TAPE_SHIFT
-    leaf_at, gradient_at, apart = tape.leaf_at, tape.first_at, None
-    for i in range(tape.words[R.H_LEAF_COUNT]):
-        k = leaf_at[i]
-        if k >= 0:
-            leaf, number = handles[k], gradient_at[k]
-            gradient = _new(Tensor)
-            gradient._r = base | number
-            gradient._layout = packed_at(tape, number) if leaf is None else leaf._layout.packed
-            handles[number] = gradient
-            if leaf is None:
-                continue
-            if getattr(leaf, "_grad", None) is None:
-                leaf._grad = gradient
-            elif apart is None:
-                apart = [(leaf, gradient)]
-            else:
-                apart.append((leaf, gradient))
-    if apart is not None:
-        for leaf, gradient in apart:
-            leaf.grad = _sum(leaf.grad, gradient)
+    for k in leaves:
+        number = gradient_at[k] if k >= 0 else -1
+        if number < 0 or handles[number] is not None:
+            continue
+        leaf = handles[k]
+        gradient = _new(Tensor)
+        gradient._r = base | number
+        gradient._layout = packed_at(tape, number) if leaf is None else leaf._layout.packed
+        handles[number] = gradient
+        made += 1
+        if leaf is None:
+            continue
+        if getattr(leaf, "_grad", None) is None:
+            leaf._grad = gradient
+        else:
+            apart.append((leaf, gradient))
+    return made
 
 
 def _sum(gradient, part):
@@ -104,6 +112,7 @@ def _collect_retained(tape):
     asked = [k for k in visited[visited >= 0].tolist() if tape.flags[k] & R.RETAIN and tape.adjoints[k] > 2]
     hooked = hooks.leaves(tape)
     found = [(tape.handles[k], take(tape, k)) for k in asked + hooked]  # all of them before hooks run
+    taken(tape)
     for handle, gradient in found[: len(asked)]:
         if handle is not None:
             _accumulate(handle, gradient)
@@ -167,7 +176,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
             raise RuntimeError("backward() got an empty list of inputs; leave inputs= out for all leaves")
         _check_inputs(targets)
     tape = outputs[0]._tape()
-    with apart(tape):
+    with tape.still(), apart(tape):
         if create_graph or anomaly.active():
             _backward_recorded(outputs, seeds, targets, retain, create_graph)
         else:
@@ -180,11 +189,12 @@ def _backward(tape, outputs, seeds, targets, retain):
         made = sweep(tape, outputs, seeds, targets, retain, to_leaves=targets is None)
         if targets is None:
             if made & _COUNT:
-                _attach_gradients(tape)
+                _attach_gradients(tape, made & _COUNT)
             if made > _COUNT:
                 _collect_retained(tape)
             return
         found = [(x, take(tape, x._r & MASK)) for x in targets]
+        taken(tape)
         for x, gradient in found:
             if gradient is not None:
                 _arrived(x, gradient)
@@ -236,7 +246,7 @@ def grad(
     create_graph = create_graph or tapes.current().recorder is not None
     retain = create_graph if retain_graph is None else retain_graph
     tape = outputs[0]._tape()
-    with apart(tape):
+    with tape.still(), apart(tape):
         if create_graph or anomaly.active():
             found = swept_as_tensors(outputs, seeds, inputs, retain, create_graph)
             results = [found.get(x._r & MASK) for x in inputs]
@@ -259,14 +269,15 @@ def _gradients(tape, outputs, seeds, inputs, retain, unused):
     try:
         sweep(tape, outputs, seeds, inputs, retain, to_leaves=False)
         unique = {x._r & MASK: x for x in inputs}
-        taken = {id(x): take(tape, x._r & MASK) for x in unique.values()}
+        found = {id(x): take(tape, x._r & MASK) for x in unique.values()}
+        taken(tape)
     except BaseException:
         give_up(tape, False)
         raise
     for x in unique.values():
-        if taken[id(x)] is not None and x.is_leaf:
-            taken[id(x)] = hooks.through(x, taken[id(x)])
-    return [taken.get(id(unique.get(x._r & MASK, x))) for x in inputs]
+        if found[id(x)] is not None and x.is_leaf:
+            found[id(x)] = hooks.through(x, found[id(x)])
+    return [found.get(id(unique.get(x._r & MASK, x))) for x in inputs]
 
 
 def _unused(i, x):

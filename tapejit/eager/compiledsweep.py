@@ -1,10 +1,11 @@
 """The compiled sweep as Python runs it: prepared, stopped where a rule or a hook of Python's is to run, gone on, given up."""
 
 import contextlib
+import sys
 
 import numpy as np
 
-from tapejit.core import engine
+from tapejit.core import engine, errors
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
 from tapejit.core.layout import layout_at, packed_strides
@@ -22,7 +23,12 @@ _waiting: dict = {}  # address -> tape, of those on which a sweep waits for rule
 
 
 def give_up(tape, to_leaves):
-    """End a sweep that an interrupt stopped anywhere: no marks stay, and no leaf adds to a gradient that it does not show."""
+    """End a sweep that an interrupt stopped anywhere: no marks stay, and no leaf adds to a gradient that it does not show.
+
+    Called where an exception is handled; a sweep that another one stood in the way of has nothing to be given up.
+    """
+    if isinstance(sys.exception(), errors.SweepUnderWay):
+        return
 
     def clean():
         engine.abandon(tape.address, int(to_leaves))
@@ -45,6 +51,11 @@ def take(tape, k):
         if answer >= 0:
             return wrap(tape, answer, packed_at(tape, answer))
         tape._grow(2 * int(tape.header[R.H_CAPACITY]))  # not reclaim: other captured adjoints wait to be taken
+
+
+def taken(tape):
+    """All kept adjoints have been taken: the sweep is over."""
+    tape.words[R.H_SWEEPING] = 0
 
 
 def packed_at(tape, handle):
@@ -88,26 +99,56 @@ def sweep(tape, outputs, seeds, inputs, retain, to_leaves):
     roots = _prepare(tape, outputs, inputs or ())
     for k, seed in zip(roots.tolist(), seeds, strict=True):
         if tape.adjoints[k] >= 2:
-            engine.give_seed(tape.address, k, 0 if seed is None else seed.data_ptr())
+            _fed(tape, engine.give_seed, k, 0 if seed is None else seed.data_ptr())
     made = engine.run(tape.address, int(bool(retain)), int(to_leaves))
-    return go_on(tape, retain, to_leaves) if made < 0 else made
+    return go_on(tape, made, retain, to_leaves) if made < 0 else made
 
 
-def go_on(tape, retain, to_leaves):
-    """Go on with a sweep that stopped at ops without reverse kernels: their rules run on a tape beside it, without history.
+def _fed(tape, function, *arguments):
+    """Call a function of the engine for a sweep that is under way, again and again while giving memory back helps.
 
-    The caller gives the sweep up if a rule fails.
+    Raises:
+        MemoryError: if there is none.
     """
-    made, sweep = R.STOPPED, {}
+    while function(tape.address, *arguments) == R.NO_MEMORY:
+        relieve(tape)
+
+
+def relieve(tape):
+    """Find memory for a sweep that is under way.
+
+    Raises:
+        MemoryError: if there is none.
+    """
+    if not tape.relieve():
+        raise MemoryError(
+            "tapejit: no memory for the gradients; free tensors, or use smaller batches. The graph can be used again; a .grad "
+            "that was there before may hold a part of this call"
+        )
+
+
+def go_on(tape, made, retain, to_leaves):
+    """Go on with a sweep that stopped: for want of memory, or at ops without reverse kernels and at hooks.
+
+    Rules run on a tape beside it, without history. The caller gives the sweep up if one fails.
+    """
+    sweep = {}
+    while made == R.STARVED:
+        relieve(tape)
+        made = engine.resume(tape.address, tape.words[R.H_MISSING], 0, int(bool(retain)), int(to_leaves))
+    if made >= 0:
+        return made
     with tapes.aside() as side:
         _waiting[tape.address] = tape
         try:
-            while made == R.STOPPED:
+            while made < 0:
                 place = int(tape.header[R.H_MISSING])
                 k = int(tape.order[place])
-                if tape.flags[k] & R.HOOKED:
+                if made == R.STARVED:
+                    relieve(tape)
+                elif tape.flags[k] & R.HOOKED:
                     _through_hooks(tape, side, k)
-                swept = _contribute(tape, side, k, sweep)
+                swept = made == R.STOPPED and _contribute(tape, side, k, sweep)
                 made = engine.resume(tape.address, place, int(swept), int(bool(retain)), int(to_leaves))
         finally:
             del _waiting[tape.address]
@@ -120,12 +161,13 @@ def apart(tape):
     if tape.address not in _waiting:
         yield
         return
-    words = [R.H_VISITED, R.H_LEAF_COUNT, R.H_MISSING, R.H_RETAINED]
+    words = [R.H_VISITED, R.H_LEAF_COUNT, R.H_MISSING, R.H_RETAINED, R.H_SWEEPING, R.H_OPERAND]
     kept, count = tape.header[words].copy(), len(tape)
     arrays = {name: getattr(tape, name)[:count].copy() for name in ("adjoints", "order", "leaves")}
     captured = tape.flags[:count] & R.CAPTURE
     tape.adjoints[:count] = 0
     tape.flags[:count] &= ~R.CAPTURE
+    tape.words[R.H_SWEEPING] = 0
     try:
         yield
     finally:
@@ -169,7 +211,7 @@ def _contribute(tape, side, k, sweep) -> bool:
     for o, part, asked in zip(operands, adjoints, wanted[: op.arity], strict=False):
         if asked and part is not None:
             part = contiguous(part)
-            engine.contribute(tape.address, o, part.data_ptr())
+            _fed(tape, engine.contribute, o, part.data_ptr())
     return True
 
 

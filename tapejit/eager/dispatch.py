@@ -97,6 +97,15 @@ def _row(op, tensors) -> Tensor:
     return emit(row, layout, first, second, third, imm=float(len(rest)) if len(rest) > 1 else 0.0)
 
 
+class _Nothing:
+    """In place of a Tensor that an op does not have."""
+
+    _r = -1
+
+
+_NOTHING = _Nothing()
+
+
 def emit(op, layout, a=None, b=None, c=None, *further, plan=0, imm=0.0, flags=0) -> Tensor:
     """Append a record for an op whose result has ``layout``, run its kernel, and return the result."""
     if further:
@@ -108,18 +117,12 @@ def emit(op, layout, a=None, b=None, c=None, *further, plan=0, imm=0.0, flags=0)
         b = bring(tape, b)
     if c is not None and c._r >> R.TAPE_SHIFT != tape.number:
         c = bring(tape, c)
+    a = _NOTHING if a is None else a
+    b = _NOTHING if b is None else b
+    c = _NOTHING if c is None else c
     while True:
-        answer = engine.general(
-            tape.address,
-            op.code,
-            flags,
-            -1 if a is None else a._r,
-            -1 if b is None else b._r,
-            -1 if c is None else c._r,
-            layout.address,
-            plan,
-            imm,
-        )
+        # On one line: the numbers are looked up when nothing can come between that and the call.
+        answer = engine.general(tape.address, op.code, flags, a._r, b._r, c._r, layout.address, plan, imm)
         if answer >= 0:
             return wrap(tape, answer, layout)
         if answer == R.FAILED:

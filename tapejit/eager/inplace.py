@@ -81,11 +81,12 @@ def replace(x: Tensor, result: Tensor, recorded: bool) -> Tensor:
             note_change(x)
             x._array()[...] = result._array()
         return x
-    _tell_sources(tape, x)
-    if _is_whole(x):
-        _rebase(x, result)
-    else:
-        _replace_in_base(x, result)
+    with tape.still():
+        _tell_sources(tape, x)
+        if _is_whole(x):
+            _rebase(x, result)
+        else:
+            _replace_in_base(x, result)
     return x
 
 

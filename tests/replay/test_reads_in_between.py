@@ -27,7 +27,7 @@ def recorded_once(f):
     g = tj.value_and_grad(f)
     for _ in range(4):
         g(np.ones(2))
-    return g.calls == {"eager": 0, "recorded": 1, "interpreted": 0, "replayed": 3}
+    return (g.calls["recorded"], g.calls["eager"]) == (1, 0)
 
 
 def test_a_callback_of_the_garbage_collector():
