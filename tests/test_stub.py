@@ -1,6 +1,7 @@
 """What type checkers see: the stub is current, and a plain script passes mypy's strictest settings."""
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -35,14 +36,30 @@ def test_the_stub_is_up_to_date():
     assert (FOLDER / "__init__.pyi").read_text() == stub(), "run: python -m tapejit.stub > tapejit/__init__.pyi"
 
 
+def check_types(script, *options):
+    pytest.importorskip("mypy")
+    command = [sys.executable, "-m", "mypy", *options, f"--cache-dir={script.parent / 'cache'}", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.slow
 def test_a_script_passes_strict_type_checking(tmp_path):
-    pytest.importorskip("mypy")
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    options = ["--strict", f"--cache-dir={tmp_path / 'cache'}"]
-    done = subprocess.run([sys.executable, "-m", "mypy", *options, script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    check_types(script, "--strict")
+
+
+@pytest.mark.slow
+def test_the_readmes_blocks_pass_type_checking(tmp_path):
+    """One after the other in one file, as a reader would type them; names may change their types between blocks."""
+    readme = pathlib.Path(__file__).parents[1] / "README.md"
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(), flags=re.DOTALL)
+    assert len(blocks) > 8
+    script = tmp_path / "readme.py"
+    script.write_text("import tapejit as tj\n" + "\n".join(blocks))
+    lenient = ["--disable-error-code=import-untyped", "--disable-error-code=no-redef"]
+    check_types(script, "--allow-redefinition", "--check-untyped-defs", *lenient)
 
 
 def test_operators_and_methods_complete():
