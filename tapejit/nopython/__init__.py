@@ -5,13 +5,13 @@ from tapejit.nopython import (
     arrayreductions,
     arrays,
     casts,
+    gammas,
     interpolation,
     models,
     optable,
     optimize,
     scalars,
     solving,
-    special,
 )
 from tapejit.nopython.checkpoint import checkpoint
 from tapejit.nopython.custom import rule, stop_gradient
