@@ -17,8 +17,8 @@ from tapejit.nopython.checkpoint import checkpoint
 from tapejit.nopython.custom import rule, stop_gradient
 from tapejit.nopython.derivatives import grad, hessian, hvp, jvp, value_and_grad
 from tapejit.nopython.explain import DifferentiationError
-from tapejit.nopython.jacobians import jacobian
 from tapejit.nopython.memory import memory_limit, set_memory_limit
+from tapejit.nopython.rowsandlanes import jacobian
 from tapejit.nopython.statementtape import free_memory
 
 __all__ = [

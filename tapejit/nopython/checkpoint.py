@@ -21,7 +21,6 @@ from tapejit.nopython.cache import generated_function
 from tapejit.nopython.custom import rule_twin
 from tapejit.nopython.derivatives import value_and_grad
 from tapejit.nopython.driver import argument_numbers, signature_of
-from tapejit.nopython.jacobians import jacobian
 from tapejit.nopython.keeping import (
     address_of,
     as_results,
@@ -42,6 +41,7 @@ from tapejit.nopython.keeping import (
 from tapejit.nopython.like import active_like, values, zero_coefficient
 from tapejit.nopython.memory import as_i32, read, write
 from tapejit.nopython.reverse import back, is_full, rewind
+from tapejit.nopython.rowsandlanes import jacobian
 from tapejit.nopython.statementtape import (
     CALL,
     CAPACITY,

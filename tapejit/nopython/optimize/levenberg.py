@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numba.extending import is_jitted
 
-from tapejit.nopython.jacobians import jacobian
+from tapejit.nopython.rowsandlanes import jacobian
 
 GRADIENT, COST, STEP, EXHAUSTED, STUCK, NOT_FINITE = 1, 2, 3, 0, -2, -1
 MESSAGES = {
