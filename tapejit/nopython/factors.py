@@ -15,10 +15,8 @@ from tapejit.nopython.cache import helper
 POTRF = ROUTINES[0]["POTRF"]
 
 
-def link() -> None:
-    """Make LAPACK's symbols known; before code that calls them is compiled, or loaded from disk."""
-    blas.link()
-    lapack.link()
+blas.link()  # LAPACK's symbols are to be known before code that calls them is compiled, or loaded from disk
+lapack.link()
 
 
 @helper

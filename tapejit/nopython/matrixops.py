@@ -26,7 +26,6 @@ from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import ENGINE, generated_function, typed
 from tapejit.nopython.exchange import enter_form
-from tapejit.nopython.factors import link
 from tapejit.nopython.inputs import array_at, tangent
 from tapejit.nopython.keeping import (
     add_adjoint,
@@ -458,7 +457,6 @@ def matrix_op(name, arity, forward, pullback, pushforward):
 
     @functools.cache
     def written(like, xs):
-        link()
         leaf = types.float32 if all(map(_is_single, xs)) else types.float64
         scope = dict(_COMMON, **functions, XS=xs, LEAF=leaf, LIKE=like)
         parts = {
