@@ -1,5 +1,5 @@
 """Derivatives of functions, eager: ``tapejit.autograd.functional`` has the names of ``torch.autograd.functional``."""
 
-from tapejit.eager.jacobians import hessian, hvp, jacobian, jvp, vhp, vjp
+from tapejit.eager.autogradfunctional import hessian, hvp, jacobian, jvp, vhp, vjp
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]

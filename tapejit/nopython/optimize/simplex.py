@@ -9,6 +9,14 @@ from numba import njit
 from numba.extending import is_jitted
 
 
+@njit(nogil=True, error_model="numpy", cache=True)
+def place_corner(x0, k, corner):
+    """The start, for k > 0 with one number a little larger."""
+    corner[:] = x0
+    if k:
+        corner[k - 1] += 0.05 * x0[k - 1] if x0[k - 1] != 0.0 else 0.00025
+
+
 def nelder_mead(fun, *, xtol=1e-8, ftol=1e-8, maxfev=10_000):
     """A compiled minimiser that uses values alone.
 
@@ -36,9 +44,7 @@ def nelder_mead(fun, *, xtol=1e-8, ftol=1e-8, maxfev=10_000):
         corners, values = np.empty((n + 1, n)), np.empty(n + 1)
         centre, point, other = np.empty(n), np.empty(n), np.empty(n)
         for k in range(n + 1):
-            corners[k] = x0
-            if k:
-                corners[k, k - 1] += 0.05 * x0[k - 1] if x0[k - 1] != 0.0 else 0.00025
+            place_corner(x0, k, corners[k])
             values[k] = at(1.0, corners[k], corners[k], point, args)
         calls = n + 1
         while calls < maxfev:
