@@ -5,7 +5,7 @@ power of two; a small block is cut from a chunk, a large one is allocated by its
 memory lies idle. Every block is aligned to 16 bytes, those of 64 bytes and more to 64.
 """
 
-from tapejit.core.record import FREE_LISTS, H_BYTES, H_CACHED, H_CHUNK, H_CHUNK_END, H_FREE_LISTS
+from tapejit.core.record import FREE_LISTS, H_BYTES, H_CACHED, H_CHUNK, H_CHUNK_END, H_CHUNKS, H_FREE_LISTS
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_i64, leading_zeros, native_alloc, native_free
 
@@ -81,11 +81,30 @@ def alloc(header, nbytes):
             raw = native_alloc(CHUNK)
             if raw == 0:
                 return 0
+        as_i64(raw)[0] = h[H_CHUNKS]
+        h[H_CHUNKS] = raw
         h[H_CHUNK_END] = raw + CHUNK
-        block = (raw + 63) & ~63
+        block = (raw + 64) & ~63
     h[H_CHUNK] = block + size
     h[H_BYTES] += size
     return block
+
+
+@inner
+def dismantle(header):
+    """Give the memory that is not in use back to the system: idle large blocks, and all of it if nothing is in use."""
+    trim(header)
+    h = as_i64(header)
+    if h[H_BYTES] != 0:
+        return
+    chunk = h[H_CHUNKS]
+    while chunk != 0:
+        before = as_i64(chunk)[0]
+        native_free(chunk)
+        chunk = before
+    h[H_CHUNKS] = h[H_CHUNK] = h[H_CHUNK_END] = 0
+    for number in range(FREE_LISTS):
+        h[H_FREE_LISTS + number] = 0
 
 
 @inner

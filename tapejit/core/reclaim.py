@@ -4,7 +4,7 @@ A record stays while a Tensor refers to it, while a kept record's gradient still
 value that one of those needs. Values never move, only records do.
 """
 
-from tapejit.core.heap import release, trim
+from tapejit.core.heap import dismantle, release, trim
 from tapejit.core.record import (
     ADDRESS,
     DEAD,
@@ -127,7 +127,7 @@ def spare(header, count, moves, alive_address, why_address, minimum):
 @entry
 def give_idle(header):
     """Give the memory that a tape keeps for later back to the system."""
-    trim(header)
+    dismantle(header)
 
 
 @entry

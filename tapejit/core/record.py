@@ -86,6 +86,7 @@ T_RULE = 1 << 20  # no reverse kernel: the sweep stops, and the rule on Tensors 
     H_CACHED,  # bytes in the free lists of large blocks
     H_CHUNK,  # bump allocation: next free address
     H_CHUNK_END,
+    H_CHUNKS,  # the last chunk; the first word of each is the address of the one before
     H_ORDER,  # address of the sweep's work list
     H_VISITED,
     H_LEAVES,  # address of the list of leaves reached
@@ -100,7 +101,7 @@ T_RULE = 1 << 20  # no reverse kernel: the sweep stops, and the rule on Tensors 
     H_SWEEPING,  # whether a sweep is under way: adjoints, order and leaves are its own, and no record moves
     H_OPERAND,  # the operand at which propagating the current record begins: one below 2 where memory ran out before
     H_FREE_LISTS,  # from here on: heads of the free lists
-) = range(32)
+) = range(33)
 FREE_LISTS = 256
 HEADER_WORDS = H_FREE_LISTS + FREE_LISTS
 

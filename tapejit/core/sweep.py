@@ -305,6 +305,28 @@ def erase(header, k, o, kernel, x, y, z, kept):
 
 
 @inner
+def add_rows(header, record, j, kernel, size_x, g, x, y, z, target, nbytes, fresh):
+    """Add an elementwise record's contribution to operand ``j``, row by row, at ``target``; False if memory ran out."""
+    h = as_i64(header)
+    longs = as_i64(record)
+    layout = as_i64(longs[LAYOUT >> 3])
+    plan = longs[PLAN >> 3]
+    flags = as_i32(record)[FLAGS >> 2]
+    accumulate = 0 if fresh else 1
+    if fresh and plan != 0 and (as_i64(plan)[1] >> j) & 1:  # several results add up in one place
+        zero_bytes(target, nbytes)
+        accumulate = 1
+    sum_kernel = as_i64(h[H_KERNELS])[KERNELS_PER_OP + layout[L_DTYPE] * 4]
+    sx = 0 if flags & SCALAR_A else 1
+    sy = 0 if flags & SCALAR_B else 1
+    sz = 0 if flags & SCALAR_C else 1
+    n, size, out = layout[L_N], layout[L_ITEMSIZE], longs[ADDRESS >> 3]
+    return run_reverse(
+        header, kernel, sum_kernel, plan, j, n, size, size_x, g, x, sx, y, sy, z, sz, out, target, accumulate
+    )
+
+
+@inner
 def propagate(header, k):
     """Add the contributions of record ``k`` to its operands' adjoints. The last identity takes over the block.
 
@@ -321,7 +343,6 @@ def propagate(header, k):
     layout = as_i64(longs[LAYOUT >> 3])
     plan = longs[PLAN >> 3]
     n = layout[L_N]
-    size = layout[L_ITEMSIZE]
     g = adjoints[k]
     first = op * KERNELS_PER_OP + layout[L_DTYPE] * 4
     x = address_of(header, record, operand_of(record, 0), SCALAR_A)
@@ -352,21 +373,9 @@ def propagate(header, k):
             adjoints[o] = block
         accumulate = 0 if fresh else 1
         if traits & T_ELEMENTWISE:
-            reduced = plan != 0 and (as_i64(plan)[1] >> j) & 1
-            if fresh and reduced:
-                zero_bytes(adjoints[o], target_n * target_size)
-                accumulate = 1
-            sum_kernel = kernels[KERNELS_PER_OP + layout[L_DTYPE] * 4]
-            size_x = 1 if traits & T_CONDITION else size
-            sx = 0 if flags & SCALAR_A else 1
-            sy = 0 if flags & SCALAR_B else 1
-            sz = 0 if flags & SCALAR_C else 1
-            out, target = longs[ADDRESS >> 3], adjoints[o]
-            done = run_reverse(
-                header, kernels[first + 1 + j], sum_kernel, plan, j, n, size, size_x, g, x, sx, y, sy, z, sz, out, target,
-                accumulate,
-            )
-            if not done:
+            size_x = 1 if traits & T_CONDITION else layout[L_ITEMSIZE]
+            kernel = kernels[first + 1 + j]
+            if not add_rows(header, record, j, kernel, size_x, g, x, y, z, adjoints[o], target_n * target_size, fresh):
                 return False
         else:
             whole = traits & (T_IDENTITY << j) and plan == 0 and n == target_n

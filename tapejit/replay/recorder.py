@@ -138,6 +138,7 @@ class RecordingTape(tapes.Tape):
         self._stay(0)
         self.header[R.H_LIMIT] = 1 << 62
         self.kept_alive.clear()
+        engine.give_idle(self.address)
         if len(_idle) < MOST_IDLE and self.header[R.H_CAPACITY] <= LARGEST_IDLE:
             _idle.append(self)
         else:

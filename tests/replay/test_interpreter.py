@@ -1,6 +1,9 @@
 """Recordings that run again from their tape until they are worth compiling."""
 
 import gc
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -201,3 +204,35 @@ def test_in_place_changes_of_what_detach_shares_are_refused():
         value, gradient = g(x)
         assert value == 29.0
         assert gradient.tolist() == [2.0, 3.0, 4.0]
+
+
+def test_a_dropped_recording_gives_its_memory_back():
+    """In a process of its own: how much a process holds depends on what ran before."""
+    code = """
+        import gc
+        import numpy as np, tapejit as tj
+
+        def resident():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * 4096
+
+        def record(k):
+            def f(x):
+                for _ in range(1000):
+                    x = x * 1.0001 + k
+                return x.sum()
+
+            g = tj.value_and_grad(f, compile="auto")
+            g(np.ones(1000))  # some 16 MB of values
+            g.wait(60)
+            g(np.ones(1000))
+
+        sizes = []
+        for k in range(6):
+            record(k)
+            gc.collect()
+            sizes.append(resident())
+        print((sizes[-1] - sizes[1]) / 1e6)
+        """
+    output = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True).stdout
+    assert float(output) < 20
