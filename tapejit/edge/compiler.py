@@ -12,7 +12,12 @@ from numba.core.imputils import impl_ret_borrowed, impl_ret_new_ref, lower_cast
 from numba.core.ir_utils import build_definitions, find_const, get_definition, guard
 from numba.core.registry import CPUDispatcher
 from numba.core.typeconv import Conversion
-from numba.core.typed_passes import BaseNativeLowering, NativeLowering, NopythonTypeInference
+from numba.core.typed_passes import (
+    BaseNativeLowering,
+    NativeLowering,
+    NopythonRewrites,
+    NopythonTypeInference,
+)
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.core.untyped_passes import MakeFunctionToJitFunction
 from numba.cpython.rangeobj import make_range_iterator

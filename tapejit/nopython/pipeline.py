@@ -1,13 +1,12 @@
 """Numba's nopython pipeline with the passes of this package."""
 
-from numba.core.typed_passes import NopythonRewrites
-
 from tapejit.edge.compiler import (
     BaseNativeLowering,
     CompilerBase,
     DefaultPassBuilder,
     MakeFunctionToJitFunction,
     NativeLowering,
+    NopythonRewrites,
     NopythonTypeInference,
     register_pass,
 )

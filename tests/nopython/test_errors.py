@@ -55,11 +55,6 @@ def eigenvalues(x, work):
     return np.linalg.eigvals(np.outer(x, x))[0].real
 
 
-@unsupported("qr")
-def orthogonalises(x, work):
-    return np.linalg.qr(np.outer(x, x))[1][0, 0]
-
-
 @unsupported("searchsorted")
 def searches(x, work):
     return 1.0 * np.searchsorted(x, x[0])
