@@ -165,7 +165,7 @@ def stored_twice_and_read(x):
         w[i + 1] = w[i] * x[0]
         w[i] = w[i] * 2.0 + x[i]
         s += w[i] * x[1]
-    return s + np.sum(w * w)
+    return s + w[1] * w[2] + w[SIZE - 1]
 
 
 @loop(False)
@@ -176,7 +176,7 @@ def stored_through_another_index(x):
         w[i] = x[i] * x[i]
         w[SIZE - i] = x[0] * x[i]
         s += w[i] * x[1]
-    return s + np.sum(w * w)
+    return s + w[1] * w[2] + w[SIZE - 1]
 
 
 @loop(True)
@@ -198,7 +198,7 @@ def overlapping_views(x):
         a[i] = b[i] * 1.1
     for i in range(SIZE - 1):
         b[i] = a[i] * b[i]
-    return np.sum(x * x)
+    return x[1] * x[2] + x[SIZE - 1]
 
 
 @loop(True)

@@ -106,9 +106,9 @@ class Case:
             x[...], y[...] = 0, 0
 
     def expected(self):
-        """Value and gradients in the dtypes of the arguments, None if there are none."""
+        """Value and gradients in the dtypes of the arguments, float64 for integers; None if there are none."""
         x, y = self.given[:2]
-        floats = all(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in (x, y))
+        floats = all(isinstance(a, np.ndarray) and a.dtype.kind in "fiu" for a in (x, y))
         try:
             if not floats or np.broadcast_shapes(x.shape, y.shape) is None:
                 return None
@@ -117,9 +117,8 @@ class Case:
         a, b = x.astype(float), y.astype(float)
         one = np.ones(np.broadcast_shapes(x.shape, y.shape))
         value = (a * a * b).sum()
-        return value, _summed(2 * a * b * one, a.shape).astype(x.dtype.newbyteorder("=")), _summed(
-            a * a * one, b.shape
-        ).astype(y.dtype.newbyteorder("="))
+        kinds = [d.newbyteorder("=") if d.kind == "f" else PLAIN for d in (x.dtype, y.dtype)]
+        return value, _summed(2 * a * b * one, a.shape).astype(kinds[0]), _summed(a * a * one, b.shape).astype(kinds[1])
 
 
 def _summed(g, shape):
@@ -203,7 +202,7 @@ def _one(case, doors, number):
                 raise Failed(f"{described}\nwritten before it was refused: {about!r}")
         return False
     if expected is None:
-        if any(isinstance(x, np.ndarray) and x.dtype.kind != "f" for x in case.given[:2]):
+        if any(isinstance(x, np.ndarray) and x.dtype.kind in "bc" for x in case.given[:2]):
             raise Failed(f"{described}\ntaken: {value}, {found}")
         return False  # numbers and lists, which have tests of their own
     shared = writes and np.shares_memory(*found)
