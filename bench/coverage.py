@@ -32,9 +32,9 @@ OUTSIDE = (
 ).split()
 HEAD = """# Coverage of names
 
-Written by `python -m bench.coverage`; not to be edited. How many public names of other libraries are there under the same name, at
-the same place (`torch.linalg.inv` is `tapejit.linalg.inv`; a tensor's methods are the tensor's). Of PyTorch, names that speak
-of other devices, of complex, half, quantised, sparse or named tensors, or of its own machinery are left out.
+Written by `python -m bench.coverage`; not to be edited. How many public names of other libraries are there under the same name,
+at the same place (`torch.linalg.inv` is `tapejit.linalg.inv`; a tensor's methods are the tensor's). Of PyTorch, names
+that speak of other devices, of complex, half, quantised, sparse or named tensors, or of its own machinery are left out.
 """
 
 
