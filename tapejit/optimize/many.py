@@ -9,10 +9,10 @@ from numba.extending import is_jitted
 
 from tapejit import nopython
 from tapejit.eager.indexing import unbind
-from tapejit.eager.tensor import Tensor
 from tapejit.nopython.optimize.levenberg import MESSAGES, solver
 from tapejit.nopython.optimize.quasinewton import lbfgs
 from tapejit.optimize.objective import kept
+from tapejit.optimize.parameters import plain_array
 from tapejit.optimize.running import bar
 from tapejit.replay.jacobianpasses import jacobian
 from tapejit.replay.transforms import jit
@@ -74,17 +74,17 @@ def fit_many(f, x, Y, p0, *, x_axis=None, sigma=None, absolute_sigma=False, boun
     Raises:
         ValueError: for shapes that do not fit together.
     """
-    Y, x = (np.ascontiguousarray(_array(a), dtype=np.float64) for a in (Y, x))
+    Y, x = (np.ascontiguousarray(plain_array(a), dtype=np.float64) for a in (Y, x))
     if Y.ndim != 2 or not Y.size:
         raise ValueError(f"fit_many(): Y has shape {Y.shape}; it holds a data set in each row, (problems, points)")
     count, m = Y.shape
     if x_axis not in (None, 0) or (x_axis == 0 and len(x) != count):
         raise ValueError(f"fit_many(): x_axis={x_axis} and x of shape {x.shape} for {count} data sets; x_axis is None or 0")
-    start = np.atleast_1d(np.asarray(_array(p0), dtype=np.float64))
+    start = np.atleast_1d(plain_array(p0, np.float64))
     n = start.shape[-1]
     try:
         p = np.array(np.broadcast_to(start, (count, n)), order="C")
-        w = np.ones((1, m)) if sigma is None else np.atleast_2d(1.0 / np.broadcast_to(_array(sigma), (count, m)))
+        w = np.ones((1, m)) if sigma is None else np.atleast_2d(1.0 / np.broadcast_to(plain_array(sigma), (count, m)))
         low, high = (np.array(np.broadcast_to(np.asarray(b, dtype=np.float64), (n,))) for b in bounds)
     except ValueError as error:
         raise ValueError(
@@ -146,8 +146,8 @@ def minimize_many(fun, x0, *data, gtol=1e-6, maxiter=1000, threads=1, progress=F
     Raises:
         ValueError: if the arrays have different numbers of rows.
     """
-    data = tuple(np.ascontiguousarray(_array(d)) for d in data)
-    start = np.asarray(_array(x0), dtype=np.float64)
+    data = tuple(np.ascontiguousarray(plain_array(d)) for d in data)
+    start = plain_array(x0, np.float64)
     counts = {len(d) for d in data} | ({len(start)} if start.ndim == 2 else set())
     if len(counts) != 1 or start.ndim not in (1, 2):
         raise ValueError(
@@ -196,10 +196,6 @@ def _in_chunks(go, count, what, threads, progress):
         finally:
             if shown is not None:
                 shown.close()
-
-
-def _array(x):
-    return x.detach().numpy() if isinstance(x, Tensor) else np.asarray(x)
 
 
 def _loop(f, p, x, m):

@@ -6,8 +6,7 @@ from numba.extending import is_jitted
 from tapejit import nopython
 from tapejit.eager.creation import as_tensor
 from tapejit.eager.indexing import cat, stack
-from tapejit.eager.tensor import Tensor
-from tapejit.optimize.parameters import Parameters, as_tree
+from tapejit.optimize.parameters import Parameters, as_tree, plain_array
 from tapejit.replay import jacobianpasses, transforms
 from tapejit.replay.trees import map_tree
 
@@ -118,4 +117,4 @@ def _product(of_vector):
 def plain(args) -> tuple:
     """The arguments beside the parameters, tensors as arrays, so that results are arrays."""
     args = args if isinstance(args, tuple) else (args,)
-    return tuple(map_tree(lambda x: x.detach().numpy() if isinstance(x, Tensor) else x, x) for x in args)
+    return tuple(map_tree(plain_array, x) for x in args)

@@ -4,12 +4,22 @@ import math
 
 import numpy as np
 
+from tapejit.core.dtypes import as_array
 from tapejit.eager.tensor import Tensor
 from tapejit.replay.trees import LEAF, flatten, unflatten
 
 
 def _is_number(x):
     return isinstance(x, (Tensor, np.ndarray, float, int, np.number)) and not isinstance(x, (bool, np.bool_))
+
+
+def plain_array(x, dtype=None) -> np.ndarray:
+    """An array for SciPy and Numba: of a tensor its values.
+
+    Raises:
+        TypeError: for a masked array, whose mask would be lost.
+    """
+    return as_array(x.detach().numpy() if isinstance(x, Tensor) else x, dtype)
 
 
 class Parameters:
@@ -32,7 +42,7 @@ class Parameters:
         self.structure = flatten(tree, _is_number, leaves)
         if LEAF not in _kinds(self.structure):
             raise TypeError(f"{what}: the start is {type(tree).__name__} without numbers; pass an array, or a tree of arrays")
-        arrays = [np.asarray(x.detach().numpy() if isinstance(x, Tensor) else x, dtype=np.float64) for x in leaves]
+        arrays = [plain_array(x, np.float64) for x in leaves]
         self.shapes = tuple(a.shape for a in arrays)
         if self.structure == LEAF and arrays[0].ndim == 0:
             self.shapes = ((1,),)  # as SciPy, which gives a function of one number a vector

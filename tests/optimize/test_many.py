@@ -69,6 +69,13 @@ def test_parameters_that_do_not_matter_have_no_covariance():
     assert np.isinf(fits.cov).all()
 
 
+def test_masks_are_not_lost():
+    with pytest.raises(TypeError, match="mask"):
+        tj.optimize.fit_many(decay, X, np.ma.masked_array(Y, Y > 2), np.ones(3))
+    with pytest.raises(TypeError, match="mask"):
+        tj.optimize.curve_fit(decay, X, np.ma.masked_array(Y[0], Y[0] > 2))
+
+
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="data set in each row"):
         tj.optimize.fit_many(decay, X, Y[0], np.ones(3))
