@@ -103,7 +103,7 @@ from tapejit.eager.reductions import (
 )
 from tapejit.eager.saving import load, save
 from tapejit.eager.sorting import argsort, median, sort, topk
-from tapejit.eager.specialfunctions import mvlgamma, polygamma
+from tapejit.eager.specialfunctions import igamma, igammac, logit, mvlgamma, polygamma
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import broadcast_to, clone, detach, t, transpose
 from tapejit.linalg import (

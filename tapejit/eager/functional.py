@@ -23,7 +23,7 @@ from tapejit.eager.dispatch import (
 from tapejit.eager.keywords import deliver, with_axis
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import clone, contiguous
-from tapejit.spec import elementwise, special, structured
+from tapejit.spec import elementwise, incomplete, special, structured
 from tapejit.spec.table import BY_NAME, FUNCTIONS, OPS, entered
 
 
@@ -56,10 +56,13 @@ def _public(op):
     return function
 
 
+_SPECIAL = (special.__name__, incomplete.__name__)
+
+
 def is_plain(name) -> bool:
     """Whether a function is one of tapejit itself, and not of ``tapejit.special`` alone."""
     op = BY_NAME.get(name)
-    return op is None or not op.elementwise or op.value.__module__ != special.__name__ or name in special.PLAIN
+    return op is None or not op.elementwise or op.value.__module__ not in _SPECIAL or name in special.PLAIN
 
 
 def _enter(op):

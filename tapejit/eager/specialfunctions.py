@@ -2,8 +2,8 @@
 
 import math
 
-from tapejit.eager.dispatch import apply
-from tapejit.eager.functional import FUNCTIONS, logsigmoid, where
+from tapejit.eager.dispatch import apply, from_array
+from tapejit.eager.functional import FUNCTIONS, clamp, logsigmoid, where
 from tapejit.eager.reductions import amax, logsumexp
 from tapejit.eager.tensor import Tensor, method
 from tapejit.spec import special as ops
@@ -12,12 +12,45 @@ from tapejit.spec import special as ops
 def zeta(x, q=1.0) -> Tensor:
     """Hurwitz's zeta function, the sum of ``(q + k) ** -x`` over k = 0, 1, ..., for x > 1; Riemann's for q = 1.
 
-    Raises:
-        NotImplementedError: if ``x`` requires a gradient; there is one in ``q`` only.
+    It has derivatives in both arguments: of all orders in ``q``, up to the second in ``x``, where q > 0 (beyond: NaN).
     """
-    if isinstance(x, Tensor) and x.requires_grad:
-        raise NotImplementedError("zeta(x, q) has a derivative in q only; pass x.detach() if x is meant to be constant")
     return apply(ops.zeta, x, q)
+
+
+def lambertw(z, k=0) -> Tensor:
+    """The real w with ``w * exp(w) = z``: for k = 0 the branch of w >= -1, for k = -1 that of w <= -1; NaN where there is none.
+
+    SciPy's function of this name gives complex numbers, whose real part this is.
+
+    Raises:
+        ValueError: for another branch, which is nowhere real.
+    """
+    if k not in (0, -1):
+        raise ValueError(f"lambertw(z, k) has real values for k = 0 and k = -1 only, got k = {k}")
+    return apply(ops.lambertw_lower, z) if k else FUNCTIONS["lambertw"](z)
+
+
+@method
+def igamma(input, other) -> Tensor:
+    """``tapejit.special.gammainc`` under PyTorch's shorter name."""
+    return FUNCTIONS["gammainc"](input, other)
+
+
+@method
+def igammac(input, other) -> Tensor:
+    """``tapejit.special.gammaincc`` under PyTorch's shorter name."""
+    return FUNCTIONS["gammaincc"](input, other)
+
+
+@method
+def logit(input, eps=None, *, out=None) -> Tensor:
+    """log(x / (1 - x)), elementwise; with ``eps`` the input is first brought into [eps, 1 - eps].
+
+    Outside of these bounds the derivative is 0; without them and outside of [0, 1] the value is NaN.
+    """
+    if eps is not None:
+        input = clamp(input if isinstance(input, Tensor) else from_array(input), eps, 1.0 - eps)
+    return FUNCTIONS["logit"](input, out=out)
 
 
 @method

@@ -26,7 +26,7 @@ left_shift:bitwise_left_shift pow right_shift:bitwise_right_shift bitwise_left_s
 """  # NumPy's name, or NumPy's name:tapejit's
 SCIPY = """
 erf erfc expit:sigmoid gammaln:lgamma gamma digamma psi:digamma beta betaln erfinv erfcinv erfcx ndtr ndtri log_ndtr logit xlogy
-xlog1py entr rel_entr i0 i0e i1 i1e j0 j1 y0 y1 k0 k0e k1 k1e
+xlog1py entr rel_entr gammainc gammaincc betainc i0 i0e i1 i1e j0 j1 y0 y1 k0 k0e k1 k1e
 """  # the same of scipy.special
 
 

@@ -1,17 +1,22 @@
-"""Calls of SciPy's special functions from machine code, bound when one is first called: SciPy is slow to import.
+"""Calls of special functions from machine code, bound when one is first called: SciPy is slow to import, and the functions of
+``edge.specialmath`` are compiled then.
 
 Code calls through a table whose address is a symbol, so that code kept on disk fits every process. An entry is at first a
 function of Python's that puts the address of the true one in its own place.
 """
 
 import ctypes
+import functools
 import importlib
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
+from numba import cfunc
+from numba.core import types
 from numba.extending import get_cython_function_address
 
+from tapejit.edge.specialmath import FUNCTIONS
 from tapejit.spec.primitives import LIBRARY
 
 _SYMBOL = "tapejit_scipy_special"
@@ -22,7 +27,11 @@ _DOUBLE, _INT, _WORD = ir.DoubleType(), ir.IntType(32), ir.IntType(64)
 
 
 def _found(name, arity):
-    """The address of SciPy's function of doubles."""
+    """The address of a function of doubles, SciPy's or our own."""
+    if name in FUNCTIONS:
+        signature = types.float64(*[types.float64] * arity, types.int32)
+        _kept.append(cfunc(signature, cache=True, error_model="numpy")(FUNCTIONS[name]))
+        return _kept[-1].address
     capsules = importlib.import_module("scipy.special.cython_special").__pyx_capi__
     wanted = f"double ({'double, ' * arity}int __pyx_skip_dispatch)"
     for variant in _VARIANTS:
@@ -32,8 +41,19 @@ def _found(name, arity):
     raise ImportError(f"SciPy has no compiled function {name}({'double, ' * arity}); tapejit needs SciPy 1.12 or later")
 
 
+def _kind(arity):
+    return ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * arity, ctypes.c_int)
+
+
+@functools.cache
+def of_arrays(name):
+    """A function as one of arrays, number by number."""
+    function = _kind(LIBRARY[name])(_found(name, LIBRARY[name]))
+    return np.vectorize(lambda *xs: function(*xs, 0), otypes=[float])
+
+
 def _binding(k, name, arity):
-    kind = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * arity, ctypes.c_int)
+    kind = _kind(arity)
 
     def bind(*args):
         _table[k] = address = _found(name, arity)

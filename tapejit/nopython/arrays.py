@@ -214,6 +214,15 @@ def register_binary(fn):
         return loops(a, b) if _elementwise(fn, a, b) and _rank(a, b) <= 3 else None
 
 
+def register_ternary(fn):
+    """Let Numba know a function of three operands, one an active array, elementwise."""
+    loops = _loops(fn, 3)
+
+    @functools.partial(enter_form, fn)
+    def typer(a, b, c):
+        return loops(a, b, c) if _elementwise(fn, a, b, c) and _rank(a, b, c) <= 3 else None
+
+
 def _register_other(fn):
     """A function of one number that is not of the op table."""
     loops = _loops(fn, 1)

@@ -6,24 +6,35 @@ So an op that is entered anywhere is known here too.
 from numba.core import types
 from numba.extending import lower_builtin
 
-from tapejit.eager import functional
+from tapejit.eager import functional, specialfunctions
 from tapejit.edge.numba import AbstractTemplate, infer_global, signature
 from tapejit.nopython import arrays, scalars
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.types import is_number
 from tapejit.spec.table import FUNCTIONS, OPS, entered
 
+_NAMED = {"_zeta": "zeta"}  # ops whose public function has another name
+
+
+def _public(op):
+    """The function that users call for an op, None where there is none."""
+    name = _NAMED.get(op.name, op.name)
+    if name.startswith("_"):
+        return None
+    return getattr(functional, name, None) or getattr(specialfunctions, name, None) or FUNCTIONS[name]
+
 
 def _enter(op):
-    if not op.elementwise or op.condition or op.arity not in (1, 2) or op.name.startswith("_"):
+    if not op.elementwise or op.condition or op.arity not in (1, 2, 3) or _public(op) is None:
         return
-    fn = getattr(functional, op.name, FUNCTIONS[op.name])
+    fn = _public(op)
     scalars.ARITHMETIC[fn] = op.name
-    if op.arity == 2:
-        scalars.TWO.add(op.name)
+    for arity, names in ((2, scalars.TWO), (3, scalars.THREE)):
+        if op.arity == arity:
+            names.add(op.name)
     _register_plain(fn, op)
     scalars.register(fn)
-    (arrays.register_binary if op.arity == 2 else arrays.register_unary)(fn)
+    (arrays.register_unary, arrays.register_binary, arrays.register_ternary)[op.arity - 1](fn)
 
 
 def _register_plain(fn, op):

@@ -4,6 +4,7 @@ The table below says which op of the op table each function means. Typing and th
 compiled by ``lowering`` uses the same table to keep expressions pending.
 """
 
+import itertools
 import math
 import operator
 
@@ -68,6 +69,7 @@ _UNARY = {
 PREDICATES = {getattr(operator, name): row.sign for name, row in PRIMITIVES.items() if row.kind == COMPARISON}
 ARITHMETIC = {fn: name for table in (_BINARY, _UNARY) for name, fns in table.items() for fn in fns}
 TWO = {*_BINARY}  # those of two operands
+THREE: set = set()  # and of three
 _KINDS = (Tape, Dual)
 _NUMBERS = (types.Float, types.Integer, types.Boolean)
 
@@ -78,10 +80,18 @@ def result_type(fn, args):
         return None
     if fn in PREDICATES:
         return types.boolean if len(args) == 2 else None
-    name = ARITHMETIC[fn]
-    if len(args) != (2 if name in TWO else 1):
+    if len(args) != arity_of(fn):
         return None
-    return promote(*args, strict=False) if len(args) == 2 else args[0]
+    result = args[0]
+    for other in args[1:]:
+        result = result and promote(result, other, strict=False)
+    return result
+
+
+def arity_of(fn):
+    """How many operands a function of the table has."""
+    name = ARITHMETIC.get(fn)
+    return 3 if name in THREE else 2 if fn in PREDICATES or name in TWO else 1
 
 
 def compute(context, builder, fn, ty, argtypes, args, exponent=None):
@@ -121,15 +131,9 @@ def register(fn):
             return None if ty is None else signature(ty, *args)
 
     lower = _lowering(fn)
-    two = fn in PREDICATES or ARITHMETIC[fn] in TWO
-    for kind in _KINDS:
-        if not two:
-            lower_builtin(fn, kind)(lower)
-            continue
-        for other in (*_KINDS, *_NUMBERS):
-            lower_builtin(fn, kind, other)(lower)
-            if other not in _KINDS:
-                lower_builtin(fn, other, kind)(lower)
+    for kinds in itertools.product((*_KINDS, *_NUMBERS), repeat=arity_of(fn)):
+        if any(kind in _KINDS for kind in kinds):
+            lower_builtin(fn, *kinds)(lower)
 
 
 for _fn in (*ARITHMETIC, *PREDICATES):

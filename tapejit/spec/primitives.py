@@ -37,7 +37,7 @@ class Primitive:
             are at most 1 ulp off (its manual, "Errors in Math Functions").
         op: the op of the table that states its derivative.
         body: its code, a function over ``edge.vecmath.emit.Value``; by default the function of this name in ``edge.vecmath``.
-        library: the function of SciPy's that is called instead.
+        library: the function of SciPy's or of ``edge.specialmath`` that is called instead.
     """
 
     name: str
@@ -82,6 +82,11 @@ def primitive(name, arity, kind, cost, numpy, **more) -> Primitive:
         raise ValueError(f"there is a primitive named {name!r} already; choose another name")
     row = PRIMITIVES[name] = Primitive(name, arity, kind, cost, numpy, **{"op": name, **more})
     return row
+
+
+def _own(name):
+    """A function of ``edge.specialmath``, number by number."""
+    return lambda *xs: importlib.import_module("tapejit.edge.scipycalls").of_arrays(name)(*xs)
 
 
 def _special(name):
@@ -131,10 +136,19 @@ primitive("hypot", 2, FUNCTION, 25, np.hypot, c="hypot")
 
 # Functions of SciPy's that are called, by their names there -> how many operands they have
 _ONE = "gammaln psi gamma erfinv erfcinv erfcx log_ndtr ndtri dawsn i0 i0e i1 i1e j0 j1 y0 y1 k0 k0e k1 k1e"
-LIBRARY = dict.fromkeys(_ONE.split(), 1) | {"betaln": 2, "beta": 2}
+LIBRARY = dict.fromkeys(_ONE.split(), 1) | dict.fromkeys("betaln beta gammainc gammaincc".split(), 2) | {"betainc": 3}
+_OPS = {"gammaln": "lgamma", "psi": "digamma"}  # the ops of primitives, where they have other names
 for _name, _arity in LIBRARY.items():
-    primitive(_name, _arity, FUNCTION, 100, _special(_name), library=_name)
-primitive("zeta", 2, FUNCTION, 200, _special("zeta"))
+    primitive(_name, _arity, FUNCTION, 100, _special(_name), library=_name, op=_OPS.get(_name, _name))
+# Functions of numbers of ``edge.specialmath``, called in the same way
+OWN = {
+    "lambertw": 1, "lambertw_lower": 1, "gammainc_a": 2, "gammainc_aa": 2, "gamma_density": 2, "hurwitz_zeta": 2, "zeta_s": 2,
+    "zeta_ss": 2, "betainc_a": 3, "betainc_b": 3, "betainc_aa": 3, "betainc_ab": 3, "betainc_bb": 3, "beta_density": 3,
+}  # fmt: skip
+for _name, _arity in OWN.items():
+    primitive(_name, _arity, FUNCTION, 1000, _own(_name), library=_name, op=_name if _name == "lambertw" else f"_{_name}")
+LIBRARY |= OWN
+primitive("zeta", 2, FUNCTION, 200, _special("zeta"), op="_zeta")
 
 
 def entered_later() -> str:

@@ -42,15 +42,37 @@ def gamma(x):
 
 
 @elementwise(
-    dx=lambda g: chain(g, math.nan),
+    dx=lambda g, x, y: chain(g, zeta_s(x, y)),
     dy=lambda g, x, y: -chain(g, x * zeta(x + 1.0, y)),
     name="_zeta",
     label="SpecialZeta",
     domain=((1.5, 4.0), _POSITIVE),
 )
 def zeta(x, y):
-    """The sum of (y + k) ** -x over k = 0, 1, ..., for x > 1; the derivative in x is not known, and NaN"""
+    """The sum of (y + k) ** -x over k = 0, 1, ..., for x > 1; its third derivative in x is not known, and NaN"""
     return m.zeta(x, y)
+
+
+@elementwise(
+    dx=lambda g, x, y: chain(g, zeta_ss(x, y)),
+    dy=lambda g, x, y: -chain(g, zeta(x + 1.0, y) + x * zeta_s(x + 1.0, y)),
+    name="_zeta_s",
+    domain=((1.5, 4.0), _POSITIVE),
+)
+def zeta_s(x, y):
+    """The derivative of zeta in its first operand"""
+    return m.zeta_s(x, y)
+
+
+@elementwise(
+    dx=lambda g: chain(g, math.nan),
+    dy=lambda g, x, y: -chain(g, 2.0 * zeta_s(x + 1.0, y) + x * zeta_ss(x + 1.0, y)),
+    name="_zeta_ss",
+    domain=((1.5, 4.0), _POSITIVE),
+)
+def zeta_ss(x, y):
+    """The second derivative of zeta in its first operand"""
+    return m.zeta_ss(x, y)
 
 
 @elementwise(
@@ -257,3 +279,18 @@ def k0e(x):
 def k1e(x):
     """exp(x) times the modified Bessel function of the second kind and order 1"""
     return m.k1e(x)
+
+
+# Lambert's function
+
+
+@elementwise(dx=lambda g, out: chain_div(g, exp(out) * (1.0 + out)), domain=(0.1, 3.0))
+def lambertw(x):
+    """The real w >= -1 with w * exp(w) = x, for x >= -1/e"""
+    return m.lambertw(x)
+
+
+@elementwise(dx=lambda g, out: chain_div(g, exp(out) * (1.0 + out)), domain=(-0.3, -0.05), name="_lambertw_lower")
+def lambertw_lower(x):
+    """The real w <= -1 with w * exp(w) = x, for -1/e <= x < 0"""
+    return m.lambertw_lower(x)

@@ -5,12 +5,12 @@ Values are SciPy's, called from compiled kernels, or to a few ulp our own; each 
 
 from tapejit.eager.functional import FUNCTIONS as _functions
 from tapejit.eager.reductions import log_softmax, softmax
-from tapejit.eager.specialfunctions import kl_div, log_expit, multigammaln, polygamma, zeta
+from tapejit.eager.specialfunctions import kl_div, lambertw, log_expit, logit, multigammaln, polygamma, zeta
 from tapejit.eager.specialfunctions import logsumexp_weighted as logsumexp
 
 _SAME = (
-    "beta betaln dawsn digamma entr erf erfc erfcinv erfcx erfinv exp2 expm1 gamma i0 i0e i1 i1e j0 j1 k0 k0e k1 k1e lgamma "
-    "log1p log_ndtr logit ndtr ndtri rel_entr sinc xlog1py xlogy y0 y1"
+    "beta betainc betaln dawsn digamma entr erf erfc erfcinv erfcx erfinv exp2 expm1 gamma gammainc gammaincc i0 i0e i1 "
+    "i1e j0 j1 k0 k0e k1 k1e lgamma log1p log_ndtr ndtr ndtri rel_entr sinc xlog1py xlogy y0 y1"
 ).split()
 globals().update({name: _functions[name] for name in _SAME})
 gammaln, psi, expit = _functions["lgamma"], _functions["digamma"], _functions["sigmoid"]
@@ -22,6 +22,6 @@ _ALSO = {  # PyTorch's names
 globals().update({name: _functions[op] for name, op in _ALSO.items()})
 
 __all__ = sorted([
-    *_SAME, *_ALSO, "expit", "gammaln", "kl_div", "log_expit", "log_softmax", "logsumexp", "multigammaln", "polygamma", "psi",
-    "softmax", "zeta",
+    *_SAME, *_ALSO, "expit", "gammaln", "kl_div", "lambertw", "log_expit", "log_softmax", "logit", "logsumexp", "multigammaln",
+    "polygamma", "psi", "softmax", "zeta",
 ])  # fmt: skip

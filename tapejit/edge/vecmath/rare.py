@@ -159,7 +159,7 @@ def patched(x, result, tiny, limit, slow):
 
         def compute():
             near = select(x.abs() < tiny, x, result) if tiny else result
-            return when_any(large(x), lambda: [select(large(x), _lane_by_lane(x, slow_if_large), near)], near)
+            return when_any(large(x), lambda: [select(large(x), lane_by_lane(slow_if_large, x), near)], near)
 
         return when_any(rare, compute, result)[0]
 
@@ -168,10 +168,11 @@ def patched(x, result, tiny, limit, slow):
     return outlined(patch, x, result)
 
 
-def _lane_by_lane(x, body):
+def lane_by_lane(body, *args):
     """`body` of one lane after the other, a function of its own."""
+    x = args[0]
     if x.fmt.lanes is None:
-        return outlined(body, x, vectorise=False)
+        return outlined(body, *args, vectorise=False)
     b = x.b
     scalar = x.fmt.vector(None)
     before = b.block
@@ -179,8 +180,8 @@ def _lane_by_lane(x, body):
     b.branch(loop)
     b.position_at_end(loop)
     lane, result = b.phi(_I32), b.phi(x.ir.type)
-    element = Value(b, scalar, x.fma, b.extract_element(x.ir, lane))
-    filled = b.insert_element(result, outlined(body, element, vectorise=False).ir, lane)
+    elements = [Value(b, scalar, x.fma, b.extract_element(a.ir, lane)) for a in args]
+    filled = b.insert_element(result, outlined(body, *elements, vectorise=False).ir, lane)
     following = b.add(lane, _I32(1))
     lane.add_incoming(_I32(0), before)
     lane.add_incoming(following, loop)

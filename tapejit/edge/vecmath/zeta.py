@@ -1,9 +1,14 @@
 """The Hurwitz zeta function: the sum of (q + k) ** -s over k = 0, 1, 2, ... for s > 1.
 
-Euler and Maclaurin's formula after ten terms, with the coefficients (2 k)! / B(2 k) as in Cephes' zeta.c (Moshier).
+Euler and Maclaurin's formula after ten terms, with the coefficients (2 k)! / B(2 k) as in Cephes' zeta.c (Moshier). Where q is
+negative there are more terms before those: a function of numbers counts them.
 """
 
+from tapejit.edge import scipycalls
+
+from .emit import select
 from .power import pow
+from .rare import lane_by_lane, outlined, when_any
 
 _TERMS = 10
 _COEFFICIENTS = (
@@ -31,4 +36,21 @@ def zeta(s, q):
         factor = factor * (s + (k + 1.0)) * (s + (k + 2.0))
         power = power * inverse
         k += 2.0
-    return total
+    return outlined(_negative_patch, s, q, total)
+
+
+def _by_number(s, q):
+    return s.of(scipycalls.call(s.b, "hurwitz_zeta", [s.ir, q.ir]))
+
+
+def _negative_patch(s, q, result):
+    """The result, but what the function of numbers gives where q < 0."""
+
+    def compute():
+        return [select(q < 0.0, lane_by_lane(_one_number, s, q), result)]
+
+    return when_any(q < 0.0, compute, result)[0]
+
+
+def _one_number(s, q):
+    return when_any(q < 0.0, lambda: [_by_number(s, q)], s.const(0.0))[0]
