@@ -10,7 +10,7 @@ import pytest
 import tapejit as tj
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if "```python" in page.read_text()]
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if "```python" in page.read_text()]
 VALUE = re.compile(r"#\s*((?:tensor|array)\(.*\)|-?\d[\d.e+-]*)\s*$")
 
 
@@ -54,7 +54,7 @@ def compare(value, written, where):
         assert getattr(value, "item", lambda: value)() == pytest.approx(float(written), rel=1e-3), where
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
