@@ -48,13 +48,16 @@ def minimize(fun, x0, args=(), method=None, jac=None, hess=None, hessp=None, bou
     by_gradient = jac is None and name not in WITHOUT_GRADIENT
     found = functions.value_and_grad() if by_gradient else functions.value()
 
+    first = []  # what was found at the start: SciPy asks for it again before anything else
+
     def objective(x, *args):
-        result = found(x, *args)
+        result = first.pop() if first and np.array_equal(x, parameters.vector) else found(x, *args)
         run.note(x, result[0] if by_gradient else result)
         return result
 
     if by_gradient:
-        _check_start(found(parameters.vector, *args), x0)
+        first.append(found(parameters.vector, *args))
+        _check_start(first[0], x0)
         if hess is None and hessp is None and name in BY_PRODUCTS:
             hessp = functions.product()
         if hess is None and hessp is None and name in BY_HESSIAN:

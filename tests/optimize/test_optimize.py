@@ -7,6 +7,7 @@ import scipy.optimize
 from numba import njit
 
 import tapejit as tj
+from tapejit.optimize.objective import Functions
 
 optimize = tj.optimize
 
@@ -99,6 +100,18 @@ def test_ctrl_c_gives_the_best_point_so_far():
     assert "interrupted" in result.message
     assert np.isclose(result.fun, rosenbrock(result.x), rtol=1e-12)
     assert result.fun < rosenbrock(np.zeros(5))
+
+
+def test_a_point_is_evaluated_once(monkeypatch):
+    points, made = [], Functions.value_and_grad
+
+    def counted(self):
+        found = made(self)
+        return lambda x: points.append(x) or found(x)
+
+    monkeypatch.setattr(Functions, "value_and_grad", counted)
+    evaluations = optimize.minimize(rosenbrock, np.zeros(5)).nfev
+    assert evaluations == len(points)
 
 
 def test_what_is_not_finite_is_said():
