@@ -160,12 +160,21 @@ del _group, _name, _function, _inplace, _numpyprotocol, _tensorops
 _LATER = (  # modules that take a while to import
     "func", "implicit", "masked", "nn", "nopython", "numpy", "optim", "optimize", "scipy", "signal", "testing", "utils",
 )  # fmt: skip
+_LAYERS = frozenset(  # functions of nn.functional that are in PyTorch's own namespace too
+    """adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d batch_norm bilinear binary_cross_entropy_with_logits celu
+    channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss
+    cosine_similarity dropout embedding group_norm hardshrink hinge_embedding_loss instance_norm kl_div layer_norm
+    margin_ranking_loss max_pool1d max_pool2d max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle
+    poisson_nll_loss prelu rms_norm selu threshold triplet_margin_loss""".split()
+)
 
 
 def __getattr__(name):
     """Modules with machinery of their own are loaded when they are first asked for."""
     if name in _LATER:
         return _importlib.import_module(f"tapejit.{name}")
+    if name in _LAYERS:
+        return getattr(__getattr__("nn").functional, name)
     if name == "stop_gradient":
         return __getattr__("nopython").stop_gradient
     if name in _functional.FUNCTIONS and _functional.is_plain(name):  # an op that was entered at run time

@@ -14,6 +14,55 @@ from tapejit.nn import functional as F
 
 # fmt: off
 EXPECTED = {
+    "BatchNorm3d": [-27.375762552843973, -62.70472618049798],
+    "InstanceNorm1d": [-40.3122587565249, -5.738690241538175],
+    "InstanceNorm2d": [-41.17623552991064, -84.44819631129432],
+    "InstanceNorm3d one": [-49.99379495124492, -6.923316431889726],
+    "Fold": [-14.57847723426937, 20.230310814801427],
+    "Conv3d": [54.97246268924587, 270.67377905976684],
+    "ConvTranspose1d": [-2.0289281990812293, -5.213412158527035],
+    "ConvTranspose2d": [-6.190082774300606, 22.14620163560695],
+    "ConvTranspose2d all": [-10.056187603176454, -32.52128303288306],
+    "ConvTranspose3d": [48.23255326576776, 239.85779075855598],
+    "MaxPool3d": [-0.763885508600294, -2.04890728075984],
+    "AvgPool3d": [-2.146195823694748, -1.9063675030327905],
+    "LPPool1d": [-3.85291868320725, -8.27959291603435],
+    "LPPool2d": [1.9076372180404229, 6.695048001192957],
+    "AdaptiveMaxPool1d": [-2.6552701713946485, -0.15877183798348135],
+    "AdaptiveAvgPool3d": [4.39159764982891, -0.9802466327642787],
+    "AdaptiveMaxPool3d": [-0.6640447340219202, 0.3286108274562003],
+    "PixelShuffle": [-29.31248771177862, 19.979621128669258],
+    "PixelUnshuffle": [21.03580051867303, -5.24679551551115],
+    "ChannelShuffle": [-18.79485236961553, -6.7666104311659865],
+    "Upsample nearest": [13.323582278202332, -17.533969111805458],
+    "Upsample exact": [19.25368447779296, 0.3100790443362458],
+    "Upsample linear": [2.313487067459837, -5.214019752637089],
+    "Upsample bilinear": [-7.862808199597369, 2.695569570765853],
+    "Upsample trilinear": [20.795148994357195, -0.9923163328200553],
+    "Upsample bicubic": [-18.620885307690468, 7.6745358583665855],
+    "Upsample corners": [-9.340982560235524, 10.457127574192953],
+    "UpsamplingBilinear2d": [-12.13737837890876, 1.0402486416926688],
+    "UpsamplingNearest2d": [11.082566071097474, 12.526361475740872],
+    "MultiheadAttention": [-91.97334863304282, -2039.6215124430137],
+    "MultiheadAttention batch first": [102.36489256213831, -1048.7597022460786],
+    "MultiheadAttention one": [-38.39359583426443, -445.4987542542156],
+    "TransformerEncoderLayer": [2.149735804809305, 12.005508521694413],
+    "TransformerEncoder": [-7.391829004836518, -7.031240137312236],
+    "CosineEmbeddingLoss mean": [0.13245854053374578, -0.015855310263270993],
+    "TripletMarginLoss mean": [0.29354965707379604, -0.0182129203611745],
+    "MultiMarginLoss mean": [0.7735821299468035, 0.5681554215182087],
+    "MultiLabelMarginLoss mean": [0.23816797587490585, -0.03333476604289333],
+    "MultiLabelSoftMarginLoss mean": [0.06685410112065725, -0.268130613403858],
+    "CosineEmbeddingLoss sum": [0.5298341621349831, -0.06342124105308397],
+    "TripletMarginLoss sum": [1.1741986282951842, -0.072851681444698],
+    "MultiMarginLoss sum": [3.094328519787214, 2.272621686072835],
+    "MultiLabelMarginLoss sum": [0.9526719034996234, -0.13333906417157332],
+    "MultiLabelSoftMarginLoss sum": [0.267416404482629, -1.072522453615432],
+    "CosineEmbeddingLoss none": [0.5791891120718299, 0.06067470230801364],
+    "TripletMarginLoss none": [0.41325988071878994, -2.813316481210928],
+    "MultiMarginLoss none": [-0.6309481195772833, 14.644293409970421],
+    "MultiLabelMarginLoss none": [2.659125336688355, -1.9520701059273866],
+    "MultiLabelSoftMarginLoss none": [0.12357732463746168, -0.4930043577831897],
     "ReLU": [-76.57019146643165, -11.15679861598843],
     "LeakyReLU": [-77.22319217924094, -11.253568197770967],
     "ELU": [-89.79707814983458, -12.29304505902154],
@@ -396,3 +445,74 @@ def test_used_wrongly():
         nn.BatchNorm2d(3)(tj.ones(2, 3))
     with pytest.raises(RuntimeError, match="3 features"):
         nn.GRU(3, 4)(tj.ones(2, 2, 5))
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_places_of_the_largest_and_back(dims):
+    shape = (2, 3, *(7, 6, 5)[:dims])
+    x = tj.tensor(np.random.default_rng(1).permutation(int(np.prod(shape))).reshape(shape) + 1.0, requires_grad=True)
+    pool, unpool = getattr(nn, f"MaxPool{dims}d"), getattr(nn, f"MaxUnpool{dims}d")
+    largest, places = pool(3, 2, 1, return_indices=True)(x)
+    assert places.dtype is tj.int64
+    flat = x.detach().numpy().reshape(2, 3, -1)
+    found = np.take_along_axis(flat, places.numpy().reshape(2, 3, -1), -1).reshape(largest.shape)
+    np.testing.assert_array_equal(found, largest.detach().numpy())
+    back = unpool(3, 2, 1)(largest, places, output_size=x.shape)
+    expected = np.zeros_like(flat)
+    np.put_along_axis(expected, places.numpy().reshape(2, 3, -1), largest.detach().numpy().reshape(2, 3, -1), -1)
+    np.testing.assert_array_equal(back.detach().numpy(), expected.reshape(shape))
+    (back * 2).sum().backward()
+    assert x.grad.numpy().max() >= 2.0
+    assert tuple(F.max_unpool1d(tj.ones(1, 3), tj.tensor([[0, 2, 4]]), 2).shape) == (1, 6)
+
+
+def test_transposed_convolution_is_the_transpose():
+    rng = np.random.default_rng(2)
+    x, w, y = rng.normal(size=(2, 4, 7, 8)), rng.normal(size=(6, 2, 3, 2)), rng.normal(size=(2, 6, 4, 8))
+    options = {"stride": (2, 1), "padding": (1, 1), "dilation": (1, 2), "groups": 2}
+    there = (F.conv2d(tj.tensor(x), tj.tensor(w), **options) * tj.tensor(y)).sum()
+    back = (F.conv_transpose2d(tj.tensor(y), tj.tensor(w), **options) * tj.tensor(x)).sum()
+    assert there.item() == pytest.approx(back.item(), rel=1e-12)
+    check_grad(lambda y, w: F.conv_transpose1d(y, w, stride=2, padding=1, output_padding=1), y[0, :, 0, :3], w[:, :, 0])
+    check_grad(lambda x: F.interpolate(x, scale_factor=1.5, mode="bicubic"), x[:1, :1, :3, :3])
+
+
+def test_output_size_of_a_transposed_convolution():
+    layer = nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1)
+    x = tj.ones(1, 2, 4, 5)
+    assert tuple(layer(x).shape) == (1, 3, 7, 9)
+    assert tuple(layer(x, output_size=(8, 10)).shape) == (1, 3, 8, 10)
+    with pytest.raises(ValueError, match="output_size"):
+        layer(x, output_size=(9, 10))
+    with pytest.raises(RuntimeError, match="output_padding"):
+        F.conv_transpose1d(x[0, :, 0], tj.ones(2, 1, 3), output_padding=1)
+    with pytest.raises(RuntimeError, match="needs an input"):
+        F.conv_transpose1d(x[0], tj.ones(3, 1, 3))
+
+
+def test_masks_of_attention():
+    layer = nn.MultiheadAttention(4, 2, batch_first=True)
+    x = tj.tensor(np.random.default_rng(3).normal(size=(2, 3, 4)))
+    y, weights = layer(x, x, x, attn_mask=tj.triu(tj.ones(3, 3), 1).bool())
+    assert np.triu(weights.detach().numpy(), 1).max() == 0.0
+    np.testing.assert_allclose(weights.detach().numpy().sum(-1), 1.0)
+    padding = tj.tensor([[False, False, True], [False, True, True]])
+    _, weights = layer(x, x, x, key_padding_mask=padding, average_attn_weights=False)
+    assert tuple(weights.shape) == (2, 2, 3, 3)
+    assert weights.detach().numpy()[0, :, :, 2].max() == weights.detach().numpy()[1, :, :, 1:].max() == 0.0
+    assert layer(x, x, x, need_weights=False)[1] is None
+    assert y.shape == x.shape
+
+
+def test_losses_of_triplets_and_pairs():
+    a, b, c = (tj.tensor(np.random.default_rng(k).normal(size=(3, 4))) for k in range(3))
+    loss = nn.TripletMarginWithDistanceLoss(distance_function=lambda x, y: (x - y).abs().sum(-1))
+    expected = np.maximum(np.abs(a - b).sum(-1) - np.abs(a - c).sum(-1) + 1, 0).mean()
+    assert loss(a, b, c).item() == pytest.approx(float(expected))
+    np.testing.assert_allclose(F.pdist(a).numpy()[1], np.linalg.norm(a.numpy()[0] - a.numpy()[2]))
+
+
+def test_functions_in_the_namespace_itself():
+    assert tj.conv2d is F.conv2d
+    assert tj.dropout is F.dropout
+    assert all(getattr(tj, name) is getattr(F, name) for name in tj._LAYERS)

@@ -29,6 +29,7 @@ from tapejit.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from tapejit.nn.attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
 from tapejit.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from tapejit.nn.dense import (
     Bilinear,
@@ -58,10 +59,48 @@ from tapejit.nn.loss import (
     SmoothL1Loss,
     SoftMarginLoss,
 )
+from tapejit.nn.margins import (
+    CosineEmbeddingLoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
 from tapejit.nn.module import Module
-from tapejit.nn.normalizing import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
+from tapejit.nn.normalizing import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+    RMSNorm,
+)
 from tapejit.nn.parameter import Parameter
 from tapejit.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from tapejit.nn.resampling import (
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool3d,
+    AvgPool3d,
+    ChannelShuffle,
+    LPPool1d,
+    LPPool2d,
+    LPPool3d,
+    MaxPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    MaxUnpool3d,
+    PixelShuffle,
+    PixelUnshuffle,
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
+from tapejit.nn.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Fold
 from tapejit.nn.windows import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -70,6 +109,7 @@ from tapejit.nn.windows import (
     AvgPool2d,
     Conv1d,
     Conv2d,
+    Conv3d,
     MaxPool1d,
     MaxPool2d,
     ReflectionPad2d,

@@ -77,6 +77,7 @@ def _check_probability(p):
 
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """x1 . x2 over the product of their lengths, each at least ``eps``."""
+    x1, x2 = tj.broadcast_tensors(x1, x2)
     lengths = [tj.clamp((x * x).sum(dim).sqrt(), min=eps) for x in (x1, x2)]
     return (x1 * x2).sum(dim) / (lengths[0] * lengths[1])
 

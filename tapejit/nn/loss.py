@@ -7,7 +7,8 @@ from tapejit.nn.activation import log_softmax, logsigmoid
 from tapejit.nn.module import Module
 
 
-def _reduced(x, reduction):
+def reduced(x, reduction):
+    """The mean, the sum, or each ("none")."""
     if reduction == "mean":
         return x.mean()
     if reduction == "sum":
@@ -19,7 +20,7 @@ def _reduced(x, reduction):
 
 def _weighted(x, weight, reduction):
     """With weights, "mean" still divides by the number of elements."""
-    return _reduced(x if weight is None else x * weight, reduction)
+    return reduced(x if weight is None else x * weight, reduction)
 
 
 def _fits(what, input, target):
@@ -30,24 +31,24 @@ def _fits(what, input, target):
 def mse_loss(input, target, reduction="mean"):
     """(x - y)^2"""
     d = input - target
-    return _reduced(d * d, reduction)
+    return reduced(d * d, reduction)
 
 
 def l1_loss(input, target, reduction="mean"):
     """|x - y|"""
-    return _reduced((input - target).abs(), reduction)
+    return reduced((input - target).abs(), reduction)
 
 
 def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
     """(x - y)^2 / (2 beta) up to a difference of ``beta``, |x - y| - beta / 2 above."""
     d = (input - target).abs()
-    return _reduced(d if beta == 0 else tj.where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta), reduction)
+    return reduced(d if beta == 0 else tj.where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta), reduction)
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0):
     """(x - y)^2 / 2 up to a difference of ``delta``, delta * (|x - y| - delta / 2) above."""
     d = (input - target).abs()
-    return _reduced(tj.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+    return reduced(tj.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
 
 
 def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
@@ -70,7 +71,7 @@ def _of_classes(logs, target, weight, ignore_index, reduction, smoothing):
     if smoothing:
         flat = -logs if weight is None else -logs * weight.reshape(-1, *(1,) * (logs.ndim - dim - 1))
         losses = (1 - smoothing) * losses + smoothing / classes * (flat.sum(dim) * kept)
-    return losses.sum() / share.sum() if reduction == "mean" else _reduced(losses, reduction)
+    return losses.sum() / share.sum() if reduction == "mean" else reduced(losses, reduction)
 
 
 def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
@@ -85,7 +86,7 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     if weight is not None:
         logs = logs * weight.reshape(-1, *(1,) * (input.ndim - dim - 1))
     losses = -(logs * target).sum(dim)
-    return losses.sum() / max(input.numel() // input.shape[dim], 1) if reduction == "mean" else _reduced(losses, reduction)
+    return losses.sum() / max(input.numel() // input.shape[dim], 1) if reduction == "mean" else reduced(losses, reduction)
 
 
 def binary_cross_entropy(input, target, weight=None, reduction="mean"):
@@ -114,7 +115,7 @@ def kl_div(input, target, reduction="mean", log_target=False):
         losses = tj.where(positive, target * logs, 0 * target) - target * input
     if reduction == "batchmean":
         return losses.sum() / input.shape[0]
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction)
 
 
 def poisson_nll_loss(input, target, log_input=True, full=False, eps=1e-8, reduction="mean"):
@@ -124,7 +125,7 @@ def poisson_nll_loss(input, target, log_input=True, full=False, eps=1e-8, reduct
         large = tj.where(target > 1, target, tj.ones_like(target))
         term = large * tj.log(large) - large + 0.5 * tj.log(2 * math.pi * large)
         losses = losses + tj.where(target > 1, term, 0 * target)
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction)
 
 
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
@@ -133,22 +134,24 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         lift = tj.clamp(var, min=eps) - var
     var = var + lift
     losses = 0.5 * (tj.log(var) + (input - target) ** 2 / var)
-    return _reduced(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
+    return reduced(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
 
 
 def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
-    """x where y is 1, max(0, margin - x) where it is -1."""
-    return _reduced(tj.where(target == 1, input, tj.relu(margin - input)), reduction)
+    """x where y is 1, max(0, margin - x) where it is -1, and their sum elsewhere."""
+    zero = tj.zeros_like(input)
+    found = tj.where(target != 1, tj.relu(margin - input), zero) + tj.where(target != -1, input, zero)
+    return reduced(found, reduction)
 
 
 def soft_margin_loss(input, target, reduction="mean"):
     """log(1 + exp(-y x))"""
-    return _reduced(tj.softplus(-target * input), reduction)
+    return reduced(tj.softplus(-target * input), reduction)
 
 
 def margin_ranking_loss(input1, input2, target, margin=0.0, reduction="mean"):
     """max(0, -y (x1 - x2) + margin)"""
-    return _reduced(tj.relu(-target * (input1 - input2) + margin), reduction)
+    return reduced(tj.relu(-target * (input1 - input2) + margin), reduction)
 
 
 class _Loss(Module):
@@ -173,22 +176,23 @@ class _Loss(Module):
         return type(self)._function(*args, **{name: getattr(self, name) for name in self._options})
 
 
-def _loss(name, function, buffers=(), **options):
+def loss_module(name, function, buffers=(), **options):
+    """The class of modules of a loss with its options and their defaults; ``buffers`` names those that are tensors."""
     options = {**options, "reduction": "mean"} if "reduction" not in options else options
     body = {"_function": staticmethod(function), "_options": options, "_buffers_of": buffers}
     return type(name, (_Loss,), {**body, "__doc__": function.__doc__, "__module__": __name__})
 
 
-MSELoss = _loss("MSELoss", mse_loss)
-L1Loss = _loss("L1Loss", l1_loss)
-SmoothL1Loss = _loss("SmoothL1Loss", smooth_l1_loss, reduction="mean", beta=1.0)
-HuberLoss = _loss("HuberLoss", huber_loss, reduction="mean", delta=1.0)
-NLLLoss = _loss("NLLLoss", nll_loss, ("weight",), weight=None, ignore_index=-100, reduction="mean")
-CrossEntropyLoss = _loss(
+MSELoss = loss_module("MSELoss", mse_loss)
+L1Loss = loss_module("L1Loss", l1_loss)
+SmoothL1Loss = loss_module("SmoothL1Loss", smooth_l1_loss, reduction="mean", beta=1.0)
+HuberLoss = loss_module("HuberLoss", huber_loss, reduction="mean", delta=1.0)
+NLLLoss = loss_module("NLLLoss", nll_loss, ("weight",), weight=None, ignore_index=-100, reduction="mean")
+CrossEntropyLoss = loss_module(
     "CrossEntropyLoss", cross_entropy, ("weight",), weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0
 )
-BCELoss = _loss("BCELoss", binary_cross_entropy, ("weight",), weight=None, reduction="mean")
-BCEWithLogitsLoss = _loss(
+BCELoss = loss_module("BCELoss", binary_cross_entropy, ("weight",), weight=None, reduction="mean")
+BCEWithLogitsLoss = loss_module(
     "BCEWithLogitsLoss",
     binary_cross_entropy_with_logits,
     ("weight", "pos_weight"),
@@ -196,9 +200,9 @@ BCEWithLogitsLoss = _loss(
     reduction="mean",
     pos_weight=None,
 )
-KLDivLoss = _loss("KLDivLoss", kl_div, reduction="mean", log_target=False)
-PoissonNLLLoss = _loss("PoissonNLLLoss", poisson_nll_loss, log_input=True, full=False, eps=1e-8, reduction="mean")
-GaussianNLLLoss = _loss("GaussianNLLLoss", gaussian_nll_loss, full=False, eps=1e-6, reduction="mean")
-HingeEmbeddingLoss = _loss("HingeEmbeddingLoss", hinge_embedding_loss, margin=1.0, reduction="mean")
-SoftMarginLoss = _loss("SoftMarginLoss", soft_margin_loss)
-MarginRankingLoss = _loss("MarginRankingLoss", margin_ranking_loss, margin=0.0, reduction="mean")
+KLDivLoss = loss_module("KLDivLoss", kl_div, reduction="mean", log_target=False)
+PoissonNLLLoss = loss_module("PoissonNLLLoss", poisson_nll_loss, log_input=True, full=False, eps=1e-8, reduction="mean")
+GaussianNLLLoss = loss_module("GaussianNLLLoss", gaussian_nll_loss, full=False, eps=1e-6, reduction="mean")
+HingeEmbeddingLoss = loss_module("HingeEmbeddingLoss", hinge_embedding_loss, margin=1.0, reduction="mean")
+SoftMarginLoss = loss_module("SoftMarginLoss", soft_margin_loss)
+MarginRankingLoss = loss_module("MarginRankingLoss", margin_ranking_loss, margin=0.0, reduction="mean")

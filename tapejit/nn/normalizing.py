@@ -29,8 +29,18 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     return _scaled(y, *_by_channel(input, weight, bias))
 
 
-def instance_norm(input, weight=None, bias=None, eps=1e-5):
-    """Each channel of each example by itself."""
+def instance_norm(
+    input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-5
+):
+    """Each channel of each example by itself; without ``use_input_stats`` by the running mean and variance, which stay.
+
+    Raises:
+        NotImplementedError: if running statistics are to be moved: `momentum` is not used.
+    """
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    if running_mean is not None:
+        raise NotImplementedError("instance_norm() does not move running statistics; use use_input_stats=False with them")
     return _scaled(_normalized(input, tuple(range(2, input.ndim)), eps), *_by_channel(input, weight, bias))
 
 
@@ -170,3 +180,53 @@ class BatchNorm2d(_BatchNorm):
 
     dims = (4,)
 
+
+
+class BatchNorm3d(_BatchNorm):
+    """``functional.batch_norm`` of (batch, channels, depth, height, width)."""
+
+    dims = (5,)
+
+
+class _InstanceNorm(Module):
+    """See ``functional.instance_norm``; there are no running statistics."""
+
+    dims = 0
+
+    def __init__(
+        self, num_features, eps=1e-5, momentum=0.1, affine=False, track_running_stats=False, device=None, dtype=None
+    ):  # fmt: skip
+        super().__init__()
+        if track_running_stats:
+            raise NotImplementedError(f"{type(self).__name__} keeps no running statistics")
+        self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
+        _affine(self, (num_features,), affine, affine, dtype)
+
+    def forward(self, input):
+        single = input.ndim == self.dims + 1
+        if not single and input.ndim != self.dims + 2:
+            raise ValueError(f"expected {self.dims + 1}D or {self.dims + 2}D input (got {input.ndim}D input)")
+        x = input.unsqueeze(0) if single else input
+        y = instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+        return y[0] if single else y
+
+    def extra_repr(self):
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """``functional.instance_norm`` of (batch, channels, length)."""
+
+    dims = 1
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """``functional.instance_norm`` of (batch, channels, height, width)."""
+
+    dims = 2
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """``functional.instance_norm`` of (batch, channels, depth, height, width)."""
+
+    dims = 3

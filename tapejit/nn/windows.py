@@ -12,8 +12,10 @@ from tapejit.nn.module import Module
 from tapejit.nn.parameter import Parameter
 
 
-def _several(value, dims):
-    return (value,) * dims if isinstance(value, int) else tuple(value)
+def several(value, dims):
+    """A number for each dimension."""
+    value = (value,) if isinstance(value, int) else tuple(value)
+    return value * dims if len(value) == 1 else value
 
 
 def pad(input, pad, mode="constant", value=None):
@@ -56,23 +58,30 @@ def _block(x, d, size, value):
     return tj.full(shape, value, dtype=x.dtype) if size else None
 
 
-def _windows(x, kernel, stride, dilation):
-    """(..., kernel..., places...) of (..., sizes...): a view of all windows."""
+def window_layout(whole, kernel, stride, dilation):
+    """The shape (..., kernel..., places...) and the strides of a view of all windows of (..., sizes...).
+
+    Raises:
+        RuntimeError: if no window fits.
+    """
     dims = len(kernel)
-    lead, sizes = tuple(x.shape[:-dims]), tuple(x.shape[-dims:])
+    lead, sizes = tuple(whole[:-dims]), tuple(whole[-dims:])
     counts = tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(sizes, kernel, stride, dilation, strict=True))
     if min(counts) < 1:
         raise RuntimeError(f"a window of {kernel} with dilation {dilation} does not fit into an input of {sizes}")
     steps, step = [], 1
-    for n in reversed(x.shape):
+    for n in reversed(whole):
         steps.append(step)
         step *= n
     steps = tuple(reversed(steps))
     outer, inner = steps[: len(lead)], steps[len(lead) :]
     shape = (*lead, *kernel, *counts)
     strides = (*outer, *(s * d for s, d in zip(inner, dilation, strict=True)))
-    strides += tuple(s * t for s, t in zip(inner, stride, strict=True))
-    return strided_view(x, shape, strides, 0)
+    return shape, strides + tuple(s * t for s, t in zip(inner, stride, strict=True))
+
+
+def _windows(x, kernel, stride, dilation):
+    return strided_view(x, *window_layout(x.shape, kernel, stride, dilation), 0)
 
 
 def _same(kernel, dilation):
@@ -82,7 +91,7 @@ def _same(kernel, dilation):
 
 
 def _convolved(dims, input, weight, bias, stride, padding, dilation, groups):
-    stride, dilation = _several(stride, dims), _several(dilation, dims)
+    stride, dilation = several(stride, dims), several(dilation, dims)
     kernel = tuple(weight.shape[2:])
     single = input.ndim == dims + 1
     x = input.unsqueeze(0) if single else input
@@ -94,7 +103,7 @@ def _convolved(dims, input, weight, bias, stride, padding, dilation, groups):
     if padding == "same":
         x = pad(x, _same(kernel, dilation))
     elif padding != "valid":
-        x = pad(x, [n for p in reversed(_several(padding, dims)) for n in (p, p)])
+        x = pad(x, [n for p in reversed(several(padding, dims)) for n in (p, p)])
     views = _windows(x, kernel, stride, dilation)
     n, places = x.shape[0], tuple(views.shape[-dims:])
     columns = views.reshape(n, groups, weight.shape[1] * math.prod(kernel), math.prod(places))
@@ -116,19 +125,24 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     return _convolved(2, input, weight, bias, stride, padding, dilation, groups)
 
 
+def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Cross-correlation of (batch, channels, depth, height, width) with weight (out, channels / groups, three sizes)."""
+    return _convolved(3, input, weight, bias, stride, padding, dilation, groups)
+
+
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     """The windows of (batch, channels, height, width) as columns: (batch, channels * window, places)."""
-    padding = _several(padding, 2)
+    padding = several(padding, 2)
     x = pad(input, [n for p in reversed(padding) for n in (p, p)])
-    views = _windows(x, _several(kernel_size, 2), _several(stride, 2), _several(dilation, 2))
+    views = _windows(x, several(kernel_size, 2), several(stride, 2), several(dilation, 2))
     return views.reshape(x.shape[0], math.prod(views.shape[1:4]), -1)
 
 
 def _pooled(dims, input, kernel_size, stride, padding, ceil_mode, fill, dilation=1):
     """(the windows with their elements as the last dimension, the padded input's excess)"""
-    kernel = _several(kernel_size, dims)
-    stride = kernel if stride is None else _several(stride, dims)
-    padding, dilation = _several(padding, dims), _several(dilation, dims)
+    kernel = several(kernel_size, dims)
+    stride = kernel if stride is None else several(stride, dims)
+    padding, dilation = several(padding, dims), several(dilation, dims)
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         raise RuntimeError(f"padding should be at most half of the window: got {padding} and {kernel}")
     after = []
@@ -149,27 +163,36 @@ def _pooled(dims, input, kernel_size, stride, padding, ceil_mode, fill, dilation
     return views.permute(*order).reshape(*lead, *places, math.prod(kernel))
 
 
-def _max(dims, input, kernel_size, stride, padding, dilation, ceil_mode):
-    return _pooled(dims, input, kernel_size, stride, padding, ceil_mode, -math.inf, dilation).max(-1)[0]
+def max_pooled(dims, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
+    """The largest element of each window; with ``return_indices`` also its place among all elements of the pooled ."""
+    found = _pooled(dims, input, kernel_size, stride, padding, ceil_mode, -math.inf, dilation)
+    largest, places = found.max(-1)
+    if not return_indices:
+        return largest
+    sizes = tuple(input.shape[-dims:])
+    with tj.no_grad():
+        numbers = tj.arange(math.prod(sizes)).to(tj.float64).reshape(sizes)
+        numbers = _pooled(dims, numbers, kernel_size, stride, padding, ceil_mode, 0.0, dilation).expand(found.shape)
+        return largest, tj.gather(numbers, -1, places.unsqueeze(-1)).squeeze(-1).long()
 
 
-def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
-    """The largest element of each window of (..., length)."""
-    return _max(1, input, kernel_size, stride, padding, dilation, ceil_mode)
+def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    """The largest element of each window of (..., length), and with ``return_indices`` its place."""
+    return max_pooled(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
-    """The largest element of each window of (..., height, width)."""
-    return _max(2, input, kernel_size, stride, padding, dilation, ceil_mode)
+def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    """The largest element of each window of (..., height, width), and with ``return_indices`` its place in the plane."""
+    return max_pooled(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def _average(dims, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor=None):
     total = _pooled(dims, input, kernel_size, stride, padding, ceil_mode, 0.0).sum(-1)
     if divisor is not None:
         return total / divisor
-    padding = _several(padding, dims)
+    padding = several(padding, dims)
     if not ceil_mode and (count_include_pad or not any(padding)):
-        return total / math.prod(_several(kernel_size, dims))
+        return total / math.prod(several(kernel_size, dims))
     ones = tj.ones(tuple(input.shape[-dims:]), dtype=input.dtype)
     if count_include_pad:
         ones = pad(ones, [n for p in reversed(padding) for n in (p, p)], value=1.0)
@@ -189,7 +212,7 @@ def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
 
 def _adaptive(dims, input, output_size, reduce):
     sizes = tuple(input.shape[-dims:])
-    goal = [n if g is None else g for n, g in zip(sizes, _several(output_size, dims), strict=True)]
+    goal = [n if g is None else g for n, g in zip(sizes, several(output_size, dims), strict=True)]
     for k, (n, count) in enumerate(zip(sizes, goal, strict=True)):
         d = input.ndim - dims + k
         ends = [(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
@@ -225,8 +248,8 @@ class _Conv(Module):
         if isinstance(padding, str) and (padding not in ("same", "valid") or (padding == "same" and stride not in (1, (1, 1)))):
             raise ValueError('padding is "same" (with stride 1), "valid" or numbers')
         self.in_channels, self.out_channels, self.groups, self.padding_mode = in_channels, out_channels, groups, padding_mode
-        self.kernel_size, self.stride, self.dilation = (_several(v, self.dims) for v in (kernel_size, stride, dilation))
-        self.padding = padding if isinstance(padding, str) else _several(padding, self.dims)
+        self.kernel_size, self.stride, self.dilation = (several(v, self.dims) for v in (kernel_size, stride, dilation))
+        self.padding = padding if isinstance(padding, str) else several(padding, self.dims)
         self.weight = Parameter(tj.empty(out_channels, in_channels // groups, *self.kernel_size, dtype=dtype))
         self.register_parameter("bias", Parameter(tj.empty(out_channels, dtype=dtype)) if bias else None)
         self.reset_parameters()
@@ -275,6 +298,12 @@ class Conv2d(_Conv):
     dims = 2
 
 
+class Conv3d(_Conv):
+    """``functional.conv3d`` with a weight and a bias, uniform in +-1/sqrt(fan_in) at first."""
+
+    dims = 3
+
+
 class _Pool(Module):
     def __init__(self, kernel_size, stride=None, padding=0, *args, **options):
         super().__init__()
@@ -298,13 +327,13 @@ class _Pool(Module):
 class MaxPool1d(_Pool):
     """The largest element of each window."""
 
-    _names, _function = ("dilation", "ceil_mode"), staticmethod(max_pool1d)
+    _names, _function = ("dilation", "return_indices", "ceil_mode"), staticmethod(max_pool1d)
 
 
 class MaxPool2d(_Pool):
     """The largest element of each window."""
 
-    _names, _function = ("dilation", "ceil_mode"), staticmethod(max_pool2d)
+    _names, _function = ("dilation", "return_indices", "ceil_mode"), staticmethod(max_pool2d)
 
 
 class AvgPool1d(_Pool):

@@ -57,7 +57,35 @@ from tapejit.nn.loss import (
     smooth_l1_loss,
     soft_margin_loss,
 )
+from tapejit.nn.margins import (
+    cosine_embedding_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    pdist,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from tapejit.nn.normalizing import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from tapejit.nn.resampling import (
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool3d,
+    avg_pool3d,
+    channel_shuffle,
+    interpolate,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    max_pool3d,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
+from tapejit.nn.resampling import interpolate as upsample
+from tapejit.nn.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d, fold
 from tapejit.nn.windows import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -66,6 +94,7 @@ from tapejit.nn.windows import (
     avg_pool2d,
     conv1d,
     conv2d,
+    conv3d,
     max_pool1d,
     max_pool2d,
     pad,
