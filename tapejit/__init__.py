@@ -158,7 +158,8 @@ del _group, _name, _function, _inplace, _numpyprotocol, _tensorops
 
 
 _LATER = (  # modules that take a while to import
-    "func", "implicit", "masked", "nn", "nopython", "numpy", "optim", "optimize", "scipy", "signal", "testing", "utils",
+    "distributed", "func", "implicit", "masked", "nn", "nopython", "numpy", "optim", "optimize", "scipy", "signal", "testing",
+    "utils",
 )  # fmt: skip
 _LAYERS = frozenset(  # functions of nn.functional that are in PyTorch's own namespace too
     """adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d batch_norm bilinear binary_cross_entropy_with_logits celu

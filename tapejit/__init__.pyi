@@ -51,6 +51,7 @@ short: Any
 strided: Any
 uint8: Any
 __version__: builtins.str
+distributed: Any
 func: Any
 implicit: Any
 masked: Any
