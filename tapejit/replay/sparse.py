@@ -1,10 +1,9 @@
 """Sparse Jacobians and Hessians: as few products as the pattern of zeros allows, and the entries alone.
 
-The pattern is found from the graph of the recorded function, coloured once per kind of arguments, and kept; later calls run one
-program that gives the entries.
+The pattern is found from the graph of the recorded function, coloured once per kind of arguments, and kept (see
+``sparseplan``); later calls run one program that gives the entries.
 """
 
-import copy
 import functools
 
 import numpy as np
@@ -13,14 +12,14 @@ from tapejit.core import tape as tapes
 from tapejit.core.dtypes import as_array
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.grad_mode import enable_grad
-from tapejit.eager.indexing import stack
+from tapejit.eager.indexing import cat, stack
 from tapejit.eager.places import take_flat
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import expand, reshape
 from tapejit.graph.build import Lowering
-from tapejit.graph.colouring import colours, readings, symmetric_colours
 from tapejit.graph.sparsity import TooLarge, pattern
 from tapejit.replay.function import Replayed
+from tapejit.replay.sparseplan import Plan, target_data
 from tapejit.replay.transforms import Differentiated, pulled, pushed, results_of, scalar
 from tapejit.replay.trees import flatten, is_result
 from tapejit.replay.vmap import Example, batched
@@ -29,71 +28,21 @@ FEW = 8  # products of which each has a pass of its own
 TOLERANCE = 1e-6  # to which a product with the whole Jacobian must agree with one with the entries
 
 
-class _Plan:
-    """The pattern of a matrix, and how its entries are read from products.
-
-    Attributes:
-        forward: products are with columns, else with rows.
-        seeds: one row per product, the sum of the unit vectors of a colour.
-        places: for each entry in CSR order, where it stands in the products one after another.
-    """
-
-    def __init__(self, rows, mode, symmetric):
-        from scipy import sparse
-
-        rows = sparse.csr_array(rows)
-        rows.sort_indices()
-        rows.indices.flags.writeable = rows.indptr.flags.writeable = False  # all matrices that come of it share them
-        self.rows = rows
-        self._empty = sparse.csr_array((np.empty(rows.nnz), rows.indices, rows.indptr), rows.shape)
-        numbers, self.forward = _chosen(rows, mode, symmetric)
-        colour, at = readings(rows if self.forward else sparse.csr_array(rows.T), numbers)
-        if not self.forward:  # entries of the transpose, in its order
-            order = sparse.csr_array((np.arange(rows.nnz), rows.indices, rows.indptr), rows.shape).T.tocsr()
-            order.sort_indices()
-            colour, at = _put(order.data, colour), _put(order.data, at)
-        count = int(numbers.max(initial=-1)) + 1
-        self.seeds = np.zeros((count, len(numbers)))
-        self.seeds[numbers, np.arange(len(numbers))] = 1.0
-        self.places = (colour * rows.shape[0 if self.forward else 1] + at).astype(np.int64)
-
-    def matrix(self, values):
-        """The CSR array with these entries."""
-        found = copy.copy(self._empty)  # SciPy would check the indices again
-        found.data = values
-        return found
-
-
-def _put(order, values):
-    found = np.empty_like(values)
-    found[order] = values
-    return found
-
-
-def _chosen(rows, mode, symmetric):
-    """The colours, of columns or of rows, and whether they are of columns."""
-    if symmetric:
-        return symmetric_colours(rows), True
-    ways = []
-    if mode in ("auto", "forward"):
-        ways.append((colours(rows), True))
-    if mode in ("auto", "reverse"):
-        ways.append((colours(rows.T.tocsr()), False))
-    return min(ways, key=lambda way: way[0].max(initial=-1) + (not way[1]))
-
-
 class Sparse:
     """A function that gives a ``scipy.sparse.csr_array``; made by ``sparse_jacobian`` and ``sparse_hessian``."""
 
     def __init__(self, what, fun, argnums, given, mode, compile, static_argnums, static):
-        if not isinstance(argnums, int):
-            raise TypeError(f"{what}() differentiates in one argument, a position; got argnums={argnums!r}")
+        single = isinstance(argnums, int)
+        if not single and not (isinstance(argnums, (tuple, list)) and argnums and all(isinstance(k, int) for k in argnums)):
+            raise TypeError(f"{what}() differentiates in a position, or in a tuple of them; got argnums={argnums!r}")
         if mode not in ("auto", "forward", "reverse"):
             raise ValueError(f"{what}() has the modes 'auto', 'forward', 'reverse', got {mode!r}")
         functools.update_wrapper(self, fun, updated=())
-        self.what, self.fun, self.argnums, self.given, self.mode = what, fun, argnums, given, mode
+        self.what, self.fun, self.given, self.mode = what, fun, given, mode
+        self.argnums = argnums if single else tuple(argnums)
         self.options = {"compile": compile, "static_argnums": static_argnums, "static": static}
         self._plans = {}  # by the shapes of the arguments
+        self._quick = {}  # the same for arrays and floats alone, by a key that is found fast
 
     def __repr__(self):
         return f"<{self.what} of {getattr(self.fun, '__qualname__', self.fun)}>"
@@ -105,104 +54,171 @@ class Sparse:
 
     def __call__(self, *args, **kwargs):
         plan, entries = self._prepared(args, kwargs)
-        values = entries(*args, **kwargs)
-        return plan.matrix(values.detach().numpy() if isinstance(values, Tensor) else values)
+        return plan.matrices(self._checked(plan, entries(*args, **kwargs)))
+
+    def into(self, *args):
+        """``J.into(*args, out)``: the entries written into ``out``, which is returned.
+
+        Args:
+            out: a ``csr_array`` or ``csr_matrix`` with the pattern of the result (a tree of them, as the result is), such as an
+                earlier result; or one array for all entries in CSR order, block after block.
+
+        Raises:
+            ValueError: if the pattern or the shape is another, or the array may not be written; nothing is written then.
+            TypeError: for anything else, or an array that cannot hold the entries.
+        """
+        if not args:
+            raise TypeError(f"{self.what}().into() takes the arguments, then what the entries are written into; got nothing")
+        *args, out = args
+        plan, entries = self._prepared(args, {})
+        empty = plan.empty[0]
+        if plan.split is None and plan.proven and getattr(out, "indices", None) is empty.indices and out.indptr is empty.indptr:
+            entries.into(*args, out.data)  # an earlier result
+            return out
+        targets = target_data(plan, out)
+        if len(targets) == 1 and plan.proven:
+            entries.into(*args, targets[0])
+            return out
+        values = self._checked(plan, entries(*args))
+        start = 0
+        for target in targets:
+            target[...] = values[start : start + len(target)]
+            start += len(target)
+        return out
 
     def pattern(self, *args, **kwargs):
-        """The pattern for such arguments, a boolean CSR array."""
+        """The pattern for such arguments, a boolean CSR array; of all arguments side by side if there are several."""
         return self._prepared(args, kwargs)[0].rows.astype(bool)
 
     def _prepared(self, args, kwargs):
+        quick = None if kwargs else _quick_key(args)
+        found = self._quick.get(quick)
+        if found is not None:
+            return found
         leaves = []
-        structure = flatten((args, kwargs), lambda x: is_result(x) or isinstance(x, (float, np.floating)), leaves)
+        structure = flatten((tuple(args), kwargs), lambda x: is_result(x) or isinstance(x, (float, np.floating)), leaves)
         key = structure, tuple((np.shape(x), getattr(x, "dtype", None)) for x in leaves)
         found = self._plans.get(key)
         if found is None:
-            plan = _Plan(self._pattern(args, kwargs), self.mode, self.what == "sparse_hessian")
+            plan = self._plan(args, kwargs)
             options = self.options
             entries = Replayed(functools.partial(self._entries, plan), self.fun, "jit", self.argnums,
                                options["static_argnums"], options["compile"], (self.fun,), options["static"])  # fmt: skip
             found = self._plans[key] = plan, entries
+        if quick is not None:
+            self._quick[quick] = found
         return found
 
     def _differentiated(self, args, kwargs):
-        """The one leaf x and what is differentiated, by the function or by its gradient."""
+        """The leaves and what is differentiated, by the function or by its gradient."""
         wanted = Differentiated(args, self.argnums, f"{self.what}()", kwargs, self.fun)
-        if len(wanted.leaves) != 1:
-            raise TypeError(f"{self.what}() differentiates in one array, argument {self.argnums} is a tree of several")
-        (x,) = wanted.leaves
+        for k, (_, count) in zip(wanted.numbers, wanted.structures, strict=True):
+            if count != 1:
+                raise TypeError(f"{self.what}() differentiates in arrays, argument {k} is a tree of several")
+        leaves = wanted.leaves
         result = wanted.call(self.fun)
         if self.what == "sparse_hessian":
-            return x, pulled([scalar(result, f"{self.what}()")], [None], [x])[0]
+            gradient = pulled([scalar(result, f"{self.what}()")], [None], leaves)
+            return leaves, _joined(gradient)
         outputs, _ = results_of(result, f"{self.what}()")
         if len(outputs) != 1:
             raise TypeError(f"{self.what}() needs a function whose result is one array, it gave a tree of {len(outputs)}")
-        return x, outputs[0]
+        return leaves, outputs[0]
 
     # The pattern
 
-    def _pattern(self, args, kwargs):
-        """The pattern as a boolean CSR matrix: as given, or as found from the graph."""
-        from scipy import sparse
-
+    def _plan(self, args, kwargs):
+        """The pattern, as given or as found from the graph, and its colouring."""
         recorder = _Probe()
         try:
             with recorder:
                 args = [from_array(as_array(a)) if isinstance(a, np.ndarray) else a for a in args]
                 with enable_grad():
-                    x, y = self._differentiated(args, kwargs)
-                shape = y.numel(), x.numel()
-                rows = _found(recorder, x, y)
+                    leaves, y = self._differentiated(args, kwargs)
+                sizes = [x.numel() for x in leaves]
+                shape = y.numel(), sum(sizes)
+                found = _found(recorder, leaves, y)
         finally:
-            x = y = args = None
+            leaves = y = args = None
             recorder.close()
-        if isinstance(self.given, str):
-            if self.given != "detect":
-                raise ValueError(f"{self.what}(): pattern is 'detect' or a sparse matrix, got {self.given!r}")
-            if rows is TooLarge:
-                raise ValueError(f"{self.what}(): the pattern of shape {shape} has too many entries; use the dense form")
-            return sparse.csr_matrix(shape, dtype=bool) if rows is None else rows
+        rows, proven = found, True
+        if not isinstance(self.given, str):
+            rows, proven = self._given(found, shape)
+        elif self.given != "detect":
+            raise ValueError(f"{self.what}(): pattern is 'detect' or a sparse matrix, got {self.given!r}")
+        elif found is TooLarge:
+            raise ValueError(f"{self.what}(): the pattern of shape {shape} has too many entries; use the dense form")
+        hessian = self.what == "sparse_hessian"
+        split = None
+        if not isinstance(self.argnums, int):
+            split = (sizes if hessian else None), sizes
+        return Plan(rows, self.mode, hessian, split, proven)
+
+    def _given(self, found, shape):
+        """The user's pattern, and whether the graph shows that there are no other entries."""
+        from scipy import sparse
+
         given = sparse.csr_matrix(self.given) != 0
         if given.shape != shape:
             raise ValueError(f"{self.what}(): the pattern has shape {given.shape}, the matrix {shape}")
-        return given
+        if self.what == "sparse_hessian" and (given != given.T).nnz:
+            raise ValueError(f"{self.what}(): the pattern is not symmetric")
+        return given, found is not TooLarge and not (found > given).nnz
 
     # The entries
 
     def _entries(self, plan, *args, **kwargs):
-        """The entries in CSR order; what a recording runs checks that there are no others."""
+        """The entries, block after block in CSR order; what a recording runs checks that there are no others.
+
+        With a pattern that may be too small also a product with the whole matrix, by which every call is checked.
+        """
         with enable_grad():
-            x, y = self._differentiated(args, kwargs)
-            products = self._products(plan, x, y)
+            leaves, y = self._differentiated(args, kwargs)
+            products = self._products(plan, leaves, y)
             values = take_flat(reshape(products, -1), from_array(plan.places), None)
-            if tapes.current().recorder is not None:
-                self._check(plan, x, y, values)
-        return values
+            if plan.proven and tapes.current().recorder is None:
+                return values
+            whole = reshape(pushed([y], leaves, _seeds(plan.vector, leaves))[0], -1)
+            self._check(plan, values._memory(), whole._memory())
+        return values if plan.proven else cat([values, whole])
 
-    def _products(self, plan, x, y):
+    def _products(self, plan, leaves, y):
         """All products with seeds, one after another."""
-        source, target = (x, y) if plan.forward else (y, x)
-        seeds = plan.seeds.astype(x.dtype.numpy)
+        seeds = plan.seeds.astype(leaves[0].dtype.numpy)
 
-        def product(seed):
-            return pushed([y], [x], [seed]) if plan.forward else pulled([y], [seed], [x])
+        def product(*parts):
+            if plan.forward:
+                return pushed([y], leaves, list(parts))
+            return [_joined([reshape(p, -1) for p in pulled([y], list(parts), leaves)])]
+
+        def split(rows):
+            return _seeds(rows, leaves) if plan.forward else [from_array(rows.reshape(*rows.shape[:-1], *y.shape))]
 
         if len(seeds) <= FEW:
-            found = [product(from_array(seed.reshape(source.shape)))[0] for seed in seeds]
-            return stack([reshape(p, -1) for p in found]) if found else from_array(np.zeros((0, target.numel())))
-        ((found, has),) = batched(product, [from_array(seeds.reshape(-1, *source.shape))], len(seeds))
+            found = [product(*split(seed))[0] for seed in seeds]
+            count = y.numel() if plan.forward else sum(x.numel() for x in leaves)
+            return stack([reshape(p, -1) for p in found]) if found else from_array(np.zeros((0, count)))
+        ((found, has),) = batched(product, split(seeds), len(seeds))
         return found if has else expand(found, (len(seeds), *found.shape))
 
-    def _check(self, plan, x, y, values):
-        """Compare a product with the whole matrix and one with its entries: a path that was not known may have others.
+    def _checked(self, plan, values):
+        """The entries of a call alone; where the pattern may be too small, after they were checked."""
+        values = values.detach().numpy() if isinstance(values, Tensor) else values
+        if plan.proven:
+            return values
+        values, whole = np.split(values, [plan.rows.nnz])
+        self._check(plan, values, whole)
+        return values
+
+    def _check(self, plan, values, whole):
+        """Compare a product with the whole matrix and one with its entries: there may be others, by a path that was not known.
 
         Raises:
             ValueError: if they differ.
         """
-        vector = np.random.default_rng(0).uniform(0.5, 1.5, x.numel())
-        whole = pushed([y], [x], [from_array(vector.reshape(x.shape).astype(x.dtype.numpy))])[0]._memory().reshape(-1)
-        entries = plan.matrix(values._memory().astype(np.float64))
-        close = np.abs(entries @ vector - whole) <= TOLERANCE * (1 + abs(entries) @ vector + np.abs(whole))
+        entries = plan.in_order(values.astype(np.float64))
+        whole = whole.reshape(-1)
+        close = np.abs(entries @ plan.vector - whole) <= TOLERANCE * (1 + abs(entries) @ plan.vector + np.abs(whole))
         if not (close | ~np.isfinite(whole)).all():
             row = int(np.flatnonzero(~close)[0])
             raise ValueError(
@@ -210,6 +226,35 @@ class Sparse:
                 + (" that was found at the first call: the function took another path" if isinstance(self.given, str) else "")
                 + "; pass a pattern with all entries that may occur"
             )
+
+
+def _quick_key(args):
+    """What tells arguments apart if they are arrays and floats, None for others."""
+    key = []
+    for x in args:
+        if x.__class__ is np.ndarray:
+            key.append(x.shape)
+            key.append(x.dtype)
+        elif x.__class__ is float:
+            key.append(float)
+        else:
+            return None
+    return tuple(key)
+
+
+def _joined(parts):
+    """Tensors one after another, one alone as it is."""
+    return parts[0] if len(parts) == 1 else cat([reshape(p, -1) for p in parts])
+
+
+def _seeds(rows, leaves):
+    """Directions in all leaves from directions in their elements one after another, in the last dimension."""
+    found, start = [], 0
+    for x in leaves:
+        part = rows[..., start : start + x.numel()].astype(x.dtype.numpy)
+        found.append(from_array(np.ascontiguousarray(part).reshape(*rows.shape[:-1], *x.shape)))
+        start += x.numel()
+    return found
 
 
 class _Probe(Example):
@@ -221,28 +266,39 @@ class _Probe(Example):
         return t
 
 
-def _found(recorder, x, y):
-    lowering = Lowering(recorder, stop=(recorder.index(x),))
-    result, argument = lowering.nodes([recorder.index(y), recorder.index(x)])
-    try:
-        return pattern(lowering.graph, result, argument)
-    except TooLarge:
-        return TooLarge
+def _found(recorder, leaves, y):
+    """The pattern of all leaves side by side, ``TooLarge`` if it has too many entries."""
+    from scipy import sparse
+
+    places = [recorder.index(x) for x in leaves]
+    lowering = Lowering(recorder, stop=tuple(places))
+    result, *arguments = lowering.nodes([recorder.index(y), *places])
+    blocks = []
+    for argument in arguments:
+        try:
+            rows = pattern(lowering.graph, result, argument)
+        except TooLarge:
+            return TooLarge
+        blocks.append(sparse.csr_matrix((result.n, argument.n), dtype=bool) if rows is None else rows)
+    return blocks[0] if len(blocks) == 1 else sparse.hstack(blocks, format="csr")
 
 
 def sparse_jacobian(fun, argnums=0, *, pattern="detect", mode="auto", static_argnums=(), static=(), compile="auto"):
     """A function that gives the Jacobian as a ``scipy.sparse.csr_array`` of shape (elements of the result, of the argument).
 
+    Its method ``into(*args, out)`` writes the entries of a matrix that is there already; ``pattern(*args)`` gives the pattern.
+
     Args:
         fun: a function whose result is one array.
-        argnums: the argument to differentiate in, one array.
-        pattern: "detect" finds it from the recorded function, or a matrix whose nonzeros are where entries may be.
+        argnums: the argument to differentiate in, one array; or a tuple of arguments, for which the result is a tuple.
+        pattern: "detect" finds it from the recorded function, or a matrix whose nonzeros are where entries may be; of the
+            matrices side by side if there are several arguments.
         mode: products with columns ("forward"), with rows ("reverse"), or what takes fewer ("auto").
         static_argnums, static, compile: see ``value_and_grad``.
 
     Raises:
         ValueError: at a call, if the function turns out to have entries outside of the pattern.
-        TypeError: if argument or result are not one array.
+        TypeError: if an argument or the result is not one array.
     """
     return Sparse("sparse_jacobian", fun, argnums, pattern, mode, compile, static_argnums, static)
 
@@ -250,6 +306,8 @@ def sparse_jacobian(fun, argnums=0, *, pattern="detect", mode="auto", static_arg
 def sparse_hessian(fun, argnums=0, *, pattern="detect", static_argnums=(), static=(), compile="auto"):
     """A function that gives the Hessian of a scalar function as a symmetric ``scipy.sparse.csr_array``.
 
-    Arguments and errors as ``sparse_jacobian``; the products are coloured with regard to symmetry (star colouring).
+    With a tuple of arguments the result is a tuple of rows of blocks, each a tuple, and a given pattern is that of the whole
+    matrix. Arguments, methods and errors as ``sparse_jacobian``; a given pattern that is not symmetric is a ValueError. The
+    products are coloured with regard to symmetry (star colouring).
     """
     return Sparse("sparse_hessian", fun, argnums, pattern, "auto", compile, static_argnums, static)

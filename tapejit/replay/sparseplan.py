@@ -1,0 +1,162 @@
+"""Patterns of sparse matrices: how their entries are read from products, and the matrices that are made of the entries."""
+
+import numpy as np
+
+from tapejit.graph.colouring import colours, readings, symmetric_colours
+
+
+class Plan:
+    """The pattern of a matrix, and how its entries are read from products.
+
+    Args:
+        split: the sizes of its blocks (rows, or None for one, and columns) if it is given in blocks, else None.
+        proven: whether there are no other entries, as far as the graph shows.
+
+    Attributes:
+        rows: the pattern.
+        forward: products are with columns, else with rows.
+        seeds: one row per product, the sum of the unit vectors of a colour.
+        places: for each entry, block after block in CSR order, where it stands in the products one after another.
+        vector: one for checks.
+    """
+
+    def __init__(self, rows, mode, symmetric, split=None, proven=True):
+        from scipy import sparse
+
+        rows = sparse.csr_array(rows)
+        rows.sort_indices()
+        self.rows, self.proven = rows, proven
+        numbers, self.forward = _chosen(rows, mode, symmetric)
+        colour, at = readings(rows if self.forward else sparse.csr_array(rows.T), numbers)
+        if not self.forward:  # entries of the transpose, in its order
+            order = sparse.csr_array((np.arange(rows.nnz), rows.indices, rows.indptr), rows.shape).T.tocsr()
+            order.sort_indices()
+            colour, at = _put(order.data, colour), _put(order.data, at)
+        count = int(numbers.max(initial=-1)) + 1
+        self.seeds = np.zeros((count, len(numbers)))
+        self.seeds[numbers, np.arange(len(numbers))] = 1.0
+        self.places = (colour * rows.shape[0 if self.forward else 1] + at).astype(np.int64)
+        self.vector = np.random.default_rng(0).uniform(0.5, 1.5, rows.shape[1])
+        self.split = split
+        self._order = None
+        self.empty = [_fixed(sparse, rows)] if split is None else self._in_blocks(sparse, *split)
+
+    def _in_blocks(self, sparse, heights, widths):
+        """The empty matrices of the blocks; entries stand block after block from now on."""
+        entries = self.rows.tocoo()
+        heights = heights or [self.rows.shape[0]]
+        block = _piece(heights, entries.row) * len(widths) + _piece(widths, entries.col)
+        self._order = np.argsort(block, kind="stable")
+        self.places = self.places[self._order]
+        tops, lefts = np.cumsum([0, *heights]), np.cumsum([0, *widths])
+        pieces = [
+            self.rows[tops[i] : tops[i + 1], lefts[j] : lefts[j + 1]]
+            for i in range(len(heights))
+            for j in range(len(widths))
+        ]
+        return [_fixed(sparse, sparse.csr_array(piece)) for piece in pieces]
+
+    def in_order(self, values):
+        """The whole matrix with these entries."""
+        if self._order is not None:
+            values = _put(self._order, values)
+        from scipy import sparse
+
+        return sparse.csr_array((values, self.rows.indices, self.rows.indptr), self.rows.shape)
+
+    def matrices(self, values):
+        """The CSR array with these entries, or the tuple of blocks."""
+        if self.split is None:
+            return _filled(self.empty[0], values)
+        found, start = [], 0
+        for empty in self.empty:
+            found.append(_filled(empty, values[start : start + empty.nnz]))
+            start += empty.nnz
+        heights, widths = self.split
+        if heights is None:
+            return tuple(found)
+        return tuple(tuple(found[k : k + len(widths)]) for k in range(0, len(found), len(widths)))
+
+
+def _fixed(sparse, rows):
+    """A matrix of a pattern whose arrays of indices cannot be written: all matrices that come of it share them."""
+    rows.sort_indices()
+    rows.indices.flags.writeable = rows.indptr.flags.writeable = False
+    empty = sparse.csr_array((np.empty(rows.nnz), rows.indices, rows.indptr), rows.shape)
+    _ = empty.has_canonical_format  # looked at once
+    return empty
+
+
+def _filled(empty, values):
+    found = object.__new__(type(empty))  # SciPy would check the indices again
+    found.__dict__.update(empty.__dict__)
+    found.data = values
+    return found
+
+
+def _piece(sizes, places):
+    return np.searchsorted(np.cumsum(sizes), places, side="right")
+
+
+def _put(order, values):
+    found = np.empty_like(values)
+    found[order] = values
+    return found
+
+
+def _chosen(rows, mode, symmetric):
+    """The colours, of columns or of rows, and whether they are of columns."""
+    if symmetric:
+        return symmetric_colours(rows), True
+    ways = []
+    if mode in ("auto", "forward"):
+        ways.append((colours(rows), True))
+    if mode in ("auto", "reverse"):
+        ways.append((colours(rows.T.tocsr()), False))
+    return min(ways, key=lambda way: way[0].max(initial=-1) + (not way[1]))
+
+
+def target_data(plan, out) -> list:
+    """The arrays of the entries of what a caller gives for them: of CSR matrices with the pattern, or one array for all.
+
+    Raises:
+        ValueError, TypeError: if they do not fit, see ``Sparse.into``.
+    """
+    if out.__class__ is np.ndarray:
+        nnz = plan.rows.nnz
+        if out.shape != (nnz,):
+            raise ValueError(f"into() needs an array of shape {(nnz,)} for the entries, got {out.shape}")
+        return [_may_take(out)]
+    matrices = []
+    _collect(out, matrices)
+    if len(matrices) != len(plan.empty):
+        raise ValueError(f"into() needs {len(plan.empty)} matrices, or one array for all entries; got {len(matrices)}")
+    for matrix, empty in zip(matrices, plan.empty, strict=True):
+        if getattr(matrix, "format", None) != "csr":
+            raise TypeError(f"into() writes into CSR matrices and arrays, got {type(matrix).__name__}")
+        if matrix.shape != empty.shape or not (_equal(matrix.indptr, empty.indptr) and _equal(matrix.indices, empty.indices)):
+            raise ValueError(
+                "into() needs a CSR matrix with the pattern of the result, indices sorted: start with an earlier result, or "
+                "with what pattern(...) gives"
+            )
+    return [_may_take(matrix.data) for matrix in matrices]
+
+
+def _collect(tree, found):
+    if isinstance(tree, (tuple, list)):
+        for x in tree:
+            _collect(x, found)
+    else:
+        found.append(tree)
+
+
+def _equal(a, b) -> bool:
+    return a is b or np.array_equal(a, b)
+
+
+def _may_take(array):
+    if array.dtype.kind != "f":
+        raise TypeError(f"into() needs an array that can hold floats, got one of {array.dtype}")
+    if not array.flags.writeable:
+        raise ValueError("into() needs arrays that may be written, got a read-only one")
+    return array
