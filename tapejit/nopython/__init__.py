@@ -12,6 +12,7 @@ from tapejit.nopython import (
     optimize,
     scalars,
     solving,
+    statistics,
 )
 from tapejit.nopython.checkpoint import checkpoint
 from tapejit.nopython.custom import rule, stop_gradient
