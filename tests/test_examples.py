@@ -1,0 +1,77 @@
+"""The examples of the gallery run, in their short form, and reach what is published."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GALLERY = sorted(p.stem for p in (ROOT / "docs" / "gallery").glob("*.png"))
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(f"example_{name}", ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(name, *more):
+    """(the module, what its main gives)."""
+    module = example(name)
+    return module, module.main(["--quick", "--out", "", *more])
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_the_page_shows_every_example_of_the_gallery(name):
+    page = (ROOT / "docs" / "gallery.md").read_text()
+    source = (ROOT / "examples" / f"{name}.py").read_text()
+    assert f"gallery/{name}.png" in page
+    assert f"examples/{name}.py" in page
+    assert len(source.splitlines()) <= 150
+    assert re.search(rf"^    python examples/{name}\.py$", source, re.M)
+
+
+@pytest.mark.slow
+def test_nile_has_the_published_variances():
+    module, variances = run("nile")
+    assert np.allclose(variances, list(module.PUBLISHED.values()), rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_breast_cancer_has_scikit_learns_weights():
+    pytest.importorskip("sklearn")
+    _, difference = run("breast_cancer")
+    assert difference < 1e-5
+
+
+@pytest.mark.slow
+def test_hare_and_lynx_has_nearly_the_published_means():
+    module, found = run("hare_lynx")
+    assert np.allclose(found, module.PUBLISHED, rtol=0.13)  # modes, not means; the noises differ most
+
+
+@pytest.mark.slow
+def test_eight_schools_has_the_published_means():
+    module, draws = run("eight_schools")
+    found = draws[..., 0].mean(), np.exp(draws[..., 1]).mean()
+    assert np.allclose(found, list(module.PUBLISHED.values()), atol=0.3)
+
+
+@pytest.mark.slow
+def test_the_gaussian_process_has_scikit_learns_likelihood():
+    pytest.importorskip("sklearn")
+    _, (ours, theirs) = run("gaussian_process")
+    assert np.isclose(ours, theirs, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_the_cart_swings_the_pole_up():
+    module, z = run("cart_pole")
+    assert np.abs(module.gap(z)).max() < 1e-8
+    place, angle, _, _, force = module.split(z)
+    assert np.allclose((place[-1], angle[-1]), (1.0, np.pi), atol=1e-9)
+    assert np.abs(force).max() < module.LIMIT
+    assert 55 < module.effort(z) < 62
