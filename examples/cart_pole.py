@@ -2,7 +2,7 @@
 
 The problem and its figures are Kelly's, An introduction to trajectory optimization, SIAM Review 59, 2017, section 6: from rest,
 pole down, to rest one metre on, pole up, in two seconds, with the least integral of the force squared, by trapezoids. States
-and forces at all times are one vector; Newton's method on the optimality conditions takes the sparse Jacobian of the constraints
+and forces at all times are one vector; Newton's method on the optimality conditions takes the sparse Jacobian of the steps
 and the sparse Hessian of the Lagrangian, both found from the code.
 
     python examples/cart_pole.py
