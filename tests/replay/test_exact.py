@@ -35,3 +35,28 @@ def test_into_refuses(out, says):
             g.into(np.ones(3), out)
         g(np.ones(3))
     assert not np.any(out)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("of", [np.float32, np.float64])
+@pytest.mark.parametrize("compile", ["never", "now", "auto"])
+def test_into_needs_arrays_for_the_gradients_alone(dtype, of, compile):
+    """The value is returned, in the function's own dtype; the arrays' dtypes are the caller's."""
+    g = tj.value_and_grad(lambda x, y: (x * x * y).sum(), (0, 1), compile=compile)
+    x, y = np.arange(3, dtype=dtype), np.array([1, 2, 4], dtype)
+    for k in range(1, 5):
+        outs = np.full(3, np.nan, of), np.full(3, np.nan, of)
+        value, found = g.into(k * x, y, outs)
+        assert (float(value), np.asarray(value).dtype) == (18.0 * k * k, dtype)
+        assert all(a is b for a, b in zip(found, outs, strict=True))
+        assert (outs[0].tolist(), outs[1].tolist()) == ([0.0, 4.0 * k, 16.0 * k], [0.0, k * k, 4.0 * k * k])
+
+
+@pytest.mark.parametrize("x", [True, np.True_, np.array(True), np.array([True, False])], ids=repr)
+@pytest.mark.parametrize("compile", ["never", "now", "auto"])
+def test_truth_values_are_no_arguments_to_differentiate(x, compile):
+    f = tj.value_and_grad(lambda x: x * 2.0, compile=compile)
+    for _ in range(3):
+        with pytest.raises(TypeError, match="bool"):
+            f(x)
+        assert f(3.0) == (6.0, 2.0)  # compiled for a number, which a truth value must not take for its own
