@@ -23,6 +23,7 @@ SPACES = {
     "tapejit.optimize": "SciPy's optimisers with exact derivatives.",
     "tapejit.implicit": "Solutions of equations as differentiable functions.",
     "tapejit.linalg": "Linear algebra by LAPACK.",
+    "tapejit.fft": "Fourier transforms.",
     "tapejit.special": "Special functions.",
     "tapejit.nn": "Layers, losses and their containers.",
     "tapejit.nn.functional": "Layers and losses as functions.",

@@ -18,6 +18,8 @@ from tapejit.control.forms import associative_scan, cond, fori_loop, map, scan, 
 from tapejit.control.recompute import checkpoint
 from tapejit.core.dtypes import (
     bool_,
+    complex64,
+    complex128,
     float32,
     float64,
     get_default_dtype,
@@ -36,6 +38,11 @@ from tapejit.eager import inplace as _inplace
 from tapejit.eager import nodes as _nodes
 from tapejit.eager import numpyprotocol as _numpyprotocol
 from tapejit.eager import tensorops as _tensorops
+from tapejit.eager.complexes import complexprotocol as _complexprotocol
+from tapejit.eager.complexes.complexmath import complex_ as complex
+from tapejit.eager.complexes.complexmath import polar, view_as_complex, view_as_real
+from tapejit.eager.complexes.complexparts import vdot
+from tapejit.eager.complexes.pair import ComplexTensor
 from tapejit.eager.creation import (
     arange,
     as_tensor,
@@ -153,13 +160,14 @@ for _group in (_families.FUNCTIONS, _functional.FUNCTIONS, _functional.COMPARISO
         if _functional.is_plain(_name):
             globals().setdefault(_name, _function)
 concat = concatenate = _families.FUNCTIONS["cat"]
-del _group, _name, _function, _inplace, _numpyprotocol, _tensorops
+cdouble, cfloat = complex128, complex64
+del _complexprotocol, _group, _name, _function, _inplace, _numpyprotocol, _tensorops
 
 
 
 _LATER = (  # modules that take a while to import
-    "distributed", "func", "implicit", "masked", "nn", "nopython", "numpy", "optim", "optimize", "scipy", "signal", "testing",
-    "utils",
+    "distributed", "fft", "func", "implicit", "masked", "nn", "nopython", "numpy", "optim", "optimize", "scipy", "signal",
+    "testing", "utils",
 )  # fmt: skip
 _LAYERS = frozenset(  # functions of nn.functional that are in PyTorch's own namespace too
     """adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d batch_norm bilinear binary_cross_entropy_with_logits celu

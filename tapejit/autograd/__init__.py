@@ -7,7 +7,7 @@ from tapejit.eager.anomaly import (
     is_anomaly_enabled,
     set_detect_anomaly,
 )
-from tapejit.eager.autograd import backward, grad
+from tapejit.eager.complexes.complexgrad import backward, grad
 from tapejit.eager.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 from tapejit.eager.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from tapejit.eager.tensor import Tensor

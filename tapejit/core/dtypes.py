@@ -43,6 +43,50 @@ float64, float32, int64, int32, int16, int8, uint8, bool_ = ALL = tuple(
     for code, name in enumerate(("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "bool"))
 )
 _BY_NUMPY = {d.numpy: d for d in ALL}
+
+
+class ComplexDType:
+    """The element type of complex tensors, which are pairs of real tensors of the dtype ``real``; no record has it."""
+
+    __slots__ = ("name", "numpy", "real")
+    is_complex = is_signed = True
+    is_floating_point = False
+
+    def __init__(self, name, real):
+        self.name, self.numpy, self.real = name, np.dtype(name), real
+
+    def __repr__(self):
+        return f"tapejit.{self.name}"
+
+    @property
+    def itemsize(self) -> int:
+        return self.numpy.itemsize
+
+    @property
+    def dtype(self) -> np.dtype:
+        """NumPy's dtype, as of every DType."""
+        return self.numpy
+
+    def __reduce__(self):
+        return as_complex_dtype, (self.name,)
+
+
+complex128, complex64 = ComplexDType("complex128", float64), ComplexDType("complex64", float32)
+
+
+def as_complex_dtype(dtype) -> ComplexDType | None:
+    """The complex DType for one, for NumPy's of any byte order, its name, or the type complex; None for any other."""
+    if dtype is None or isinstance(dtype, (ComplexDType, DType)):
+        return dtype if isinstance(dtype, ComplexDType) else None
+    if dtype is complex:
+        return complex128 if _default is float64 else complex64
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        return None
+    return {"complex128": complex128, "complex64": complex64}.get(name)
+
+
 _default = float64
 
 

@@ -12,6 +12,7 @@ from tapejit.eager.devices import check_device
 from tapejit.eager.dispatch import constant, from_array, number_tensor
 from tapejit.eager.dispatch import empty as _empty
 from tapejit.eager.keywords import placed
+from tapejit.eager.otherkinds import makers, others
 from tapejit.eager.tensor import Tensor, method_as
 from tapejit.eager.views import shape_argument
 
@@ -29,6 +30,8 @@ def _plain(data):
     if isinstance(data, Tensor):
         escapes.check(data, "tensor()", quiet=True)
         return data._array()
+    if data.__class__ in others:
+        return data.detach().numpy()
     if isinstance(data, (list, tuple)):
         return [_plain(item) for item in data]
     return dtypes.as_array(data) if isinstance(data, np.ndarray) else data
@@ -58,8 +61,11 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
         check_device(device)
     if data.__class__ is float and (dtype is None or dtype in _SCALARS):
         return number_tensor(data, _SCALARS[dtype or dtypes.get_default_dtype()], _LEAF if requires_grad else 0)
-    dtype = None if dtype is None else dtypes.as_dtype(dtype)
+    complex_dtype = dtypes.as_complex_dtype(dtype)
+    dtype = None if dtype is None or complex_dtype is not None else dtypes.as_dtype(dtype)
     array = np.asarray(_plain(data))
+    if complex_dtype is not None or (array.dtype.kind == "c" and dtype is None):
+        return makers["c"](array, complex_dtype, requires_grad, data)
     if array.size == 0 and not isinstance(data, (np.ndarray, Tensor)):
         array = array.astype(np.float64)
     if array.dtype == object or array.dtype.kind not in "fiub":

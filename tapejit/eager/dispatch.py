@@ -17,6 +17,7 @@ from tapejit.core.layout import Layout, layout_of
 from tapejit.core.plans import bounded, cached, elementwise_plan, plan_at
 from tapejit.eager import foreign
 from tapejit.eager.keywords import deliver
+from tapejit.eager.otherkinds import of_other_kind, other_kind
 from tapejit.eager.tensor import Tensor
 from tapejit.kernels import library  # noqa: F401 - the engine has its kernels from there
 from tapejit.spec import structured
@@ -274,6 +275,9 @@ def apply(op, *operands) -> Tensor:
         return apply_floats(op, dtype, operands)
     if any(isinstance(x, Expr) for x in operands):
         return op(*operands)
+    other = other_kind(operands)
+    if other is not None:
+        return of_other_kind(other, op.name, operands)
     operands = [_operand(op, x) for x in operands]
     values = operands[1:] if op.condition else operands
     if not any(isinstance(x, Tensor) for x in operands):
@@ -419,7 +423,7 @@ def binary_method(op, by_number=None, slow=None):
                     return slow(self, other)
             else:
                 r = _scalar(_address, code, self._r, other, 0)
-        elif isinstance(other, (Number, np.ndarray, Tensor, np.generic)) and not isinstance(other, complex):
+        elif isinstance(other, (Number, np.ndarray, Tensor, np.generic)):
             return slow(self, other)
         else:
             other = foreign.column(other)
@@ -449,7 +453,7 @@ def reflected_method(op):
                 _handles[r] = t
                 return t
             return apply(op, other, self)
-        if isinstance(other, (Number, np.ndarray, np.generic)) and not isinstance(other, complex):
+        if isinstance(other, (Number, np.ndarray, np.generic)):
             return apply(op, other, self)
         other = foreign.column(other)
         return NotImplemented if other is None else apply(op, other, self)

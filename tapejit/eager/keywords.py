@@ -6,6 +6,7 @@ import functools
 import inspect
 
 from tapejit.eager.devices import check_places
+from tapejit.eager.otherkinds import of_other_kind, other_kind, others
 from tapejit.eager.tensor import Tensor
 
 _SYNONYMS = (
@@ -59,6 +60,10 @@ def with_axis(function):
 
     @functools.wraps(function)
     def method(*args, **kwargs):
+        if args and args[0].__class__ is not Tensor:
+            other = other_kind(args)
+            if other is not None:
+                return of_other_kind(other, function.__name__, args, kwargs)
         if not kwargs:
             return function(*args)
         nonlocal names
@@ -75,6 +80,8 @@ def starred(function, *names):
 
     @functools.wraps(function)
     def method(x, *numbers, **kwargs):
+        if x.__class__ in others:
+            return of_other_kind(others[x.__class__], function.__name__, (x, *numbers), kwargs)
         for name in names if kwargs and not numbers else ():
             if name in kwargs:
                 given = kwargs.pop(name)

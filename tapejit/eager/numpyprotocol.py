@@ -7,13 +7,16 @@ import numpy as np
 
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
+from tapejit.eager.complexes.complexprotocol import complex_ufunc
+from tapejit.eager.complexes.fourier import of_numpy
 from tapejit.eager.escapes import Escaped
 from tapejit.eager.numpytable import look_up
+from tapejit.eager.otherkinds import other_kind
 from tapejit.eager.tensor import Tensor, method_as
 from tapejit.edge.userline import current_node, place, user_frame
 
 _REASONS = {
-    "fft": "its result is complex, and tensors are real",
+    "fft": "tj.fft has the transforms there are",
     "histogram": "counts have no derivative",
     "histogram2d": "counts have no derivative",
     "histogramdd": "counts have no derivative",
@@ -27,7 +30,7 @@ _REASONS = {
     "put": "use x.put()",
     "fill_diagonal": "use x.diagonal_scatter()",
     "polyfit": "use np.linalg.lstsq() with np.vander()",
-    "roots": "its result is complex, and tensors are real",
+    "roots": "its result is complex whatever the tensor is",
     "resize": "use np.tile() and reshape()",
     "spacing": "the distance of neighbouring floats has no derivative",
 }
@@ -81,7 +84,7 @@ def array_function(self, func, types, args, kwargs):
     Raises:
         TypeError: if a differentiated tensor would be taken for a constant.
     """
-    own = look_up(func)
+    own = look_up(func) or (of_numpy(func.__name__) if func.__module__ == "numpy.fft" else None)
     if own is not None:
         return own(*args, **kwargs)
     if _differentiated((args, kwargs)):
@@ -92,6 +95,8 @@ def array_function(self, func, types, args, kwargs):
 @method_as("__array_ufunc__")
 def array_ufunc(self, ufunc, method, *inputs, out=None, **kwargs):
     """A NumPy ufunc, or one of its methods, that was given a tensor."""
+    if other_kind(inputs) is not None:
+        return complex_ufunc(self, ufunc, method, *inputs, **(kwargs if out is None else {**kwargs, "out": out}))
     own = look_up(ufunc)
     target = None if out is None else out[0] if len(out) == 1 else out
     if own is None:

@@ -161,7 +161,10 @@ class ElementFormat:
     """The one format of all entries of an array, chosen from its values; entries are padded to ``width``."""
 
     def __init__(self, array: np.ndarray):
-        if array.dtype.kind == "f":
+        if array.dtype.kind == "c":
+            sized = array.ravel()
+            self.text = _complex_text(array)
+        elif array.dtype.kind == "f":
             sized = np.unique(array[np.isfinite(array) & (array != 0)].astype(np.float64))
             self.text = _float_text(np.abs(sized))
         else:
@@ -171,6 +174,17 @@ class ElementFormat:
 
     def __call__(self, value: bool | int | float) -> str:
         return self.text(value).rjust(self.width)
+
+
+def _complex_text(array: np.ndarray) -> Callable[[complex], str]:
+    """How to write complex numbers: each part in the one format of its kind, the sign of the second between them."""
+    real, imag = ElementFormat(array.real), ElementFormat(array.imag)
+
+    def text(value):
+        second = imag(value.imag).lstrip()
+        return f"{real(value.real)}{'' if second[0] == '-' else '+'}{second}j"
+
+    return text
 
 
 def _float_text(magnitudes: np.ndarray) -> Callable[[float], str]:

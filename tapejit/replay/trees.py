@@ -7,13 +7,22 @@ import dataclasses
 
 import numpy as np
 
+from tapejit.eager.complexes.pair import ComplexTensor, complex_array
 from tapejit.eager.foreign import column
 from tapejit.eager.tensor import Tensor
 from tapejit.replay.binding import Same
 from tapejit.replay.exact import exact
 
 LEAF, NODE = "*", "node"
-_registered: dict = {}  # class -> (flatten, unflatten)
+
+
+
+def _complex(rest, parts):
+    """Parts as a complex tensor; those of callers who passed arrays, as a complex array."""
+    return ComplexTensor(*parts) if any(isinstance(x, Tensor) for x in parts) else complex_array(*parts)
+
+
+_registered: dict = {ComplexTensor: (lambda z: ((z.real, z.imag), None), _complex)}  # class -> (flatten, unflatten)
 
 
 def register_pytree_node(kind, flatten, unflatten) -> None:
@@ -71,10 +80,12 @@ def flatten(tree, is_leaf, leaves):
     Raises:
         TypeError: for an end that is neither a leaf nor hashable.
     """
-    if is_leaf(tree):
+    if is_leaf(tree) and not (tree.__class__ is np.ndarray and tree.dtype.kind == "c"):
         leaves.append(tree)
         return LEAF
     kind = tree.__class__
+    if kind is np.ndarray:
+        return NODE, (ComplexTensor, None), tuple([flatten(part.copy(), is_leaf, leaves) for part in (tree.real, tree.imag)])
     if kind is tuple or kind is list:
         return kind, tuple([flatten(x, is_leaf, leaves) for x in tree])
     if isinstance(tree, dict):

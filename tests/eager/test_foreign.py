@@ -177,7 +177,7 @@ def test_no_dimensions(dtype):
 REFUSED = {
     "half precision": np.ones(N, np.float16),
     "more than double precision": np.ones(N, np.longdouble),
-    "complex": np.ones(N, complex),
+    "more than double precision, complex": np.ones(N, np.clongdouble),
     "unsigned": np.ones(N, np.uint64),
     "objects": np.array([1.0, "a", None], dtype=object),
     "text": np.array(["a", "b"]),

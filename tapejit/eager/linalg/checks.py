@@ -3,6 +3,7 @@
 from tapejit.core.layout import layout_of
 from tapejit.core.plans import Plan, cached
 from tapejit.eager.dispatch import emit
+from tapejit.eager.otherkinds import others
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import contiguous, strided_view
 
@@ -14,6 +15,8 @@ def matrices(name, a) -> Tensor:
         TypeError: if it is not a tensor.
         RuntimeError: unless it has two dimensions or more, and a float dtype.
     """
+    if a.__class__ in others:
+        raise TypeError(f"linalg.{name}() takes real tensors; of complex ones there are solve(), inv(), norm() and products")
     if not isinstance(a, Tensor):
         raise TypeError(f"linalg.{name}() takes tensors, got {type(a).__name__}: convert it with tapejit.tensor(...)")
     if a.ndim < 2:

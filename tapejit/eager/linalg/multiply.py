@@ -8,6 +8,7 @@ from tapejit.core.layout import layout_of
 from tapejit.core.plans import Plan, broadcast_shapes, cached, known
 from tapejit.eager.creation import as_tensor
 from tapejit.eager.dispatch import emit, from_array
+from tapejit.eager.otherkinds import for_other_kinds, of_other_kind, other_kind
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import clone, contiguous
 from tapejit.spec import structured as ops
@@ -74,6 +75,7 @@ def _mismatch(name, x, y):
 
 
 @method
+@for_other_kinds
 def mm(x: Tensor, y: Tensor) -> Tensor:
     """The product of two matrices."""
     x, y = _common("mm", x, y)
@@ -83,6 +85,7 @@ def mm(x: Tensor, y: Tensor) -> Tensor:
 
 
 @method
+@for_other_kinds
 def mv(x: Tensor, y: Tensor) -> Tensor:
     """The product of a matrix and a vector."""
     x, y = _common("mv", x, y)
@@ -92,6 +95,7 @@ def mv(x: Tensor, y: Tensor) -> Tensor:
 
 
 @method
+@for_other_kinds
 def bmm(x: Tensor, y: Tensor) -> Tensor:
     """The products of two batches of matrices."""
     x, y = _common("bmm", x, y)
@@ -101,6 +105,7 @@ def bmm(x: Tensor, y: Tensor) -> Tensor:
 
 
 @method
+@for_other_kinds
 def dot(x: Tensor, y: Tensor) -> Tensor:
     """The inner product of two vectors of one length.
 
@@ -125,6 +130,10 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         RuntimeError: if an operand has no dimensions, or sizes or dtypes do not fit.
     """
+    if x.__class__ is not Tensor or y.__class__ is not Tensor:
+        other = other_kind((x, y))
+        if other is not None:
+            return of_other_kind(other, "matmul", (x, y))
     if isinstance(y, np.ndarray):  # of integers: numbers, as in arithmetic
         y = from_array(y, x.dtype if y.dtype.kind in "iub" else None)
     return _matmul("matmul", *_common("matmul", x, y))
@@ -163,6 +172,7 @@ def _matmul(name, x, y):
 
 
 @method
+@for_other_kinds
 def outer(x: Tensor, y: Tensor) -> Tensor:
     """All products of the elements of two vectors."""
     x, y = _common("outer", x, y)

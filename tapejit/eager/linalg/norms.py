@@ -6,6 +6,7 @@ from numbers import Number
 from tapejit.eager import reductions
 from tapejit.eager.linalg.checks import matrices
 from tapejit.eager.linalg.decompositions import svdvals
+from tapejit.eager.otherkinds import for_other_kinds
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import permute
 
@@ -62,6 +63,7 @@ def matrix_norm(A: Tensor, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None
     return result
 
 
+@for_other_kinds
 def norm(A: Tensor, ord=None, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """``vector_norm`` or ``matrix_norm``: matrices where two dimensions are given, or where a matrix is and an order.
 

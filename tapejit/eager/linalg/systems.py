@@ -10,6 +10,7 @@ from tapejit.eager.dispatch import emit
 from tapejit.eager.functional import where
 from tapejit.eager.grad_mode import no_grad
 from tapejit.eager.linalg.checks import emitted, matrices, same_dtype, squares
+from tapejit.eager.otherkinds import for_other_kinds
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import contiguous, diagonal
 from tapejit.spec import linalg as ops
@@ -194,6 +195,7 @@ def solve_factored(b, factors, a, shape, transposed) -> Tensor:
     return emit(ops.solve, plan.layout, contiguous(b), factors, a, plan=plan.address)
 
 
+@for_other_kinds
 def solve(A: Tensor, B: Tensor, *, left=True) -> Tensor:
     """X with ``A @ X = B`` (``X @ A = B`` if not ``left``) for square A of shape (..., n, n).
 
@@ -226,6 +228,7 @@ def inverse_factored(factors, a, shape) -> Tensor:
 
 
 @method_as("inverse")
+@for_other_kinds
 def inv(A: Tensor) -> Tensor:
     """The inverses of square matrices.
 

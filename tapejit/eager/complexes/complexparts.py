@@ -1,0 +1,167 @@
+"""Complex tensors reshaped, indexed, joined and summed: the same operation on both parts; products and the linear algebra."""
+
+import functools
+
+from tapejit.eager import families, linalg, reductions
+from tapejit.eager.complexes import complexmath as algebra
+from tapejit.eager.complexes.pair import FUNCTIONS, ComplexTensor, as_complex, both, entered
+from tapejit.eager.functional import where as real_where
+from tapejit.eager.tensor import Tensor
+
+# What moves or adds elements acts on each part by itself.
+_METHODS = """reshape view flatten ravel permute transpose t unsqueeze squeeze expand broadcast_to flip fliplr flipud roll
+    rot90 movedim moveaxis swapaxes swapdims select narrow split chunk unbind diagonal tril triu repeat tile repeat_interleave
+    index_select gather take_along_dim contiguous sum mean cumsum diff trace diag diag_embed unflatten expand_as
+    masked_fill""".split()
+
+
+def _of_parts(name, function):
+    @functools.wraps(function)
+    def method(z, *args, **kwargs):
+        if not isinstance(z, ComplexTensor):
+            raise TypeError(f"{name}() takes the complex tensor first")
+        parts = [function(part, *args, **kwargs) for part in (z.real, z.imag)]
+        if isinstance(parts[0], Tensor):
+            return ComplexTensor(*parts)
+        return tuple(ComplexTensor(a, b) for a, b in zip(*parts, strict=True))
+
+    return method
+
+
+for _name in _METHODS:
+    _function = families.FUNCTIONS.get(_name) or getattr(Tensor, _name, None)
+    if _function is not None:
+        FUNCTIONS[_name] = _of_parts(_name, _function)
+        setattr(ComplexTensor, _name, FUNCTIONS[_name])
+ComplexTensor.T = property(lambda z: ComplexTensor(z.real.T, z.imag.T), doc="Dimensions in reverse order.")
+ComplexTensor.mT = property(lambda z: ComplexTensor(z.real.mT, z.imag.mT), doc="Matrices transposed.")
+ComplexTensor.H = property(lambda z: z.mT.conj(), doc="Matrices transposed and conjugated.")
+ComplexTensor.mH = ComplexTensor.H
+
+
+@entered()
+def adjoint(z: ComplexTensor) -> ComplexTensor:
+    """Matrices transposed and conjugated."""
+    return z.mT.conj()
+
+
+def _join(name):
+    function = families.FUNCTIONS[name]
+
+    def join(tensors, dim=0):
+        tensors = [as_complex(t) for t in tensors]
+        return ComplexTensor(function([t.real for t in tensors], dim), function([t.imag for t in tensors], dim))
+
+    join.__name__, join.__doc__ = name, function.__doc__
+    return entered(method=False)(join)
+
+
+cat, stack = _join("cat"), _join("stack")
+
+
+@entered(method=False)
+def where(condition, x, y) -> ComplexTensor:
+    """x where the condition holds, else y; one of them complex."""
+    x, y = both(x, y)
+    return ComplexTensor(real_where(condition, x.real, y.real), real_where(condition, x.imag, y.imag))
+
+
+@entered()
+def prod(z: ComplexTensor, dim=None, keepdim=False) -> ComplexTensor:
+    """The product over all elements or one dimension, as a tree of products, exact also where factors are 0."""
+    if dim is None:
+        whole = prod(z.reshape(-1), 0)
+        return whole.reshape((1,) * z.ndim) if keepdim else whole
+    z = z.movedim(dim, 0)
+    while len(z) > 1:
+        half = len(z) // 2
+        even = algebra.mul(z[:half], z[half : 2 * half])
+        z = cat([even, z[2 * half :]]) if len(z) % 2 else even
+    if not len(z):
+        ones = z.real.sum(0, keepdim=True) + 1.0
+        z = ComplexTensor(ones, ones * 0.0)
+    return z.movedim(0, dim) if keepdim else z[0]
+
+
+@entered("allclose", method=False)
+def isclose_all(x, y, rtol=1e-5, atol=1e-8) -> bool:
+    """Whether |x - y| <= atol + rtol |y| everywhere."""
+    x, y = both(x, y)
+    return bool((algebra.abs(x - y) <= atol + rtol * algebra.abs(y)).all())
+
+
+# Products
+
+
+def _product(name, function):
+    """A real product of pairs: (a + ib)(c + id), by four real products, two where one operand is real."""
+
+    def product(x, y):
+        if not isinstance(y, ComplexTensor) and algebra.is_real(y):
+            return ComplexTensor(function(x.real, y), function(x.imag, y))
+        if not isinstance(x, ComplexTensor) and algebra.is_real(x):
+            return ComplexTensor(function(x, y.real), function(x, y.imag))
+        x, y = both(x, y)
+        return ComplexTensor(
+            function(x.real, y.real) - function(x.imag, y.imag), function(x.real, y.imag) + function(x.imag, y.real)
+        )
+
+    product.__name__, product.__doc__ = name, function.__doc__
+    return entered()(product)
+
+
+matmul = _product("matmul", linalg.matmul)
+mm, mv, bmm, dot, outer = (_product(name, getattr(linalg, name)) for name in "mm mv bmm dot outer".split())
+ComplexTensor.__matmul__ = matmul
+ComplexTensor.__rmatmul__ = lambda z, other: matmul(other, z)
+
+
+@entered()
+def vdot(x, y) -> ComplexTensor:
+    """The sum of conj(x) * y."""
+    return dot(algebra.conj(as_complex(x)), y)
+
+
+# Linear algebra: a complex matrix A + iB is the real one [[A, -B], [B, A]], of twice the size.
+
+
+def _block(z):
+    rows = families.FUNCTIONS["cat"]
+    return rows([rows([z.real, -z.imag], -1), rows([z.imag, z.real], -1)], -2)
+
+
+def _check_square(name, z):
+    if z.ndim < 2 or z.shape[-1] != z.shape[-2]:
+        raise RuntimeError(f"{name}() takes square matrices, got shape {z.shape}")
+
+
+@entered(method=False)
+def solve(a, b) -> ComplexTensor:
+    """x with a @ x = b, of a matrix (or a batch of them) and a vector or a matrix, by the real system of twice the size.
+
+    Raises:
+        RuntimeError: if ``a`` is not square; LinAlgError if it is singular.
+    """
+    a, b = as_complex(a), as_complex(b)
+    _check_square("solve", a)
+    n, axis = a.shape[-1], -1 if b.ndim == 1 or b.ndim == a.ndim - 1 else -2
+    x = linalg.solve(_block(a), families.FUNCTIONS["cat"]([b.real, b.imag], axis))
+    return ComplexTensor(x.narrow(axis, 0, n), x.narrow(axis, n, n))
+
+
+@entered("inverse", method=False)
+def inv(z: ComplexTensor) -> ComplexTensor:
+    """The inverse of square matrices.
+
+    Raises:
+        RuntimeError: if they are not square; LinAlgError for a singular one.
+    """
+    _check_square("inv", z)
+    n, whole = z.shape[-1], linalg.inv(_block(z))
+    return ComplexTensor(whole[..., :n, :n], whole[..., n:, :n])
+
+
+@entered()
+def norm(z: ComplexTensor):
+    """The root of the sum of the squared moduli of all elements."""
+    return reductions.sum(z.real * z.real + z.imag * z.imag).sqrt()

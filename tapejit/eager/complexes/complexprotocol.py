@@ -1,0 +1,37 @@
+"""NumPy's functions of complex tensors: ``np.exp(z)``, ``array * z``, ``np.sum(z, axis=0)``; what has no form here raises."""
+
+from tapejit.eager.complexes import complexmath, complexparts, fourier  # noqa: F401 - their functions are entered
+from tapejit.eager.complexes.pair import FUNCTIONS, ComplexTensor
+
+_UFUNCS = {
+    "conjugate": "conj", "absolute": "abs", "power": "pow", "equal": "eq", "not_equal": "ne", "negative": "neg",
+    "positive": "clone",
+}  # fmt: skip
+_FUNCTIONS = {"concatenate": "cat"}
+_KEYWORDS = {"axis": "dim", "axes": "dim", "keepdims": "keepdim"}
+
+
+def _refused(name):
+    return TypeError(f"np.{name}() of complex tensors is not there; z.detach().numpy() gives NumPy's array of their values")
+
+
+def complex_ufunc(self, ufunc, method, *inputs, **kwargs):
+    """A NumPy ufunc of operands of which one is complex."""
+    name = _UFUNCS.get(ufunc.__name__, ufunc.__name__)
+    if method != "__call__" or kwargs or name not in FUNCTIONS:
+        raise _refused(ufunc.__name__)
+    return FUNCTIONS[name](*inputs)
+
+
+def _array_function(self, func, types, args, kwargs):
+    module = func.__module__ or ""
+    name = _FUNCTIONS.get(func.__name__, func.__name__)
+    transform = fourier.of_numpy(name) if module == "numpy.fft" else None
+    if transform is not None:
+        return transform(*args, **kwargs)
+    if name not in FUNCTIONS:
+        raise _refused(func.__name__)
+    return FUNCTIONS[name](*args, **{_KEYWORDS.get(key, key): value for key, value in kwargs.items()})
+
+
+ComplexTensor.__array_ufunc__, ComplexTensor.__array_function__ = complex_ufunc, _array_function

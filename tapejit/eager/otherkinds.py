@@ -1,0 +1,43 @@
+"""Tensors that are no records (complex ones are pairs): where the public functions find theirs, and ``tensor`` their maker."""
+
+import functools
+
+import numpy as np
+
+numbers: dict = {}  # kind of NumPy's dtype -> the functions of tensors of such numbers
+others: dict = {}  # classes of tensors that are no records -> their functions, by the names of the public ones
+makers: dict = {}  # kind of NumPy's dtype -> what makes a tensor of such an array
+
+
+def other_kind(args):
+    """The functions of the first argument's class in ``others`` (or of the first in a list), None where there is none."""
+    for x in args:
+        if x.__class__ in others:
+            return others[x.__class__]
+        if x.__class__ is complex or (isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "c"):
+            return numbers["c"]
+        if x.__class__ in (list, tuple):
+            found = other_kind(x)
+            if found is not None:
+                return found
+    return None
+
+
+def of_other_kind(table, name, args, kwargs=None):
+    """``name`` of arguments of which one is of another kind."""
+    if name not in table:
+        raise TypeError(f"{name}() takes real tensors, not complex ones: use .real, .imag, .abs() or .angle()")
+    return table[name](*args, **(kwargs or {}))
+
+
+def for_other_kinds(function):
+    """Let a function of tensors be that of complex ones where an argument is complex."""
+
+    @functools.wraps(function)
+    def method(*args, **kwargs):
+        other = other_kind(args)
+        if other is not None:
+            return of_other_kind(other, function.__name__, args, kwargs)
+        return function(*args, **kwargs)
+
+    return method
