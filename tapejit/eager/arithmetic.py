@@ -205,7 +205,13 @@ def fmin(x, other) -> Tensor:
 
 
 def isclose(x, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> Tensor:
-    """Whether x and other agree to within ``atol + rtol * |other|``, elementwise: a bool tensor."""
+    """Whether x and other agree to within ``atol + rtol * |other|``, elementwise: a bool tensor.
+
+    Raises:
+        RuntimeError: for a negative tolerance.
+    """
+    if rtol < 0 or atol < 0:
+        raise RuntimeError(f"isclose() needs tolerances of at least 0, got rtol={rtol} and atol={atol}")
     x, other = x.detach(), _tensor(other).detach()
     both_infinite = x == other
     near = (x - other).abs() <= atol + rtol * other.abs()

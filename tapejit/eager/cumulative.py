@@ -108,10 +108,12 @@ def gradient(x: Tensor, *, spacing=1, dim=None, edge_order=1) -> tuple:
         edge_order: 1 or 2, the order of the differences at the ends.
 
     Raises:
-        RuntimeError: for a dimension with too few samples.
+        RuntimeError: for a dimension with too few samples, or one that is named twice.
     """
     dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
     dims = [dimension(d, x.ndim) for d in dims]
+    if len(set(dims)) < len(dims):
+        raise RuntimeError(f"gradient() takes each dimension once, got {dim}")
     many = isinstance(spacing, (tuple, list))
     spacing = 1 if spacing is None else spacing
     spacings = list(spacing) if many else [spacing] * len(dims)

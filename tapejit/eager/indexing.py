@@ -5,6 +5,7 @@ NumPy works out from the same key (``keys``).
 """
 
 import itertools
+import operator
 
 import numpy as np
 
@@ -298,8 +299,19 @@ def chunk(x: Tensor, chunks: int, dim=0) -> tuple:
 
 @method
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """A view of ``length`` slices along a dimension, from ``start`` on."""
+    """A view of ``length`` slices along a dimension, from ``start`` on, which counts from the end if it is negative.
+
+    Raises:
+        IndexError: if it does not start in the dimension.
+        RuntimeError: if it does not end there.
+    """
     d = dimension(dim, x.ndim)
+    size, start, length = x.shape[d], operator.index(start), operator.index(length)
+    if not -size <= start <= size:
+        raise IndexError(f"narrow() cannot start at {start} in dimension {d} of size {size}")
+    start += size if start < 0 else 0
+    if not 0 <= length <= size - start:
+        raise RuntimeError(f"narrow() cannot take {length} from {start} on in dimension {d} of size {size}")
     return _basic(x, (slice(None),) * d + (slice(start, start + length),))
 
 
@@ -327,17 +339,20 @@ def roll(x: Tensor, shifts, dims=None) -> Tensor:
     return cat((narrow(x, d, at, size - at), narrow(x, d, 0, at)), d)
 
 
-def _masked(x, mask):
+def _triangle(x, numpys, diagonal):
+    if x.ndim < 2:
+        raise RuntimeError(f"a triangle is of two dimensions or more, got shape {tuple(x.shape)}")
+    mask = numpys(np.ones(x.shape[-2:], bool), diagonal)
     return apply(where, from_array(mask), x, 0.0 if x.dtype.is_floating_point else 0)
 
 
 @method
 def tril(x: Tensor, diagonal=0) -> Tensor:
     """The lower triangle of the last two dimensions, zeros elsewhere."""
-    return _masked(x, np.tril(np.ones(x.shape[-2:], bool), diagonal))
+    return _triangle(x, np.tril, diagonal)
 
 
 @method
 def triu(x: Tensor, diagonal=0) -> Tensor:
     """The upper triangle of the last two dimensions, zeros elsewhere."""
-    return _masked(x, np.triu(np.ones(x.shape[-2:], bool), diagonal))
+    return _triangle(x, np.triu, diagonal)

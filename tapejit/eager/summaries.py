@@ -198,10 +198,15 @@ def cov(x: Tensor, *, correction=1, fweights=None, aweights=None) -> Tensor:
         aweights: the weight of each observation.
 
     Raises:
-        RuntimeError: for more than two dimensions.
+        RuntimeError: for more than two dimensions, and for weights that are not one for each observation.
     """
     if x.ndim > 2:
         raise RuntimeError(f"cov() takes a vector or a matrix, got shape {x.shape}")
+    for name, w in (("fweights", fweights), ("aweights", aweights)):
+        if w is not None and (w.ndim > 1 or w.numel() != (x.shape[-1] if x.ndim else 1)):
+            raise RuntimeError(f"cov() of shape {tuple(x.shape)} needs {name} for each observation, got shape {tuple(w.shape)}")
+    if fweights is not None and fweights.dtype.is_floating_point:
+        raise RuntimeError(f"cov() takes whole numbers as fweights, got {fweights.dtype}")
     x = x if x.dtype.is_floating_point else x.to(dtypes.get_default_dtype())
     rows = reshape(x, (1, x.numel())) if x.ndim < 2 else x
     weights = None

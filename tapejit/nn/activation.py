@@ -91,6 +91,8 @@ def tanhshrink(input):
 
 def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     """x between two bounds; no gradient at the bounds"""
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: the lower bound must not be above the upper one, got {min_val} and {max_val}")
     inside = (input > min_val) & (input < max_val)
     return tj.where(inside, input, tj.clamp(input.detach(), min_val, max_val))
 
@@ -112,6 +114,8 @@ def hardswish(input, inplace=False):
 
 def softshrink(input, lambd=0.5):
     """x pulled towards 0 by ``lambd``, 0 near 0"""
+    if lambd < 0:
+        raise RuntimeError(f"softshrink: lambd must be at least 0, got {lambd}")
     return tj.where(input > lambd, input - lambd, tj.where(input < -lambd, input + lambd, 0 * input))
 
 

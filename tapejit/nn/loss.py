@@ -47,6 +47,8 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
 
 def huber_loss(input, target, reduction="mean", delta=1.0):
     """(x - y)^2 / 2 up to a difference of ``delta``, delta * (|x - y| - delta / 2) above."""
+    if delta <= 0:
+        raise RuntimeError(f"huber_loss: delta must be above 0, got {delta}")
     d = (input - target).abs()
     return reduced(tj.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
 

@@ -15,7 +15,10 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):
     """x / sqrt(mean of squares + eps) over the last dimensions."""
-    dims = tuple(range(-len(_shape(normalized_shape)), 0))
+    shape = _shape(normalized_shape)
+    if not shape or tuple(input.shape[-len(shape) :]) != shape:
+        raise RuntimeError(f"rms_norm: the last dimensions must be {shape}, the input has shape {tuple(input.shape)}")
+    dims = tuple(range(-len(shape), 0))
     eps = tj.finfo(input.dtype).eps if eps is None else eps
     return _scaled(input * tj.rsqrt((input * input).mean(dims, keepdim=True) + eps), weight, None)
 

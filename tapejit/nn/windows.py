@@ -62,9 +62,12 @@ def window_layout(whole, kernel, stride, dilation):
     """The shape (..., kernel..., places...) and the strides of a view of all windows of (..., sizes...).
 
     Raises:
-        RuntimeError: if no window fits.
+        RuntimeError: if no window fits, or for a size, step or dilation below 1.
     """
     dims = len(kernel)
+    for name, sizes in (("kernel", kernel), ("stride", stride), ("dilation", dilation)):
+        if len(sizes) != dims or min(sizes) < 1:
+            raise RuntimeError(f"a window needs a {name} of {dims} sizes of at least 1, got {tuple(sizes)}")
     lead, sizes = tuple(whole[:-dims]), tuple(whole[-dims:])
     counts = tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(sizes, kernel, stride, dilation, strict=True))
     if min(counts) < 1:
@@ -143,8 +146,8 @@ def _pooled(dims, input, kernel_size, stride, padding, ceil_mode, fill, dilation
     kernel = several(kernel_size, dims)
     stride = kernel if stride is None else several(stride, dims)
     padding, dilation = several(padding, dims), several(dilation, dims)
-    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
-        raise RuntimeError(f"padding should be at most half of the window: got {padding} and {kernel}")
+    if any(p < 0 or 2 * p > k for p, k in zip(padding, kernel, strict=True)) or min(stride) < 1:
+        raise RuntimeError(f"padding is from 0 to half a window, a stride at least 1: got {padding}, {stride} for {kernel}")
     after = []
     for n, k, s, p, d in zip(input.shape[-dims:], kernel, stride, padding, dilation, strict=True):
         extra = 0
@@ -188,6 +191,8 @@ def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
 
 def _average(dims, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor=None):
     total = _pooled(dims, input, kernel_size, stride, padding, ceil_mode, 0.0).sum(-1)
+    if divisor == 0:
+        raise RuntimeError("divisor_override must not be 0")
     if divisor is not None:
         return total / divisor
     padding = several(padding, dims)
