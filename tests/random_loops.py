@@ -1,4 +1,4 @@
-"""Random programs with loops, as Python source: states of numbers and vectors, what they read, decisions, lists, nesting."""
+"""Random programs with loops, as Python source: states of numbers and vectors, what they read, decisions, arrays, nesting."""
 
 import numpy as np
 
@@ -21,10 +21,11 @@ class Program:
     def __init__(self, seed):
         self.rng = np.random.default_rng([seed, 99])
         lines = ["def f(x):", "    s, r, d = x[0], x[1] * 1.0, x[2] * x[3]", "    v, u, e = x[3:6], x[6:9] * 2.0, x[9:12]"]
-        lines += ["    m, out, outs = x[:9].reshape(3, 3), [], []"]
+        lines += ["    m, out, outs = x[:9].reshape(3, 3), [], []", "    z, w = tj.zeros(20), x * 0.5"]
         for _ in range(self.rng.integers(1, 3)):
             lines += self.loop("    ", "t", self.rng.integers(6, 14), True)
         lines += ["    total = s * r + (v * u).sum() + d + (e * e).sum() + (m * m).sum()"]
+        lines += ["    total = total + (z * np.linspace(0, 1, 20)).sum() + (w * w).sum()"]
         lines += ["    if out:", "        total = total + (tj.stack(out) * np.linspace(0, 1, len(out))).sum()"]
         lines += ["    if outs:", "        total = total + (tj.cat(outs) ** 2).sum()", "    return total"]
         self.source = "\n".join(lines)
@@ -67,4 +68,8 @@ class Program:
             [f"if {t} % 3 == 0:", f"    s = s * {number}"],
             ["if s > -50.0:", f"    r = 0.5 * r + {number}"],
             [f"s = s * 0.5 / (1.0 + {t})"],
+            [f"z[{t}] = {number}"],
+            [f"z[{t}] = 0.5 * z[{t} - 1] + {number}"],
+            [f"w[{t}] = 0.5 * w[{t}] + {number}"],
+            [f"w[{t} : {t} + 3] = 0.5 * {vector}"],
         ])]  # fmt: skip

@@ -9,6 +9,8 @@ from tapejit.compile.steps import Call
 from tapejit.graph.loop import OWN
 from tapejit.graph.node import LAZY
 
+MOVES = ("input", "const", "view", "copy", "cast")
+
 
 class Program(Code):
     """The code of a graph that may hold loops."""
@@ -83,10 +85,23 @@ class LoopCode(Program):
             self._update(update)
         following = b.add(self.counter, I64(1), flags=("nsw", "nuw"))
         self.counter.add_incoming(following, b.block)
-        b.cbranch(b.icmp_unsigned("<", following, I64(loop.trips)), top, done)
+        end = b.cbranch(b.icmp_unsigned("<", following, I64(loop.trips)), top, done)
+        if all(x.op in MOVES for x in loop.graph.nodes):
+            end.set_metadata("llvm.loop", self._as_it_is())
         b.position_at_end(done)
         b.ret(I64(0))
         finish(function)
+
+    def _as_it_is(self):
+        """What keeps LLVM from making vectors of a loop.
+
+        At one that only moves numbers, in reverse above all, it has been seen to end the process ("VPlan cost model and legacy
+        cost model disagreed", LLVM 22).
+        """
+        unwanted = self.module.add_metadata(["llvm.loop.vectorize.enable", ir.Constant(ir.IntType(1), 0)])
+        found = self.module.add_metadata([self.tag, unwanted])
+        found.operands = (found, unwanted)  # a loop is known by what refers to itself
+        return found
 
     # Memory
 
@@ -166,12 +181,12 @@ class LoopCode(Program):
             b.store(value, places[0])
 
     def _update(self, update):
-        """Add an output to a part of an array in the block."""
+        """Add an output to a part of an array in the block, or put it there."""
         b, dtype = self.builder, update.dtype
         target = self._typed(self._element(update.where, dtype), dtype)
         source = self.written[update.output]
         if self.loop.outputs[update.output].n == 1:
-            b.store(b.fadd(b.load(target), b.load(source), flags=CONTRACT), target)
+            self._change(update, target, source)
             return
         source = self._typed(source, dtype)
         counters, ends = [], []
@@ -187,14 +202,18 @@ class LoopCode(Program):
         for counter, size, stride in zip(counters, update.shape, update.strides, strict=True):
             at = b.add(at, b.mul(counter, I64(stride)))
             from_ = b.add(b.mul(from_, I64(size)), counter)
-        place = b.gep(target, [at])
-        b.store(b.fadd(b.load(place), b.load(b.gep(source, [from_])), flags=CONTRACT), place)
+        self._change(update, b.gep(target, [at]), b.gep(source, [from_]))
         for counter, (block, size) in zip(reversed(counters), reversed(ends), strict=True):
             following = b.add(counter, I64(1), flags=("nsw", "nuw"))
             counter.add_incoming(following, b.block)
             done = b.append_basic_block("updated")
             b.cbranch(b.icmp_unsigned("<", following, I64(size)), block, done)
             b.position_at_end(done)
+
+    def _change(self, update, place, source):
+        b = self.builder
+        value = b.load(source)
+        b.store(value if update.put else b.fadd(b.load(place), value, flags=CONTRACT), place)
 
     # Guards
 

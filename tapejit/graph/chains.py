@@ -1,7 +1,7 @@
-"""Arrays that grow by parts: ``total = total + spread(part)`` in every pass is done in place.
+"""Arrays that change by parts: ``total = total + spread(part)`` and ``z[t] = part`` in every pass are done in place.
 
-That is what the gradient of ``x[t]`` in a loop looks like. As values of their own the totals would take time, and memory, that
-grow with the square of the number of passes.
+That is what the gradient of ``x[t]`` in a loop looks like, and a list of states that are stacked. As values of their own the
+arrays would take time, and memory, that grow with the square of the number of passes.
 """
 
 from dataclasses import dataclass
@@ -16,20 +16,26 @@ SHOWN = 1  # the pass whose records are looked at
 
 @dataclass(frozen=True)
 class Link:
-    """One addition: ``reader`` and ``operand`` say which record reads what is added, and in which place."""
+    """One change: ``reader`` and ``operand`` say which record reads what is added or put, and in which place."""
 
     add: int
     reader: int
     operand: int
-    spread: bool
+    spread: bool  # into a part, at the offset of the reader
     strides: tuple
     records: tuple  # of the pass that need no values of their own
+    put: bool = False  # in place of what was there
 
 
 @dataclass(frozen=True)
 class Chain:
     links: list
     first: int  # the record of the array before the first pass
+
+    @property
+    def last(self):
+        """The record of a pass that is the array after it."""
+        return self.links[-1].add
 
 
 def chains(made) -> list:
@@ -39,18 +45,21 @@ def chains(made) -> list:
         uses[root] += 1
     made.uses = uses[made.run.start : made.run.end].reshape(made.run.trips, made.run.period)
     readers = {}
-    adds = [b for b in range(made.run.period) if _is_addition(made, b)]
-    for b in adds:
-        for j in range(2):
+    adds = {b: range(2) for b in range(made.run.period) if _is_addition(made, b)}
+    adds |= {b: range(1) for b in range(made.run.period) if _is_placement(made, b)}
+    adds = dict(sorted(adds.items()))
+    for b, operands in adds.items():
+        for j in operands:
             kind, *rest = made.kind(b, j)
             if kind == "same":
                 readers.setdefault(rest[0], []).append((b, j))
+    windows = _windows(made)
     found, taken = [], set()
-    for b in adds:
-        for j in range(2):
+    for b, operands in adds.items():
+        for j in operands:
             kind, *rest = made.kind(b, j)
             if kind == "carried" and rest[1] == 1 and rest[0] not in taken:
-                links = _followed(made, b, j, rest[0], readers)
+                links = _followed(made, b, j, rest[0], readers, windows.get(rest[0], 0))
                 if links and any(link.spread for link in links):
                     taken.add(rest[0])
                     found.append(Chain(links, made.firsts(b, j, 1)[0]))
@@ -67,16 +76,37 @@ def _is_addition(made, b):
     return n > 1 and same and made.layout(b).dtype.is_floating_point
 
 
-def _followed(made, b, j, last, readers):
-    """The additions from the first to the last of a pass, None if somebody else reads the array on the way."""
+def _is_placement(made, b):
+    layout = made.layout(b)
+    return _name(made, b) == "place" and layout.n > 1 and layout.dtype.is_floating_point
+
+
+def _name(made, b):
+    op = made.op(b)
+    return (op.alias_of or op).name if op.code else None
+
+
+def _windows(made):
+    """Record of a pass -> how many views the next pass takes of it: these read it before anything is changed."""
+    found = {}
+    for b in range(made.run.period):
+        if _name(made, b) == "view":
+            kind, *rest = made.kind(b, 0)
+            if kind == "carried" and rest[1] == 1:
+                found[rest[0]] = found.get(rest[0], 0) + 1
+    return found
+
+
+def _followed(made, b, j, last, readers, windows):
+    """The changes from the first to the last of a pass, None if somebody else reads the array on the way."""
     links = []
     while True:
-        link = _link(made, b, 1 - j)
+        link = _placement(made, b) if _name(made, b) == "place" else _link(made, b, 1 - j)
         if link is None:
             return None
         links.append(link)
         end = b == last
-        uses = made.uses[:-1, b] if end else made.uses[:, b]
+        uses = made.uses[:-1, b] - windows if end else made.uses[:, b]
         if (uses != 1).any() or (end and made.needed[b] < made.run.trips - 1):
             return None
         if end:
@@ -85,6 +115,11 @@ def _followed(made, b, j, last, readers):
         if len(following) != 1:
             return None
         b, j = following[0]
+
+
+def _placement(made, b):
+    plan = plan_at(made.parent.columns["plan"][made.shown[b]])
+    return Link(b, b, 1, True, plan.strides, (b,), put=True)
 
 
 def _link(made, b, j):

@@ -97,7 +97,11 @@ class _Passes:
             for update in loop.updates:
                 places = positions(update.shape, update.strides, 0)
                 target = self._stretch(update.where, int(places.max(initial=0)) + 1, t)
-                np.add.at(target, places, values[update.output].reshape(-1))
+                value = values[update.output].reshape(-1)
+                if update.put:
+                    target[places] = value
+                else:
+                    np.add.at(target, places, value)
         return self.block
 
     def _pass(self, t, handed):

@@ -36,13 +36,14 @@ class Carried:
 
 @dataclass(frozen=True)
 class Update:
-    """At the end of each pass an output is added to a part of an array in the block."""
+    """At the end of each pass an output is added to a part of an array in the block, or put in its place."""
 
     output: int
     where: Where
     shape: tuple
     strides: tuple
     dtype: str
+    put: bool = False
 
 
 @dataclass(eq=False)

@@ -202,6 +202,7 @@ class _Body(Lowering):
         return self.inputs[key]
 
     def _operand(self, k, j, o):
+        """Operand j of record k of a pass; which record that is, its position says."""
         made = self.made
         b = made.index[k]
         kind, *rest = made.kind(b, j)
@@ -292,14 +293,21 @@ class _Body(Lowering):
         b = made.index[k]
         op = OPS[self.columns["op"][k]]
         column = made.imm[:, b]
-        if op.code and not op.elementwise and (column != column[0]).any():
-            if (op.alias_of or op) is not view:
+        if op.code and not op.elementwise:
+            moves, is_view = (column != column[0]).any(), (op.alias_of or op) is view
+            if moves and not is_view:
                 raise Irregular
-            return self._window(k, b, column)
+            if is_view and (moves or self._chained(b) is not None):
+                return self._window(k, b, column)
         return super()._lower(k)
 
+    def _chained(self, b):
+        """Where the array of a chain begins in the block that record b reads as the pass before left it, None if none."""
+        kind, *rest = self.made.kind(b, 0)
+        return self.chain_starts.get(rest[0]) if kind == "carried" and rest[1] == 1 else None
+
     def _window(self, k, b, column):
-        """A view that moves from pass to pass, of memory outside."""
+        """A view that moves from pass to pass, of memory outside or of an array that changes by parts."""
         made, parent = self.made, self.parent
         kind, *rest = made.kind(b, 0)
         layout = self._layout(k)
@@ -314,6 +322,8 @@ class _Body(Lowering):
             if base.__class__ is not int:
                 return self.graph.node("const", (), base.attr, tuple(layout.shape), base.dtype)
             dtype = parent.loops[rest[0]].dtype_of(rest[1])
+        elif self._chained(b) is not None:
+            base, positions, dtype, finite = OWN, np.full(len(column), self._chained(b)), made.dtype, False
         else:
             raise Irregular
         plan = self.columns["plan"][k]
@@ -398,6 +408,7 @@ class _Body(Lowering):
         made.kept_carried = {b: most for b, (most, _) in arrays.items()}
         made.kept_firsts = {b: first for b, (_, first) in arrays.items()}
         skipped = {b for chain in made.chains for link in chain.links for b in link.records}
+        self.chain_starts = {chain.last: self._room(chain) for chain in made.chains}
         for b, k in enumerate(made.shown):
             if b not in skipped:
                 self.values[k] = self._lower(k)
@@ -408,13 +419,17 @@ class _Body(Lowering):
         self._outputs(skipped)
         self._guards()
 
-    def _update(self, chain):
-        """An array that grows by parts, pass by pass, in one place."""
-        made, b = self.made, chain.links[-1].add
+    def _room(self, chain):
+        """The place of an array that changes by parts, pass by pass."""
+        made, b = self.made, chain.last
         layout = made.layout(b)
         start, made.size = made.size, made.size + layout.n + layout.n % 2
         made.places[b] = None, np.full(made.run.trips, start)
         self._copy_in(start, self.parent.values[chain.first], layout.n)
+        return start
+
+    def _update(self, chain):
+        made, start = self.made, self.chain_starts[chain.last]
         for link in chain.links:
             value = self._operand(made.shown[link.reader], link.operand, 0)
             positions = start + made.imm[:, link.reader].astype(np.int64) if link.spread else np.full(made.run.trips, start)
@@ -423,7 +438,7 @@ class _Body(Lowering):
                 value = self.graph.node("copy", (value,), None, value.shape, value.dtype)
             self._output(self.graph.cast(value, made.dtype), None)
             number = len(self.loop.outputs) - 1
-            self.loop.updates.append(Update(number, made.where(OWN, positions), value.shape, strides, made.dtype))
+            self.loop.updates.append(Update(number, made.where(OWN, positions), value.shape, strides, made.dtype, link.put))
 
     def _output(self, node, where):
         self.loop.outputs.append(node)
@@ -463,6 +478,9 @@ class _Body(Lowering):
     def _is_outside(self, b, node):
         """Whether a value lies in memory that is there for the whole program: then others read it there."""
         made = self.made
+        if node.op == "view" and node.n == node.args[0].n:
+            whole = node.attr == (unit_free(packed_strides(node.shape), node.shape), 0)
+            node = node.args[0] if whole else node
         if node.op != "input" or node.dtype != made.layout(b).dtype.numpy.str[1:]:
             return False
         where = self.loop.reads[node.attr]
@@ -507,6 +525,7 @@ def _carried_arrays(made):
     """Record of a pass -> (over how many passes it is read through memory, the records it is before the first pass)."""
     found = {}
     last = {link.records[-1]: chain for chain in made.chains for link in chain.links}
+    changing = {chain.last for chain in made.chains}
     for b in range(made.run.period):
         if b in last:
             continue
@@ -517,6 +536,8 @@ def _carried_arrays(made):
             if kind != "carried":
                 continue
             source, passes = rest
+            if source in changing:
+                continue
             layout = made.layout(source)
             if layout.n == 1 and passes <= IN_REGISTERS and layout.dtype.is_floating_point:
                 continue

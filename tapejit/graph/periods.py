@@ -12,7 +12,8 @@ GRAM = 8  # records in a row that must recur
 CANDIDATES = 12  # distances that are looked at
 FEWEST = 4  # passes
 LARGEST = 3000  # records of one pass
-SAVED = 200  # records that a run must save
+SAVED = 200  # records that the first run must save
+BESIDE = 12  # records that a run must save beside others, which may be unable to do without it
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -40,24 +41,24 @@ def runs(keys, operands, sizes) -> list:
     found, segments = [], [(0, len(keys))]
     while segments:
         first, end = segments.pop()
-        run = _best(keys, operands, sizes, first, end)
+        run = _best(keys, operands, sizes, first, end, min(BESIDE, SAVED) if found else SAVED)
         if run is not None:
             found.append(run)
             segments += [(first, run.start), (run.end, end)]
     return sorted(found, key=lambda run: run.start)
 
 
-def _best(keys, operands, sizes, first, end):
-    """The run that saves most in a segment, None if there is none."""
-    best, most = None, SAVED
-    for period in _distances(keys[first:end]):
+def _best(keys, operands, sizes, first, end, most):
+    """The run that saves most in a segment, and more than some records; None if there is none."""
+    best = None
+    for period in _distances(keys[first:end], most):
         run = _longest(keys, operands, sizes, first, end, period)
         if run is not None and (run.trips - 1) * run.period > most:
             best, most = run, (run.trips - 1) * run.period
     return best
 
 
-def _distances(keys) -> list:
+def _distances(keys, saved) -> list:
     """The likeliest periods: how far back the same few records were seen last, by the records that this explains."""
     if len(keys) < FEWEST * 2:
         return []
@@ -68,7 +69,7 @@ def _distances(keys) -> list:
     order = np.argsort(grams, kind="stable")
     same = grams[order[1:]] == grams[order[:-1]]
     distances, counts = np.unique((order[1:] - order[:-1])[same], return_counts=True)
-    usable = (distances <= min(LARGEST, len(keys) // FEWEST)) & (counts * distances >= min(SAVED, len(keys) // 4))
+    usable = (distances <= min(LARGEST, len(keys) // FEWEST)) & (counts * distances >= min(saved, len(keys) // 4))
     distances, counts = distances[usable], counts[usable]
     weight = np.minimum(counts * distances, len(keys))
     return distances[np.lexsort((distances, -weight))][:CANDIDATES].tolist()

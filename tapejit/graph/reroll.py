@@ -15,11 +15,12 @@ from tapejit.graph.build import Lowering
 from tapejit.graph.finite import Finite
 from tapejit.graph.node import Graph
 from tapejit.graph.onepass import Irregular, Pass
-from tapejit.spec.structured import ROWS, view
+from tapejit.graph.placements import see_through
+from tapejit.spec.structured import ROWS
 from tapejit.spec.table import OPS
 
 FEWEST = 600  # records of a recording that is looked at
-_VIEWS = np.array([op.code for op in OPS if (op.alias_of or op) is view])
+_MOVING = [op.code for op in OPS if (op.alias_of or op).name in ("view", "spread", "place")]  # ``imm`` is an offset
 
 
 class Rolled(Lowering):
@@ -33,6 +34,8 @@ class Rolled(Lowering):
         super().__init__(recorder, decisions=decisions)
         self.runs, self.loops = [], {}
         self.decisions = list(decisions)
+        if len(self.columns["op"]) >= FEWEST:
+            see_through(self)
         self.live = self._live([*outputs, *self.decisions, *self.may_fail()])
         if len(self.live) < FEWEST or not self._readable():
             return
@@ -75,7 +78,7 @@ class Rolled(Lowering):
         scalars = R.SCALAR_A | R.SCALAR_B | R.SCALAR_C
         op, flags = self._column("op"), self._column("flags") & scalars
         imm = self.imms.view(np.int64).copy()
-        moves = np.isin(op, _VIEWS) | (flags != 0) | np.isin(op, [o.code for o in OPS if o.name == "spread"])
+        moves = np.isin(op, _MOVING) | (flags != 0)
         imm[moves] = 0
         extra = np.zeros(len(op), dtype=np.int64)
         codes = {}
