@@ -23,7 +23,8 @@ from tapejit.replay.unrepeatable import is_generator, kind_of_code, kind_of_func
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "pandas", "torch", "jax", "jaxlib", "matplotlib", "sklearn")
 _LIBRARIES = {*_PACKAGES, "tapejit", *sys.stdlib_module_names}
 _INSTALLED = re.compile(rf"-packages[/\\]({'|'.join(_PACKAGES)})[/\\]")
-_passed: dict = {}  # by file: whether its functions are not watched
+_COMPILER = re.compile(r"-packages[/\\](numba|llvmlite)[/\\]")
+_passed: dict = {}  # by file: whether its functions are not watched, or "aside": nor what they call
 _CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque)
 _CHANGING = {"append", "extend", "insert", "add", "update", "appendleft", "write", "clear", "remove", "discard"}
 _ENDS = (Tensor, np.ndarray, np.generic, float, int, str, bytes, complex, type(None), types.BuiltinFunctionType, np.ufunc)
@@ -78,7 +79,11 @@ class Reads:
         file = code.co_filename
         passed = _passed.get(file)
         if passed is None:
-            passed = _passed[file] = is_library(file) or bool(_INSTALLED.search(file))
+            passed = is_library(file) or bool(_INSTALLED.search(file))
+            passed = _passed[file] = "aside" if _COMPILER.search(file) else passed
+        if passed == "aside":  # a function compiles: what that reads, a terminal's colours say, is not what the function reads
+            self._aside = frame
+            return self._until_it_returns
         if passed:
             kind = kind_of_code(code)
             if kind is not None:

@@ -5,6 +5,8 @@ import signal
 
 import numpy as np
 import pytest
+from numba import njit
+from numba.extending import overload
 
 import tapejit as tj
 
@@ -96,3 +98,22 @@ def test_a_finalizer():
     before = ticks
     assert recorded_once(using)
     assert ticks > before
+
+
+outside = iter([1.0, 2.0])
+
+
+def unlike_itself(x):
+    raise NotImplementedError
+
+
+@overload(unlike_itself)
+def _typed(x):
+    hash(outside)  # as Numba's messages look at the terminal when they are coloured
+    return lambda x: x * 3.0
+
+
+def test_what_a_compiler_reads():
+    thrice = njit(lambda x: unlike_itself(x))
+    g = tj.grad(lambda x: x * thrice(2.0))
+    assert g(1.0) == g(2.0) == 6.0
