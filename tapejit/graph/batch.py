@@ -6,6 +6,7 @@ eager tensors with a history and recordings all see ordinary records. How each o
 and ``batchlinalg``.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -88,7 +89,7 @@ def plain(x) -> Tensor:
     """The tensor of a value, examples one after another."""
     if x.block is None or not x.batched:
         return x.tensor
-    return cat([reshape(part, part.shape[0], -1) for part in parts(x)], 1)
+    return cat([reshape(part, part.shape[0], math.prod(shape)) for part, shape in zip(parts(x), x.block, strict=True)], 1)
 
 
 def parts(x) -> list:

@@ -74,11 +74,12 @@ def _solve(r, b, factors, a):
     if count == math.prod(b.shape[:-2]):
         return systems.solve_factored(r.lifted(b), factors.tensor, source, (*r.lead, *shape), transposed)
     n, columns = b.shape[-2:]
-    many = reshape(r.lifted(b), *r.lead, -1, n, columns)
-    side = reshape(permute(many, 0, 2, 1, 3), *r.lead, n, -1)
+    each = math.prod(b.shape[:-2])
+    many = reshape(r.lifted(b), *r.lead, each, n, columns)
+    side = reshape(permute(many, 0, 2, 1, 3), *r.lead, n, each * columns)
     one = (*r.lead, *shape[-2:])
     source = None if source is None else reshape(source, *one)
-    found = reshape(systems.solve_factored(side, factors.tensor, source, one, transposed), *r.lead, n, -1, columns)
+    found = reshape(systems.solve_factored(side, factors.tensor, source, one, transposed), *r.lead, n, each, columns)
     return reshape(permute(found, 0, 2, 1, 3), *r.lead, *r.shape)
 
 
@@ -87,7 +88,7 @@ def _as_columns(r, b, factors, source, shape, transposed):
     inner = b.shape[:-2]
     k = len(inner)
     side = permute(r.lifted(b), *range(1, k + 2), 0, k + 2)
-    found = systems.solve_factored(reshape(side, *inner, n, -1), factors.tensor, source, shape, transposed)
+    found = systems.solve_factored(reshape(side, *inner, n, r.lead[0] * columns), factors.tensor, source, shape, transposed)
     return permute(reshape(found, *inner, n, *r.lead, columns), k + 1, *range(k + 1), k + 2)
 
 

@@ -174,7 +174,7 @@ def _matmul(r, x, y):
     if not y.batched and len(y.shape) == 2:
         return multiply.matmul(x.tensor, y.tensor)
     if not x.batched and len(x.shape) == 2 and y.batched and y.shape[-1] == 1:
-        return unsqueeze(multiply.matmul(reshape(y.tensor, *r.lead, -1), x.tensor.mT), -1)
+        return unsqueeze(multiply.matmul(reshape(y.tensor, *r.lead, y.n), x.tensor.mT), -1)
     left, right = r.lifted(x), r.lifted(y)
     if x.batched and y.batched and _is_small(x.shape, y.shape[-1]):
         return reductions.sum(unsqueeze(left, -1) * unsqueeze(right, -3), -2)
@@ -251,7 +251,7 @@ def _place_of(name):
         if not batched:
             return function(x.tensor, dim, keepdim)
         if dim is None or not x.shape:
-            return reshape(function(reshape(x.tensor, size, -1), 1), size, *shape)
+            return reshape(function(reshape(x.tensor, size, x.n), 1), size, *shape)
         return function(x.tensor, dim % len(x.shape) + 1, keepdim)
 
     return find

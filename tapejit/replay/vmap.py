@@ -48,9 +48,9 @@ class Example(Recorder):
         return known[1]
 
     def example(self, tensor, number):
-        """The first example of a tensor with the batch in front; ones where the batch is empty."""
+        """The first example of a tensor with the batch in front, a made-up one where the batch is empty."""
         memory = tensor._memory()
-        first = np.array(memory[0, ...]) if len(memory) else np.ones(memory.shape[1:], memory.dtype)
+        first = np.array(memory[0, ...]) if len(memory) else _made_up(memory.shape[1:], memory.dtype)
         t = self._standing_in(first, tensor)
         self.inputs[t._r & MASK] = number
         return t
@@ -69,6 +69,11 @@ class Example(Recorder):
         self.notes.clear()
         self.worked_out.clear()
         self.tape.end()
+
+
+def _made_up(shape, dtype):
+    """An example with which most functions get on: ones, matrices plus the identity, which are positive definite if square."""
+    return np.ones(shape, dtype) + (np.eye(*shape[-2:], dtype=dtype) if len(shape) > 1 else np.zeros((), dtype))
 
 
 def batched(function, tensors, size) -> list:
@@ -172,8 +177,8 @@ def vmap(
     """A function of a batch from a function of one example, with NumPy's speed in place of a loop.
 
     Args:
-        fun: a function of tensors, arrays and numbers, in nested tuples, lists and dicts. It runs on the first example, on
-            ones if the batch is empty; what it captures is the same for all examples.
+        fun: a function of tensors, arrays and numbers, in nested tuples, lists and dicts. It runs on the first example (if
+            the batch is empty, on ones, for matrices plus the identity); what it captures is the same for all examples.
         in_axes: where the batch is: an int for all positional arguments, or a tuple with an int, None (one value for all
             examples) or a tree of these for each. Named arguments have it in front.
         out_axes: where results have it, an int or a tree; None for a result that is the same for all examples.

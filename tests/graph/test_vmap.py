@@ -133,6 +133,14 @@ def f(x, w):
     return tj.tanh(x * w).sum() * x[0]
 
 
+@pytest.mark.parametrize(("f", "arrays"), [*structured_cases(), *linalg_cases()])
+def test_an_empty_batch_of_every_op(f, arrays):
+    ones = [np.ones((1, *a.shape)) + (np.eye(*a.shape[-2:]) if a.ndim > 1 else 0.0) for a in arrays]
+    one = tj.vmap(f, compile="never")(*ones)
+    none = tj.vmap(f, compile="never")(*(np.zeros((0, *a.shape)) for a in arrays))
+    assert np.shape(none) == (0, *np.shape(one)[1:])
+
+
 X = np.random.default_rng(0).normal(size=(5, 3))
 W = np.array([0.3, -1.2, 0.8])
 
