@@ -4,6 +4,8 @@ import functools
 
 import numpy as np
 
+from tapejit.eager.tensor import Tensor
+
 numbers: dict = {}  # kind of NumPy's dtype -> the functions of tensors of such numbers
 others: dict = {}  # classes of tensors that are no records -> their functions, by the names of the public ones
 makers: dict = {}  # kind of NumPy's dtype -> what makes a tensor of such an array
@@ -35,9 +37,23 @@ def for_other_kinds(function):
 
     @functools.wraps(function)
     def method(*args, **kwargs):
-        other = other_kind(args)
-        if other is not None:
-            return of_other_kind(other, function.__name__, args, kwargs)
+        if args and (args[0].__class__ is not Tensor or args[-1].__class__ is not Tensor):
+            other = other_kind(args)
+            if other is not None:
+                return of_other_kind(other, function.__name__, args, kwargs)
         return function(*args, **kwargs)
+
+    return method
+
+
+def for_pairs_of_kinds(function):
+    """``for_other_kinds`` of a function of two tensors, as fast as it can be."""
+
+    @functools.wraps(function)
+    def method(x, y):
+        if x.__class__ is Tensor and y.__class__ is Tensor:
+            return function(x, y)
+        other = other_kind((x, y))
+        return function(x, y) if other is None else of_other_kind(other, function.__name__, (x, y))
 
     return method

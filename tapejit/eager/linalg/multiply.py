@@ -8,7 +8,7 @@ from tapejit.core.layout import layout_of
 from tapejit.core.plans import Plan, broadcast_shapes, cached, known
 from tapejit.eager.creation import as_tensor
 from tapejit.eager.dispatch import emit, from_array
-from tapejit.eager.otherkinds import for_other_kinds, of_other_kind, other_kind
+from tapejit.eager.otherkinds import for_pairs_of_kinds, of_other_kind, other_kind
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import clone, contiguous
 from tapejit.spec import structured as ops
@@ -75,7 +75,7 @@ def _mismatch(name, x, y):
 
 
 @method
-@for_other_kinds
+@for_pairs_of_kinds
 def mm(x: Tensor, y: Tensor) -> Tensor:
     """The product of two matrices."""
     x, y = _common("mm", x, y)
@@ -85,7 +85,7 @@ def mm(x: Tensor, y: Tensor) -> Tensor:
 
 
 @method
-@for_other_kinds
+@for_pairs_of_kinds
 def mv(x: Tensor, y: Tensor) -> Tensor:
     """The product of a matrix and a vector."""
     x, y = _common("mv", x, y)
@@ -95,7 +95,7 @@ def mv(x: Tensor, y: Tensor) -> Tensor:
 
 
 @method
-@for_other_kinds
+@for_pairs_of_kinds
 def bmm(x: Tensor, y: Tensor) -> Tensor:
     """The products of two batches of matrices."""
     x, y = _common("bmm", x, y)
@@ -105,7 +105,7 @@ def bmm(x: Tensor, y: Tensor) -> Tensor:
 
 
 @method
-@for_other_kinds
+@for_pairs_of_kinds
 def dot(x: Tensor, y: Tensor) -> Tensor:
     """The inner product of two vectors of one length.
 
@@ -172,7 +172,7 @@ def _matmul(name, x, y):
 
 
 @method
-@for_other_kinds
+@for_pairs_of_kinds
 def outer(x: Tensor, y: Tensor) -> Tensor:
     """All products of the elements of two vectors."""
     x, y = _common("outer", x, y)
