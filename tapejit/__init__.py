@@ -139,6 +139,7 @@ from tapejit.linalg import inv as inverse
 from tapejit.linalg import pinv as pinverse
 from tapejit.replay.compiling import compile
 from tapejit.replay.customrules import custom_jvp, custom_vjp
+from tapejit.replay.egrad import elementwise_grad, hessian_vector_product
 from tapejit.replay.jacobianpasses import hessian, jacfwd, jacobian, jacrev, value_and_jacobian
 from tapejit.replay.sparse import sparse_hessian, sparse_jacobian
 from tapejit.replay.transforms import (
@@ -166,7 +167,8 @@ del _complexprotocol, _group, _name, _function, _inplace, _numpyprotocol, _tenso
 
 
 _LATER = (  # modules that take a while to import
-    "distributed", "fft", "func", "implicit", "masked", "nn", "nopython", "numpy", "optim", "optimize", "scipy", "signal",
+    "distributed", "extend", "fft", "func", "implicit", "masked", "misc", "nn", "nopython", "numpy", "optim", "optimize",
+    "scipy", "signal",
     "testing", "utils",
 )  # fmt: skip
 _LAYERS = frozenset(  # functions of nn.functional that are in PyTorch's own namespace too

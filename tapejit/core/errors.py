@@ -11,6 +11,10 @@ class Refused(BaseException):
     """The function cannot be replayed; the message says why, and where."""
 
 
+class NotOneElement(RuntimeError, TypeError):
+    """A number was asked for of a tensor that is not one: PyTorch raises the first, NumPy the second."""
+
+
 class SweepUnderWay(RuntimeError):
     """A backward was asked for in the middle of another one on the same tape."""
 

@@ -1,5 +1,7 @@
 """What ``tapejit.numpy`` is made of: NumPy's names, whose functions take arrays, lists and tensors and give tensors."""
 
+import functools
+
 import numpy as np
 
 from tapejit.core import dtypes
@@ -7,7 +9,7 @@ from tapejit.eager.dispatch import from_array
 from tapejit.eager.numpytable import TABLE
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.ufuncs import UFUNCS, tensor_of
-from tapejit.eager.views import clone
+from tapejit.eager.views import broadcast_to, clone
 
 _MADE = """zeros ones empty full eye identity arange tri indices fromfunction fromiter frombuffer fromstring diag_indices
     tril_indices triu_indices hanning hamming blackman bartlett kaiser loadtxt genfromtxt load""".split()
@@ -47,6 +49,32 @@ def asarray(a, dtype=None, **options):
     return array(a, dtype, copy=False)
 
 
+def full(shape, fill_value, dtype=None, order="C"):
+    """A tensor of a shape filled with a number or a tensor that broadcasts to it, with its gradient."""
+    if not isinstance(fill_value, Tensor):
+        return _maker("full")(shape, fill_value, dtype, order)
+    value = fill_value if dtype is None else fill_value.to(dtypes.as_dtype(dtype))
+    return clone(broadcast_to(value, shape if isinstance(shape, (tuple, list)) else (shape,)))
+
+
+def _of_each(function):
+    """``np.atleast_2d`` and its like: a list is one array, not several."""
+    return functools.wraps(function)(lambda *arrays: function(*map(tensor_of, arrays)))
+
+
+def _of_sizes(name, function):
+    """What is made of plain integers in a tuple or list, of a shape, is a number as NumPy gives it; all else is a tensor."""
+
+    def reduced(a, *args, **kwargs):
+        if isinstance(a, (tuple, list)) and all(isinstance(n, (int, np.integer)) for n in a):
+            return getattr(np, name)(a, *args, **kwargs)
+        return function(a, *args, **kwargs)
+
+    reduced.__name__ = reduced.__qualname__ = name
+    reduced.__doc__ = function.__doc__
+    return reduced
+
+
 def isscalar(element) -> bool:
     """Whether it is a number, or a tensor without dimensions."""
     return (isinstance(element, Tensor) and not element.ndim) or np.isscalar(element)
@@ -60,5 +88,7 @@ def names(prefix="") -> dict:
     found = {name: function for name, function in TABLE.items() if "." not in name}
     constants = {name: getattr(np, name) for name in ("pi", "e", "inf", "nan", "newaxis", "euler_gamma")}
     own = {"array": array, "asarray": asarray, "asanyarray": asarray, "ascontiguousarray": asarray, "isscalar": isscalar}
+    own |= {name: _of_each(found[name]) for name in ("atleast_1d", "atleast_2d", "atleast_3d")}
+    own |= {name: _of_sizes(name, found[name]) for name in ("prod", "sum")} | {"full": full}
     ufuncs = {name: ufunc for name, ufunc in UFUNCS.items() if hasattr(np, name)}
     return {**constants, **ufuncs, **found, **made, **own, "ndarray": Tensor}

@@ -96,6 +96,7 @@ def kl_div(x, y) -> Tensor:
 
 def logsumexp_weighted(a, axis=None, b=None, keepdims=False) -> Tensor:
     """log(sum(b * exp(a))) over some dimensions (all for None), without overflow; without weights ``b`` they count as 1."""
+    a = a if isinstance(a, Tensor) else from_array(a)
     dims = tuple(range(a.ndim)) if axis is None else axis
     if b is None:
         return logsumexp(a, dims, keepdims)

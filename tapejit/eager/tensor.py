@@ -9,6 +9,7 @@ import numpy as np
 from tapejit.core import dtypes, engine
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
+from tapejit.core.errors import NotOneElement
 from tapejit.core.record import MASK
 from tapejit.eager import escapes, printing
 from tapejit.eager.devices import CPU
@@ -208,7 +209,7 @@ class Tensor:
     def _item(self):
         layout = self._layout
         if layout.n != 1:
-            raise RuntimeError(
+            raise NotOneElement(
                 f"item() needs a tensor with one element, this one has {layout.n} (shape {layout.shape}); "
                 "use tolist(), or index it first"
             )

@@ -66,6 +66,8 @@ def decorator(maker):
             return functools.partial(transform, **options)
         fun = args[0] if args else options.pop("fun")
         args = args[1:]
+        if takes_argnums and "argnum" in options:  # as HIPS autograd calls it
+            options["argnums"] = options.pop("argnum")
         argnums = args[0] if args and takes_argnums else options.get("argnums", 0)
         if not takes_argnums or isinstance(argnums, int) or not callable(fun):
             return maker(fun, *args, **options)

@@ -1,5 +1,5 @@
-"""SciPy's functions of tensors, under its names: ``tapejit.scipy.special`` and ``tapejit.scipy.stats``."""
+"""SciPy's functions of tensors, under its names: ``special``, ``stats``, ``integrate`` and ``signal``."""
 
-from tapejit.scipy import special, stats
+from tapejit.scipy import integrate, signal, special, stats
 
-__all__ = ["special", "stats"]
+__all__ = ["integrate", "signal", "special", "stats"]

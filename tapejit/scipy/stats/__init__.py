@@ -21,7 +21,7 @@ from tapejit.scipy.continuous import (
     weibull_min,
 )
 from tapejit.scipy.discrete import bernoulli, binom, geom, nbinom, poisson
-from tapejit.scipy.multivariate import multivariate_normal
+from tapejit.scipy.stats import multivariate_normal
 
 __all__ = [
     "bernoulli", "beta", "binom", "cauchy", "chi2", "expon", "gamma", "geom", "gumbel_l", "gumbel_r", "halfnorm", "invgamma",

@@ -1,0 +1,188 @@
+"""Programs for HIPS autograd: its transforms, optimisers, primitives and SciPy functions under the same names."""
+
+import numpy
+import pytest
+import scipy.integrate
+import scipy.signal
+import scipy.stats
+from oracle import check_grad
+
+import tapejit as tj
+import tapejit.numpy as np
+import tapejit.scipy.stats.multivariate_normal as mvn
+from tapejit import elementwise_grad, grad, hessian_vector_product, misc
+from tapejit.extend import defvjp, primitive
+from tapejit.misc.fixed_points import fixed_point
+from tapejit.misc.flatten import flatten, flatten_func
+from tapejit.misc.optimizers import adam, rmsprop, sgd
+from tapejit.scipy.integrate import odeint
+from tapejit.scipy.signal import convolve
+from tapejit.test_util import check_grads
+
+X = numpy.array([0.3, -1.2, 2.0])
+
+
+def test_transforms():
+    def f(x, y):
+        return np.sum(np.sin(x) * y)
+
+    numpy.testing.assert_allclose(grad(f, argnum=1)(X, X), numpy.sin(X))
+    for space in (tj, misc):
+        numpy.testing.assert_allclose(space.elementwise_grad(np.tanh)(X), 1 - numpy.tanh(X) ** 2)
+        product = space.hessian_vector_product(f)(X, X, numpy.ones(3))
+        numpy.testing.assert_allclose(product, -numpy.sin(X) * X, rtol=1e-12)
+        numpy.testing.assert_allclose(space.value_and_grad(f)(X, X)[1], numpy.cos(X) * X)
+    assert elementwise_grad(np.tanh).__name__ != ""
+    assert hessian_vector_product(f, 1)(X, X, numpy.ones(3)).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_misc_runs_the_function_anew():
+    random = numpy.random.RandomState(0)
+    expected = numpy.random.RandomState(0).randn(2, 3)
+    g = misc.grad(lambda x: np.sum(x * random.randn(3)))
+    numpy.testing.assert_array_equal([g(X), g(X)], expected)
+
+
+def test_flatten():
+    tree = {"w": numpy.arange(6.0).reshape(2, 3), "b": [1.5, (numpy.ones(2),)]}
+    vector, unflatten = flatten(tree)
+    assert isinstance(vector, numpy.ndarray)
+    assert vector.size == 9
+    again = unflatten(vector * 2)
+    assert again["b"][1][0].tolist() == [2.0, 2.0]
+    numpy.testing.assert_array_equal(again["w"], 2 * tree["w"])
+    flat, _, start = flatten_func(lambda t, k: {"out": t["w"] * k}, tree)
+    assert flat(start, 3.0).tolist() == [0.0, 3.0, 6.0, 9.0, 12.0, 15.0]
+    numpy.testing.assert_allclose(grad(lambda v: np.sum(flatten(unflatten(v))[0] ** 2))(vector), 2 * vector)
+    assert flatten([])[0].size == 0
+
+
+@pytest.mark.parametrize(("optimizer", "step"), [(sgd, 0.1), (rmsprop, 0.05), (adam, 0.05)])
+def test_optimizers(optimizer, step):
+    seen = []
+    g = grad(lambda p, i: np.sum((p["a"] - 1.0) ** 2) + (p["b"] + 2.0) ** 2)
+    start = {"a": numpy.zeros(3), "b": 0.5}
+    found = optimizer(g, start, lambda x, i, g: seen.append((i, g["b"])), num_iters=400, step_size=step)
+    numpy.testing.assert_allclose(found["a"], numpy.ones(3), atol=0.06)
+    assert abs(found["b"] + 2.0) < 0.06
+    assert seen[0] == (0, 5.0)
+    assert len(seen) == 400
+    assert start["b"] == 0.5
+
+
+def test_the_first_steps_of_adam():
+    g = grad(lambda x, i: np.sum(x**2))
+    found = adam(g, X, num_iters=3, step_size=0.1)
+    x, m, v = X.copy(), 0.0, 0.0
+    for i in range(3):
+        m, v = 0.9 * m + 0.1 * 2 * x, 0.999 * v + 0.001 * (2 * x) ** 2
+        x = x - 0.1 * (m / (1 - 0.9 ** (i + 1))) / (numpy.sqrt(v / (1 - 0.999 ** (i + 1))) + 1e-8)
+    numpy.testing.assert_allclose(found, x, rtol=1e-12)
+
+
+def test_primitive():
+    seen = []
+
+    @primitive
+    def logsumexp(x):
+        """Numerically stable log(sum(exp(x)))"""
+        seen.append(type(x))
+        top = numpy.max(x)
+        return top + numpy.log(numpy.sum(numpy.exp(x - top)))
+
+    defvjp(logsumexp, lambda ans, x: lambda g: np.full(x.shape, g) * np.exp(x - np.full(x.shape, ans)))
+    softmax = numpy.exp(X) / numpy.exp(X).sum()
+    numpy.testing.assert_allclose(grad(lambda x: logsumexp(2.0 * x))(X / 2), 2 * softmax)
+    assert set(seen) == {numpy.ndarray}
+    check_grads(lambda x: logsumexp(x), X, order=2)
+    assert logsumexp(X) == pytest.approx(numpy.log(numpy.exp(X).sum()))
+
+
+def test_primitive_of_several_arguments():
+    @primitive
+    def f(x, y, k):
+        return x * numpy.sin(y) * k
+
+    defvjp(f, lambda ans, x, y, k: lambda g: g * np.cos(y) * x * k, None, argnums=[1, 2])
+    x = tj.tensor(X, requires_grad=True)
+    y = tj.tensor(X, requires_grad=True)
+    f(x, y, 3).sum().backward()
+    numpy.testing.assert_allclose(y.grad.numpy(), 3 * X * numpy.cos(X))
+    assert x.grad is None
+
+
+def test_check_grads():
+    check_grads(np.tanh, X)
+    check_grads(lambda x, y: np.sum(x * y), order=1)(X, X)
+    with pytest.raises(tj.autograd.GradcheckError):
+        check_grads(lambda x: x * x.detach(), X, order=1)
+
+
+def test_fixed_point():
+    def newton(a):
+        return lambda x: 0.5 * (x + a / x)
+
+    def root(a):
+        return fixed_point(newton, a, 1.0, lambda x, y: abs(x - y), 1e-6)
+
+    assert float(root(2.0)) == pytest.approx(2**0.5)
+    assert misc.grad(root)(2.0) == pytest.approx(0.5 / 2**0.5)
+
+
+def test_odeint():
+    def f(y, t, a):
+        return np.array([y[1], -a * y[0]])
+
+    t = numpy.linspace(0.0, 2.0, 5)
+    found = odeint(f, numpy.array([1.0, 0.0]), t, (2.0,))
+    expected = scipy.integrate.odeint(lambda y, t, a: [y[1], -a * y[0]], [1.0, 0.0], t, (2.0,))
+    numpy.testing.assert_allclose(numpy.asarray(found), expected, atol=1e-6)
+    check_grad(lambda a: odeint(f, numpy.array([1.0, 0.0]), t, (a,))[-1], numpy.array(2.0), order=1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["full", "valid"])
+def test_convolve(mode):
+    rng = numpy.random.default_rng(0)
+    a, b = rng.normal(size=(5, 6)), rng.normal(size=(2, 3))
+    numpy.testing.assert_allclose(convolve(a, b, mode=mode).numpy(), scipy.signal.convolve(a, b, mode), rtol=1e-12)
+    a, b = rng.normal(size=(2, 3, 5, 4)), rng.normal(size=(3, 6, 2, 2))
+    found = convolve(a, b, axes=([2, 3], [2, 3]), dot_axes=([1], [0]), mode=mode)
+    expected = [[sum(scipy.signal.convolve(x[c], b[c, k], mode) for c in range(3)) for k in range(6)] for x in a]
+    numpy.testing.assert_allclose(found.numpy(), expected, rtol=1e-11)
+    check_grad(lambda a, b: convolve(a, b, mode=mode), a[0, 0, :3, :3], b[0, 0])
+    with pytest.raises(NotImplementedError, match="modes"):
+        convolve(a[0, 0, 0], b[0, 0, 0], mode="same")
+
+
+def test_distributions_as_modules():
+    cov = numpy.array([[2.0, 0.3, 0.0], [0.3, 1.0, 0.1], [0.0, 0.1, 0.5]])
+    expected = scipy.stats.multivariate_normal.logpdf(X, numpy.zeros(3), cov)
+    assert float(mvn.logpdf(X, numpy.zeros(3), cov)) == pytest.approx(expected)
+    assert float(tj.scipy.stats.multivariate_normal.pdf(X, numpy.zeros(3), cov)) == pytest.approx(numpy.exp(expected))
+
+
+def test_shapes_are_numbers_and_lists_are_arrays():
+    size = np.prod((2, 3))
+    start = size
+    size += np.prod([4], dtype=int)
+    assert (start, size) == (6, 10)
+    assert isinstance(np.prod((2.0, 3.0)), tj.Tensor)
+    assert np.sum((1, 2)) == 3
+    x = tj.tensor([1.0, 2.0], requires_grad=True)
+    assert tuple(np.atleast_2d([x[0], x[1]]).shape) == (1, 2)
+    assert [a.ndim for a in np.atleast_1d(1.0, x)] == [1, 1]
+    full = np.full((2, 2), x)
+    full.sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+    assert np.full(3, 2.0, dtype=tj.float32).dtype is tj.float32
+
+
+def test_a_tensor_that_is_no_number():
+    with pytest.raises(TypeError, match="one element"):
+        float(tj.ones(3))
+    with pytest.raises(RuntimeError, match="one element"):
+        tj.ones(3).item()
+
+
+def test_logsumexp_of_an_array():
+    assert float(tj.scipy.special.logsumexp(X)) == pytest.approx(numpy.log(numpy.exp(X).sum()))
