@@ -121,6 +121,15 @@ def damped_step(p, d, A, L, b, low, high, free, damping, trial):
     return True, np.sqrt(length / max(size, 1e-300)), promised
 
 
+@njit(**_options)
+def keep_step(p, A, b, trial, B, c):
+    """The trial becomes the point. Loops: assignments to slices take Numba seconds to compile, for their error messages."""
+    for j in range(len(p)):
+        p[j], b[j] = trial[j], c[j]
+        for k in range(len(p)):
+            A[j, k] = B[j, k]
+
+
 def solver(evaluate):
     """Compiled code for one problem.
 
@@ -158,7 +167,8 @@ def solver(evaluate):
                     status = STEP
                 ratio = (cost - reached) / promised if promised > 0.0 else 1.0
                 damping *= max(1.0 / 3.0, 1.0 - (2.0 * ratio - 1.0) ** 3)
-                p[:], A[:], b[:], cost, growth = trial, B, c, reached, 2.0
+                keep_step(p, A, b, trial, B, c)
+                cost, growth = reached, 2.0
             else:
                 if done and length <= xtol:
                     status = STEP
@@ -194,7 +204,9 @@ def levenberg_marquardt(
 
     @njit(nogil=True, error_model="numpy")
     def evaluate(p, args, y, w, r, J):
-        r[:] = into(*((p,) + args + (J.T,)))  # noqa: RUF005 - as Numba takes it
+        found = into(*((p,) + args + (J.T,)))  # noqa: RUF005 - as Numba takes it
+        for i in range(len(r)):
+            r[i] = found[i]
 
     fit = solver(evaluate)
 

@@ -21,6 +21,20 @@ def _largest(g):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+def _identity(H):
+    for i in range(H.shape[0]):
+        for j in range(H.shape[1]):
+            H[i, j] = 1.0 if i == j else 0.0
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _downhill(g, d):
+    """A loop: assignments to slices take Numba seconds to compile, for their error messages."""
+    for i in range(len(g)):
+        d[i] = -g[i]
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
 def _direction_dense(H, g, d):
     for i in range(len(g)):
         d[i] = -dot(H[i], g)
@@ -108,8 +122,8 @@ def bfgs(fun, *, gtol=1e-5, maxiter=1000):
             _direction_dense(H, g, d)
             slope = dot(g, d)
             if not slope < 0.0:
-                H[:] = np.eye(n)
-                d[:] = -g
+                _identity(H)
+                _downhill(g, d)
                 slope = -dot(g, g)
             step, value, more = search(
                 evaluate, args, x, d, value, slope, 1.0 if k else min(1.0, 1.0 / largest), trial, new
@@ -146,7 +160,7 @@ def lbfgs(fun, *, memory=10, gtol=1e-5, maxiter=10_000):
             slope = dot(g, d)
             if not slope < 0.0:
                 count, slope = 0, -dot(g, g)
-                d[:] = -g
+                _downhill(g, d)
             first = 1.0 if count else min(1.0, 1.0 / largest)
             step, value, more = search(evaluate, args, x, d, value, slope, first, trial, new)
             calls += more
