@@ -59,10 +59,14 @@ def chains(made) -> list:
         for j in operands:
             kind, *rest = made.kind(b, j)
             if kind == "carried" and rest[1] == 1 and rest[0] not in taken:
-                links = _followed(made, b, j, rest[0], readers, windows.get(rest[0], 0))
+                start = made.firsts(b, j, 1)
+                seen = windows.get(rest[0], [])
+                if any(first != start for first in seen):
+                    continue
+                links = _followed(made, b, j, rest[0], readers, len(seen))
                 if links and any(link.spread for link in links):
                     taken.add(rest[0])
-                    found.append(Chain(links, made.firsts(b, j, 1)[0]))
+                    found.append(Chain(links, start[0]))
     return found
 
 
@@ -87,13 +91,13 @@ def _name(made, b):
 
 
 def _windows(made):
-    """Record of a pass -> how many views the next pass takes of it: these read it before anything is changed."""
+    """Record of a pass -> what the first pass views in its place, for each view of it in the next pass, before any change."""
     found = {}
     for b in range(made.run.period):
         if _name(made, b) == "view":
             kind, *rest = made.kind(b, 0)
             if kind == "carried" and rest[1] == 1:
-                found[rest[0]] = found.get(rest[0], 0) + 1
+                found.setdefault(rest[0], []).append(made.firsts(b, 0, 1))
     return found
 
 

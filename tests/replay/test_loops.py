@@ -472,7 +472,7 @@ def check_random(seed):
                 np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8, err_msg=program.source)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(12), 1035])
 def test_random_loops(seed):
     check_random(seed)
 
