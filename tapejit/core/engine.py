@@ -7,7 +7,7 @@ import numpy as np
 from numba.core import types
 
 from tapejit.core import record as R
-from tapejit.edge import selftest, signals
+from tapejit.edge import collecting, selftest, signals
 from tapejit.spec.table import OPS, VALUES, entered
 
 _MAX_OPS = 512
@@ -25,7 +25,7 @@ def compile_slot(slot: int) -> None:
         kernel_table[slot] = kernel_table[twin]
         return
     dtype, which = divmod(slot % R.KERNELS_PER_OP, 4)
-    with signals.deferred():
+    with signals.deferred(), collecting.paused():
         kernel_table[slot] = _build(op, which, dtype)
 
 
@@ -92,7 +92,7 @@ def load(name):
     selftest.at_first_use()
     for module, names in _NAMES.items():
         if name in names.split():
-            with signals.deferred():
+            with signals.deferred(), collecting.paused():
                 function = getattr(importlib.import_module(f"tapejit.core.{module}"), name)
                 count = function.py_func.__code__.co_argcount
                 floats = _FLOATS.get(name, ())

@@ -1,16 +1,18 @@
 """What can go wrong when the engine is first used: an interrupt, an interpreter or a Numba that does not fit."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
 import tapejit as tj
 from tapejit.core import engine
-from tapejit.edge import cpython, selftest, signals, store
+from tapejit.edge import collecting, cpython, selftest, signals, store
 from tapejit.spec import table
 
 
@@ -39,6 +41,53 @@ def test_an_error_in_the_block_comes_through():
     with pytest.raises(ValueError, match="mine"), signals.deferred():
         raise ValueError("mine")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_nothing_is_collected_until_the_last_thread_has_left():
+    inside, leave = threading.Event(), threading.Event()
+
+    def other():
+        with collecting.paused():
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    assert gc.isenabled()
+    with collecting.paused():
+        thread.start()
+        assert inside.wait(10)
+        assert not gc.isenabled()
+    assert not gc.isenabled()
+    leave.set()
+    thread.join()
+    assert gc.isenabled()
+
+
+def test_a_collector_that_the_user_has_switched_off_stays_so():
+    gc.disable()
+    try:
+        with collecting.paused():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_collection_begins_again_after_an_error():
+    with pytest.raises(ValueError, match="mine"), collecting.paused():
+        raise ValueError("mine")
+    assert gc.isenabled()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_forked_inside_collects():
+    with collecting.paused():
+        child = os.fork()
+        if not child:
+            with collecting.paused():
+                quiet = not gc.isenabled()
+            os._exit(not (quiet and gc.isenabled()))
+        assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.slow
