@@ -14,10 +14,11 @@ from tapejit.nopython.types import Dual, Tape
 
 NAN = np.nan
 ACTIVE = [Tape(types.float64), Dual(types.float64, 2), Tape(Dual(types.float64, 1))]
-TWO = (np.vdot, np.outer, np.dot, np.linalg.solve, np.linalg.lstsq, np.kron)
+TWO = (np.vdot, np.outer, np.dot, np.linalg.solve, np.linalg.lstsq, np.kron, np.convolve, np.cross, np.searchsorted)
 MATRICES = (
     np.trace,
     np.kron,
+    np.cov,
     *(f for f in FUNCTIONS if f.__module__ == "numpy.linalg" and f is not np.linalg.norm),
 )
 
@@ -31,6 +32,8 @@ def arguments(function, scalar):
         return array, types.float64, types.float64
     if function is np.interp:
         return scalar, array, array
+    if function in (np.percentile, np.quantile):
+        return array, types.float64
     if function is np.linalg.matrix_power:
         return array, types.int64
     if function is np.linspace:
