@@ -17,6 +17,7 @@ SPACES = {
     "tapejit": "Transforms and loops: functions that take functions.",
     "tapejit functions": "The functions of tensors.",
     "tapejit.Tensor": "The methods of a tensor.",
+    "tapejit.ComplexTensor": "The methods of a complex tensor.",
     "tapejit.autograd": "Gradients of eager tensors, hooks, functions with derivatives of their own.",
     "tapejit.autograd.forward_ad": "Forward mode by dual tensors.",
     "tapejit.nopython": "Gradients of Numba's functions.",
@@ -83,8 +84,8 @@ def anchor(name):
 
 def found(space):
     space = space.removesuffix(" functions")
-    if space == "tapejit.Tensor":
-        return tj.Tensor
+    if space in ("tapejit.Tensor", "tapejit.ComplexTensor"):
+        return getattr(tj, space.removeprefix("tapejit."))
     try:
         return importlib.import_module(space)
     except ModuleNotFoundError:  # a namespace that is an attribute
