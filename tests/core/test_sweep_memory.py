@@ -19,7 +19,8 @@ def limit(megabytes):
 
 def tried(start, steps, check):
     ended = {"MemoryError": 0, "done": 0}
-    start()[1].backward()  # without memory, LLVM would end the process
+    start()[1].backward()  # without memory, LLVM would end the process; nor may what is needed then be compiled then
+    engine.spare, engine.abandon, engine.resume
     for megabytes in steps:
         leaves, root = start()
         tape.main.reclaim()

@@ -55,11 +55,6 @@ def eigenvalues(x, work):
     return np.linalg.eigvals(np.outer(x, x))[0].real
 
 
-@unsupported("searchsorted")
-def searches(x, work):
-    return 1.0 * np.searchsorted(x, x[0])
-
-
 @unsupported("gamma")
 def gamma_function(x, work):
     return math.gamma(x[0])
@@ -88,11 +83,6 @@ def casts_to_integers(x, work):
 @unsupported("fft")
 def transforms(x, work):
     return np.fft.fft(x)[0].real
-
-
-@unsupported("median")
-def median(x, work):
-    return np.median(x)
 
 
 @unsupported("real")
