@@ -24,6 +24,8 @@ from tapejit.eager.dispatch import from_array
 from tapejit.eager.functional import where as _where
 from tapejit.eager.indexing import cat, getitem, index_select, narrow, setitem, take_along_dim
 from tapejit.eager.indexing import stack as _stack
+from tapejit.eager.indexing import tril as lower
+from tapejit.eager.indexing import triu as upper
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.ufuncs import fold_product, promoted, tensor_of
 from tapejit.eager.views import clone, dimension, flip, permute, reverse_dims, unsqueeze
@@ -368,6 +370,19 @@ def einsum(*operands, optimize=False):
 
 def trace(a, offset=0, axis1=0, axis2=1):
     return reductions.sum(_diagonal(a, offset, axis1, axis2), -1)
+
+
+def tril(m, k=0):
+    return lower(_rows(m), k)
+
+
+def triu(m, k=0):
+    return upper(_rows(m), k)
+
+
+def _rows(m):
+    """A vector as the square matrix with it in each row."""
+    return m if m.ndim != 1 else m.expand(m.numel(), m.numel())
 
 
 def vander(x, N=None, increasing=False):

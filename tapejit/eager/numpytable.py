@@ -10,7 +10,6 @@ import numpy as np
 from tapejit.eager import asnumpy, creation, families, linalg, reductions, sorting, views
 from tapejit.eager.devices import check_device
 from tapejit.eager.functional import FUNCTIONS, round
-from tapejit.eager.indexing import tril, triu
 from tapejit.eager.keywords import deliver
 from tapejit.eager.ufuncs import PLAIN, SCIPY, UFUNCS, tensor_of
 
@@ -39,8 +38,8 @@ broadcast_to broadcast_to array* shape
 diag diag v* k>diagonal
 diagonal diagonal a* offset axis1>dim1 axis2>dim2
 diagflat diagflat v* k>offset
-tril tril m* k>diagonal
-triu triu m* k>diagonal
+tril 1
+triu 1
 matrix_transpose adjoint x*
 real real val*
 imag imag val*
@@ -218,7 +217,7 @@ _HARMLESS = {
     "overwrite_input": (True, False),
 }
 NOTHING = np._NoValue
-_OWN = {**families.FUNCTIONS, **FUNCTIONS, **PLAIN, "tril": tril, "triu": triu, "round": round}
+_OWN = {**families.FUNCTIONS, **FUNCTIONS, **PLAIN, "round": round}
 
 
 def _target(name):

@@ -32,9 +32,18 @@ def embedding(input, weight, padding_idx=None):
 
 
 def one_hot(tensor, num_classes=-1):
-    """Integers as rows with a one."""
+    """Integers from 0 as rows with a one, ``num_classes`` long; by default as long as the largest needs.
+
+    Raises:
+        RuntimeError: if one is negative, or not below ``num_classes``.
+    """
     numbers = tensor.numpy()
     count = int(numbers.max(initial=-1)) + 1 if num_classes == -1 else num_classes
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < count:
+        raise RuntimeError(
+            f"one_hot() takes integers from 0 to {count - 1} here (num_classes={num_classes}), "
+            f"got {numbers.min()} to {numbers.max()}"
+        )
     return tj.from_numpy((numbers[..., None] == np.arange(count)).astype(np.int64))
 
 

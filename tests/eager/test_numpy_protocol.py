@@ -475,3 +475,10 @@ def test_the_page_lists_the_table():
     """docs/numpy.md names each function and its arguments; ``python -m tapejit.eager.numpytable`` writes the lines."""
     page = (pathlib.Path(__file__).parents[2] / "docs" / "numpy.md").read_text()
     assert listing() in page, "put what `python -m tapejit.eager.numpytable` prints into docs/numpy.md"
+
+
+@pytest.mark.parametrize("function", [numpy.tril, numpy.triu])
+def test_triangles_of_a_vector_are_those_of_its_rows(function):
+    x = numpy.array([1.0, 2.0, 3.0])
+    numpy.testing.assert_array_equal(function(tj.tensor(x), k=1), function(x, k=1))
+    numpy.testing.assert_array_equal(tj.grad(lambda x: function(x).sum())(x), function(numpy.ones((3, 3))).sum(0))

@@ -36,6 +36,8 @@ REFUSED = {
     "huber_loss, negative delta": (RuntimeError, lambda: F.huber_loss(X, X + 1, delta=-1)),
     "hardtanh, bounds the wrong way round": (ValueError, lambda: F.hardtanh(X, 0.5, -0.5)),
     "softshrink, negative": (RuntimeError, lambda: F.softshrink(X, -0.5)),
+    "one_hot beyond the classes": (RuntimeError, lambda: F.one_hot(tj.tensor([3]), 2)),
+    "one_hot of a negative": (RuntimeError, lambda: F.one_hot(tj.tensor([-1]), 2)),
 }
 
 
