@@ -3,16 +3,10 @@
 import numpy as np
 
 
-class DType:
-    """An element type. ``code`` is its number on the tape: 0 and 1 are the differentiable ones."""
+class _OfNumPy:
+    """What element types have of NumPy's dtype, ``numpy``, and their ``name``."""
 
-    __slots__ = ("code", "is_floating_point", "name", "numpy")
-
-    def __init__(self, name, code):
-        self.name = name
-        self.numpy = np.dtype(name)
-        self.code = code
-        self.is_floating_point = self.numpy.kind == "f"
+    __slots__ = ()
 
     def __repr__(self):
         return f"tapejit.{self.name}"
@@ -23,8 +17,20 @@ class DType:
 
     @property
     def dtype(self) -> np.dtype:
-        """NumPy's dtype: by this NumPy takes a DType wherever it takes a dtype."""
+        """NumPy's dtype: by this NumPy takes an element type wherever it takes a dtype."""
         return self.numpy
+
+
+class DType(_OfNumPy):
+    """An element type. ``code`` is its number on the tape: 0 and 1 are the differentiable ones."""
+
+    __slots__ = ("code", "is_floating_point", "name", "numpy")
+
+    def __init__(self, name, code):
+        self.name = name
+        self.numpy = np.dtype(name)
+        self.code = code
+        self.is_floating_point = self.numpy.kind == "f"
 
     @property
     def is_complex(self) -> bool:
@@ -45,7 +51,7 @@ float64, float32, int64, int32, int16, int8, uint8, bool_ = ALL = tuple(
 _BY_NUMPY = {d.numpy: d for d in ALL}
 
 
-class ComplexDType:
+class ComplexDType(_OfNumPy):
     """The element type of complex tensors, which are pairs of real tensors of the dtype ``real``; no record has it."""
 
     __slots__ = ("name", "numpy", "real")
@@ -54,18 +60,6 @@ class ComplexDType:
 
     def __init__(self, name, real):
         self.name, self.numpy, self.real = name, np.dtype(name), real
-
-    def __repr__(self):
-        return f"tapejit.{self.name}"
-
-    @property
-    def itemsize(self) -> int:
-        return self.numpy.itemsize
-
-    @property
-    def dtype(self) -> np.dtype:
-        """NumPy's dtype, as of every DType."""
-        return self.numpy
 
     def __reduce__(self):
         return as_complex_dtype, (self.name,)

@@ -7,10 +7,8 @@ import math
 
 import tapejit as tj
 from tapejit.eager.views import spread
-from tapejit.nn import init
 from tapejit.nn.module import Module
-from tapejit.nn.parameter import Parameter
-from tapejit.nn.windows import several, window_layout
+from tapejit.nn.windows import ConvolutionModule, several, window_layout
 
 
 def _cropped(x, padding, sizes):
@@ -87,7 +85,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     return y[0] if single else y
 
 
-class _ConvTranspose(Module):
+class _ConvTranspose(ConvolutionModule):
     dims = 0
 
     def __init__(
@@ -103,16 +101,7 @@ class _ConvTranspose(Module):
         self.kernel_size, self.stride, self.padding, self.output_padding, self.dilation = (
             several(v, self.dims) for v in (kernel_size, stride, padding, output_padding, dilation)
         )
-        self.weight = Parameter(tj.empty(in_channels, out_channels // groups, *self.kernel_size, dtype=dtype))
-        self.register_parameter("bias", Parameter(tj.empty(out_channels, dtype=dtype)) if bias else None)
-        self.reset_parameters()
-
-    def reset_parameters(self):
-        """Draw the parameters anew."""
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        if self.bias is not None:
-            bound = 1 / math.sqrt(init.fans(self.weight)[0])
-            init.uniform_(self.bias, -bound, bound)
+        self._add_parameters((in_channels, out_channels // groups, *self.kernel_size), bias, dtype)
 
     def forward(self, input, output_size=None):
         """The result; ``output_size`` chooses among the sizes that ``stride`` leaves open.

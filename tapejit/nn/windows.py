@@ -240,7 +240,23 @@ def adaptive_max_pool2d(input, output_size):
     return _adaptive(2, input, output_size, lambda x, d: x.max(d)[0])
 
 
-class _Conv(Module):
+class ConvolutionModule(Module):
+    """The weight and bias of a convolution, or of the transpose of one: uniform in +-1/sqrt(fan_in) at first."""
+
+    def _add_parameters(self, shape, bias, dtype):
+        self.weight = Parameter(tj.empty(*shape, dtype=dtype))
+        self.register_parameter("bias", Parameter(tj.empty(self.out_channels, dtype=dtype)) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        """Draw the parameters anew."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(init.fans(self.weight)[0])
+            init.uniform_(self.bias, -bound, bound)
+
+
+class _Conv(ConvolutionModule):
     dims = 0
 
     def __init__(
@@ -255,16 +271,7 @@ class _Conv(Module):
         self.in_channels, self.out_channels, self.groups, self.padding_mode = in_channels, out_channels, groups, padding_mode
         self.kernel_size, self.stride, self.dilation = (several(v, self.dims) for v in (kernel_size, stride, dilation))
         self.padding = padding if isinstance(padding, str) else several(padding, self.dims)
-        self.weight = Parameter(tj.empty(out_channels, in_channels // groups, *self.kernel_size, dtype=dtype))
-        self.register_parameter("bias", Parameter(tj.empty(out_channels, dtype=dtype)) if bias else None)
-        self.reset_parameters()
-
-    def reset_parameters(self):
-        """Draw the parameters anew."""
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        if self.bias is not None:
-            bound = 1 / math.sqrt(init.fans(self.weight)[0])
-            init.uniform_(self.bias, -bound, bound)
+        self._add_parameters((out_channels, in_channels // groups, *self.kernel_size), bias, dtype)
 
     def forward(self, input):
         padding = self.padding

@@ -16,7 +16,6 @@ from tapejit.replay.exact import exact
 LEAF, NODE = "*", "node"
 
 
-
 def _complex(rest, parts):
     """Parts as a complex tensor; those of callers who passed arrays, as a complex array."""
     return ComplexTensor(*parts) if any(isinstance(x, Tensor) for x in parts) else complex_array(*parts)
