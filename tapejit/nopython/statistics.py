@@ -8,7 +8,7 @@ from numba.core import types
 
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.arrayproducts import vector_dot
-from tapejit.nopython.arrayreductions import number_array, order_of, total
+from tapejit.nopython.arrayreductions import _values, number_array, order_of, total
 from tapejit.nopython.arrays import constant_element
 from tapejit.nopython.exchange import flag, is_absent, replaces
 from tapejit.nopython.scalars import primal
@@ -259,31 +259,23 @@ def _cross(a, b):
 
 
 @active_function
-def _numbers(a):
-    out = np.empty(a.size, dtype=np.float64)
-    for k in range(a.size):
-        out[k] = primal(a[k])
-    return out
-
-
-@active_function
 def _place(a, v):
-    return np.searchsorted(_numbers(a), primal(v))
+    return np.searchsorted(_values(a), primal(v))
 
 
 @active_function
 def _place_right(a, v):
-    return np.searchsorted(_numbers(a), primal(v), "right")
+    return np.searchsorted(_values(a), primal(v), "right")
 
 
 @active_function
 def _places(a, v):
-    return np.searchsorted(_numbers(a), _numbers(v))
+    return np.searchsorted(_values(a), _values(v))
 
 
 @active_function
 def _places_right(a, v):
-    return np.searchsorted(_numbers(a), _numbers(v), "right")
+    return np.searchsorted(_values(a), _values(v), "right")
 
 
 _PLACES = {("left", 0): _place, ("right", 0): _place_right, ("left", 1): _places, ("right", 1): _places_right}

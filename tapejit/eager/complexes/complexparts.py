@@ -6,6 +6,7 @@ from tapejit.eager import families, linalg, reductions
 from tapejit.eager.complexes import complexmath as algebra
 from tapejit.eager.complexes.pair import FUNCTIONS, ComplexTensor, as_complex, both, entered
 from tapejit.eager.functional import where as real_where
+from tapejit.eager.linalg.checks import squares
 from tapejit.eager.tensor import Tensor
 
 # What moves or adds elements acts on each part by itself.
@@ -130,11 +131,6 @@ def _block(z):
     return rows([rows([z.real, -z.imag], -1), rows([z.imag, z.real], -1)], -2)
 
 
-def _check_square(name, z):
-    if z.ndim < 2 or z.shape[-1] != z.shape[-2]:
-        raise RuntimeError(f"{name}() takes square matrices, got shape {z.shape}")
-
-
 @entered(method=False)
 def solve(a, b) -> ComplexTensor:
     """x with a @ x = b, of a matrix (or a batch of them) and a vector or a matrix, by the real system of twice the size.
@@ -143,7 +139,7 @@ def solve(a, b) -> ComplexTensor:
         RuntimeError: if ``a`` is not square; LinAlgError if it is singular.
     """
     a, b = as_complex(a), as_complex(b)
-    _check_square("solve", a)
+    squares("solve", a.real)
     n, axis = a.shape[-1], -1 if b.ndim == 1 or b.ndim == a.ndim - 1 else -2
     x = linalg.solve(_block(a), families.FUNCTIONS["cat"]([b.real, b.imag], axis))
     return ComplexTensor(x.narrow(axis, 0, n), x.narrow(axis, n, n))
@@ -156,7 +152,7 @@ def inv(z: ComplexTensor) -> ComplexTensor:
     Raises:
         RuntimeError: if they are not square; LinAlgError for a singular one.
     """
-    _check_square("inv", z)
+    squares("inv", z.real)
     n, whole = z.shape[-1], linalg.inv(_block(z))
     return ComplexTensor(whole[..., :n, :n], whole[..., n:, :n])
 
