@@ -1,14 +1,15 @@
 """Least squares with exact Jacobians: ``least_squares`` and ``curve_fit``."""
 
 import inspect
+import warnings
 
 import numpy as np
 from scipy import optimize
 
 from tapejit.eager.indexing import unbind
-from tapejit.optimize.objective import Functions, kept, plain
+from tapejit.optimize.objective import Functions, kept, plain, vector_of
 from tapejit.optimize.parameters import Parameters
-from tapejit.optimize.running import Run
+from tapejit.optimize.running import INTERRUPTED, Run
 
 
 def least_squares(fun, x0, jac=None, bounds=(-np.inf, np.inf), method="trf", ftol=1e-8, xtol=1e-8, gtol=1e-8, *,
@@ -51,7 +52,11 @@ def least_squares(fun, x0, jac=None, bounds=(-np.inf, np.inf), method="trf", fto
     return result
 
 
-def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_finite=None, bounds=(-np.inf, np.inf),
+_FREE = (-np.inf, np.inf)
+_OF_MINPACK = {"ftol", "xtol", "gtol", "maxfev", "epsfcn", "factor", "diag"}
+
+
+def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_finite=None, bounds=_FREE,
               method=None, jac=None, *, full_output=False, nan_policy=None, **options):  # fmt: skip
     """Fit ``ydata = f(xdata, *parameters)``: ``scipy.optimize.curve_fit`` with the exact Jacobian.
 
@@ -64,19 +69,81 @@ def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_
         jac: None for the exact one; else as in SciPy.
 
     Returns:
-        (parameters, covariance), and what SciPy adds with ``full_output``.
+        (parameters, covariance), and what SciPy adds with ``full_output``. After Ctrl-C: the best point so far, infinite
+        covariances, and an ``OptimizeWarning``.
     """
     model = kept(f, "model", lambda: lambda p, x: f(x, *unbind(p)))
-    start = Parameters(np.ones(_count(f) if p0 is None else np.size(p0)) if p0 is None else np.atleast_1d(p0), "curve_fit()")
-    functions = Functions(model, start)
-    value, exact = functions.vector(), functions.jacobian()
-    (xdata,) = plain((xdata,))
-    (ydata,) = plain((ydata,))
-    return optimize.curve_fit(
-        lambda x, *p: value(np.array(p), x), xdata, ydata, start.vector, sigma, absolute_sigma, check_finite, bounds, method,
-        (lambda x, *p: exact(np.array(p), x)) if jac is None else jac,
-        full_output=full_output, nan_policy=nan_policy, **options,
-    )  # fmt: skip
+    start = Parameters(np.ones(kept(f, "count", lambda: _count(f))) if p0 is None else np.atleast_1d(p0), "curve_fit()")
+    xdata, ydata = plain((xdata, ydata))
+    free = bounds is _FREE or np.array_equal(bounds, _FREE)
+    usual = free and method in (None, "lm") and jac is None and nan_policy is None and options.keys() <= _OF_MINPACK
+    data = _data(xdata, ydata, sigma, check_finite, start.vector.size) if usual else None
+    best = []
+    try:
+        if data is not None:
+            found = _by_minpack(model, start, data, absolute_sigma, options, best)
+        else:
+            functions = Functions(model, start)
+            value, exact = functions.vector(), _noting(functions.jacobian(), best)
+            found = optimize.curve_fit(
+                lambda x, *p: value(np.array(p), x), xdata, ydata, start.vector, sigma, absolute_sigma, check_finite, bounds,
+                method, (lambda x, *p: exact(np.array(p), x)) if jac is None else jac,
+                full_output=True, nan_policy=nan_policy, **options,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        if not best:
+            raise
+        message = "curve_fit() was interrupted: this is the best point so far, without covariances"
+        warnings.warn(message, optimize.OptimizeWarning, stacklevel=2)
+        found = best[0], np.full((best[0].size,) * 2, np.inf), {}, message, INTERRUPTED
+    return found if full_output else found[:2]
+
+
+def _data(x, y, sigma, check_finite, n):
+    """(x, y), and 1 / sigma where there is one, as float64; None for what only SciPy's own function treats, or refuses."""
+
+    def checked(a):
+        return np.asarray(a, float) if check_finite is False else np.asarray_chkfinite(a, float)
+
+    y = checked(y)
+    x = checked(x) if isinstance(x, (list, tuple, np.ndarray)) else x
+    if y.ndim != 1 or not 0 < n <= y.size:
+        return None
+    if sigma is None:
+        return x, y
+    sigma = np.asarray(sigma)
+    return (x, y, np.broadcast_to(1.0 / sigma, y.shape)) if sigma.size == 1 or sigma.shape == y.shape else None
+
+
+def _noting(jacobian, best):
+    """The Jacobian, which is wanted only at points better than those before; ``best`` holds the last of them."""
+
+    def noting(p, *data):
+        best[:] = [np.array(p)]
+        return jacobian(p, *data)
+
+    return noting
+
+
+def _by_minpack(model, start, data, absolute_sigma, options, best):
+    """What SciPy's function does by default, without its wrappers, which take most of the time of a small fit."""
+
+    def residuals(p, x, y, *weights):
+        left = vector_of(model(p, x)) - y
+        return left * weights[0] if weights else left
+
+    functions = Functions(kept(model, "residuals", lambda: residuals), start)
+    exact = _noting(functions.jacobian(), best)
+    p, covariance, info, message, status = optimize.leastsq(functions.vector(), start.vector, data, exact, True, **options)
+    if status not in (1, 2, 3, 4):
+        raise RuntimeError(f"Optimal parameters not found: {message}")
+    freedom = info["fvec"].size - p.size
+    if covariance is None or np.isnan(covariance).any() or not (absolute_sigma or freedom):
+        warnings.warn("Covariance of the parameters could not be estimated", optimize.OptimizeWarning, stacklevel=3)
+        covariance = np.full((p.size, p.size), np.inf)
+    elif not absolute_sigma:
+        covariance *= info["fvec"] @ info["fvec"] / freedom
+    return p, covariance, info, message, status
 
 
 def _count(f):

@@ -153,9 +153,102 @@ def test_curve_fit_is_scipys(bounds, absolute):
 
 def test_a_second_fit_compiles_nothing():
     optimize.curve_fit(decay, X, Y)
-    made = dict(decay.__dict__["_tapejit_optimize"])
+    store = decay.__dict__["_tapejit_optimize"]
+    made = store, store["model"].__dict__["_tapejit_optimize"]
+    before = [dict(m) for m in made]
     optimize.curve_fit(decay, X, Y[::-1].copy(), p0=[1, -0.5, 1])
-    assert made == decay.__dict__["_tapejit_optimize"]
+    assert before == list(made)
+
+
+SIGMA = 0.05 + 0.01 * X
+FORMS = {
+    "plain": {},
+    "a covariance of the data": dict(sigma=np.diag(SIGMA**2) + 1e-3),
+    "options": dict(ftol=1e-4, factor=10.0, diag=[1, 1, 2]),
+    "unchecked": dict(check_finite=False, bounds=(-np.inf, np.inf)),
+    "another method": dict(method="dogbox", x_scale=[1, 2, 1]),
+    "nan left out": dict(nan_policy="omit"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_curve_fit_in_each_form_is_scipys(form):
+    seen = Y.copy()
+    if form == "nan left out":
+        seen[3] = np.nan
+    options = dict(p0=[1.0, 1.0, 1.0], full_output=True, **FORMS[form])
+
+    def slopes(x, a, b, c):
+        return np.stack([np.exp(-b * x), -a * x * np.exp(-b * x), np.ones_like(x)], 1)
+
+    ours = optimize.curve_fit(decay, X.tolist(), seen, **options)
+    own = scipy.optimize.curve_fit(decay_of_numpy, X, seen, jac=slopes, **options)
+    assert np.allclose(ours[0], own[0], rtol=1e-9)
+    assert np.allclose(ours[1], own[1], rtol=1e-6)
+    assert ours[2].keys() == own[2].keys()
+    assert ours[2]["nfev"] == own[2]["nfev"]
+    assert ours[3:] == own[3:]
+
+
+def test_one_deviation_for_all_data():
+    options = dict(sigma=0.3, absolute_sigma=True)
+    ours = optimize.curve_fit(decay, X, Y, **options)
+    own = scipy.optimize.curve_fit(decay_of_numpy, X, Y, **options)  # which fails with it and a Jacobian (1.17)
+    assert np.allclose(ours[1], own[1], rtol=1e-4)
+
+
+BAD = {
+    "nan": (dict(ydata=np.where(X[3] == X, np.nan, Y)), ValueError),
+    "no data": (dict(xdata=[], ydata=[]), ValueError),
+    "more parameters than data": (dict(xdata=X[:2], ydata=Y[:2]), TypeError),
+    "too few evaluations": (dict(maxfev=2), RuntimeError),
+    "an unknown option": (dict(tolerance=1), TypeError),
+    "sigma of another shape": (dict(sigma=np.ones(3)), ValueError),
+    "lm with bounds": (dict(method="lm", bounds=(0, 5)), ValueError),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_curve_fit_refuses_what_scipy_refuses(what):
+    given, error = BAD[what]
+    given = {"xdata": X, "ydata": Y, "p0": [1.0, 1.0, 1.0]} | given
+    with pytest.raises(error):
+        scipy.optimize.curve_fit(decay_of_numpy, **given)
+    with pytest.raises(error):
+        optimize.curve_fit(decay, **given)
+
+
+def test_a_covariance_that_cannot_be_estimated_is_infinite():
+    with pytest.warns(optimize.OptimizeWarning, match="Covariance") as caught:
+        _, cov = optimize.curve_fit(decay, X[[0, 20, 49]], Y[[0, 20, 49]])
+    assert np.isinf(cov).all()
+    assert caught[0].filename == __file__
+    with pytest.warns(optimize.OptimizeWarning, match="Covariance"):
+        p, cov = optimize.curve_fit(lambda x, a, b: 0.0 * b * x + a, X, Y)
+    assert np.isclose(p[0], Y.mean())
+    assert np.isinf(cov).all()
+
+
+@pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (0, 9)])
+def test_an_interrupted_curve_fit_has_the_best_point_so_far(bounds, monkeypatch):
+    made = Functions.vector
+
+    def interrupted(self):
+        found, calls = made(self), []
+
+        def value(*args):
+            calls.append(1)
+            if len(calls) == 6:
+                raise KeyboardInterrupt
+            return found(*args)
+
+        return value
+
+    monkeypatch.setattr(Functions, "vector", interrupted)
+    with pytest.warns(optimize.OptimizeWarning, match="interrupted"):
+        p, cov = optimize.curve_fit(decay, X, Y, p0=[3.0, 2.0, 0.0], bounds=bounds)
+    assert np.square(decay_of_numpy(X, *p) - Y).sum() < np.square(decay_of_numpy(X, 3.0, 2.0, 0.0) - Y).sum()
+    assert np.isinf(cov).all()
 
 
 def test_curve_fit_says_what_is_missing():
