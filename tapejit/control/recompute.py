@@ -40,28 +40,28 @@ def checkpoint(function, *args, preserve_rng_state=True, use_reentrant=None, **k
 
 def _run(function, preserve, *args, **kwargs):
     leaves = []
-    structure = flatten((args, kwargs), _is_tensor, leaves)
+    structure = flatten((args, kwargs), is_tensor, leaves)
     if not is_grad_enabled():
         return function(*args, **kwargs)
     state = random.default_generator.numbers.bit_generator.state if preserve else None
     boundary = zeros(())
-    inputs, outputs, shape = _trial(function, structure, leaves, Tensor.detach)
-    wanted = [x for x in leaves if x.requires_grad] + _beyond(outputs, inputs, boundary)
+    inputs, outputs, shape = trial(function, structure, leaves, Tensor.detach)
+    wanted = [x for x in leaves if x.requires_grad] + beyond(outputs, inputs, boundary)
     if not any(y.requires_grad for y in outputs):
         return unflatten(shape, iter(outputs))
     values = tuple(y.detach() for y in outputs)
     outside = wanted[sum(x.requires_grad for x in leaves) :]
-    run = functools.partial(_trial, function, structure)
+    run = functools.partial(trial, function, structure)
     del inputs, outputs
     found = _Recomputed.apply(run, state, leaves, outside, values, *wanted)
     return unflatten(shape, iter(found))
 
 
-def _is_tensor(x):
+def is_tensor(x):
     return x.__class__ is Tensor
 
 
-def _trial(function, structure, leaves, copied):
+def trial(function, structure, leaves, copied):
     """(the copies of the tensors that ask for gradients, the tensors among the results, the structure of these)."""
     with enable_grad():
         inputs = [copied(x) if x.requires_grad else x for x in leaves]
@@ -70,11 +70,11 @@ def _trial(function, structure, leaves, copied):
                 y.requires_grad_()
         args, kwargs = unflatten(structure, iter(inputs))
         outputs = []
-        shape = flatten(function(*args, **kwargs), _is_tensor, outputs)
+        shape = flatten(function(*args, **kwargs), is_tensor, outputs)
     return [y for x, y in zip(leaves, inputs, strict=True) if x.requires_grad], outputs, shape
 
 
-def _beyond(outputs, inputs, boundary):
+def beyond(outputs, inputs, boundary):
     """Tensors made before the function ran, in which its results have a gradient too."""
     number, first = boundary._tape().number, boundary._r & MASK
     known = {id(x) for x in inputs}
@@ -93,7 +93,7 @@ def _beyond(outputs, inputs, boundary):
 
 
 @contextlib.contextmanager
-def _stand_ins(tensors):
+def stand_ins(tensors):
     """On the tape of a sweep that waits, leaves in place of tensors that the function finds by itself."""
     tape = tapes.current()
     if all(x._tape() is tape for x in tensors):
@@ -132,7 +132,7 @@ class _Recomputed(Function):
         if ctx.state is not None:
             generator.state = ctx.state
         try:
-            with _stand_ins(ctx.outside) as outside:
+            with stand_ins(ctx.outside) as outside:
                 inputs, outputs, _ = ctx.run(ctx.leaves, Tensor.clone if is_grad_enabled() else Tensor.detach)
         finally:
             generator.state = now

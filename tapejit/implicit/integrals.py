@@ -1,8 +1,9 @@
 """Solutions of initial value problems as functions of the start, the times and the parameters.
 
 The derivative is that of the steps taken (discretise, then differentiate), exact for the numbers that come out and to any
-order; the choice of the steps is held constant. Dormand and Prince's pair of orders 5 and 4 (J. Comput. Appl. Math. 6, 1980),
-the step control of Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, section II.4.
+order, the choice of the steps held constant; or that of the equation, by ``adjoint.py``. Dormand and Prince's pair of orders 5
+and 4 (J. Comput. Appl. Math. 6, 1980), the step control of Hairer, Norsett and Wanner, Solving Ordinary Differential Equations
+I, section II.4.
 """
 
 from tapejit.control.recompute import checkpoint as recomputed
@@ -11,6 +12,7 @@ from tapejit.eager.functional import where
 from tapejit.eager.grad_mode import no_grad
 from tapejit.eager.indexing import stack
 from tapejit.eager.tensor import Tensor
+from tapejit.implicit.adjoint import by_adjoint_equation
 
 NODES = (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0)
 STAGES = (
@@ -25,7 +27,7 @@ RESULT = (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84)
 ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)  # fifth order less fourth
 
 
-def odeint(f, y0, t, *args, rtol=1e-8, atol=1e-8, steps=None, maxsteps=10_000, checkpoint=False):
+def odeint(f, y0, t, *args, rtol=1e-8, atol=1e-8, steps=None, maxsteps=10_000, checkpoint=False, adjoint="discrete"):
     """Solve ``dy/dt = f(y, t, *args)`` from ``y(t[0]) = y0``, as a differentiable function of ``y0``, ``t`` and ``args``.
 
     Args:
@@ -39,6 +41,9 @@ def odeint(f, y0, t, *args, rtol=1e-8, atol=1e-8, steps=None, maxsteps=10_000, c
         maxsteps: the most steps between neighbouring times.
         checkpoint: keep only the values at the times, and take the steps again in reverse, one interval after the other:
             less memory for about a third more time. First derivatives only.
+        adjoint: "discrete" for the derivatives of the steps, kept until they are asked for; "continuous" for those of the
+            equation: its adjoint equation is solved back from the end, to the same tolerances, and only the values at the
+            times are kept, whatever the number of steps. They agree up to the error of the solution.
 
     Returns:
         y at the times, a tensor (times, *y0.shape).
@@ -52,6 +57,11 @@ def odeint(f, y0, t, *args, rtol=1e-8, atol=1e-8, steps=None, maxsteps=10_000, c
         raise ValueError(f"odeint(): t has shape {tuple(times.shape)}; it is a vector of times, the first that of y0")
     if steps is not None and steps < 1:
         raise ValueError(f"odeint(): steps={steps}; at least one")
+    if adjoint not in ("discrete", "continuous") or (checkpoint and adjoint == "continuous"):
+        raise ValueError(
+            f"odeint(): adjoint={adjoint!r}, checkpoint={checkpoint}; 'discrete', or 'continuous', which keeps nothing between "
+            "the times and has no use for a checkpoint"
+        )
     with no_grad():
         gaps = times[1:] - times[:-1]
         if times.numel() > 1 and not ((gaps > 0).all() or (gaps < 0).all()):
@@ -63,13 +73,25 @@ def odeint(f, y0, t, *args, rtol=1e-8, atol=1e-8, steps=None, maxsteps=10_000, c
             raise ValueError(f"odeint(): f gives shape {tuple(value.shape)}, y has {tuple(y.shape)}; both are the same")
         return value
 
+    def solution(slope, y, times, args, checkpoint=False):
+        return _solution(slope, y, times, args, (rtol, atol, steps, maxsteps), checkpoint)
+
+    if adjoint == "continuous":
+        return by_adjoint_equation(solution, slope, y, times, args)
+    return solution(slope, y, times, args, checkpoint)
+
+
+def _solution(slope, y, times, args, choice, checkpoint):
+    """y at the times, one interval after the other."""
+    rtol, atol, steps, maxsteps = choice
+
     def interval(y, k, size, begin, end, *args):
         if steps is not None:
             return _equal_steps(slope, y, begin, end, args, steps)
         return _controlled(slope, (y, k, size), begin, end, args, rtol, atol, maxsteps)
 
     found, k, size = [y], slope(y, times[0], args), None
-    for i in range(1, times.numel()):
+    for i in range(1, times.shape[0]):
         given = (y, k, size, times[i - 1], times[i], *args)
         y, k, size = recomputed(interval, *given) if checkpoint else interval(*given)
         found.append(y)

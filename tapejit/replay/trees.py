@@ -83,7 +83,7 @@ def flatten(tree, is_leaf, leaves):
         leaves.append(tree)
         return LEAF
     kind = tree.__class__
-    if kind is np.ndarray:
+    if kind is np.ndarray and tree.dtype.kind == "c":
         return NODE, (ComplexTensor, None), tuple([flatten(part.copy(), is_leaf, leaves) for part in (tree.real, tree.imag)])
     if kind is tuple or kind is list:
         return kind, tuple([flatten(x, is_leaf, leaves) for x in tree])
@@ -105,7 +105,7 @@ def flatten(tree, is_leaf, leaves):
     try:
         hash(tree)
     except TypeError:
-        if hasattr(tree, "__dict__"):
+        if kind is np.ndarray or hasattr(tree, "__dict__"):
             return "static", Same, Same(tree)
         raise TypeError(
             f"an argument of type {kind.__name__} is neither a number, an array, a Tensor, nor a hashable static value"

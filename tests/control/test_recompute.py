@@ -105,3 +105,9 @@ def test_without_gradients_it_is_the_function():
     np.testing.assert_array_equal(tj.checkpoint(tj.sin, tj.tensor(X)).numpy(), np.sin(X))
     with pytest.raises(TypeError, match="function"):
         tj.checkpoint(3)
+
+
+def test_arguments_may_be_arrays():
+    x = tj.tensor([1.0, 2.0], requires_grad=True)
+    tj.checkpoint(lambda x, a, z: (x * a * z.real).sum(), x, np.array([3.0, 4.0]), np.array([2.0 + 1j, 1.0])).backward()
+    assert x.grad.tolist() == [6.0, 4.0]

@@ -1,10 +1,13 @@
 """Solutions of initial value problems, and their derivatives."""
 
+import gc
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 import tapejit as tj
+from tapejit.core import tape
 from tests.oracle import check_grad
 
 odeint = tj.implicit.odeint
@@ -91,6 +94,68 @@ def test_checkpoints_give_the_same_gradient():
         assert np.allclose(a, b, rtol=1e-13)
 
 
+@pytest.mark.parametrize("options", [{"steps": 8}, {"rtol": 1e-6, "atol": 1e-6}], ids=["equal", "chosen"])
+def test_the_adjoint_equation_gives_the_gradient(options):
+    steps = tj.grad(lambda *a: loss(*a, steps=8), argnums=(0, 1, 2), compile="never")
+    equation = tj.grad(lambda *a: loss(*a, adjoint="continuous", **options), argnums=(0, 1, 2), compile="never")
+    for a, b in zip(steps(START, TIMES, RATES), equation(START, TIMES, RATES), strict=True):
+        assert np.allclose(a, b, atol=1e-4)
+
+
+def test_the_adjoint_equation_is_replayed_and_differentiated():
+    def slope(p, **options):
+        return loss(START, TIMES[:2], p, steps=3, **options)
+
+    eager = tj.grad(lambda p: slope(p, adjoint="continuous"), compile="never")
+    recorded = tj.grad(lambda p: slope(p, adjoint="continuous"), compile="now")
+    for shift in (0.0, 0.1):
+        assert np.allclose(eager(RATES + shift), recorded(RATES + shift), rtol=1e-12)
+    H = tj.hessian(lambda p: slope(p, adjoint="continuous"), compile="never")(RATES)
+    assert np.allclose(H, tj.hessian(slope, compile="never")(RATES), rtol=1e-4)
+
+
+def test_the_adjoint_equation_sees_what_is_closed_over():
+    scale = tj.tensor(1.3, requires_grad=True)
+
+    def f(y, t, p):
+        return hunt(y, t, p["rates"]) * scale
+
+    found = []
+    for adjoint in ("discrete", "continuous"):
+        y, p = tj.tensor(START, requires_grad=True), tj.tensor(RATES, requires_grad=True)
+        value = (odeint(f, y, TIMES, {"rates": p}, adjoint=adjoint, steps=8) ** 2).sum()
+        found.append([g.numpy() for g in tj.autograd.grad(value, (y, p, scale))])
+    for a, b in zip(*found, strict=True):
+        assert np.allclose(a, b, rtol=1e-4)
+
+
+def test_the_adjoint_equation_where_little_depends():
+    of = dict(adjoint="continuous", steps=4)
+    assert tj.grad(lambda y: odeint(lambda y, t: -y, y, [0.0], **of).sum(), compile="never")(2.0) == 1.0
+    assert tj.grad(lambda y: odeint(lambda y, t: tj.sin(t), y, [0.0, 1.0], **of).sum(), compile="never")(2.0) == 2.0
+    by_time = tj.grad(lambda t: odeint(lambda y, t: tj.sin(t), 2.0, t, **of).sum(), compile="never")
+    assert np.allclose(by_time(np.array([0.5, 1.0])), [-np.sin(0.5), np.sin(1.0)])
+    by_rate = tj.grad(lambda p: odeint(lambda y, t, p: p * t, 2.0, [0.0, 1.0], p, **of)[-1], compile="never")
+    assert np.isclose(by_rate(3.0), 0.5)
+    assert not odeint(lambda y, t: -y, 2.0, [0.0, 1.0], **of).requires_grad
+
+
+def test_the_adjoint_equation_keeps_nothing_of_the_way():
+    kept = {}
+    for adjoint in ("discrete", "continuous"):
+        y = tj.tensor(START, requires_grad=True)
+        gc.collect()
+        tape.main.reclaim()
+        before = len(tape.main)
+        value = odeint(hunt, y, [0.0, 10.0], RATES, adjoint=adjoint)
+        gc.collect()
+        tape.main.reclaim()
+        kept[adjoint] = len(tape.main) - before
+        del value
+    assert kept["discrete"] > 1000
+    assert kept["continuous"] < 20
+
+
 def test_a_start_of_any_shape():
     y = odeint(lambda y, t: -y, tj.ones(2, 3), [0.0, 1.0])
     assert y.shape == (2, 2, 3)
@@ -113,3 +178,7 @@ def test_what_cannot_be_solved_is_said():
         odeint(lambda y, t: y, 1.0, 2.0)
     with pytest.raises(ValueError, match="at least one"):
         odeint(lambda y, t: y, 1.0, [0.0, 1.0], steps=0)
+    with pytest.raises(ValueError, match="adjoint"):
+        odeint(lambda y, t: y, 1.0, [0.0, 1.0], adjoint="backward")
+    with pytest.raises(ValueError, match="checkpoint"):
+        odeint(lambda y, t: y, 1.0, [0.0, 1.0], adjoint="continuous", checkpoint=True)
