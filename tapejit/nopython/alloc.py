@@ -1,5 +1,7 @@
 """np.zeros and its like inside a differentiated function: float arrays with active elements."""
 
+# ruff: noqa: RUF005  (compiled by Numba: tuples are joined with +)
+
 import functools
 
 import numpy as np
@@ -9,8 +11,17 @@ from numba.extending import intrinsic
 from tapejit.edge.compiler import arrayobj, impl_ret_new_ref
 from tapejit.nopython.cache import typed
 from tapejit.nopython.exchange import supplied
+from tapejit.nopython.named import named_as
 from tapejit.nopython.twins import active_function
-from tapejit.nopython.types import Active, is_active, is_active_array, is_number, level, with_leaf
+from tapejit.nopython.types import (
+    Active,
+    holds_plain_floats,
+    is_active,
+    is_active_array,
+    is_number,
+    level,
+    with_leaf,
+)
 
 
 def _dtype(structure, dtype):
@@ -95,6 +106,21 @@ def assigned(array, values):
     for index in np.ndindex(values.shape):
         array[index] = values[index]
     return array
+
+
+def activated(a, ref):
+    """An active copy of an array of plain floats, also of those in a tuple; anything else as it is."""
+    raise NotImplementedError
+
+
+@typed(activated)
+def _activated(a, ref):
+    if not holds_plain_floats(a):
+        return lambda a, ref: a
+    if isinstance(a, types.BaseTuple):
+        return lambda a, ref: named_as(a, (activated(a[0], ref),) + activated(a[1:], ref))
+    element = with_leaf(ref.instance_type, a.dtype)
+    return lambda a, ref: assigned(empty_of(a.shape, element), a)
 
 
 @active_function
@@ -233,6 +259,10 @@ class _Forms:
     def copy_method(self, a):
         return self.copy(a) if isinstance(a, types.Array) else (lambda a: a.copy())
 
+    def become(self, a):
+        element = self.structure
+        return lambda a: activated(a, element)
+
     def astype(self, a, dtype):
         element = _dtype(self.structure, dtype) if isinstance(a, types.Array) else None
         if element is not None:
@@ -259,6 +289,7 @@ def allocators(structure):
         np.copy: forms.copy,
         "copy": forms.copy_method,
         "astype": forms.astype,
+        "become": forms.become,
     }
     return {function: _entered(function, typer) for function, typer in typers.items()}
 

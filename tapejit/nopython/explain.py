@@ -28,7 +28,7 @@ _REMEDIES = (
         "write a loop over the elements",
     ),
     (
-        r"<class 'complex'>|complex(?:64|128)",
+        r"<class 'complex'>|>>> [^\n]*complex(?:64|128)",
         "complex arithmetic (complex(), 1j)",
         "compute with the real and the imaginary part as numbers of their own",
     ),

@@ -13,6 +13,7 @@ from tapejit.nopython.cache import helper, typed
 from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.like import _leaf, first_of
 from tapejit.nopython.memory import I64, read, size_of
+from tapejit.nopython.named import named_as
 from tapejit.nopython.statementtape import CAPACITY, COEFFICIENTS, STATEMENTS, TERMS, get_counter, set_counter
 from tapejit.nopython.types import Active, Dual, Tape, coefficient_type, with_leaf, words
 
@@ -178,7 +179,7 @@ def _given(x):
     if isinstance(x, types.Integer):
         return lambda x: float(x)
     if isinstance(x, types.BaseTuple) and any(map(needs_floats, x)):
-        return lambda x: (given(x[0]),) + given(x[1:])
+        return lambda x: named_as(x, (given(x[0]),) + given(x[1:]))
     if isinstance(x, types.List):
 
         def of_list(x):
@@ -392,11 +393,11 @@ def _lift(tape, like, x, seed):
         if len(x) == 0:
             return lambda tape, like, x, seed: ()
         if isinstance(seed, types.BaseTuple):
-            return lambda tape, like, x, seed: (
-                (lift(tape, like, x[0], seed[0]),) + lift(tape, like, x[1:], seed[1:])
+            return lambda tape, like, x, seed: named_as(
+                x, (lift(tape, like, x[0], seed[0]),) + lift(tape, like, x[1:], seed[1:])
             )
-        return lambda tape, like, x, seed: (
-            (lift(tape, like, x[0], seed),) + lift(tape, like, x[1:], seeds_after(seed, x[0]))
+        return lambda tape, like, x, seed: named_as(
+            x, (lift(tape, like, x[0], seed),) + lift(tape, like, x[1:], seeds_after(seed, x[0]))
         )
     if _leaf(x) is None:
         return None

@@ -11,6 +11,7 @@ from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.inputs import lift, variable
 from tapejit.nopython.like import _zero, first_of
 from tapejit.nopython.memory import as_i32, read, size_of, write
+from tapejit.nopython.named import named_as, tuple_type
 from tapejit.nopython.reverse import coefficient_of, index_of, take_adjoint
 from tapejit.nopython.statements import inner
 from tapejit.nopython.statementtape import ADJOINTS, INDICES, sweep_address
@@ -49,7 +50,7 @@ def settle(like, x):
 @overload(settle)
 def _settle(like, x):
     if isinstance(x, types.BaseTuple) and len(x):
-        return lambda like, x: (settle(like, x[0]),) + settle(like, x[1:])
+        return lambda like, x: named_as(x, (settle(like, x[0]),) + settle(like, x[1:]))
     if level(x) == like.level:
         return lambda like, x: settled(x)
     return lambda like, x: x
@@ -149,7 +150,7 @@ def _load(place, ref):
         def of_tuple(place, ref):
             first, behind = load(place, head)
             others, end = load(behind, tail)
-            return (first,) + others, end
+            return named_as(ref, (first,) + others), end
 
         return of_tuple
     item = ty.dtype if isinstance(ty, types.Array) else types.unliteral(ty)
@@ -278,9 +279,10 @@ def _as_results(like, y, first, step):
     if isinstance(y, types.BaseTuple):
         if len(y) == 0:
             return lambda like, y, first, step: ()
-        return lambda like, y, first, step: (
+        return lambda like, y, first, step: named_as(
+            y,
             (as_results(like, y[0], first, step),)
-            + as_results(like, y[1:], first + step * count_results(y[0]), step)
+            + as_results(like, y[1:], first + step * count_results(y[0]), step),
         )
     if not _is_counted(y.dtype if isinstance(y, types.Array) else y):
         return lambda like, y, first, step: y
@@ -364,8 +366,8 @@ def _lift_again(tape, like, x, ref):
     ty = ref.instance_type
     if isinstance(ty, types.BaseTuple) and len(ty):
         head, tail = ty[0], types.BaseTuple.from_types(tuple(ty)[1:])
-        return lambda tape, like, x, ref: (
-            (lift_again(tape, like, x[0], head),) + lift_again(tape, like, x[1:], tail)
+        return lambda tape, like, x, ref: named_as(
+            x, (lift_again(tape, like, x[0], head),) + lift_again(tape, like, x[1:], tail)
         )
     if level(ty) == like.level or (is_active_array(ty) and ty.dtype.level == like.level):
         return lambda tape, like, x, ref: lift(tape, like, x, None)
@@ -375,7 +377,7 @@ def _lift_again(tape, like, x, ref):
 def kept_type(ty, depth):
     """The type of an argument that has been stored and loaded: one level down, arrays in C order."""
     if isinstance(ty, types.BaseTuple):
-        return types.BaseTuple.from_types(tuple(kept_type(item, depth) for item in ty))
+        return tuple_type(ty, (kept_type(item, depth) for item in ty))
     if isinstance(ty, types.Array):
         return types.Array(kept_type(ty.dtype, depth), ty.ndim, "C")
     return ty.scalar if level(ty) == depth else types.unliteral(ty)

@@ -10,6 +10,7 @@ from tapejit.nopython.cache import typed
 from tapejit.nopython.inputs import count_numbers, tangent, tangents_at
 from tapejit.nopython.like import first_of, in_precision
 from tapejit.nopython.memory import as_f64
+from tapejit.nopython.named import named_as
 from tapejit.nopython.statements import inner
 from tapejit.nopython.types import Active, Dual, is_active_array
 
@@ -24,7 +25,7 @@ def _empty_gradient(zero, x):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
             return lambda zero, x: ()
-        return lambda zero, x: (empty_gradient(zero, x[0]),) + empty_gradient(zero, x[1:])
+        return lambda zero, x: named_as(x, (empty_gradient(zero, x[0]),) + empty_gradient(zero, x[1:]))
     if isinstance(x, types.Array):
         return lambda zero, x: empty_like_element(x.shape, in_precision(zero, first_of(x)))
     return lambda zero, x: empty_like_element((1,), in_precision(zero, x))
@@ -40,7 +41,7 @@ def _gradient_of(out, x):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
             return lambda out, x: ()
-        return lambda out, x: (gradient_of(out[0], x[0]),) + gradient_of(out[1:], x[1:])
+        return lambda out, x: named_as(x, (gradient_of(out[0], x[0]),) + gradient_of(out[1:], x[1:]))
     return (lambda out, x: out) if isinstance(x, types.Array) else (lambda out, x: out[0])
 
 
@@ -93,8 +94,8 @@ def _take_lanes(y, x, lane):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
             return lambda y, x, lane: ()
-        return lambda y, x, lane: (
-            (take_lanes(y, x[0], lane),) + take_lanes(y, x[1:], lane + count_numbers(x[0]))
+        return lambda y, x, lane: named_as(
+            x, (take_lanes(y, x[0], lane),) + take_lanes(y, x[1:], lane + count_numbers(x[0]))
         )
     return lambda y, x, lane: in_precision(tangent(y, lane), x)
 
@@ -113,7 +114,7 @@ def _tangents_of(y):
         def of_tuple(y):
             value, derivative = tangents_of(y[0])
             values, derivatives = tangents_of(y[1:])
-            return (value,) + values, (derivative,) + derivatives
+            return named_as(y, (value,) + values), named_as(y, (derivative,) + derivatives)
 
         return of_tuple
     if is_active_array(y):

@@ -10,6 +10,7 @@ from numba.extending import intrinsic
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import typed
+from tapejit.nopython.named import named_as
 from tapejit.nopython.statements import inner
 from tapejit.nopython.types import (
     Active,
@@ -144,7 +145,7 @@ def _values(like, x):
     if isinstance(x, types.BaseTuple):
         if len(x) == 0:
             return lambda like, x: ()
-        return lambda like, x: (values(like, x[0]),) + values(like, x[1:])
+        return lambda like, x: named_as(x, (values(like, x[0]),) + values(like, x[1:]))
     if level(x) == like.level:
         return lambda like, x: inner(x)
     if not (is_active_array(x) and x.dtype.level == like.level):

@@ -22,6 +22,7 @@ from tapejit.edge.compiler import (
     register_pass,
 )
 from tapejit.edge.compiler import numba_ir as ir
+from tapejit.nopython.becoming import Becoming
 from tapejit.nopython.exchange import CASTS, FUNCTIONS, INPLACE, METHODS, SQUARED_NORM, supplied
 from tapejit.nopython.explain import DifferentiationError, explain, located
 from tapejit.nopython.types import has_active, structure_of
@@ -144,16 +145,33 @@ class ActiveTypeInference(NopythonTypeInference):
     _name = "tapejit_type_inference"
 
     def run_pass(self, state):
-        try:
-            result = super().run_pass(state)
-        except DifferentiationError:
-            raise
-        except NumbaError as error:
-            raise explain(error, state.func_ir) from None
+        structure = structure_of(state.args)
+        own = structure is None or is_own_module(state.func_id.func)
+        becoming = None if own else Becoming(state.func_ir, supplied.allocators(structure)["become"])
+        result = self._typed(state, becoming)
         for expr, sig in state.calltypes.items():
             refuse_inspection(state, expr, sig)
+        inst = becoming and becoming.written(state.typemap)
+        if inst:
+            raise DifferentiationError(located(*WRITTEN, inst.loc, state.func_id.func_name))
         return result
 
+    def _typed(self, state, becoming):
+        """Typing, and again after each variable that is made to begin as an active one."""
+        while True:
+            try:
+                return super().run_pass(state)
+            except DifferentiationError:
+                raise
+            except NumbaError as error:
+                if becoming is None or not becoming.mended(error):
+                    raise explain(error, state.func_ir) from None
+
+
+WRITTEN = (
+    "writing into an array of plain numbers that becomes differentiated under one of its names",
+    "begin with a copy (x = x0.copy())",
+)
 
 # These would see the active type instead of a float, and quietly give another answer than the plain function.
 _INSPECTING = (

@@ -21,6 +21,7 @@ from tapejit.nopython.explain import DifferentiationError, refused
 from tapejit.nopython.inputs import tangent
 from tapejit.nopython.like import first_of, in_precision, zero_coefficient
 from tapejit.nopython.memory import I64, as_f64, as_i32, clear, read, size_of, write
+from tapejit.nopython.named import named_as
 from tapejit.nopython.statementtape import (
     ADJOINTS,
     CALL,
@@ -246,7 +247,7 @@ def _collect(tape, first, x, zero):
         def of_tuple(tape, first, x, zero):
             head, following = collect(tape, first, x[0], zero)
             tail, end = collect(tape, following, x[1:], zero)
-            return (head,) + tail, end
+            return named_as(x, (head,) + tail), end
 
         return of_tuple
     if not isinstance(x, types.Array):

@@ -98,6 +98,13 @@ def has_active(ty):
     return isinstance(ty, Active)
 
 
+def holds_plain_floats(ty):
+    """Whether a type is an array of plain floats, or a tuple with one."""
+    if isinstance(ty, types.BaseTuple):
+        return any(map(holds_plain_floats, ty))
+    return isinstance(ty, types.Array) and isinstance(ty.dtype, types.Float)
+
+
 def scalars_in(ty):
     """The scalar types inside an argument's type."""
     if isinstance(ty, (types.Array, types.List, types.ListType)):
