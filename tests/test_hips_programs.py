@@ -186,3 +186,37 @@ def test_a_tensor_that_is_no_number():
 
 def test_logsumexp_of_an_array():
     assert float(tj.scipy.special.logsumexp(X)) == pytest.approx(numpy.log(numpy.exp(X).sum()))
+
+
+def _shared_sum(x):
+    s = np.sum(x)
+    t = s
+    s += 1.0
+    s *= 2.0
+    return s * t
+
+
+def _shared_argument(x):
+    y = x
+    y += 1.0
+    y **= 2
+    return x * y
+
+
+@pytest.mark.parametrize("grad", [tj.grad, misc.grad])
+def test_numbers_do_not_change_under_augmented_assignment(grad):
+    """What NumPy gives as a number is rebound by ``s += 1``; a tensor of PyTorch's kind changes where it is."""
+    for _ in range(3):
+        numpy.testing.assert_allclose(grad(_shared_sum)(X), numpy.full(3, 2 * (2 * X.sum() + 1)))
+        assert grad(_shared_argument)(2.0) == pytest.approx(3 * 4 + 4 * 2 + 1)
+    parts = numpy.sum(tj.tensor(X)), np.max(X), np.add.reduce(X), np.linalg.norm(X), np.sqrt(np.dot(X, X))
+    for s in parts:
+        t, before = s, float(s)
+        s -= 1.0
+        s /= 2.0
+        assert float(t) == before
+    for s in (tj.tensor(2.0), tj.tensor(X).sum(), np.reshape(np.array([1.0]), ())):
+        t, before = s, float(s)
+        s += 1.0
+        assert t is s
+        assert float(t) == before + 1.0

@@ -3,6 +3,7 @@
 Records refer to a layout by the address of its descriptor, so equal layouts are compared by comparing integers.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -31,9 +32,10 @@ class Size(tuple):
 class Layout:
     """Shape and strides (in elements) of a tensor; made by ``layout_of`` only."""
 
-    __slots__ = ("address", "contiguous", "dtype", "n", "ndim", "packed", "shape", "strides", "words")
+    __slots__ = ("address", "contiguous", "dtype", "n", "ndim", "packed", "scalar", "shape", "strides", "words")
 
-    def __init__(self, shape, strides, dtype, packed):
+    def __init__(self, shape, strides, dtype, packed, scalar=False):
+        self.scalar = scalar
         self.shape = Size(shape)
         self.strides = strides
         self.dtype = dtype
@@ -93,6 +95,14 @@ def layout_of(shape: tuple, dtype: DType, strides: tuple | None = None) -> Layou
         _layouts[shape, dtype, strides] = found
         _by_address[found.address] = found
     return found
+
+
+@functools.cache
+def scalar_layout(dtype: DType) -> Layout:
+    """The layout of a number as NumPy's functions give it, which does not change: ``x += 1`` makes another one."""
+    layout = Layout((), (), dtype, None, scalar=True)
+    _by_address[layout.address] = layout
+    return layout
 
 
 def count() -> int:

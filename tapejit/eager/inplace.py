@@ -186,10 +186,15 @@ def _rebase(base, result):
 
 
 def operator_method(function, op):
-    """The in-place form of an operator, ``w -= lr * g``, with a direct path for what is not recorded."""
+    """The in-place form of an operator, ``w -= lr * g``, with a direct path for what is not recorded.
+
+    A number of NumPy's kind stays what it is, and Python binds the name to the sum.
+    """
     code = op.code
 
     def method(self, other):
+        if self._layout.scalar:
+            return NotImplemented
         kind = other.__class__
         if kind is Tensor:
             if engine.inplace(_address, code, self._r, other._r, 0.0) == 0:
@@ -359,4 +364,4 @@ for _name in _INPLACE.split():
     method_as(f"{_name}_")(inplace_method(_function, _keeps_operand))
 for _name, _operator in {"add": "__iadd__", "sub": "__isub__", "mul": "__imul__", "div": "__itruediv__"}.items():
     method_as(_operator)(operator_method(getattr(Tensor, f"{_name}_"), BY_NAME[_name]))
-method_as("__ipow__")(Tensor.pow_)
+method_as("__ipow__")(lambda self, other: NotImplemented if self._layout.scalar else self.pow_(other))

@@ -11,7 +11,7 @@ from tapejit.eager import asnumpy, creation, families, linalg, reductions, sorti
 from tapejit.eager.devices import check_device
 from tapejit.eager.functional import FUNCTIONS, round
 from tapejit.eager.keywords import deliver
-from tapejit.eager.ufuncs import PLAIN, SCIPY, UFUNCS, tensor_of
+from tapejit.eager.ufuncs import PLAIN, SCIPY, UFUNCS, numbers_of, tensor_of
 
 # NumPy's name, tapejit's name, NumPy's parameters: * is made a tensor, axis>dim is called dim there. Without parameters the
 # function is that of ``asnumpy`` with NumPy's own; the number says how many leading arguments are made tensors.
@@ -249,7 +249,7 @@ class Function:
 
     def __call__(self, *args, out=None, **kwargs):
         if self.raw:
-            return deliver(self.target(*args, **self._known(kwargs)), out)
+            return deliver(numbers_of(self.target(*args, **self._known(kwargs))), out)
         if len(args) > len(self._order):
             known = ", ".join(self._order)
             raise TypeError(f"np.{self.name}() of tensors takes at most {len(self._order)} arguments ({known})")
@@ -266,7 +266,7 @@ class Function:
         if "dtype" in parts and parts["dtype"] is None:
             del parts["dtype"]
         leading = [parts.pop(own) for own in self._leading(parts)]
-        return deliver(self.target(*leading, **parts), out)
+        return deliver(numbers_of(self.target(*leading, **parts)), out)
 
     def _leading(self, parts):
         """The first arguments, which go by position."""

@@ -3,6 +3,8 @@
 import numpy as np
 
 from tapejit.core import dtypes
+from tapejit.core import record as R
+from tapejit.core.layout import scalar_layout
 from tapejit.eager import arithmetic, cumulative, families, reductions, scattering
 from tapejit.eager.creation import as_tensor
 from tapejit.eager.dispatch import from_array
@@ -78,6 +80,15 @@ def _modf(x):
     return arithmetic.frac(x), FUNCTIONS["trunc"](x)
 
 
+def numbers_of(result):
+    """A result as NumPy gives it: without dimensions a number, of which ``+=`` makes another, unless it shares memory."""
+    if isinstance(result, tuple):
+        return type(result)(*map(numbers_of, result)) if hasattr(result, "_fields") else type(result)(map(numbers_of, result))
+    if isinstance(result, Tensor) and not result._layout.ndim and not result._flags() & (R.VIEW | R.LEAF | R.EXTERNAL):
+        result._layout = scalar_layout(result._layout.dtype)
+    return result
+
+
 class Ufunc:
     """One of NumPy's ufuncs for tensors.
 
@@ -105,7 +116,7 @@ class Ufunc:
         result = self.function(*operands)
         if out is not None:
             out = out[0] if isinstance(out, tuple) and len(out) == 1 else out
-        return deliver(result if where is True else _partly(self, result, out, where), out)
+        return deliver(numbers_of(result) if where is True else _partly(self, result, out, where), out)
 
     def _check(self, options):
         for name, value in options.items():
@@ -116,7 +127,7 @@ class Ufunc:
         """All elements along dimensions joined: np.add.reduce is a sum."""
         self._supported(self.fold, "reduce", initial is None and where is True)
         x = tensor_of(array) if dtype is None else tensor_of(array).to(dtype)
-        return deliver(self.fold(x, axis, keepdims), out[0] if isinstance(out, tuple) else out)
+        return deliver(numbers_of(self.fold(x, axis, keepdims)), out[0] if isinstance(out, tuple) else out)
 
     def accumulate(self, array, axis=0, dtype=None, out=None):
         """The cumulative results along a dimension: np.add.accumulate gives cumulative sums."""

@@ -1,8 +1,11 @@
 """Arguments and results: what a program reads of an argument, and what a caller gets."""
 
+from numbers import Number
+
 import numpy as np
 
 from tapejit.core.dtypes import as_array
+from tapejit.core.layout import scalar_layout
 from tapejit.eager.creation import tensor
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.foreign import packed
@@ -48,8 +51,13 @@ def memory(x):
 
 
 def as_tensor(x) -> Tensor:
-    """A tensor as it is, a copy of anything else."""
-    return x if x.__class__ is Tensor else tensor(x)
+    """A tensor as it is, a copy of anything else; of a number a number."""
+    if x.__class__ is Tensor:
+        return x
+    t = tensor(x)
+    if isinstance(x, (Number, np.generic)):
+        t._layout = scalar_layout(t._layout.dtype)
+    return t
 
 
 def as_numpy(x):
