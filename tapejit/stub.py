@@ -91,6 +91,7 @@ def stub() -> str:
             functions += _function(name, value)
         else:
             values += f"{name}: Any\n"
+    functions += "".join(_function(name, getattr(tj, name)) for name in sorted(tj._LAYERS))
     values += "__version__: builtins.str\n"
     values += "".join(f"{name}: Any\n" for name in (*tj._LATER, "stop_gradient"))
     return f"{_HEAD}{modules}\n{values}\n{_tensor()}\n{functions}"
