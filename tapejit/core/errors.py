@@ -3,16 +3,13 @@
 import numpy as np
 
 from tapejit.core import record as R
+from tapejit.core.refusals import LinAlgError
 from tapejit.core.status import failed_at
 from tapejit.spec.table import OPS
 
 
 class Refused(BaseException):
     """The function cannot be replayed; the message says why, and where."""
-
-
-class NotOneElement(RuntimeError, TypeError):
-    """A number was asked for of a tensor that is not one: PyTorch raises the first, NumPy the second."""
 
 
 class SweepUnderWay(RuntimeError):
@@ -46,7 +43,7 @@ def raise_for_graph(tape, answer: int):
     raise RuntimeError(f"tapejit: unexpected answer {answer} from the engine")
 
 
-def kernel_failure(op, plan, status) -> np.linalg.LinAlgError:
+def kernel_failure(op, plan, status) -> LinAlgError:
     """What a kernel's status means, and for which matrix; the plan's shape is that of the batch."""
     matrix, info = failed_at(status)
     if not plan.shape:
@@ -55,4 +52,4 @@ def kernel_failure(op, plan, status) -> np.linalg.LinAlgError:
         which = f"matrix {matrix} of the batch"
     else:
         which = f"matrix {tuple(map(int, np.unravel_index(matrix, plan.shape)))} of the batch"
-    return np.linalg.LinAlgError(f"linalg.{op.name}: {which} {op.failure(info)}")
+    return LinAlgError(f"linalg.{op.name}: {which} {op.failure(info)}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from tapejit.core.dtypes import DType
 from tapejit.core.record import L_PACKED, L_SHAPE
+from tapejit.core.refusals import ArgumentError
 
 
 class Size(tuple):
@@ -76,10 +77,10 @@ def checked(shape: tuple, dtype: DType) -> tuple:
         ValueError: if a size is negative, or the elements (those of an empty tensor's other dimensions) cannot be addressed.
     """
     if any(s < 0 for s in shape):
-        raise ValueError(f"a shape has sizes of at least 0, got {tuple(shape)}")
+        raise ArgumentError(f"a shape has sizes of at least 0, got {tuple(shape)}")
     nbytes = math.prod(max(s, 1) for s in shape) * dtype.itemsize
     if nbytes > LARGEST:
-        raise ValueError(f"shape {tuple(shape)} of {dtype} takes {nbytes} bytes, a tensor can have at most {LARGEST}")
+        raise ArgumentError(f"shape {tuple(shape)} of {dtype} takes {nbytes} bytes, a tensor can have at most {LARGEST}")
     return shape
 
 

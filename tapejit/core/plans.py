@@ -9,6 +9,7 @@ import numpy as np
 
 from tapejit.core import layout as layouts
 from tapejit.core.layout import Layout, layout_of, packed_strides
+from tapejit.core.refusals import ArgumentError
 
 _plans: dict = {}
 _by_address: dict = {}
@@ -105,7 +106,7 @@ def broadcast_shapes(*shapes) -> tuple:
         return np.broadcast_shapes(*shapes)
     except ValueError:
         listed = " and ".join(str(tuple(s)) for s in shapes)
-        raise ValueError(
+        raise ArgumentError(
             f"shapes {listed} cannot be broadcast together: counted from the right, sizes must be equal or 1"
         ) from None
 

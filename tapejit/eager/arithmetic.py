@@ -114,6 +114,7 @@ def copysign(x, other) -> Tensor:
 
 def heaviside(x, values) -> Tensor:
     """0 where x < 0, values where x is 0, 1 where x > 0."""
+    x = _tensor(x)
     step = (x > 0).to(x.dtype)
     return where(x == 0, values, where(isnan(x), x, step)) if x.dtype.is_floating_point else where(x == 0, values, step)
 
@@ -212,7 +213,7 @@ def isclose(x, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> Tensor:
     """
     if rtol < 0 or atol < 0:
         raise RuntimeError(f"isclose() needs tolerances of at least 0, got rtol={rtol} and atol={atol}")
-    x, other = x.detach(), _tensor(other).detach()
+    x, other = _tensor(x).detach(), _tensor(other).detach()
     both_infinite = x == other
     near = (x - other).abs() <= atol + rtol * other.abs()
     near = (near & (other.abs() != math.inf)) | both_infinite
@@ -251,6 +252,7 @@ def bitwise_not(x) -> Tensor:
 
 def nextafter(x, other) -> Tensor:
     """The next number after x towards other; its derivative is that of x."""
+    x = _tensor(x)
     step = from_array(np.nextafter(*plain((x, other)))) - x.detach()
     return x + where(step == step, step, 0.0)
 

@@ -203,7 +203,7 @@ def movedim(x: Tensor, source, destination) -> Tensor:
 
 def rot90(x: Tensor, k=1, dims=(0, 1)) -> Tensor:
     """The plane of two dimensions turned by k quarters, from the first towards the second."""
-    first, second = (dimension(d, x.ndim) for d in dims)
+    first, second = (dimension(d, max(x.ndim, 2)) for d in dims) if len(dims) == 2 else (0, 0)
     if first == second or x.ndim < 2:
         raise RuntimeError(f"rot90() needs two different dimensions, got {dims} for shape {x.shape}")
     k %= 4
@@ -301,18 +301,26 @@ def tensor_split(x: Tensor, indices_or_sections, dim=0) -> tuple:
     return tuple(narrow(x, d, a, max(b - a, 0)) for a, b in pairs)
 
 
+def _at_least(ndim, name, x):
+    if x.ndim < ndim:
+        raise RuntimeError(f"{name}() takes tensors with {ndim} dimensions or more, got shape {tuple(x.shape)}")
+
+
 def hsplit(x: Tensor, indices_or_sections) -> tuple:
     """``tensor_split`` along the second dimension, of a vector along its only one."""
+    _at_least(1, "hsplit", x)
     return tensor_split(x, indices_or_sections, 0 if x.ndim == 1 else 1)
 
 
 def vsplit(x: Tensor, indices_or_sections) -> tuple:
     """``tensor_split`` along the first dimension."""
+    _at_least(2, "vsplit", x)
     return tensor_split(x, indices_or_sections, 0)
 
 
 def dsplit(x: Tensor, indices_or_sections) -> tuple:
     """``tensor_split`` along the third dimension."""
+    _at_least(3, "dsplit", x)
     return tensor_split(x, indices_or_sections, 2)
 
 

@@ -1,12 +1,14 @@
 """Making tensors: from data, by rule, and filled. ``dtype`` and ``requires_grad`` as in PyTorch."""
 
 import math
+import operator
 
 import numpy as np
 
 from tapejit.core import dtypes
 from tapejit.core import record as R
 from tapejit.core.layout import checked, layout_of
+from tapejit.core.refusals import ArgumentError, KindError
 from tapejit.eager import escapes, foreign
 from tapejit.eager.devices import check_device
 from tapejit.eager.dispatch import constant, from_array, number_tensor
@@ -69,7 +71,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     if array.size == 0 and not isinstance(data, (np.ndarray, Tensor)):
         array = array.astype(np.float64)
     if array.dtype == object or array.dtype.kind not in "fiub":
-        raise TypeError(f"tensor() takes numbers, got data of dtype {array.dtype}")
+        raise KindError(f"tensor() takes numbers, got data of dtype {array.dtype}")
     dtype = dtype or _inferred(array, data)
     _check_grad(dtype, requires_grad)
     return finish(from_array(array, dtype), requires_grad)
@@ -191,7 +193,7 @@ def arange(start=0, end=None, step=1, *, dtype=None, requires_grad=False) -> Ten
         start, end = 0, start
     numbers = [x.item() if isinstance(x, Tensor) else x for x in (start, end, step)]
     if numbers[2] == 0 or (numbers[1] - numbers[0]) * numbers[2] < 0:
-        raise ValueError(f"arange() from {numbers[0]} to {numbers[1]} cannot take a step of {numbers[2]}: it leads away")
+        raise ArgumentError(f"arange() from {numbers[0]} to {numbers[1]} cannot take a step of {numbers[2]}: it leads away")
     if dtype is None:
         dtype = dtypes.int64 if all(isinstance(x, (int, np.integer)) for x in numbers) else dtypes.get_default_dtype()
     dtype = dtypes.as_dtype(dtype)
@@ -203,12 +205,13 @@ def arange(start=0, end=None, step=1, *, dtype=None, requires_grad=False) -> Ten
 @placed
 def linspace(start, end, steps: int, *, dtype=None, requires_grad=False) -> Tensor:
     """``steps`` numbers evenly spaced from ``start`` to ``end``, both included; tensors as bounds get their gradients."""
-    dtype = _float_or(dtype)
+    dtype, steps = _float_or(dtype), operator.index(steps)
     if isinstance(start, Tensor) or isinstance(end, Tensor):
-        steps = int(steps)
+        if any(isinstance(x, Tensor) and x.ndim for x in (start, end)):
+            raise RuntimeError("linspace() goes from one number to another, its ends are tensors without dimensions")
         share = from_array(np.linspace(0, 1, *checked((steps,), dtype)), dtypes.float64)
         return finish((start * (1 - share) + end * share).to(dtype), requires_grad)
-    return finish(from_array(np.linspace(start, end, *checked((int(steps),), dtype)), dtype), requires_grad)
+    return finish(from_array(np.linspace(start, end, *checked((steps,), dtype)), dtype), requires_grad)
 
 
 @placed

@@ -15,6 +15,7 @@ from tapejit.core import record as R
 from tapejit.core import tape as tapes
 from tapejit.core.layout import Layout, layout_of
 from tapejit.core.plans import bounded, cached, elementwise_plan, plan_at
+from tapejit.core.refusals import KindError
 from tapejit.eager import foreign
 from tapejit.eager.keywords import deliver
 from tapejit.eager.otherkinds import of_other_kind, other_kind
@@ -285,7 +286,9 @@ def apply(op, *operands) -> Tensor:
         values = operands[1:] if op.condition else operands
     dtype = result_dtype(values)
     if not dtype.is_floating_point:
-        if op.ufunc is not None and not (dtype is dtypes.bool_ and op.ufunc in (np.subtract, np.negative)):
+        if dtype is dtypes.bool_ and op.ufunc in (np.subtract, np.negative):
+            raise KindError(f"{op.name}() does not take bools: use ~ or logical_xor() for masks, or .to(tapejit.int64)")
+        if op.ufunc is not None:
             return noted(op.name, lambda *xs: from_array(op.ufunc(*plain(xs))), *operands)
         if op.condition:
             return noted(op.name, lambda *xs: from_array(np.where(*plain(xs))), *operands)
@@ -321,7 +324,7 @@ def as_condition(x) -> Tensor:
     if not isinstance(x, Tensor):
         return from_array(dtypes.as_array(x, bool))
     if x._layout.dtype is not dtypes.bool_:
-        raise TypeError(f"a condition must be a bool tensor, got {x.dtype}: compare it, for example x != 0")
+        raise KindError(f"a condition must be a bool tensor, got {x.dtype}: compare it, for example x != 0")
     return x
 
 

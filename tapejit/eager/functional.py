@@ -6,6 +6,7 @@ import numpy as np
 
 from tapejit.core import dtypes
 from tapejit.core.layout import layout_of
+from tapejit.core.refusals import ArgumentError
 from tapejit.eager import foreign
 from tapejit.eager.dispatch import (
     apply,
@@ -163,7 +164,7 @@ def clamp(x, min=None, max=None) -> Tensor:
         ValueError: if both bounds are None.
     """
     if min is None and max is None:
-        raise ValueError("clamp() needs min, max or both")
+        raise ArgumentError("clamp() needs min, max or both")
     if min is not None:
         x = apply(elementwise.clamp_min, x, min)
     return x if max is None else apply(elementwise.clamp_max, x, max)
@@ -216,7 +217,7 @@ def comparison(name, doc):
         try:
             return noted(name, lambda *xs: from_array(compare(*plain(xs))), x, other)
         except ValueError:
-            raise ValueError(f"shapes {x.shape} and {np.shape(other)} cannot be broadcast together") from None
+            raise ArgumentError(f"shapes {x.shape} and {np.shape(other)} cannot be broadcast together") from None
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

@@ -13,6 +13,7 @@ from tapejit.core import record as R
 from tapejit.core import tape as tapes
 from tapejit.core.layout import Layout, layout_of, packed_strides
 from tapejit.core.plans import bounded, region_plan
+from tapejit.core.refusals import ArgumentError, OutOfRange
 from tapejit.eager.dispatch import apply, as_float, emit, emit_view, empty, from_array, result_dtype, view_by
 from tapejit.eager.inplace import assign
 from tapejit.eager.keys import as_key, flat_indices, is_basic, last_of_each, plain_part, select, steps_back
@@ -152,9 +153,38 @@ def setitem(x: Tensor, key, value) -> None:
 # Gathering along a dimension
 
 
+def whole_numbers(index, name) -> Tensor:
+    """The index, if it is a tensor of integers.
+
+    Raises:
+        OutOfRange: if it is not.
+    """
+    if not isinstance(index, Tensor) or index.dtype.numpy.kind not in "iu":
+        raise OutOfRange(f"{name}() takes an integer tensor as index, got {getattr(index, 'dtype', type(index).__name__)}")
+    return index
+
+
+def chosen(x: Tensor, index: Tensor, name, dim=0) -> Tensor:
+    """The slices along a dimension that integers from 0 up name; negative ones do not count from the end.
+
+    Raises:
+        OutOfRange: for an integer below 0 or beyond the end.
+    """
+    numbers = whole_numbers(index, name)._memory()
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < x.shape[dim]:
+        raise OutOfRange(
+            f"{name}() takes indices from 0 to {x.shape[dim] - 1} (shape {tuple(x.shape)}, dimension {dim}), "
+            f"got {numbers.min()} to {numbers.max()}"
+        )
+    key = (slice(None),) * dim + (index,)
+    recorder = tapes.current().recorder
+    if recorder is not None and recorder.takes(x, key):
+        return take_flat(x, recorder.flat_positions(x, key, negative=False), None)
+    return getitem(x, key)
+
+
 def along_indices(x, dim, index, name):
-    if not isinstance(index, Tensor) or index.dtype.is_floating_point:
-        raise RuntimeError(f"{name}() needs an integer tensor as index")
+    whole_numbers(index, name)
     d = dimension(dim, x.ndim)
     if index.ndim != x.ndim or any(i > s for k, (i, s) in enumerate(zip(index.shape, x.shape, strict=True)) if k != d):
         raise RuntimeError(f"{name}() needs an index that fits shape {x.shape} outside dimension {d}, got {index.shape}")
@@ -162,7 +192,7 @@ def along_indices(x, dim, index, name):
     picked = index._array() if recorder is None else index._memory()
     size = x.shape[d] if x.ndim else 1
     if picked.size and (picked.min() < 0 or picked.max() >= size):
-        raise IndexError(f"{name}() index out of range for dimension {d} of size {size}")
+        raise OutOfRange(f"{name}() index out of range for dimension {d} of size {size}")
     if not x.ndim:
         return from_array(np.zeros((), np.int64))
     strides = packed_strides(x.shape)
@@ -190,12 +220,16 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
 
 @method
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices of ``x`` along a dimension that a vector of integers names."""
-    if not isinstance(index, Tensor) or index.ndim > 1 or index.dtype.is_floating_point:
-        raise IndexError("index_select() needs a vector of integers, use gather() or x[...] for other indices")
+    """The slices of ``x`` along a dimension that a vector of integers names.
+
+    Raises:
+        OutOfRange: for other indices, and for integers below 0 or beyond the end.
+    """
+    if whole_numbers(index, "index_select").ndim > 1:
+        raise OutOfRange("index_select() needs a vector of integers, use gather() or x[...] for other indices")
     if not x.ndim:
-        return getitem(reshape(x, 1), (index.reshape(-1),)).reshape(())
-    return getitem(x, (slice(None),) * dimension(dim, x.ndim) + (index.reshape(-1),))
+        return chosen(reshape(x, 1), index.reshape(-1), "index_select").reshape(())
+    return chosen(x, index.reshape(-1), "index_select", dimension(dim, x.ndim))
 
 
 @method
@@ -229,7 +263,10 @@ def cat(tensors, dim=0, *, op=ops.cat) -> Tensor:
     """
     tensors = list(tensors)
     if not tensors:
-        raise RuntimeError("cat() got an empty list; it needs at least one tensor")
+        raise ArgumentError("cat() got an empty list; it needs at least one tensor")
+    for t in tensors:
+        if t.__class__ is not Tensor:
+            raise TypeError(f"cat() takes tensors, got {type(t).__name__}: convert it with tapejit.tensor(...)")
     tensors = [t for t in tensors if t.shape != (0,)] or tensors[:1]
     d = dimension(dim, tensors[0].ndim)
     if not tensors[0].ndim:
@@ -306,6 +343,10 @@ def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
         RuntimeError: if it does not end there.
     """
     d = dimension(dim, x.ndim)
+    if not x.ndim:
+        raise OutOfRange("narrow() takes a tensor with dimensions")
+    if isinstance(start, Tensor):
+        whole_numbers(start, "narrow")
     size, start, length = x.shape[d], operator.index(start), operator.index(length)
     if not -size <= start <= size:
         raise IndexError(f"narrow() cannot start at {start} in dimension {d} of size {size}")
@@ -325,9 +366,12 @@ def unbind(x: Tensor, dim=0) -> tuple:
 @method
 def roll(x: Tensor, shifts, dims=None) -> Tensor:
     """Elements moved along dimensions, those that fall off the end back at the front."""
-    if dims is None:
+    if dims is None or dims == ():
         return reshape(roll(reshape(x, -1), shifts, 0), x.shape)
-    if isinstance(dims, (tuple, list)):
+    if isinstance(dims, (tuple, list)) or isinstance(shifts, (tuple, list)):
+        shifts, dims = ((n,) if isinstance(n, int) else tuple(n) for n in (shifts, dims))
+        if len(shifts) != len(dims):
+            raise ArgumentError(f"roll() takes one shift for each dimension, got shifts {shifts} and dims {dims}")
         for shift, dim in zip(shifts, dims, strict=True):
             x = roll(x, shift, dim)
         return x

@@ -30,8 +30,14 @@ def check_inplace(x: Tensor, *operands) -> bool:
 
     Raises:
         RuntimeError: for a leaf that requires a gradient, or a view of one, while gradients are recorded; for a change
-            that would be part of the graph of another thread; for memory that may not be written.
+            that would be part of the graph of another thread; for memory that may not be written, or is expanded.
     """
+    layout = x._layout
+    if not layout.contiguous and any(not s and n > 1 for s, n in zip(layout.strides, layout.shape, strict=True)):
+        raise RuntimeError(
+            f"this tensor of shape {layout.shape} is expanded: several of its elements are one number in memory, and it cannot "
+            "be changed in place; work on a clone()"
+        )
     if x._is_read_only():
         raise RuntimeError(
             "this tensor shares the memory of a read-only NumPy array and cannot be changed in place; work on a clone()"

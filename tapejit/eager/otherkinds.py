@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from tapejit.core.refusals import KindError
 from tapejit.eager.tensor import Tensor
 
 numbers: dict = {}  # kind of NumPy's dtype -> the functions of tensors of such numbers
@@ -28,7 +29,7 @@ def other_kind(args):
 def of_other_kind(table, name, args, kwargs=None):
     """``name`` of arguments of which one is of another kind."""
     if name not in table:
-        raise TypeError(f"{name}() takes real tensors, not complex ones: use .real, .imag, .abs() or .angle()")
+        raise KindError(f"{name}() takes real tensors, not complex ones: use .real, .imag, .abs() or .angle()")
     return table[name](*args, **(kwargs or {}))
 
 

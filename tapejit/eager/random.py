@@ -1,10 +1,13 @@
 """Random tensors, from one generator seeded by ``manual_seed``, or one given. The numbers are NumPy's, not PyTorch's."""
 
+import contextlib
+
 import numpy as np
 
 from tapejit.core import dtypes
 from tapejit.core import tape as tapes
 from tapejit.core.layout import checked
+from tapejit.core.refusals import ArgumentError
 from tapejit.eager.creation import as_sizes, finish
 from tapejit.eager.devices import check_device
 from tapejit.eager.dispatch import from_array
@@ -74,6 +77,15 @@ def drawing(generator=None):
     return generator.numbers
 
 
+@contextlib.contextmanager
+def refused():
+    """What NumPy's generator refuses with a ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise ArgumentError(f"random numbers: {error}") from None
+
+
 def _make(array, dtype, requires_grad):
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
     return finish(from_array(array, dtype), requires_grad)
@@ -101,7 +113,9 @@ def randint(low=0, high=None, size=None, *, dtype=None, requires_grad=False, gen
     dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
     if size is not None:
         size = checked(shape_argument((size,)), dtypes.int64)
-    return finish(from_array(drawing(generator).integers(low, high, size), dtype), requires_grad)
+    with refused():
+        numbers = drawing(generator).integers(low, high, size)
+    return finish(from_array(numbers, dtype), requires_grad)
 
 
 @placed

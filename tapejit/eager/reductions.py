@@ -8,8 +8,9 @@ import numpy as np
 from tapejit.core import dtypes
 from tapejit.core.layout import layout_of, packed_strides
 from tapejit.core.plans import Plan, cached, known, strided_plan
+from tapejit.core.refusals import OutOfRange
 from tapejit.eager.dispatch import constant, emit, emit_reduction, from_array, noted
-from tapejit.eager.functional import where
+from tapejit.eager.functional import FUNCTIONS, where
 from tapejit.eager.indexing import cat, gather
 from tapejit.eager.keywords import with_axis
 from tapejit.eager.tensor import Tensor, method
@@ -252,7 +253,7 @@ def logsumexp(x: Tensor, dim, keepdim=False) -> Tensor:
 
 def _check_not_empty(x, dim, name):
     if math.prod(x.shape[d] for d in _dims(dim, x.ndim)) == 0:
-        raise IndexError(f"{name}() over no elements has no value (shape {x.shape}, dim {dim})")
+        raise OutOfRange(f"{name}() over no elements has no value (shape {x.shape}, dim {dim})")
 
 
 def _extreme(op, numpy_function, x, dim, keepdim, name):
@@ -309,7 +310,7 @@ def _select(x, dim, keepdim, pick, name):
 def max(x: Tensor, dim=None, keepdim=False):
     """The largest element (ties share the gradient), or with a dimension ``(values, indices)``; with a tensor, ``maximum``."""
     if isinstance(dim, Tensor):
-        return x.maximum(dim)
+        return FUNCTIONS["maximum"](x, dim)
     return amax(x) if dim is None else _select(x, dim, keepdim, np.argmax, "max")
 
 
@@ -318,7 +319,7 @@ def max(x: Tensor, dim=None, keepdim=False):
 def min(x: Tensor, dim=None, keepdim=False):
     """The smallest element (ties share the gradient), or with a dimension ``(values, indices)``; with a tensor, ``minimum``."""
     if isinstance(dim, Tensor):
-        return x.minimum(dim)
+        return FUNCTIONS["minimum"](x, dim)
     return amin(x) if dim is None else _select(x, dim, keepdim, np.argmin, "min")
 
 

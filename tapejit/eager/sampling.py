@@ -4,8 +4,9 @@ import numpy as np
 
 from tapejit.core import dtypes
 from tapejit.core.layout import checked
+from tapejit.core.plans import broadcast_shapes
 from tapejit.eager.dispatch import from_array
-from tapejit.eager.random import _make, drawing
+from tapejit.eager.random import _make, drawing, refused
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import shape_argument
 
@@ -23,7 +24,7 @@ def normal(mean=0.0, std=1.0, size=None, *, dtype=None, requires_grad=False, gen
     centre, width = _values(mean), _values(std)
     if np.any(np.asarray(width) < 0):
         raise RuntimeError("normal() needs a standard deviation of at least 0")
-    shape = np.broadcast_shapes(np.shape(centre), np.shape(width)) if size is None else shape_argument((size,))
+    shape = broadcast_shapes(np.shape(centre), np.shape(width)) if size is None else shape_argument((size,))
     if dtype is None:
         dtype = next((t.dtype for t in (mean, std) if isinstance(t, Tensor)), None)
     numbers = drawing(generator).standard_normal(checked(tuple(shape), dtypes.float64))
@@ -46,8 +47,11 @@ def multinomial(x: Tensor, num_samples: int, replacement=False, *, generator=Non
     """The places drawn from each row, with probabilities in proportion to its elements: int64.
 
     Raises:
-        RuntimeError: for negative elements, or fewer positive ones than are to be drawn without replacement.
+        RuntimeError: for integers, negative elements, fewer positive ones than are to be drawn without replacement, or none
+            to be drawn.
     """
+    if not x.dtype.is_floating_point or num_samples < 1:
+        raise RuntimeError(f"multinomial() draws 1 or more places by weights in floats, got {num_samples} and {x.dtype}")
     rows = np.atleast_2d(_values(x)).astype(np.float64)
     if x.ndim not in (1, 2) or (rows < 0).any() or not np.isfinite(rows).all() or (rows.sum(1) <= 0).any():
         raise RuntimeError(f"multinomial() takes rows of weights that are not negative and not all 0, got shape {x.shape}")
@@ -60,7 +64,8 @@ def multinomial(x: Tensor, num_samples: int, replacement=False, *, generator=Non
 
 def poisson(x: Tensor, *, generator=None) -> Tensor:
     """Counts drawn from Poisson distributions with each element as the mean."""
-    return from_array(drawing(generator).poisson(_values(x)), x.dtype)
+    with refused():
+        return from_array(drawing(generator).poisson(_values(x)), x.dtype)
 
 
 # In place
@@ -68,7 +73,9 @@ def poisson(x: Tensor, *, generator=None) -> Tensor:
 
 def _filler(name, draw, doc):
     def method(x, *args, generator=None, **kwargs):
-        x.copy_(from_array(np.asarray(draw(drawing(generator), tuple(x.shape), *args, **kwargs)).astype(x.dtype.numpy)))
+        with refused():
+            drawn = draw(drawing(generator), tuple(x.shape), *args, **kwargs)
+        x.copy_(from_array(np.asarray(drawn).astype(x.dtype.numpy)))
         return x
 
     method.__name__ = method.__qualname__ = name
@@ -88,7 +95,7 @@ def _even(numbers, shape, low=0.0, high=1.0, **bounds):
 FILLERS = {
     f.__name__: f
     for f in (
-        _filler("normal_", lambda r, shape, mean=0.0, std=1.0: mean + std * r.standard_normal(shape), "Normal numbers"),
+        _filler("normal_", lambda r, shape, mean=0.0, std=1.0: r.normal(mean, std, shape), "Normal numbers"),
         _filler("uniform_", _even, "Numbers drawn evenly between two bounds"),
         _filler("bernoulli_", lambda r, shape, p=0.5: r.random(shape) < _values(p), "1 with probability p, else 0"),
         _filler("exponential_", lambda r, shape, lambd=1.0: r.exponential(1 / lambd, shape), "Exponential numbers of a rate"),

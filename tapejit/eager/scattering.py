@@ -7,10 +7,12 @@ import numpy as np
 
 from tapejit.core import dtypes
 from tapejit.core import tape as tapes
+from tapejit.core.plans import broadcast_shapes
+from tapejit.core.refusals import KindError, OutOfRange
 from tapejit.eager.creation import as_tensor, full, zeros
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.functional import where
-from tapejit.eager.indexing import along_indices, cat, getitem, narrow, positions, setitem
+from tapejit.eager.indexing import along_indices, cat, getitem, narrow, positions, setitem, whole_numbers
 from tapejit.eager.keys import last_of_each
 from tapejit.eager.keywords import with_axis
 from tapejit.eager.places import put_flat, scatter_add_flat
@@ -23,8 +25,7 @@ REDUCTIONS = ("sum", "prod", "mean", "amax", "amin")
 
 def _flat(x, dim, index, name):
     """The positions that an index along a dimension names, one after the other."""
-    if not isinstance(index, Tensor) or index.dtype.is_floating_point or index.dtype is dtypes.bool_:
-        raise RuntimeError(f"{name}() takes an integer tensor as index, got {getattr(index, 'dtype', type(index).__name__)}")
+    whole_numbers(index, name)
     if x.ndim and not index.ndim:
         index = reshape(index, (1,) * x.ndim)
     if not x.ndim and index.ndim:
@@ -34,17 +35,27 @@ def _flat(x, dim, index, name):
     return reshape(along_indices(x, dim, index, name), -1)
 
 
-def _fitting(src, x, index):
+def _same_dtype(x, src, name):
+    """
+    Raises:
+        KindError: if a tensor has another dtype than the one that it is put into.
+    """
+    if isinstance(src, Tensor) and src.dtype is not x.dtype:
+        raise KindError(f"{name}() puts {src.dtype} into {x.dtype}: convert it with .to({x.dtype})")
+
+
+def _fitting(src, x, index, name):
     """The part of ``src`` that an index speaks of, as a vector of the dtype of x."""
     if not isinstance(src, Tensor):
         return full((index.numel(),), src, dtype=x.dtype)
+    _same_dtype(x, src, name)
     if not src.ndim and index.numel():
         src = expand(reshape(src, (1,) * index.ndim), index.shape)
     if not index.numel():
         return zeros(0, dtype=x.dtype)
     for d, n in enumerate(index.shape):
         src = narrow(src, d, 0, n) if src.shape[d] != n else src
-    return reshape(src.to(x.dtype), -1)
+    return reshape(src, -1)
 
 
 def _put(x, flat, values):
@@ -124,7 +135,7 @@ def scatter(x: Tensor, dim: int, index: Tensor, src=None, *, value=None, reduce=
     if reduce not in (None, "add", "multiply"):
         raise RuntimeError(f"scatter() knows the reductions 'add' and 'multiply', got {reduce!r}; use scatter_reduce()")
     flat = _flat(x, dim, index, "scatter")
-    values = _fitting(src, x, index)
+    values = _fitting(src, x, index, "scatter")
     if reduce is None:
         return _put(x, flat, values)
     return _reduced(x, flat, values, {"add": "sum", "multiply": "prod"}[reduce], True)
@@ -133,7 +144,7 @@ def scatter(x: Tensor, dim: int, index: Tensor, src=None, *, value=None, reduce=
 @with_axis
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """x with ``out[index[i][j]][j] += src[i][j]`` for dim 0, and so on."""
-    return _added(x, _flat(x, dim, index, "scatter_add"), _fitting(src, x, index))
+    return _added(x, _flat(x, dim, index, "scatter_add"), _fitting(src, x, index, "scatter_add"))
 
 
 @with_axis
@@ -144,29 +155,30 @@ def scatter_reduce(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str,
     """
     if reduce not in REDUCTIONS:
         raise RuntimeError(f"scatter_reduce() knows {', '.join(REDUCTIONS)}, got {reduce!r}")
-    return _reduced(x, _flat(x, dim, index, "scatter_reduce"), _fitting(src, x, index), reduce, include_self)
+    values = _fitting(src, x, index, "scatter_reduce")
+    return _reduced(x, _flat(x, dim, index, "scatter_reduce"), values, reduce, include_self)
 
 
 # Whole slices
 
 
-def _slices(x, dim, index, source, name):
-    """Flat positions and values of slices along a dimension, named by a vector."""
-    if not isinstance(index, Tensor) or index.ndim > 1 or index.dtype.is_floating_point:
-        raise IndexError(f"{name}() takes a vector of integers as index")
+def _slices(x, dim, index, source, name, from_end=False):
+    """Flat positions and values of slices along a dimension, named by a vector; negative ones count ``from_end``."""
+    if whole_numbers(index, name).ndim > 1:
+        raise OutOfRange(f"{name}() takes a vector of integers as index, got shape {tuple(index.shape)}")
     d = dimension(dim, x.ndim)
     index = reshape(index, -1)
     shape = tuple(index.numel() if k == d else s for k, s in enumerate(x.shape))
     wide = expand(reshape(index, tuple(-1 if k == d else 1 for k in range(x.ndim))), shape) if x.ndim else index.reshape(())
     if isinstance(source, Tensor) and source.ndim and tuple(source.shape) != shape and source.numel() != wide.numel():
-        raise IndexError(f"{name}() needs a source of shape {shape}, got {source.shape}")
+        raise OutOfRange(f"{name}() needs a source of shape {shape}, got {source.shape}")
     if isinstance(source, Tensor) and source.ndim:
         source = reshape(source, shape)
-    size = x.shape[d] if x.ndim else 1
-    numbers = wide._memory() if tapes.current().recorder is None else wide._array()
-    if (numbers < 0).any():
-        wide = from_array(np.where(numbers < 0, numbers + size, numbers))
-    return _flat(x, d, wide, name), _fitting(source, x, wide)
+    if from_end:
+        numbers = wide._memory() if tapes.current().recorder is None else wide._array()
+        if (numbers < 0).any():
+            wide = from_array(np.where(numbers < 0, numbers + (x.shape[d] if x.ndim else 1), numbers))
+    return _flat(x, d, wide, name), _fitting(source, x, wide, name)
 
 
 @with_axis
@@ -184,7 +196,8 @@ def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
 @with_axis
 def index_fill(x: Tensor, dim: int, index: Tensor, value) -> Tensor:
     """x with the slices that a vector of integers names filled with a number."""
-    return _put(x, *_slices(x, dim, index, value, "index_fill"))
+    value = value.to(x.dtype) if isinstance(value, Tensor) else value
+    return _put(x, *_slices(x, dim, index, value, "index_fill", from_end=True))
 
 
 @with_axis
@@ -197,6 +210,7 @@ def index_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str
 
 def index_put(x: Tensor, indices, values, accumulate=False) -> Tensor:
     """x with values at the places that tensors of integers, or masks, name together."""
+    _same_dtype(x, values, "index_put")
     values = as_tensor(values, dtype=x.dtype)
     key = tuple(slice(None) if k is None else k for k in indices)
     if accumulate:
@@ -209,14 +223,16 @@ def index_put(x: Tensor, indices, values, accumulate=False) -> Tensor:
 
 def take(x: Tensor, index: Tensor) -> Tensor:
     """The elements of the flattened x at an index, in its shape; negative ones count from the end."""
+    whole_numbers(index, "take")
     return getitem(reshape(x, -1), (index,)) if index.ndim else getitem(reshape(x, -1), (reshape(index, 1),)).reshape(())
 
 
 def put(x: Tensor, index: Tensor, source: Tensor, accumulate=False) -> Tensor:
     """x with elements of source at an index into the flattened x; added if ``accumulate``."""
-    flat = index._array().reshape(-1)
+    _same_dtype(x, source, "put")
+    flat = whole_numbers(index, "put")._array().reshape(-1)
     flat = from_array(np.where(flat < 0, flat + x.numel(), flat))
-    values = reshape(source, -1).to(x.dtype)
+    values = reshape(source, -1)
     return _added(x, flat, values) if accumulate else _put(x, flat, values)
 
 
@@ -240,13 +256,14 @@ def masked_fill(x: Tensor, mask: Tensor, value) -> Tensor:
 
 def masked_select(x: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask is true, as a vector; x and mask are broadcast."""
-    shape = np.broadcast_shapes(x.shape, mask.shape)
+    shape = broadcast_shapes(x.shape, mask.shape)
     return getitem(reshape(expand(x, shape), -1), (reshape(expand(_mask(mask), shape), -1),))
 
 
 def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """x with elements of source, one after the other, where the mask is true."""
-    shape = np.broadcast_shapes(x.shape, mask.shape)
+    _same_dtype(x, source, "masked_scatter")
+    shape = broadcast_shapes(x.shape, mask.shape)
     result = clone(expand(x, shape))
     chosen = expand(_mask(mask), shape)
     count = int(chosen._array().sum())

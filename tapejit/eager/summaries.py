@@ -205,6 +205,8 @@ def cov(x: Tensor, *, correction=1, fweights=None, aweights=None) -> Tensor:
     for name, w in (("fweights", fweights), ("aweights", aweights)):
         if w is not None and (w.ndim > 1 or w.numel() != (x.shape[-1] if x.ndim else 1)):
             raise RuntimeError(f"cov() of shape {tuple(x.shape)} needs {name} for each observation, got shape {tuple(w.shape)}")
+        if w is not None and (w._memory() < 0).any():
+            raise RuntimeError(f"cov() takes weights of at least 0 as {name}")
     if fweights is not None and fweights.dtype.is_floating_point:
         raise RuntimeError(f"cov() takes whole numbers as fweights, got {fweights.dtype}")
     x = x if x.dtype.is_floating_point else x.to(dtypes.get_default_dtype())
@@ -247,6 +249,11 @@ def dist(x: Tensor, other: Tensor, p=2) -> Tensor:
 
 def renorm(x: Tensor, p, dim: int, maxnorm) -> Tensor:
     """The slices along a dimension, those with a p-norm above ``maxnorm`` scaled down to it."""
+    if x.ndim < 2 or p <= 0 or maxnorm < 0:
+        raise RuntimeError(
+            f"renorm() takes 2 dimensions or more, p above 0 and maxnorm of at least 0, got shape {tuple(x.shape)}, {p} "
+            f"and {maxnorm}"
+        )
     d = dimension(dim, x.ndim)
     length = norm(x, p, tuple(k for k in range(x.ndim) if k != d), keepdim=True)
     long = length > maxnorm

@@ -9,8 +9,8 @@ import numpy as np
 from tapejit.core import dtypes, engine
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
-from tapejit.core.errors import NotOneElement
 from tapejit.core.record import MASK
+from tapejit.core.refusals import NotOneElement
 from tapejit.eager import escapes, printing
 from tapejit.eager.devices import CPU
 

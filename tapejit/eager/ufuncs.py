@@ -144,7 +144,7 @@ class Ufunc:
         """np.add.at: b added to the elements of a tensor that the indices name, in place, each as often as it is named."""
         self._supported(self.name == "add" or None, "at", isinstance(a, Tensor))
         key = indices if isinstance(indices, tuple) else (indices,)
-        a.copy_(scattering.index_put(a, key, tensor_of(b), accumulate=True))
+        a.copy_(scattering.index_put(a, key, tensor_of(b).to(a.dtype), accumulate=True))
 
     def reduceat(self, *args, **options):
         self._supported(None, "reduceat", True)

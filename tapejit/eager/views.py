@@ -7,6 +7,7 @@ import numpy as np
 from tapejit.core import plans
 from tapejit.core.layout import layout_of, packed_strides
 from tapejit.core.plans import cached, region_plan, strided_plan
+from tapejit.core.refusals import ArgumentError
 from tapejit.eager.dispatch import emit, emit_view, from_array, noted
 from tapejit.eager.tensor import Tensor, method
 from tapejit.spec import structured as ops
@@ -76,7 +77,7 @@ def _fill_in(shape, n, source) -> tuple:
     """A shape with its -1 worked out."""
     known = math.prod(s for s in shape if s != -1)
     if shape.count(-1) > 1 or any(s < -1 for s in shape):
-        raise ValueError(f"a shape has sizes of at least 0, and -1 at most once; got {shape}")
+        raise ArgumentError(f"a shape has sizes of at least 0, and -1 at most once; got {shape}")
     if -1 in shape and known and n % known == 0:
         shape = tuple(n // known if s == -1 else s for s in shape)
     if math.prod(shape) != n or -1 in shape:

@@ -19,6 +19,8 @@ def _window(function):
         dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
         if M < 0 or not dtype.is_floating_point:
             raise ValueError(f"{function.__name__}() takes a length of at least 0 and a float dtype, got {M} and {dtype}")
+        for name, value in parameters.items():
+            _check(function.__name__, name, value, sym)
         k, last = np.arange(M, dtype=np.float64), max(M - 1 if sym else M, 1)
         values = function(k, last, **parameters) if M > 1 else np.ones(M) * function(np.zeros(M) + 0.5, 1, **parameters) ** 0
         return finish(from_array(np.asarray(values, dtype=np.float64), dtype), requires_grad)
@@ -26,6 +28,15 @@ def _window(function):
     window.__name__ = window.__qualname__ = function.__name__
     window.__doc__ = f"{function.__doc__} ``M`` weights; symmetric, or with ``sym=False`` periodic."
     return window
+
+
+def _check(window, name, value, sym):
+    if (name == "beta" and value < 0) or (name in ("tau", "std") and value <= 0):
+        raise ValueError(f"{window}() takes a {name} {'of at least' if name == 'beta' else 'above'} 0, got {value}")
+    if name == "center" and value is not None and sym:
+        raise ValueError(f"{window}() is centred if it is symmetric: give center with sym=False")
+    if name == "a" and not len(value):
+        raise ValueError(f"{window}() takes at least one weight")
 
 
 def _cosines(k, last, weights):

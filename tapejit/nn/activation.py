@@ -3,6 +3,7 @@
 import math
 
 import tapejit as tj
+from tapejit.core.refusals import ArgumentError
 from tapejit.nn.module import Module
 from tapejit.nn.parameter import Parameter
 
@@ -19,6 +20,12 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
 
 def prelu(input, weight):
     """As ``leaky_relu`` with a learned slope: one, or one per channel (dimension 1)."""
+    channels = input.shape[1] if input.ndim > 1 else 1
+    if weight.ndim > 1 or weight.numel() not in (1, channels) or (not input.ndim and weight.ndim):
+        raise RuntimeError(
+            f"prelu() takes one slope or one for each of {channels} channels, got shape {tuple(weight.shape)} for an input of "
+            f"shape {tuple(input.shape)}"
+        )
     if weight.numel() != 1:
         weight = weight.reshape(1, -1, *(1,) * (input.ndim - 2))
     return tj.where(input > 0, input, weight * input)
@@ -44,7 +51,7 @@ def gelu(input, approximate="none"):
     if approximate == "none":
         return tj.gelu(input)
     if approximate != "tanh":
-        raise ValueError(f'approximate is "none" or "tanh", got {approximate!r}')
+        raise ArgumentError(f'approximate is "none" or "tanh", got {approximate!r}')
     return 0.5 * input * (1 + tj.tanh(math.sqrt(2 / math.pi) * (input + 0.044715 * input**3)))
 
 
@@ -131,6 +138,8 @@ def threshold(input, threshold, value, inplace=False):
 
 def glu(input, dim=-1):
     """The first half along a dimension times the sigmoid of the second."""
+    if not input.ndim or input.shape[dim] % 2:
+        raise RuntimeError(f"glu() halves dimension {dim}, which must be even: got shape {tuple(input.shape)}")
     a, b = tj.chunk(input, 2, dim)
     return a * tj.sigmoid(b)
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 import tapejit as tj
+from tapejit.eager.indexing import chosen
 from tapejit.nn import init
 from tapejit.nn.module import Module
 from tapejit.nn.parameter import Parameter
@@ -23,11 +24,18 @@ def bilinear(input1, input2, weight, bias=None):
 
 
 def embedding(input, weight, padding_idx=None):
-    """Rows of ``weight`` by integers; the row ``padding_idx`` gets no gradient."""
+    """Rows of ``weight`` by integers; the row ``padding_idx`` gets no gradient.
+
+    Raises:
+        RuntimeError: if ``weight`` is no matrix.
+        IndexError: for other indices than integers from 0 up to the number of rows.
+    """
+    if weight.ndim != 2:
+        raise RuntimeError(f"embedding() takes a matrix as weight, got shape {tuple(weight.shape)}")
+    rows = chosen(weight, input, "embedding")
     if padding_idx is None:
-        return weight[input]
+        return rows
     padding_idx %= weight.shape[0]
-    rows = weight[input]
     return tj.where((input == padding_idx).unsqueeze(-1), rows.detach(), rows)
 
 

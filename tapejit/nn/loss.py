@@ -3,6 +3,7 @@
 import math
 
 import tapejit as tj
+from tapejit.core.refusals import ArgumentError
 from tapejit.nn.activation import log_softmax, logsigmoid
 from tapejit.nn.module import Module
 
@@ -25,7 +26,7 @@ def _weighted(x, weight, reduction):
 
 def _fits(what, input, target):
     if tuple(input.shape) != tuple(target.shape):
-        raise ValueError(f"{what}: the target has shape {tuple(target.shape)}, the input {tuple(input.shape)}; not the same")
+        raise ArgumentError(f"{what}: the target has shape {tuple(target.shape)}, the input {tuple(input.shape)}; not the same")
 
 
 def mse_loss(input, target, reduction="mean"):
@@ -63,7 +64,7 @@ def _of_classes(logs, target, weight, ignore_index, reduction, smoothing):
     classes = logs.shape[dim]
     expected = tuple(n for d, n in enumerate(logs.shape) if d != dim)
     if tuple(target.shape) != expected:
-        raise ValueError(f"the target of an input {tuple(logs.shape)} has the shape {expected}, got {tuple(target.shape)}")
+        raise ArgumentError(f"the target of an input {tuple(logs.shape)} has the shape {expected}, got {tuple(target.shape)}")
     ignored = target == ignore_index
     safe = tj.where(ignored, tj.zeros_like(target), target)
     picked = -tj.gather(logs, dim, safe.unsqueeze(dim)).squeeze(dim)
@@ -153,6 +154,8 @@ def soft_margin_loss(input, target, reduction="mean"):
 
 def margin_ranking_loss(input1, input2, target, margin=0.0, reduction="mean"):
     """max(0, -y (x1 - x2) + margin)"""
+    if not input1.ndim == input2.ndim == target.ndim:
+        raise RuntimeError(f"margin_ranking_loss: the dimensions differ, {input1.ndim}, {input2.ndim} and {target.ndim}")
     return reduced(tj.relu(-target * (input1 - input2) + margin), reduction)
 
 

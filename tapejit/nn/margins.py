@@ -33,6 +33,8 @@ def triplet_margin_with_distance_loss(
     anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False, reduction="mean"
 ):
     """``triplet_margin_loss`` with any distance."""
+    if margin <= 0:
+        raise ValueError(f"triplet_margin_loss: margin must be above 0, got {margin}")
     distance = distance_function or pairwise_distance
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
@@ -44,6 +46,8 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, reduction="me
     """The mean over classes of max(0, margin - x[target] + x[k]) ** p for k other than the target, times its weight."""
     single = input.ndim == 1
     x, y = (input.unsqueeze(0), target.reshape(1)) if single else (input, target)
+    if p not in (1, 2) or (weight is not None and weight.ndim != 1):
+        raise ValueError(f"multi_margin_loss() takes p of 1 or 2 and a vector of weights, got p={p}")
     gaps = tj.relu(margin - tj.gather(x, 1, y.unsqueeze(1)) + x) ** p
     if weight is not None:
         gaps = gaps * weight[y].unsqueeze(1)
@@ -54,6 +58,8 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, reduction="me
 
 def multilabel_margin_loss(input, target, reduction="mean"):
     """The mean over classes of max(0, 1 - x[j] + x[k]), summed over the targets j (up to the first -1) and other classes k."""
+    if input.shape != target.shape:
+        raise RuntimeError(f"multilabel_margin_loss: the target has shape {tuple(target.shape)}, the input {tuple(input.shape)}")
     single = input.ndim == 1
     x, y = (input.unsqueeze(0), target.unsqueeze(0)) if single else (input, target)
     counts = (tj.cumsum((y < 0).long(), 1) == 0).to(x.dtype)

@@ -1,6 +1,7 @@
 """Layers that centre and scale: LayerNorm, BatchNorm, GroupNorm, InstanceNorm, RMSNorm."""
 
 import tapejit as tj
+from tapejit.core.refusals import ArgumentError
 from tapejit.nn.module import Module
 from tapejit.nn.parameter import Parameter
 
@@ -10,6 +11,9 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     shape = _shape(normalized_shape)
     if tuple(input.shape[-len(shape) :]) != shape:
         raise RuntimeError(f"layer_norm: the last dimensions must be {shape}, the input has shape {tuple(input.shape)}")
+    for name, t in (("weight", weight), ("bias", bias)):
+        if t is not None and tuple(t.shape) != shape:
+            raise RuntimeError(f"layer_norm: the {name} must have shape {shape}, got {tuple(t.shape)}")
     return _scaled(_normalized(input, tuple(range(-len(shape), 0)), eps), weight, bias)
 
 
@@ -18,6 +22,8 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     shape = _shape(normalized_shape)
     if not shape or tuple(input.shape[-len(shape) :]) != shape:
         raise RuntimeError(f"rms_norm: the last dimensions must be {shape}, the input has shape {tuple(input.shape)}")
+    if weight is not None and tuple(weight.shape) != shape:
+        raise RuntimeError(f"rms_norm: the weight must have shape {shape}, got {tuple(weight.shape)}")
     dims = tuple(range(-len(shape), 0))
     eps = tj.finfo(input.dtype).eps if eps is None else eps
     return _scaled(input * tj.rsqrt((input * input).mean(dims, keepdim=True) + eps), weight, None)
@@ -25,9 +31,11 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     """``layer_norm`` over groups of channels (dimension 1), each with all that follows."""
+    if input.ndim < 2:
+        raise RuntimeError(f"group_norm() takes (batch, channels, ...), got shape {tuple(input.shape)}")
     n, c = input.shape[:2]
     if c % num_groups:
-        raise ValueError(f"group_norm: {c} channels cannot be divided into {num_groups} groups")
+        raise ArgumentError(f"group_norm: {c} channels cannot be divided into {num_groups} groups")
     y = _normalized(input.reshape(n, num_groups, -1), (-1,), eps).reshape(input.shape)
     return _scaled(y, *_by_channel(input, weight, bias))
 

@@ -34,6 +34,8 @@ def _turned(dims, input, weight, bias, stride, padding, output_padding, groups, 
             f"conv_transpose{dims}d: a weight of shape {tuple(weight.shape)} with groups={groups} needs an input of shape "
             f"(batch, {weight.shape[0]}{', size' * dims}), got {tuple(input.shape)}"
         )
+    if min(extra) < 0:
+        raise RuntimeError(f"output_padding must not be negative, got {extra}")
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         raise RuntimeError(f"output_padding must be smaller than stride or dilation, got {extra}, {stride}, {dilation}")
     places, batch = tuple(x.shape[2:]), x.shape[0]

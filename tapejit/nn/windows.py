@@ -6,6 +6,7 @@ All windows of an input are one strided view of it; a convolution is a matrix pr
 import math
 
 import tapejit as tj
+from tapejit.core.refusals import ArgumentError
 from tapejit.eager.views import strided_view
 from tapejit.nn import init
 from tapejit.nn.module import Module
@@ -24,7 +25,7 @@ def pad(input, pad, mode="constant", value=None):
     Negative numbers cut. ``mode`` is "constant", "reflect", "replicate" or "circular".
     """
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise ValueError(f"pad must have two numbers for each of up to {input.ndim} dimensions, got {tuple(pad)}")
+        raise ArgumentError(f"pad must have two numbers for each of up to {input.ndim} dimensions, got {tuple(pad)}")
     for k in range(len(pad) // 2):
         before, after = pad[2 * k], pad[2 * k + 1]
         if before or after:
@@ -34,6 +35,8 @@ def pad(input, pad, mode="constant", value=None):
 
 def _padded(x, d, before, after, mode, value):
     n = x.shape[d]
+    if max(0, -before) + max(0, -after) > n:
+        raise RuntimeError(f"a padding of ({before}, {after}) cuts more than there is: dimension {d} has size {n}")
     cut = [slice(None)] * x.ndim
     cut[d] = slice(max(0, -before), n - max(0, -after))
     if mode == "constant":
@@ -98,14 +101,20 @@ def _convolved(dims, input, weight, bias, stride, padding, dilation, groups):
     kernel = tuple(weight.shape[2:])
     single = input.ndim == dims + 1
     x = input.unsqueeze(0) if single else input
-    if x.ndim != dims + 2 or x.shape[1] != weight.shape[1] * groups:
+    if weight.ndim != dims + 2 or x.ndim != dims + 2 or x.shape[1] != weight.shape[1] * groups:
         raise RuntimeError(
             f"conv{dims}d: a weight of shape {tuple(weight.shape)} with groups={groups} needs an input of shape (batch, "
             f"{weight.shape[1] * groups}{', size' * dims}), got {tuple(input.shape)}"
         )
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        raise RuntimeError(f"conv{dims}d: a bias of shape ({weight.shape[0]},) is needed, got {tuple(bias.shape)}")
     if padding == "same":
+        if max(stride) > 1:
+            raise RuntimeError(f'padding="same" keeps the size, which a stride of {stride} does not')
         x = pad(x, _same(kernel, dilation))
     elif padding != "valid":
+        if min(several(padding, dims)) < 0:
+            raise RuntimeError(f"a convolution takes a padding of at least 0, got {padding}; pad() cuts")
         x = pad(x, [n for p in reversed(several(padding, dims)) for n in (p, p)])
     views = _windows(x, kernel, stride, dilation)
     n, places = x.shape[0], tuple(views.shape[-dims:])
@@ -166,8 +175,17 @@ def _pooled(dims, input, kernel_size, stride, padding, ceil_mode, fill, dilation
     return views.permute(*order).reshape(*lead, *places, math.prod(kernel))
 
 
+def _check_pooled(dims, input):
+    """Only a batch may be empty."""
+    if input.ndim not in (dims + 1, dims + 2) or 0 in input.shape[-dims - 1 :]:
+        raise RuntimeError(
+            f"pooling in {dims} dimensions takes ([batch,] channels{', size' * dims}), got shape {tuple(input.shape)}"
+        )
+
+
 def max_pooled(dims, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
     """The largest element of each window; with ``return_indices`` also its place among all elements of the pooled ."""
+    _check_pooled(dims, input)
     found = _pooled(dims, input, kernel_size, stride, padding, ceil_mode, -math.inf, dilation)
     largest, places = found.max(-1)
     if not return_indices:
@@ -190,6 +208,7 @@ def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
 
 
 def _average(dims, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor=None):
+    _check_pooled(dims, input)
     total = _pooled(dims, input, kernel_size, stride, padding, ceil_mode, 0.0).sum(-1)
     if divisor == 0:
         raise RuntimeError("divisor_override must not be 0")
@@ -216,8 +235,13 @@ def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
 
 
 def _adaptive(dims, input, output_size, reduce):
-    sizes = tuple(input.shape[-dims:])
-    goal = [n if g is None else g for n, g in zip(sizes, several(output_size, dims), strict=True)]
+    sizes, asked = tuple(input.shape[-dims:]), several(output_size, dims)
+    if input.ndim not in (dims + 1, dims + 2) or len(asked) != dims:
+        raise ArgumentError(
+            f"adaptive pooling takes ([batch,] channels{', size' * dims}) and {dims} sizes, got shape {tuple(input.shape)} "
+            f"and {output_size}"
+        )
+    goal = [n if g is None else g for n, g in zip(sizes, asked, strict=True)]
     for k, (n, count) in enumerate(zip(sizes, goal, strict=True)):
         d = input.ndim - dims + k
         ends = [(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]

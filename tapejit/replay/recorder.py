@@ -281,8 +281,8 @@ class Recorder:
             and all(k._layout.ndim if isinstance(k, Tensor) else k.__class__ is int or _is_integers(k) for k in key)
         )
 
-    def flat_positions(self, x, key):
-        """The positions in the flattened ``x`` that such a key selects."""
+    def flat_positions(self, x, key, negative=True):
+        """The positions in the flattened ``x`` that such a key selects; ``negative`` ones count from its end."""
         tensors = [(d, k) for d, k in enumerate(key) if isinstance(k, Tensor)]
         flat = flat_indices(x._layout, tuple(k._memory() if isinstance(k, Tensor) else k for k in key))
         lead = np.broadcast_shapes(*(np.shape(k._memory() if isinstance(k, Tensor) else k) for k in key))
@@ -294,7 +294,8 @@ class Recorder:
             values = np.broadcast_to(np.where(values < 0, values + x.shape[d], values), lead)
             constant = constant - steps[d] * values.reshape(lead + (1,) * rest)
             places.append((*broadcast_strides(k.shape, packed_strides(k.shape), lead), *(0,) * rest))
-        parameters = constant, tuple(steps[d] for d, _ in tensors), tuple(x.shape[d] for d, _ in tensors), tuple(places)
+        sizes = tuple(x.shape[d] if negative else -x.shape[d] for d, _ in tensors)
+        parameters = constant, tuple(steps[d] for d, _ in tensors), sizes, tuple(places)
         return self.noted("flat", lambda *_: from_array(flat.astype(np.int64)), [k for _, k in tensors], parameters)
 
     def flat_along(self, flat, index, stride, size):

@@ -9,6 +9,7 @@ from numbers import Integral, Number
 
 import numpy as np
 
+from tapejit.core.plans import broadcast_shapes
 from tapejit.eager import arithmetic, creation
 from tapejit.eager.complexes.pair import ComplexTensor, as_complex, both, entered
 from tapejit.eager.functional import FUNCTIONS as REAL
@@ -29,7 +30,7 @@ def complex_(real, imag) -> ComplexTensor:
     if not all(isinstance(x, Tensor) and x.dtype.is_floating_point for x in (real, imag)) or real.dtype is not imag.dtype:
         raise RuntimeError("complex() takes two floating-point tensors of one dtype, the real and the imaginary part")
     if real.shape != imag.shape:
-        shape = np.broadcast_shapes(tuple(real.shape), tuple(imag.shape))
+        shape = broadcast_shapes(tuple(real.shape), tuple(imag.shape))
         real, imag = real.broadcast_to(shape), imag.broadcast_to(shape)
     return ComplexTensor(real, imag)
 

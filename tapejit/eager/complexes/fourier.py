@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from tapejit.core import dtypes
+from tapejit.core.refusals import OutOfRange
 from tapejit.eager import creation, families
 from tapejit.eager.complexes.pair import ComplexTensor, as_complex, is_complex_data
 from tapejit.eager.linalg import matmul
@@ -134,7 +135,7 @@ def _scale(norm, n, inverse):
 def _transformed(re, im, n, dim, norm, inverse):
     """Parts of the transform, or of its inverse, along a dimension cut or filled to length n."""
     if not re.ndim:
-        raise RuntimeError("a Fourier transform takes tensors of at least 1 dimension")
+        raise OutOfRange("a Fourier transform takes tensors of at least 1 dimension")
     n = re.shape[dim] if n is None else n
     if n < 1:
         raise RuntimeError(f"the length of a Fourier transform is at least 1, got {n}")

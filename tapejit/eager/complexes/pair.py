@@ -9,6 +9,7 @@ import numpy as np
 
 from tapejit.core import dtypes
 from tapejit.core.dtypes import ComplexDType, complex64, complex128
+from tapejit.core.refusals import KindError
 from tapejit.eager import creation, otherkinds, printing
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.tensor import Tensor
@@ -123,7 +124,7 @@ class ComplexTensor:
         """
         kind = dtypes.as_complex_dtype(dtype)
         if kind is None:
-            raise TypeError(f"a complex tensor cannot become {dtype}, which has no imaginary part: take .real or .abs()")
+            raise KindError(f"a complex tensor cannot become {dtype}, which has no imaginary part: take .real or .abs()")
         return self if kind is self.dtype else ComplexTensor(self.real.to(kind.real), self.imag.to(kind.real))
 
     # As Python and NumPy see it

@@ -1,7 +1,7 @@
 """The names of ``tapejit.linalg``, gathered."""
 
-from numpy.linalg import LinAlgError
 
+from tapejit.core.refusals import LinAlgError
 from tapejit.eager.linalg.decompositions import QR, eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
 from tapejit.eager.linalg.functions import (
     cond,

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tapejit.core.plans import broadcast_shapes
 from tapejit.eager import creation
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.grad_mode import no_grad
@@ -77,7 +78,7 @@ class LeastSquares(NamedTuple):
     singular_values: Tensor
 
 
-def lstsq(A: Tensor, B: Tensor, *, rcond=None, driver=None) -> LeastSquares:
+def lstsq(A: Tensor, B: Tensor, rcond=None, *, driver=None) -> LeastSquares:
     """The least squares solution X of ``A @ X = B`` of least norm, by the pseudo-inverse.
 
     A is (..., m, n), B is (..., m, k), or (..., m) where A has one dimension more. Residuals are empty unless A has more rows
@@ -211,9 +212,11 @@ def cross(A: Tensor, B: Tensor, *, dim=-1) -> Tensor:
         RuntimeError: if the dimension is not of size 3.
     """
     same_dtype("cross", A, B)
+    if A.ndim != B.ndim:
+        raise RuntimeError(f"linalg.cross() takes as many dimensions on both sides, got shapes {A.shape} and {B.shape}")
     if A.shape[dim] != 3 or B.shape[dim] != 3:
         raise RuntimeError(f"linalg.cross() needs size 3 in dimension {dim}, got shapes {A.shape} and {B.shape}")
-    shape = np.broadcast_shapes(A.shape, B.shape)
+    shape = broadcast_shapes(A.shape, B.shape)
     A, B = A.expand(*shape), B.expand(*shape)
     return A.roll(-1, dim) * B.roll(-2, dim) - A.roll(-2, dim) * B.roll(-1, dim)
 

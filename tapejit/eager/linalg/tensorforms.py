@@ -4,8 +4,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.linalg import LinAlgError
 
+from tapejit.core.plans import broadcast_shapes
+from tapejit.core.refusals import LinAlgError
 from tapejit.eager import creation
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.linalg.systems import cholesky, inv, lu_factor, solve, solve_triangular
@@ -45,7 +46,7 @@ def triangular_solve(b: Tensor, A: Tensor, upper=True, transpose=False, unitrian
     """(X, A) with ``A @ X = b`` for a triangular A, or its transpose; see ``linalg.solve_triangular``."""
     if transpose:
         A, upper = A.mT, not upper
-    batch = np.broadcast_shapes(A.shape[:-2], b.shape[:-2])
+    batch = broadcast_shapes(A.shape[:-2], b.shape[:-2])
     left, right = A.expand(*batch, *A.shape[-2:]), b.expand(*batch, *b.shape[-2:])
     return solve_triangular(left, right, upper=upper, unitriangular=unitriangular), A
 
