@@ -7,7 +7,7 @@ import numpy as np
 from numba.core import types
 
 from tapejit.core import record as R
-from tapejit.edge import collecting, selftest, signals
+from tapejit.edge import collecting, room, selftest, signals
 from tapejit.spec.table import OPS, VALUES, entered
 
 _MAX_OPS = 512
@@ -25,6 +25,7 @@ def compile_slot(slot: int) -> None:
         kernel_table[slot] = kernel_table[twin]
         return
     dtype, which = divmod(slot % R.KERNELS_PER_OP, 4)
+    room.ask()
     with signals.deferred(), collecting.paused():
         kernel_table[slot] = _build(op, which, dtype)
 
@@ -86,9 +87,14 @@ def core_functions() -> list[str]:
 
 
 def load(name):
-    """The entry point of a core function, compiled or loaded from the cache."""
+    """The entry point of a core function, compiled or loaded from the cache.
+
+    Raises:
+        MemoryError: if there is no memory for that.
+    """
     import importlib
 
+    room.ask()
     selftest.at_first_use()
     for module, names in _NAMES.items():
         if name in names.split():

@@ -118,6 +118,7 @@ NO_MEMORY = -6
 FAILED = -7  # the kernel failed, H_MISSING says how; there is no record
 STOPPED = -8  # the sweep waits for the rule of the record whose place in the order is in H_MISSING
 STARVED = -9  # the sweep waits for memory, at the record whose place in the order is in H_MISSING
+GIVEN_UP = 2  # what H_SWEEPING is until the adjoints of a sweep that was given up are given back
 BUSY = -10  # another sweep is under way on this tape
 
 KERNELS_PER_OP = 8  # (forward, reverse a, reverse b, reverse c) x (float64, float32)

@@ -507,16 +507,13 @@ def contribute(header, o, part):
 
 
 @entry
-def abandon(header, to_leaves):
-    """End a sweep that stopped and is not to go on: its adjoints are given back, gradients keep what they have got."""
+def abandon(header):
+    """End a sweep that stopped and is not to go on: its adjoints are given back."""
     h = as_i64(header)
     adjoints = as_i64(h[H_ADJOINTS])
     for k in range(h[H_COUNT]):
-        record = h[H_RECORDS] + k * SIZE
-        open_leaf = flags_of(header, k) & (LEAF | CAPTURE) == LEAF and to_leaves != 0
-        gradient = open_leaf and operand_of(record, 0) >= 0
-        if adjoints[k] > WANTED and not gradient:
-            layout = as_i64(as_i64(record)[LAYOUT >> 3])
+        if adjoints[k] > WANTED:
+            layout = as_i64(as_i64(h[H_RECORDS] + k * SIZE)[LAYOUT >> 3])
             release(header, adjoints[k], layout[L_N] * layout[L_ITEMSIZE])
     forget(header)
 

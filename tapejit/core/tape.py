@@ -190,11 +190,21 @@ class Tape:
         """Let go of what nothing reaches. Records stay where interrupted code or a sweep relies on their numbers."""
         done = False
         while not done:
+            self.end_sweep()
             moves, count = self.words[R.H_MOVED], len(self)
             alive, still = self._survey(count)
             still = still or self._still or self.words[R.H_SWEEPING]
             done = (self._spare if still else self._move)(moves, count, alive)
         self._stay(len(self))
+
+    def end_sweep(self):
+        """Give back the adjoints of a sweep that was given up, if that is still to be done.
+
+        Raises:
+            MemoryError: if there is no memory to compile what does it.
+        """
+        if self.words[R.H_SWEEPING] == R.GIVEN_UP:
+            engine.abandon(self.address)
 
     def _survey(self, count):
         """What is known of each Tensor, as ``engine.reclaim`` takes it, and whether interrupted code is yet to make one."""

@@ -31,9 +31,14 @@ def give_up(tape, to_leaves):
         return
 
     def clean():
-        engine.abandon(tape.address, int(to_leaves))
-        numbers, handles = tape.firsts, tape.handles
-        leaves = np.flatnonzero((tape.flags[: len(tape)] & R.LEAF != 0) & (numbers[: len(tape)] >= 0))
+        numbers, handles, flags = tape.firsts, tape.handles, tape.flags[: len(tape)]
+        leaves = np.flatnonzero((flags & R.LEAF != 0) & (numbers[: len(tape)] >= 0))
+        if tape.words[R.H_SWEEPING]:
+            if to_leaves:  # their adjoints are the memory of gradients, which stays
+                tape.adjoints[leaves[flags[leaves] & R.CAPTURE == 0]] = 0
+            tape.words[R.H_SWEEPING] = R.GIVEN_UP
+            with contextlib.suppress(MemoryError):  # then the next sweep begins with it
+                tape.end_sweep()
         for k in leaves.tolist():
             shown = getattr(handles[k], "_grad", None)
             if shown is None or shown is not handles[numbers[k]]:
@@ -64,7 +69,9 @@ def packed_at(tape, handle):
 
 def unblock(tape, answer):
     """``recover`` for a sweep that is not yet under way."""
-    if answer == R.RECLAIM and tape.address in _waiting:
+    if answer == R.BUSY and tape.words[R.H_SWEEPING] == R.GIVEN_UP:
+        tape.end_sweep()
+    elif answer == R.RECLAIM and tape.address in _waiting:
         tape._grow(2 * int(tape.header[R.H_CAPACITY]))
     elif answer == R.RECLAIM:
         tape.reclaim()

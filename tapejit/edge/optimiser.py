@@ -15,6 +15,7 @@ import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 from llvmlite.binding.module import ModuleRef
 
+from tapejit.edge import room
 from tapejit.edge.numba import cpu_target
 
 LONGEST_EXIT = 5.0  # seconds that the end of the process may wait for LLVM in a thread that nobody waits for
@@ -89,7 +90,9 @@ def object_code(text, joins: bool) -> bytes:
 
     Raises:
         RuntimeError: for text that is no module.
+        MemoryError: if there is no memory for LLVM.
     """
+    room.ask()
     context = llvm.create_context()
     module = _parsed(text, context)
     _optimise(module, joins)

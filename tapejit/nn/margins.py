@@ -59,7 +59,7 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, reduction="me
 def multilabel_margin_loss(input, target, reduction="mean"):
     """The mean over classes of max(0, 1 - x[j] + x[k]), summed over the targets j (up to the first -1) and other classes k."""
     if input.shape != target.shape:
-        raise RuntimeError(f"multilabel_margin_loss: the target has shape {tuple(target.shape)}, the input {tuple(input.shape)}")
+        raise RuntimeError(f"multilabel_margin_loss: the target has shape {target.shape}, the input {input.shape}")
     single = input.ndim == 1
     x, y = (input.unsqueeze(0), target.unsqueeze(0)) if single else (input, target)
     counts = (tj.cumsum((y < 0).long(), 1) == 0).to(x.dtype)

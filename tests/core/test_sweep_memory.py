@@ -19,8 +19,6 @@ def limit(megabytes):
 
 def tried(start, steps, check):
     ended = {"MemoryError": 0, "done": 0}
-    start()[1].backward()  # without memory, LLVM would end the process; nor may what is needed then be compiled then
-    engine.spare, engine.abandon, engine.resume
     for megabytes in steps:
         leaves, root = start()
         tape.main.reclaim()
@@ -113,7 +111,7 @@ def test_dropped_tensors_are_given_back_before_a_sweep_fails():
             x = tj.ones(4 * MB, requires_grad=True)
             return x, (tj.exp(x * 2.0) * x).sum()
 
-        made()[1].backward()  # without memory, LLVM would end the process
+        made()[1].backward()
         x, root = made()
         dropped = [tj.ones(16 * MB) for _ in range(6)]
         tape.main.header[tape.R.H_LIMIT] = 1 << 40  # or appending would look for them
