@@ -31,6 +31,7 @@ from tapejit.core.dtypes import (
     uint8,
 )
 from tapejit.core.layout import Size
+from tapejit.core.threads import get_num_threads, set_num_threads
 from tapejit.eager import escapes as _escapes
 from tapejit.eager import families as _families
 from tapejit.eager import functional as _functional

@@ -22,9 +22,11 @@ from tapejit.compile.scalarcode import (
     load,
     store,
 )
+from tapejit.compile.shared import SharedLoop, cut_of
 from tapejit.compile.steps import Loops, Scalars
 from tapejit.compile.workspace import Memory
 from tapejit.core.layout import packed_strides
+from tapejit.core.threads import team
 
 TABLE = I64.as_pointer()
 PART = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES, TABLE])
@@ -168,12 +170,20 @@ class Code:
             for region in step.regions
         )
         key = (tuple(code), tuple(targets), roots)
-        function = self.functions.get(key)
+        function, room = self.functions.get(key, (None, None))
         if function is None:
-            function = self.functions[key] = self._loop_function(key, len(buffers))
+            function, room = self.functions[key] = self._loop_function(key, len(buffers), self._scatters(step))
         else:
             function.attributes.add("noinline")  # code that is used again stays in one place
-        self.builder.call(function, [self.address(*place) for place in buffers])
+        arguments = [self.address(*place) for place in buffers]
+        if room is not None:
+            apart = self.address("ws", self.memory.more(room)) if room else self.workspace
+            arguments += [apart, self.address(("table", self.calls.enter(team.address)), 0)]
+        self.builder.call(function, arguments)
+
+    def _scatters(self, step):
+        """Whether a loop adds its elements to places that may be the same for several of them."""
+        return any(u.node.op == "spread" and u.kind == "store" and u.node.id in self.planner.stored for u in step.units)
 
     def _is_home(self, unit):
         """Whether an output is worked out in its place already."""
@@ -192,17 +202,22 @@ class Code:
             return "sum", dtype, strides, start, node.n
         return "store", dtype, (1,) if step.flat else packed_strides(node.shape), 0, node.n
 
-    def _loop_function(self, key, count):
+    def _loop_function(self, key, count, scatters):
+        """The function of a loop, and the bytes that its parts need to sum apart, None for one that is whole."""
         code, targets, roots = key
-        kind = ir.FunctionType(VOID, [BYTES] * count)
-        function = ir.Function(self.module, kind, f"{self.tag}loop{self.count}")
+        name = f"{self.tag}loop{self.count}"
         self.count += 1
+        cut = None if scatters else cut_of(code, targets, roots)
+        if cut is not None:
+            shared = SharedLoop(self, key, cut, count, name)
+            return shared.write(), shared.room
+        function = ir.Function(self.module, ir.FunctionType(VOID, [BYTES] * count), name)
         function.linkage = "internal"
         for argument in function.args:
             argument.add_attribute("noalias")
         LoopWriter(self, function, targets).write(code, roots)
         finish(function)
-        return function
+        return function, None
 
     # Scalar code
 

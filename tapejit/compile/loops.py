@@ -23,13 +23,17 @@ START = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}  # what reductio
 
 
 class LoopWriter:
-    """The body of one loop function."""
+    """The body of one loop function.
 
-    def __init__(self, code, function, targets):
-        self.code, self.function, self.targets = code, function, targets
+    Args:
+        cut: for a loop that is done in parts how (see ``compile.shared``); the function's last argument is a part's number.
+    """
+
+    def __init__(self, code, function, targets, cut=None):
+        self.code, self.function, self.targets, self.cut = code, function, targets, cut
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
 
-    def _element(self, number, dtype, index):
+    def element(self, number, dtype, index):
         b = self.builder
         return b.gep(b.bitcast(self.function.args[number], IN_MEMORY[dtype].as_pointer()), [index])
 
@@ -39,14 +43,16 @@ class LoopWriter:
         for t, (number, what, dtype, steps, _, count) in enumerate(self.targets):
             if what in START and count == 1 and not any(steps):
                 self.totals[t] = self._total(what)
-            elif what in START:
-                self._fill(number, dtype, count, START[what])
-        for (box, lines), values in zip(code, roots, strict=True):
+            elif what in START and (self.cut is None or t in self.cut.apart):
+                self.fill(number, dtype, count, START[what])
+        for r, ((box, lines), values) in enumerate(zip(code, roots, strict=True)):
+            self.split = None if self.cut is None else self.cut.splits[r]
             if all(first < end for first, end in box):
-                self._region(box, lines, values)
+                with self._in_its_part():
+                    self._region(box, lines, values)
         for t, place in self.totals.items():
             number, _, dtype, _, _, _ = self.targets[t]
-            b.store(cast(b, b.load(place), "f8", dtype), self._element(number, dtype, I64(0)))
+            b.store(cast(b, b.load(place), "f8", dtype), self.element(number, dtype, I64(0)))
         b.ret_void()
 
     def _total(self, what):
@@ -57,18 +63,34 @@ class LoopWriter:
         b.store(F64(START[what]), place)
         return place
 
-    def _fill(self, number, dtype, count, value):
+    def _in_its_part(self):
+        """Where a region that is not cut is done: in the last part."""
+        if self.cut is None or self.split is not None:
+            return contextlib.nullcontext()
+        b = self.builder
+        return b.if_then(b.icmp_unsigned("==", self.function.args[-1], I64(self.cut.parts - 1)))
+
+    def _range(self, box, depth):
+        """Where the loop over a dimension begins and ends in this part."""
+        b, (first, end) = self.builder, box[depth]
+        if depth != self.split:
+            return I64(first), I64(end)
+        k = self.function.args[-1]
+        steps = [b.udiv(b.mul(part, I64(end - first)), I64(self.cut.parts)) for part in (k, b.add(k, I64(1)))]
+        return [b.add(step, I64(first)) for step in steps]
+
+    def fill(self, number, dtype, count, value):
         b = self.builder
         if value == 0.0:
             memset = self.code.module.declare_intrinsic("llvm.memset", [BYTES, I64])
             b.call(memset, [self.function.args[number], I8(0), I64(count * itemsize(dtype)), ir.IntType(1)(0)])
             return
-        with self._loop(0, count) as k:
-            b.store(ir.Constant(IN_MEMORY[dtype], value), self._element(number, dtype, k))
+        with self.loop(I64(0), I64(count)) as k:
+            b.store(ir.Constant(IN_MEMORY[dtype], value), self.element(number, dtype, k))
 
     @contextlib.contextmanager
-    def _loop(self, first, end):
-        """A loop over a counter, with what is written inside as its body."""
+    def loop(self, first, end):
+        """A loop over a counter, at least one pass, with what is written inside as its body."""
         b = self.builder
         before = b.block
         loop = b.append_basic_block("loop")
@@ -76,14 +98,14 @@ class LoopWriter:
         b.branch(loop)
         b.position_at_end(loop)
         counter = b.phi(I64)
-        counter.add_incoming(I64(first), before)
+        counter.add_incoming(first, before)
         yield counter
         following = b.add(counter, I64(1), flags=("nsw", "nuw"))
         counter.add_incoming(following, b.block)
-        b.cbranch(b.icmp_unsigned("<", following, I64(end)), loop, done)
+        b.cbranch(b.icmp_unsigned("<", following, end), loop, done)
         b.position_at_end(done)
 
-    def _joined(self, what, a, b):
+    def joined(self, what, a, b):
         """A total and one more value."""
         if what == "sum":
             return self.builder.fadd(a, b, flags=REASSOCIATE)
@@ -111,12 +133,12 @@ class LoopWriter:
         if end - first == 1:
             self._nest(box, lines, roots, [*counters, I64(first)])
         else:
-            with self._loop(first, end) as counter:
+            with self.loop(*self._range(box, depth)) as counter:
                 self._nest(box, lines, roots, [*counters, counter])
         for t, place in local.items():
             number, what, dtype, steps, start, _ = self.targets[t]
-            where = self._element(number, dtype, self._index((start, *steps), [*counters, I64(0)]))
-            b.store(self._joined(what, b.load(where), cast(b, b.load(place), "f8", dtype)), where)
+            where = self.element(number, dtype, self._index((start, *steps), [*counters, I64(0)]))
+            b.store(self.joined(what, b.load(where), cast(b, b.load(place), "f8", dtype)), where)
             del self.totals[t]
 
     def _row_totals(self, roots, depth):
@@ -147,7 +169,7 @@ class LoopWriter:
             return constant(dtype, line[2])
         if what == "load":
             index = I64(line[3][0]) if counters is None else self._index(line[3], counters)
-            return load(b, dtype, self._element(line[2], dtype, index))
+            return load(b, dtype, self.element(line[2], dtype, index))
         if what == "cast":
             return cast(b, values[line[3]], line[2], dtype)
         args = line[3:]
@@ -164,15 +186,15 @@ class LoopWriter:
             number, what, dtype, steps, start, _ = self.targets[t]
             if t in self.totals:
                 place = self.totals[t]
-                value = cast(b, values[p], dtype, "f8")
-                b.store(self._joined(what, b.load(place), value), place)
+                value = cast(b, values[p], lines[p][1], "f8")
+                b.store(self.joined(what, b.load(place), value), place)
                 continue
             at = counters if last is None else [*counters[:-1], I64(last)]
-            where = self._element(number, dtype, self._index((start, *steps), at))
+            where = self.element(number, dtype, self._index((start, *steps), at))
             if what == "sum":
                 b.store(b.fadd(b.load(where), values[p], flags=("contract",)), where)
             elif what in START:
-                b.store(self._joined(what, b.load(where), values[p]), where)
+                b.store(self.joined(what, b.load(where), values[p]), where)
             else:
                 store(b, dtype, values[p], where)
 

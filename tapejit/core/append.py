@@ -29,6 +29,7 @@ from tapejit.core.record import (
     H_ROOM,
     H_STAMPS,
     H_TAPE,
+    H_TEAM,
     H_THREAD,
     H_VERSIONS,
     IMM,
@@ -52,9 +53,11 @@ from tapejit.core.record import (
     VIEW,
     A,
 )
+from tapejit.core.rows import FEWEST, PART, run_forward
 from tapejit.edge.jit import entry, inner
 from tapejit.edge.raw import as_f32, as_f64, as_i32, as_i64, call8, copy_bytes, thread_id
 
+SHARED = FEWEST * PART  # elements from which on threads may share a kernel
 SCALARS = SCALAR_A | SCALAR_B | SCALAR_C
 MASK = (1 << TAPE_SHIFT) - 1
 
@@ -107,6 +110,17 @@ def fast_kernel(header, op, a):
 
 
 @inner
+def run_row(header, kernel, layout, out, x, sx, y, sy):
+    """Run the kernel of an op of contiguous operands, or numbers, that give a result of this layout."""
+    n = layout[L_N]
+    if n < SHARED:
+        call8(kernel, n, out, x, sx, y, sy, 0, 0)
+    else:
+        size = layout[L_ITEMSIZE]
+        run_forward(as_i64(header)[H_TEAM], kernel, 0, n, size, size, out, x, sx, y, sy, 0, 0)
+
+
+@inner
 def flags_of(header, k):
     """The flags of record ``k``."""
     return as_i32(as_i64(header)[H_RECORDS] + k * SIZE)[FLAGS >> 2]
@@ -126,7 +140,7 @@ def unary(header, op, a):
     if out == 0:
         return NO_MEMORY
     flags = flags_of(header, a) & h[H_GRAD_MODE]
-    call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, 0, 0, 0, 0)
+    run_row(header, kernel, layout, out, x[ADDRESS >> 3], 1, 0, 0)
     keep = flags | h[H_RECORDING]
     return write_record(header, op, flags, a if keep else -1, -1, -1, -1, out, x[LAYOUT >> 3], 0, 0.0)
 
@@ -149,7 +163,7 @@ def binary(header, op, a, b):
     if out == 0:
         return NO_MEMORY
     flags = (flags_of(header, a) | flags_of(header, b)) & h[H_GRAD_MODE]
-    call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, y[ADDRESS >> 3], 1, 0, 0)
+    run_row(header, kernel, layout, out, x[ADDRESS >> 3], 1, y[ADDRESS >> 3], 1)
     if not flags | h[H_RECORDING]:
         a = b = -1
     return write_record(header, op, flags, a, b, -1, -1, out, x[LAYOUT >> 3], 0, 0.0)
@@ -173,10 +187,10 @@ def scalar(header, op, a, number, reflected):
     imm = h[H_RECORDS] + h[H_COUNT] * SIZE + IMM
     if reflected:
         k = write_record(header, op, flags | SCALAR_A, -1, here, -1, -1, out, x[LAYOUT >> 3], 0, number)
-        call8(kernel, layout[L_N], out, imm, 0, x[ADDRESS >> 3], 1, 0, 0)
+        run_row(header, kernel, layout, out, imm, 0, x[ADDRESS >> 3], 1)
     else:
         k = write_record(header, op, flags | SCALAR_B, here, -1, -1, -1, out, x[LAYOUT >> 3], 0, number)
-        call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, imm, 0, 0, 0)
+        run_row(header, kernel, layout, out, x[ADDRESS >> 3], 1, imm, 0)
     return k
 
 
@@ -377,14 +391,14 @@ def inplace(header, op, a, b, number):
     if out == 0:
         return NO_MEMORY
     if b >= 0:
-        call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, y[ADDRESS >> 3], 1, 0, 0)
+        run_row(header, kernel, layout, out, x[ADDRESS >> 3], 1, y[ADDRESS >> 3], 1)
     else:
         imm = h[H_RECORDS] + h[H_COUNT] * SIZE + IMM  # of the next record, which is not in use
         if layout[L_DTYPE] == F32:
             as_f32(imm)[0] = number
         else:
             as_f64(imm)[0] = number
-        call8(kernel, layout[L_N], out, x[ADDRESS >> 3], 1, imm, 0, 0, 0)
+        run_row(header, kernel, layout, out, x[ADDRESS >> 3], 1, imm, 0)
     copy_bytes(x[ADDRESS >> 3], out, nbytes)
     release(header, out, nbytes)
     touch(header, a & MASK, 2 * h[H_COUNT])

@@ -5,6 +5,7 @@ from tapejit.core.record import (
     FLAGS,
     H_KERNELS,
     H_RECORDS,
+    H_TEAM,
     H_TRAITS,
     IMM,
     KERNELS_PER_OP,
@@ -55,7 +56,7 @@ def run_record(header, record, kernel):
         sx = 0 if flags & SCALAR_A else 1
         sy = 0 if flags & SCALAR_B else 1
         sz = 0 if flags & SCALAR_C else 1
-        run_forward(kernel, longs[PLAN >> 3], layout[L_N], size, size_x, out, x, sx, y, sy, z, sz)
+        run_forward(as_i64(header)[H_TEAM], kernel, longs[PLAN >> 3], layout[L_N], size, size_x, out, x, sx, y, sy, z, sz)
     elif traits & T_STATUS:
         return ask5(kernel, record, out, x, y, z)
     else:

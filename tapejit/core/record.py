@@ -92,7 +92,7 @@ T_RULE = 1 << 20  # no reverse kernel: the sweep stops, and the rule on Tensors 
     H_LEAVES,  # address of the list of leaves reached
     H_LEAF_COUNT,
     H_MISSING,  # kernel slot that a call wanted and did not find
-    H_BLAS,  # address of the BLAS function table
+    H_TEAM,  # address of the words of the threads that share large loops
     H_RECORDING,  # keep the operands of every record, gradient or not
     H_DROPPED,  # address of the list of external blocks let go by a reclaim
     H_DROPPED_COUNT,

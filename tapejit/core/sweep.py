@@ -35,6 +35,7 @@ from tapejit.core.record import (
     H_STAMPS,
     H_SWEEPING,
     H_TAPE,
+    H_TEAM,
     H_THREAD,
     H_TRAITS,
     H_VISITED,
@@ -322,7 +323,7 @@ def add_rows(header, record, j, kernel, size_x, g, x, y, z, target, nbytes, fres
     sz = 0 if flags & SCALAR_C else 1
     n, size, out = layout[L_N], layout[L_ITEMSIZE], longs[ADDRESS >> 3]
     return run_reverse(
-        header, kernel, sum_kernel, plan, j, n, size, size_x, g, x, sx, y, sy, z, sz, out, target, accumulate
+        header, h[H_TEAM], kernel, sum_kernel, plan, j, n, size, size_x, g, x, sx, y, sy, z, sz, out, target, accumulate
     )
 
 

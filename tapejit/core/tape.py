@@ -13,6 +13,7 @@ import numpy as np
 
 from tapejit.core import engine, forks, plans
 from tapejit.core import record as R
+from tapejit.core.threads import team
 from tapejit.edge.between import in_between
 from tapejit.edge.onestep import at_once, drain
 
@@ -99,6 +100,7 @@ class Tape:
         self.header[R.H_LIMIT] = MINIMUM
         self.header[R.H_KERNELS] = engine.kernel_table.ctypes.data
         self.header[R.H_TRAITS] = engine.traits_table.ctypes.data
+        self.header[R.H_TEAM] = team.address
         self._grow(self.capacity)
 
     def _grow(self, capacity):

@@ -49,6 +49,8 @@ def _emit_call(context, builder, signature, args):
     return context.get_dummy_value() if is_void else answer
 
 
+call2 = _caller(2)
+call4 = _caller(4)
 call5 = _caller(5)
 ask5 = _caller(5, types.intp)  # the function answers a status
 call8 = _caller(8)

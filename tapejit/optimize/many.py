@@ -1,5 +1,6 @@
 """Many independent small fits, each a compiled loop."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from numba import njit
 from numba.extending import is_jitted
 
 from tapejit import nopython
+from tapejit.core.threads import team
 from tapejit.eager.indexing import unbind
 from tapejit.nopython.optimize.levenberg import MESSAGES, solver
 from tapejit.nopython.optimize.quasinewton import lbfgs
@@ -184,7 +186,7 @@ def _in_chunks(go, count, what, threads, progress):
     shown = bar(what, " problems", count) if progress else None
     go(slice(0, 0))  # compiles
     size = min(_CHUNK, -(-count // max(threads, 1)))
-    with ThreadPoolExecutor(max(threads, 1)) as pool:
+    with ThreadPoolExecutor(max(threads, 1)) as pool, team.engaged() if threads > 1 else contextlib.nullcontext():
         parts = [pool.submit(go, slice(a, min(a + size, count))) for a in range(0, count, size)]
         try:
             for part in parts:

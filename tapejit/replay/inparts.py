@@ -14,6 +14,7 @@ import numpy as np
 
 from tapejit.core import forks
 from tapejit.core import tape as tapes
+from tapejit.core.threads import team
 from tapejit.eager.tensor import Tensor
 from tapejit.replay.batchaxes import Placed, axes_of, is_batch_leaf
 from tapejit.replay.trees import flatten, is_result, unflatten
@@ -180,13 +181,14 @@ class _Batch:
             finally:
                 _here.working = False
 
-        futures = [_workers.pool.submit(work, number) for number in range(1, count)]
         errors = []
-        for wait in (lambda: work(0), *(future.result for future in futures)):
-            try:
-                wait()
-            except Exception as error:
-                errors.append(error)
+        with team.engaged():  # one thread for each part, not a team for each part
+            futures = [_workers.pool.submit(work, number) for number in range(1, count)]
+            for wait in (lambda: work(0), *(future.result for future in futures)):
+                try:
+                    wait()
+                except Exception as error:
+                    errors.append(error)
         if errors:  # of the lowest part, whichever failed first
             raise errors[0]
 

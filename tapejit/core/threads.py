@@ -1,0 +1,124 @@
+"""``set_num_threads``: one team of threads for large loops, of compiled programs and of the eager kernels.
+
+A loop is cut into parts by its size alone, and what the parts sum is added in their order: results are the same to the last
+digit for any number of threads. There is no thread before one is asked for, none in a forked child, and one job at a time:
+who comes while the team is busy, parts of a batch that ``vmap(threads=...)`` runs side by side above all, works alone.
+"""
+
+import contextlib
+import ctypes
+import threading
+
+import numpy as np
+from numba import cfunc
+from numba.core import types
+
+from tapejit.core import forks, rows
+from tapejit.core import team as T
+
+MOST_THREADS = 256
+
+
+class _Team:
+    """The words of ``core.team``, and what they refer to.
+
+    Attributes:
+        address: of the words, for compiled code.
+    """
+
+    def __init__(self):
+        room = np.zeros(T.words(MOST_THREADS) + T.LINE, dtype=np.int64)
+        skip = -(room.__array_interface__["data"][0] // 8) % T.LINE
+        self.words = room[skip:]
+        self.address = self.words.__array_interface__["data"][0]
+        forks.renewed(self, "lock", threading.Lock)
+        self._begin()
+
+    def _begin(self):
+        """A team of one: what a process begins with, and a forked child, which has no threads but its own."""
+        self.words[:] = 0
+        self.words[T.COUNT] = 1
+        self.helpers = 0
+
+    def resize(self, count):
+        with self.lock:
+            if count > 1 and not self.words[T.SHARE]:
+                self.words[T.FINISHED] = _held_lock()
+                self.words[T.SHARE] = _compiled(T.share, 4)
+                self.words[T.FORWARD], self.words[T.REVERSE] = _compiled(rows.forward_part, 2), _compiled(rows.reverse_part, 2)
+            while self.helpers < count - 1:
+                self._start(self.helpers)
+                self.helpers += 1
+            self.words[T.COUNT] = count
+
+    def _start(self, k):
+        self.words[T.HELPERS + T.LINE * k + 1] = _held_lock()
+        function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(_compiled(T.help, 2))
+
+        def work(words):  # which live as long as the thread
+            function(words.__array_interface__["data"][0], k)
+
+        threading.Thread(target=work, args=(self.words,), name=f"tapejit helps {k}", daemon=True).start()
+
+    @contextlib.contextmanager
+    def engaged(self):
+        """Inside, whoever has a job does it alone: threads of another kind have the processors already."""
+        with self.lock:
+            self.words[T.ENGAGED] += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.words[T.ENGAGED] -= self.words[T.ENGAGED] > 0  # 0 in a child that was forked inside
+
+
+_alive: dict = {}
+
+
+def _compiled(function, count) -> int:
+    """The address of a function of ``count`` words."""
+    if function not in _alive:
+        _alive[function] = cfunc(types.void(*[types.intp] * count), cache=True, error_model="numpy")(function)
+    return _alive[function].address
+
+
+def _held_lock() -> int:
+    """A lock of CPython's, which whoever asks for it next waits for."""
+    api = ctypes.pythonapi
+    api.PyThread_allocate_lock.restype = ctypes.c_void_p
+    lock = api.PyThread_allocate_lock()
+    if not lock:
+        raise MemoryError("there is no memory for another lock")
+    api.PyThread_acquire_lock(ctypes.c_void_p(lock), 0)
+    return lock
+
+
+team = _Team()
+forks.register(None, None, team._begin)
+
+
+def set_num_threads(count: int) -> None:
+    """How many threads share large elementwise loops and sums, of compiled programs and of eager operations.
+
+    One until this is called, whatever the machine has: most calls are too small to share, and processes side by side
+    (workers of a pool, of Dask, of pytest) would each take all cores. Results are the same to the last digit for any number.
+    Products of matrices are BLAS's, which has a number of its own (``OPENBLAS_NUM_THREADS``, threadpoolctl). A forked child
+    begins with one thread.
+
+    Args:
+        count: of threads, the caller's own included, from 1 to 256. Those that an earlier call started stay, asleep.
+
+    Raises:
+        TypeError: for what is no whole number.
+        ValueError: below 1 or above 256.
+    """
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
+        raise TypeError(f"set_num_threads() takes a whole number, got {count!r}")
+    if not 1 <= count <= MOST_THREADS:
+        raise ValueError(f"set_num_threads() takes a number from 1 to {MOST_THREADS}, got {count}")
+    team.resize(int(count))
+
+
+def get_num_threads() -> int:
+    """How many threads share large loops: what ``set_num_threads`` was last told in this process, else 1."""
+    return int(team.words[T.COUNT])
