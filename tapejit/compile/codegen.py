@@ -396,12 +396,8 @@ class Code:
     def _call(self, step):
         node = step.unit.node
         kernel, record = map(self.listed, map(self.calls.enter, self.calls.prepare(self.planner, node)))
-        operands = [(x, self.memory.home[x.id]) for x in self.planner._operands(node)]
-        addresses = []
         b = self.builder
-        for argument, (x, place) in zip(node.args, operands, strict=True):
-            start = argument.attr[1] if argument is not x else 0
-            addresses.append(b.ptrtoint(self.address(place[0], place[1] + start * itemsize(x.dtype)), I64))
+        addresses = [b.ptrtoint(self.address(*place), I64) for place in self.places_read(node)]
         out = b.ptrtoint(self.home(node.id), I64)
         if len(addresses) > 3:
             addresses[2:] = [self._table(addresses[2:])]
@@ -412,6 +408,14 @@ class Code:
         if guard is not None:
             self._return_if(b.icmp_signed("!=", status, I64(0)), guard)
 
+    def places_read(self, node):
+        """Where the operands of a kernel or loop are: a view that is read in its base has a place there."""
+        places = []
+        for argument, x in zip(node.args, self.planner.operands(node), strict=True):
+            base, offset = self.memory.home[x.id]
+            start = argument.attr.start if argument is not x else 0
+            places.append((base, offset + start * itemsize(x.dtype)))
+        return places
 
     def _table(self, words):
         """The address of some words in memory."""

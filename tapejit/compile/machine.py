@@ -62,7 +62,7 @@ class KernelCalls:
         x, y = node.args
         a, b = (
             blas_view(v) if base is not v else matrix_words(layout_of(v.shape, dtypes.as_dtype(v.dtype)))
-            for v, base in zip(node.args, planner._operands(node), strict=True)
+            for v, base in zip(node.args, planner.operands(node), strict=True)
         )
         m, k = x.shape[-2:]
         n = 1 if len(y.shape) == 1 else y.shape[-1]

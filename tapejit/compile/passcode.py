@@ -27,8 +27,7 @@ class Program(Code):
             super()._call(step)
             return
         inner = LoopCode(self, node)
-        places = [inner.function, self.memory.home[node.id], *(self.memory.home[x.id] for x in node.args)]
-        function, block, *args = places
+        function, block, args = inner.function, self.memory.home[node.id], self.places_read(node)
         work = self.address("ws", self.memory.more(64 + inner.memory.size)) if inner.memory.size else self.workspace
         arguments = [self.arrays, work, self.table, self.address(*block), *(self.address(*place) for place in args)]
         status = self.builder.call(function, arguments)

@@ -9,7 +9,7 @@ from tapejit.compile.columns import joined
 from tapejit.compile.steps import Call, Loops, Region, Scalars, Unit
 from tapejit.compile.storage import WINDOW, far_values
 from tapejit.core.layout import packed_strides
-from tapejit.graph.node import LAZY, REDUCTIONS, blas_view
+from tapejit.graph.node import LAZY, REDUCTIONS, blas_view, is_stretch
 
 NEAR = 16  # loops whose lengths differ by at most this may be fused
 MOST_REGIONS = 4096
@@ -153,7 +153,7 @@ class Planner:
         if unit.kind in ("guard", "out"):
             roots = [unit.node]
         elif unit.kind == "call":
-            roots = self._operands(unit.node)
+            roots = self.operands(unit.node)
         else:
             roots = list(unit.node.args)
         found, seen = [], set()
@@ -173,9 +173,21 @@ class Planner:
                 roots += x.args
         return found
 
-    def _operands(self, node):
-        """What a kernel reads: for a view that BLAS can take as it is, the base of the view."""
-        return [a.args[0] if node.op == "matmul" and blas_view(a) else a for a in node.args]
+    def operands(self, node):
+        """What a kernel reads: for a view that it can read where its base lies, the base."""
+        return [a.args[0] if self._is_in_base(node, a) else a for a in node.args]
+
+    def _is_in_base(self, node, x):
+        """Whether a kernel can read a view where its base lies, which has memory anyhow or has no other elements."""
+        if x.op != "view" or x.n == 1:
+            return False
+        if node.op == "matmul":
+            return bool(blas_view(x))
+        base = x.args[0]
+        if base.op in LAZY and base.n != x.n and base.id not in self.stored:
+            return False
+        packed = base.op != "extern" or self.graph.arrays[base.attr].flags.c_contiguous
+        return packed and is_stretch(x.attr.strides, x.shape)
 
     def _ancestors(self, units):
         found, stack = set(), [u.id for u in units]
@@ -219,7 +231,7 @@ class Planner:
                 unit = ready["call"].pop(0)
                 self.steps.append(Call(unit))
                 if unit.kind == "call":
-                    self.slots |= {x.id for x in self._operands(unit.node)}
+                    self.slots |= {x.id for x in self.operands(unit.node)}
                 finish([unit])
             elif ready["loop"]:
                 (self._loops_in_order if self.long else self._loops)(ready, finish)

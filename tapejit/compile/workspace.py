@@ -84,7 +84,7 @@ def _reads(planner, step):
     if isinstance(step, Call):
         if step.unit.kind == "guard":
             return [step.unit.node.id]
-        return [x.id for x in planner._operands(step.unit.node)]
+        return [x.id for x in planner.operands(step.unit.node)]
     bodies = [step.body.code] if isinstance(step, Scalars) else [r.body for r in step.regions]
     found = [i[2] for body in bodies for i in body if i[0] == "load"]
     if isinstance(step, Scalars):

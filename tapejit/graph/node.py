@@ -146,7 +146,7 @@ class Graph:
         if op == "neg" and x.op == "neg":
             return x.args[0]
         if op == "add" and not exact:
-            return self._same(x, shape) if _is(y, 0) else self._same(y, shape) if _is(x, 0) else None
+            return self._same(x, shape) if _is(y, 0) else self._same(y, shape) if _is(x, 0) else self._side_by_side(x, y)
         if op == "sub" and not exact:
             return self._same(x, shape) if _is(y, 0) else None
         if op == "mul" and (_is(x, 1) or _is(y, 1)):
@@ -166,6 +166,16 @@ class Graph:
         if y.op == "const" and x.op != "const":
             return self.elementwise("mul", y, x)
         return None
+
+    def _side_by_side(self, x, y):
+        """Two neighbouring stretches of one array, put side by side: one stretch. None for others."""
+        a, b = _stretch_put(x), _stretch_put(y)
+        if a is None or b is None:
+            return None
+        (base, begin, start, n), (other, following, end, m) = sorted((a, b), key=lambda put: put[2])
+        if base is not other or following != begin + n or end != start + n:
+            return None
+        return self.spread(self.view(base, (n + m,), (1,), begin), (1,), start, x.shape)
 
     def _same(self, x, shape):
         """``x`` with a broadcast shape."""
@@ -196,13 +206,15 @@ class Graph:
             found = self._view_of_spread(x, shape, strides, start)
             if found is not None:
                 return found
-        if shape == x.shape and start == 0 and strides == unit_free(packed_strides(shape), shape):
+        if shape == x.shape and start == 0 and is_stretch(strides, shape):
             return x
-        if x.op == "pack" and start == 0 and x.n == math.prod(shape) and strides == unit_free(packed_strides(shape), shape):
+        if x.op == "pack" and start == 0 and x.n == math.prod(shape) and is_stretch(strides, shape):
             return self.node("pack", x.args, x.attr, shape, x.dtype)
         strided = x.op == "extern" and not self.arrays[x.attr].flags.c_contiguous
         if strided and decompose(x.shape, start, strides, shape) is None:
             x = self.node("copy", (x,), None, x.shape, x.dtype)  # no loop over its strides reads that
+        if x.op == "view" and is_stretch(x.attr.strides, x.shape):
+            return self.view(x.args[0], shape, strides, x.attr.start + start)
         if x.op == "view":
             maps = decompose(x.shape, start, strides, shape)
             if maps is not None:
@@ -292,6 +304,21 @@ class Number:
 def unit_free(strides, shape):
     """Strides with 0 along dimensions of size 1, the normal form here."""
     return tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
+
+
+def is_stretch(strides, shape) -> bool:
+    """Whether elements at these strides are neighbours, in order."""
+    return strides == unit_free(packed_strides(shape), shape)
+
+
+def _stretch_put(x):
+    """(array, where its stretch begins, where that is put, elements) of a ``spread`` of a stretch, None for other nodes."""
+    if x.op != "spread" or not is_stretch(x.attr.strides, x.args[0].shape):
+        return None
+    y = x.args[0]
+    if y.op != "view":
+        return y, 0, x.attr.start, y.n
+    return (y.args[0], y.attr.start, x.attr.start, y.n) if is_stretch(y.attr.strides, y.shape) else None
 
 
 def blas_view(x) -> tuple | None:
