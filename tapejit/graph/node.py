@@ -202,8 +202,10 @@ class Graph:
         shape, strides = tuple(shape), tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
         if x.op == "const":
             return self.node("const", (), x.attr, shape, x.dtype)
-        if x.op == "spread" and x.n <= SMALL and math.prod(shape) <= SMALL:
-            found = self._view_of_spread(x, shape, strides, start)
+        if x.op == "spread":
+            found = self._stretch_of_spread(x, shape, strides, start)
+            if found is None and x.n <= SMALL and math.prod(shape) <= SMALL:
+                found = self._view_of_spread(x, shape, strides, start)
             if found is not None:
                 return found
         if shape == x.shape and start == 0 and is_stretch(strides, shape):
@@ -225,6 +227,20 @@ class Graph:
                 )
                 return self.view(x.args[0], shape, steps, begin)
         return self.node("view", (x,), Affine(strides, start), shape, x.dtype)
+
+    def _stretch_of_spread(self, x, shape, strides, start):
+        """A stretch of what was spread as a stretch: of the zeros around it only what is in it. None for others."""
+        y, n = x.args[0], math.prod(shape)
+        if not (is_stretch(strides, shape) and is_stretch(x.attr.strides, y.shape)):
+            return None
+        first, end = max(start, x.attr.start), min(start + n, x.attr.start + y.n)
+        if first >= end:
+            return self.zero(shape, x.dtype)
+        if end - first == n:
+            return self.view(y, shape, strides, first - x.attr.start)
+        if len(shape) != 1 or end - first == x.n:
+            return None
+        return self.spread(self.view(y, (end - first,), (1,), first - x.attr.start), (1,), first - start, shape)
 
     def _view_of_spread(self, x, shape, strides, start):
         """A view that reads only what was spread, or only the zeros around it; None for others."""

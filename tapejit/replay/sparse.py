@@ -10,12 +10,14 @@ import numpy as np
 
 from tapejit.core import tape as tapes
 from tapejit.core.dtypes import as_array
+from tapejit.eager.creation import zeros
 from tapejit.eager.dispatch import from_array
+from tapejit.eager.functional import add
 from tapejit.eager.grad_mode import enable_grad
 from tapejit.eager.indexing import cat, stack
 from tapejit.eager.places import take_flat
 from tapejit.eager.tensor import Tensor
-from tapejit.eager.views import expand, reshape
+from tapejit.eager.views import expand, reshape, spread
 from tapejit.graph.build import Lowering
 from tapejit.graph.sparsity import TooLarge, pattern
 from tapejit.replay.function import Replayed
@@ -24,6 +26,8 @@ from tapejit.replay.transforms import Differentiated, pulled, pushed, results_of
 from tapejit.replay.trees import flatten, is_result
 from tapejit.replay.vmap import Example, batched
 
+GAP = 32  # elements of a direction, all zero, from which on a program leaves them out
+MOST_STRETCHES = 8  # of a direction, between such gaps
 FEW = 8  # products of which each has a pass of its own
 TOLERANCE = 1e-6  # to which a product with the whole Jacobian must agree with one with the entries
 
@@ -192,7 +196,7 @@ class Sparse:
             return [_joined([reshape(p, -1) for p in pulled([y], list(parts), leaves)])]
 
         def split(rows):
-            return _seeds(rows, leaves) if plan.forward else [from_array(rows.reshape(*rows.shape[:-1], *y.shape))]
+            return _seeds(rows, leaves) if plan.forward else [_direction(rows, y)]
 
         if len(seeds) <= FEW:
             found = [product(*split(seed))[0] for seed in seeds]
@@ -251,10 +255,31 @@ def _seeds(rows, leaves):
     """Directions in all leaves from directions in their elements one after another, in the last dimension."""
     found, start = [], 0
     for x in leaves:
-        part = rows[..., start : start + x.numel()].astype(x.dtype.numpy)
-        found.append(from_array(np.ascontiguousarray(part).reshape(*rows.shape[:-1], *x.shape)))
+        found.append(_direction(rows[..., start : start + x.numel()], x))
         start += x.numel()
     return found
+
+
+def _direction(rows, x):
+    """Directions in a tensor of the shape and dtype of x, one alone in a way that a program sees where it is zero."""
+    rows = np.ascontiguousarray(rows, x.dtype.numpy)
+    stretches = _stretches(rows) if rows.ndim == 1 else None
+    if stretches is None:
+        return from_array(rows.reshape(*rows.shape[:-1], *x.shape))
+    parts = [spread(from_array(rows[a:b]), (b - a,), (1,), a, tuple(x.shape)) for a, b in stretches]
+    return functools.reduce(add, parts) if parts else zeros(tuple(x.shape), dtype=x.dtype)
+
+
+def _stretches(row):
+    """Where a direction is not zero: a few ranges between long gaps; None where there are many, or hardly a gap."""
+    places = np.flatnonzero(row)
+    if not len(places):
+        return []
+    gaps = np.flatnonzero(np.diff(places) > GAP)
+    begins, ends = places[np.r_[0, gaps + 1]], places[np.r_[gaps, -1]] + 1
+    if len(begins) > MOST_STRETCHES or len(row) - (ends - begins).sum() <= GAP:
+        return None
+    return list(zip(begins.tolist(), ends.tolist(), strict=True))
 
 
 class _Probe(Example):

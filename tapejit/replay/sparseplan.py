@@ -34,7 +34,8 @@ class Plan:
             colour, at = _put(order.data, colour), _put(order.data, at)
         count = int(numbers.max(initial=-1)) + 1
         self.seeds = np.zeros((count, len(numbers)))
-        self.seeds[numbers, np.arange(len(numbers))] = 1.0
+        met = np.unique(rows.indices) if self.forward else np.flatnonzero(np.diff(rows.indptr))
+        self.seeds[numbers[met], met] = 1.0
         self.places = (colour * rows.shape[0 if self.forward else 1] + at).astype(np.int64)
         self.vector = np.random.default_rng(0).uniform(0.5, 1.5, rows.shape[1])
         self.split = split

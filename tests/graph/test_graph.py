@@ -204,3 +204,31 @@ def test_a_graph_prints_a_line_per_node_that_matters():
         "%2 = exp f8 (2, 3) (%0)",
         "%3 = sum f8 () (%2) [(0, 0)]",
     ]
+
+
+def test_stretches_of_one_array_put_side_by_side_are_one_stretch():
+    g = Graph()
+    x = g.node("call", (), ("made", 0, 0, 0.0), (12,), "f8")
+    total = None
+    for k in (0, 2, 1):
+        piece = g.spread(g.view(x, (4,), (1,), 4 * k), (1,), 4 * k, (3, 4))
+        total = piece if total is None else g.elementwise("add", total, piece)
+    assert total.op == "add"  # 0 and 2 are no neighbours
+    total = None
+    for k in range(3):
+        piece = g.spread(g.view(x, (4,), (1,), 4 * k), (1,), 4 * k, (3, 4))
+        total = piece if total is None else g.elementwise("add", total, piece)
+    assert (total.op, total.args, total.attr.start) == ("view", (x,), 0)
+
+
+@pytest.mark.parametrize(("start", "kind"), [(0, "const"), (3, "spread"), (6, "view"), (9, "spread"), (12, "const")])
+def test_a_stretch_of_what_was_put_among_zeros_holds_no_more_zeros_than_it_has(start, kind):
+    g = Graph()
+    y = g.input(0, (6,), "f8")
+    whole = g.spread(y, (1,), 5, (5000,))
+    part = g.view(whole, (4,), (1,), start)
+    assert part.op == kind
+    put = np.zeros(5000)
+    put[5:11] = np.arange(1.0, 7.0)
+    values = evaluate(g, [part], [np.arange(1.0, 7.0)])[0]
+    assert np.array_equal(np.broadcast_to(values, (4,)), put[start : start + 4])

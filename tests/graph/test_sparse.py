@@ -7,6 +7,7 @@ from scipy import sparse
 
 import tapejit as tj
 from tapejit.graph.colouring import colours, readings, symmetric_colours
+from tapejit.replay.sparse import _direction, _stretches
 
 
 def close(found, expected, **kwargs):
@@ -151,3 +152,44 @@ def test_bad_arguments():
         tj.sparse_jacobian(steps, mode="back")
     with pytest.raises(ValueError, match="'detect' or a sparse matrix"):
         tj.sparse_hessian(rosenbrock, pattern="guess")(X)
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        ([], []),
+        ([0, 99], [(0, 1), (99, 100)]),
+        (range(50), [(0, 50)]),
+        (range(0, 60, 2), [(0, 59)]),
+        (range(100), None),
+        (range(0, 1000, 40), None),
+    ],
+)
+def test_a_direction_is_put_together_from_where_it_is_not_zero(places, found):
+    places = list(places)
+    row = np.zeros(max(100, 1 + max(places, default=0)))
+    row[places] = 1.0
+    assert _stretches(row) == found
+    assert np.array_equal(_direction(row, tj.zeros(row.shape)).numpy(), row)
+
+
+def test_directions_with_long_stretches_of_zeros_give_the_same_matrix():
+    def f(z):
+        a, b, c = z[:100], z[100:200], z[200:]
+        return tj.cat([tj.exp(a) * b, tj.sin(b[1:]) * b[:-1], c])
+
+    z = np.random.default_rng(0).normal(size=300)
+    for mode in ("forward", "reverse"):
+        J = tj.sparse_jacobian(f, mode=mode)
+        for _ in range(2):
+            np.testing.assert_allclose(J(z).toarray(), tj.jacobian(f)(z), rtol=1e-13)
+
+
+def test_columns_without_entries_are_in_no_direction():
+    H = tj.sparse_hessian(lambda z: (z[:50] ** 3).sum() + z[50:].sum())
+    z = np.random.default_rng(0).normal(size=200)
+    for _ in range(2):
+        np.testing.assert_allclose(H(z).toarray(), np.diag(np.r_[6 * z[:50], np.zeros(150)]))
+    ((plan, _),) = H._plans.values()
+    assert plan.seeds[:, 50:].sum() == 0
+    assert tj.sparse_hessian(lambda z: z.sum())(z).nnz == 0
