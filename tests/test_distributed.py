@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tapejit as tj
-from tapejit.distributed import worker
+from tapejit.distributed import cluster, worker
 
 Pair = collections.namedtuple("Pair", "a b")
 rng = np.random.default_rng(0)
@@ -112,13 +112,16 @@ def test_a_sum_over_parts_is_the_sum_over_all(client):
         np.testing.assert_allclose(gradient, expected[1], rtol=1e-10)
 
 
-def test_digits_are_those_of_the_tree_by_hand(client):
-    found = tj.distributed.sum_over(tj.value_and_grad(loss), parts(5), client=client)(W)
+def test_digits_are_those_of_the_tree_by_hand(client, monkeypatch):
+    total = tj.distributed.sum_over(tj.value_and_grad(loss), parts(5), client=client)
     g = tj.value_and_grad(loss, compile="now")
     a, b, c, d, e = [g(W, *p) for p in parts(5) for _ in range(2)][1::2]
     expected = worker.added(worker.added(worker.added(a, b), worker.added(c, d)), e)
-    assert found[0] == expected[0]
-    assert (found[1] == expected[1]).all()
+    for where in ("on the workers", "by the caller, now that they are known to be small", "on the workers again"):
+        monkeypatch.setattr(cluster, "SMALL", 0 if where == "on the workers again" else 1 << 20)
+        found = total(W)
+        assert found[0] == expected[0], where
+        assert (found[1] == expected[1]).all(), where
 
 
 def test_data_may_be_loaded_where_it_is_used(client):

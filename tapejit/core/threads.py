@@ -15,6 +15,7 @@ from numba.core import types
 
 from tapejit.core import forks, rows
 from tapejit.core import team as T
+from tapejit.edge.atomics import held_lock
 
 MOST_THREADS = 256
 
@@ -43,7 +44,7 @@ class _Team:
     def resize(self, count):
         with self.lock:
             if count > 1 and not self.words[T.SHARE]:
-                self.words[T.FINISHED] = _held_lock()
+                self.words[T.FINISHED] = held_lock()
                 self.words[T.SHARE] = _compiled(T.share, 4)
                 self.words[T.FORWARD], self.words[T.REVERSE] = _compiled(rows.forward_part, 2), _compiled(rows.reverse_part, 2)
             while self.helpers < count - 1:
@@ -52,7 +53,7 @@ class _Team:
             self.words[T.COUNT] = count
 
     def _start(self, k):
-        self.words[T.HELPERS + T.LINE * k + 1] = _held_lock()
+        self.words[T.HELPERS + T.LINE * k + 1] = held_lock()
         function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(_compiled(T.help, 2))
 
         def work(words):  # which live as long as the thread
@@ -80,17 +81,6 @@ def _compiled(function, count) -> int:
     if function not in _alive:
         _alive[function] = cfunc(types.void(*[types.intp] * count), cache=True, error_model="numpy")(function)
     return _alive[function].address
-
-
-def _held_lock() -> int:
-    """A lock of CPython's, which whoever asks for it next waits for."""
-    api = ctypes.pythonapi
-    api.PyThread_allocate_lock.restype = ctypes.c_void_p
-    lock = api.PyThread_allocate_lock()
-    if not lock:
-        raise MemoryError("there is no memory for another lock")
-    api.PyThread_acquire_lock(ctypes.c_void_p(lock), 0)
-    return lock
 
 
 team = _Team()

@@ -1,10 +1,12 @@
-"""The graph of a call, made where the caller is: parts on the workers, their results added two by two."""
+"""The graph of a call, made where the caller is: parts on the workers, their results added two by two, there or here."""
 
 import itertools
 import uuid
 import warnings
 
 from tapejit.distributed import worker
+
+SMALL = 1 << 20  # bytes of all results of a call, up to which the caller fetches and adds them
 
 
 def sum_over(fun, parts, *, client=None):
@@ -98,6 +100,14 @@ class _Tasks:
             warnings.filterwarnings("ignore", "Sending large graph", UserWarning)  # data is what we send
             return self.client.submit(function, *args, key=f"{self._name}-{name}", pure=False, **options)
 
+    def of_each(self, name, *arguments):
+        """The function of each of several arguments, in one message to the scheduler."""
+        count = len(arguments[0])
+        keys = [f"{self._name}-{next(self._count)}-{name}-{k}" for k in range(count)]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            return self.client.map(worker.part, [self.function] * count, *arguments, key=keys, pure=False)
+
 
 class _Sum(_Tasks):
     def __init__(self, fun, parts, client):
@@ -105,6 +115,7 @@ class _Sum(_Tasks):
         if not parts:
             raise ValueError("sum_over() needs at least one part")
         super().__init__(fun, client)
+        self._bytes = None  # of a result, once one is known
         places = sorted(self.client.scheduler_info(n_workers=-1)["workers"])
         self.parts = []
         for k, data in enumerate(parts):
@@ -112,17 +123,20 @@ class _Sum(_Tasks):
             self.parts.append(self.submit(f"data-{k}", worker.Data, data, **near))
 
     def __call__(self, *args):
-        call = next(self._count)
-        row = [self.submit(f"{call}-part-{k}", worker.part, self.function, args, p) for k, p in enumerate(self.parts)]
-        level = 0
-        while len(row) > 1:
-            level += 1
-            pairs = [row[k : k + 2] for k in range(0, len(row), 2)]
-            row = [
-                self.submit(f"{call}-sum-{level}-{k}", worker.added, *pair) if len(pair) == 2 else pair[0]
-                for k, pair in enumerate(pairs)
-            ]
-        return row[0].result()
+        parts = self.of_each("part", [args] * len(self.parts), self.parts)
+        if self._bytes is not None and self._bytes * len(parts) <= SMALL:
+            return _in_pairs(worker.added, self.client.gather(parts))
+        found = _in_pairs(lambda a, b: self.submit(f"sum-{next(self._count)}", worker.added, a, b), parts).result()
+        self._bytes = worker.nbytes(found)
+        return found
+
+
+def _in_pairs(add, row):
+    """The sum of a row, always in this order: neighbours first."""
+    while len(row) > 1:
+        pairs = [row[k : k + 2] for k in range(0, len(row), 2)]
+        row = [add(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+    return row[0]
 
 
 class _Ensemble(_Tasks):
@@ -131,8 +145,5 @@ class _Ensemble(_Tasks):
         self.shared = self.submit("shared", worker.Data, tuple(shared))
 
     def __call__(self, members):
-        call = next(self._count)
-        tasks = [
-            self.submit(f"{call}-member-{k}", worker.part, self.function, (x,), self.shared) for k, x in enumerate(members)
-        ]
-        return self.client.gather(tasks)
+        members = [(x,) for x in members]
+        return self.client.gather(self.of_each("member", members, [self.shared] * len(members))) if members else []

@@ -82,6 +82,13 @@ def aligned(tree):
     return found
 
 
+def nbytes(tree) -> int:
+    """The bytes of the arrays of a result."""
+    if isinstance(tree, (dict, tuple, list)):
+        return sum(map(nbytes, tree.values() if isinstance(tree, dict) else tree))
+    return int(np.asarray(tree).nbytes)
+
+
 def part(function, args, data):
     """The function of one part."""
     return function(*aligned(args), *data.args)

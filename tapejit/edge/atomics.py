@@ -1,9 +1,12 @@
 """Words that several threads change, for jitted code: every access is sequentially consistent."""
 
+import ctypes
+
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from tapejit.edge.cpython import function
 from tapejit.edge.raw import extern
 
 _WORD = ir.IntType(64)
@@ -74,3 +77,20 @@ def release(typingctx, lock):
         return context.get_dummy_value()
 
     return types.void(types.intp), codegen
+
+
+_new_lock = function("PyThread_allocate_lock", ctypes.c_void_p)
+_try = function("PyThread_acquire_lock", ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+
+
+def held_lock() -> int:
+    """A new lock, held: who asks for it waits until somebody releases it.
+
+    Raises:
+        MemoryError: if there is none.
+    """
+    lock = _new_lock()
+    if not lock:
+        raise MemoryError("there is no memory for another lock")
+    _try(lock, 0)
+    return lock
