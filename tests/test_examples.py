@@ -75,3 +75,24 @@ def test_the_cart_swings_the_pole_up():
     assert np.allclose((place[-1], angle[-1]), (1.0, np.pi), atol=1e-9)
     assert np.abs(force).max() < module.LIMIT
     assert 55 < module.effort(z) < 62
+
+
+@pytest.mark.slow
+def test_heston_has_the_published_prices_and_parameters():
+    module, (prices, found) = run("heston")
+    assert np.allclose(prices, list(module.PUBLISHED.values()), atol=1e-7)
+    assert np.allclose(found, module.PAPER, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_network_solves_the_heat_equation():
+    _, errors = run("heat_pinn")
+    assert errors[-1] < 5e-3
+
+
+@pytest.mark.slow
+def test_the_gradient_of_soft_dtw_is_that_of_algorithm_2():
+    module, (found, differences) = run("soft_dtw")
+    assert max(differences) < 1e-12
+    for data, mean, barycentre in found.values():
+        assert module.mean_cost(barycentre, data, 1.0) < module.mean_cost(mean, data, 1.0) - 10
