@@ -81,7 +81,7 @@ class Code:
         size = self.memory.size
         flag = b.bitcast(own, I64.as_pointer())
         table = b.load(b.bitcast(b.gep(flag, [I64(1)]), TABLE.as_pointer()))
-        if size <= ON_STACK:
+        if self.on_stack():
             place = b.alloca(I64, max(size // 8, 1))
             place.align = 64
             b.ret(b.call(inner, [arrays, b.bitcast(place, BYTES), table]))
@@ -89,16 +89,32 @@ class Code:
         taken = b.cmpxchg(flag, I64(0), I64(1), "acquire")
         with b.if_else(b.extract_value(taken, 1), likely=True) as (free, busy):
             with free:
-                status = b.call(inner, [arrays, b.gep(own, [I64(64)]), table])
+                workspace = b.gep(own, [I64(64)])
+                self.prepared(b, own, workspace, None)
+                status = b.call(inner, [arrays, workspace, table])
                 b.store_atomic(I64(0), flag, "release", 8)
                 b.ret(status)
             with busy:
-                place = b.call(self.extern("malloc", BYTES, [I64]), [I64(size + 64)])
+                further = self.further(b, own)
+                room = I64(size + 64) if further is None else b.add(further, I64(size + 64))
+                place = b.call(self.extern("malloc", BYTES, [I64]), [room])
                 address = b.and_(b.add(b.ptrtoint(place, I64), I64(63)), I64(-64))
-                status = b.call(inner, [arrays, b.inttoptr(address, BYTES), table])
+                workspace = b.inttoptr(address, BYTES)
+                self.prepared(b, own, workspace, b.gep(workspace, [I64(size)]))
+                status = b.call(inner, [arrays, workspace, table])
                 b.call(self.extern("free", VOID, [BYTES]), [place])
                 b.ret(status)
         b.unreachable()
+
+    def on_stack(self):
+        """Whether the workspace is on the stack."""
+        return self.memory.size <= ON_STACK
+
+    def further(self, b, own):
+        """The bytes that are needed beside a workspace of its own, None for none."""
+
+    def prepared(self, b, own, workspace, further):
+        """Write what a workspace must hold at the beginning; ``further`` is the place of those bytes if it is a new one."""
 
     # Addresses in the main function
 

@@ -6,8 +6,7 @@ import numpy as np
 from llvmlite import ir
 
 from tapejit.compile import linker
-from tapejit.compile.codegen import ON_STACK
-from tapejit.compile.passcode import Program
+from tapejit.compile.passcode import ROOM, STACK, Program
 from tapejit.core import dtypes, engine
 from tapejit.core import record as R
 from tapejit.core.layout import layout_of
@@ -17,6 +16,10 @@ from tapejit.edge.objects import has_fma
 from tapejit.graph.node import blas_view
 from tapejit.kernels import blas
 from tapejit.spec.table import BY_NAME
+
+FIRST_ROOM = 1 << 10  # passes of a loop without a fixed number that there is memory for at first
+MOST_PASSES = 1 << 26
+MOST_STACK = 1 << 32  # bytes that such loops of a program may leave
 
 
 class KernelCalls:
@@ -87,15 +90,37 @@ class Machine:
         code = Program(module, planner, steps, has_fma(), self.calls)
         code.write(linker.NAME)
         self._engine, self.address = linker.linked(str(module), code.long_scalars)
-        size = code.memory.size
-        memory = np.zeros(192 + (size if size > ON_STACK else 0), dtype=np.uint8)
+        size = 0 if code.on_stack() else code.memory.size
+        memory = np.zeros(192 + size, dtype=np.uint8)
         base = memory.__array_interface__["data"][0]
         self._memory = memory
         self.workspace = (base + 63) & ~63
         self._table = np.array([*self.calls.table, 0], dtype=np.int64)
-        words = memory[self.workspace - base :][:64].view(np.int64)
+        words = self._words = memory[self.workspace - base :][:64].view(np.int64)
+        self._stacked, self._stacks = code.stacked, []
+        if code.counted:
+            self.grow()
         words[1] = self._table.__array_interface__["data"][0]
         self._function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(self.address)
+
+    def grow(self):
+        """Make room for twice as many passes of loops without a fixed number.
+
+        Raises:
+            MemoryError: if that would be more than is allowed.
+        """
+        room = max(FIRST_ROOM, 2 * int(self._words[ROOM]))
+        size = room * self._stacked
+        if size > MOST_STACK or room > MOST_PASSES:
+            raise MemoryError(
+                f"a loop has gone through {room // 2} passes without an end, each of which leaves {self._stacked} bytes for "
+                f"the gradient; {MOST_PASSES} passes and {MOST_STACK >> 20} MB at most are kept: let it end earlier, or use "
+                "tj.checkpoint"
+            )
+        memory = np.empty(size + 64, dtype=np.uint8)
+        self._stacks.append(memory)  # the one before stays: a thread may be at it
+        self._words[STACK] = (memory.__array_interface__["data"][0] + 63) & ~63
+        self._words[ROOM] = room
 
     def run(self, table) -> int:
         """The status of the program on an array of addresses: of its inputs, then of its results."""

@@ -6,14 +6,33 @@ from tapejit.compile.codegen import TABLE, Code
 from tapejit.compile.scalarcode import BYTES, CONTRACT, I64, IN_MEMORY, finish, itemsize
 from tapejit.compile.schedule import Planner
 from tapejit.compile.steps import Call
-from tapejit.graph.loop import OWN
+from tapejit.graph.anycount import EDGE, NEAR
+from tapejit.graph.loop import OWN, Where
 from tapejit.graph.node import LAZY
 
 MOVES = ("input", "const", "view", "copy", "cast")
+ROOM, STACK = 2, 3  # words of the program's own memory: for how many passes there is memory, and where that is
+FEWEST = EDGE + NEAR + 1  # passes of a loop without a fixed number: what its first and last ones leave are different passes
+SPARE = 2 * FEWEST  # passes that there must be room for beside
 
 
 class Program(Code):
-    """The code of a graph that may hold loops."""
+    """The code of a graph that may hold loops.
+
+    Attributes:
+        counted: where the words of loops without a fixed number of passes lie, None if there are none: for how many passes
+            there is memory, where that is, and how many passes there were.
+        stacks: by node of such a loop, where in that memory its part begins, in bytes a pass; ``stacked`` is the whole.
+    """
+
+    def __init__(self, module, planner, *rest):
+        super().__init__(module, planner, *rest)
+        self.stacks, self.stacked = {}, 0
+        for node in planner.graph.nodes:
+            if node.op == "loop" and node.attr.counted:
+                self.stacks[node.id], self.stacked = self.stacked, self.stacked + node.attr.stacked
+        groups = [node.attr.group for node in planner.graph.nodes if node.id in self.stacks]
+        self.counted = ("ws", self.memory.more(8 * (3 + max(groups)))) if groups else None
 
     def steps_of_program(self):
         """The code of all steps. Beside loops the rest runs once: it is not worth LLVM's time to join its operations."""
@@ -30,13 +49,34 @@ class Program(Code):
         function, block, args = inner.function, self.memory.home[node.id], self.places_read(node)
         work = self.address("ws", self.memory.more(64 + inner.memory.size)) if inner.memory.size else self.workspace
         arguments = [self.arrays, work, self.table, self.address(*block), *(self.address(*place) for place in args)]
+        if node.attr.counted:
+            arguments.append(self.builder.bitcast(self.address(*self.counted), TABLE))
         status = self.builder.call(function, arguments)
-        if node.attr.guards:
+        if node.attr.guards or node.attr.counted:
             with self.builder.if_then(self.builder.icmp_signed("!=", status, I64(0)), likely=False):
                 self._leave(status)
 
     def _leave(self, status):
         self.builder.ret(status)
+
+    def on_stack(self):
+        return not self.counted and super().on_stack()
+
+    def prepared(self, b, own, workspace, further):
+        """Enter where the memory that grows lies: the program's own, or the ``further`` bytes that another thread has."""
+        if not self.counted:
+            return
+        words = b.bitcast(b.gep(workspace, [I64(self.counted[1])]), TABLE)
+        b.store(self._room(b, own), words)
+        place = b.load(b.gep(b.bitcast(own, TABLE), [I64(STACK)])) if further is None else b.ptrtoint(further, I64)
+        b.store(place, b.gep(words, [I64(1)]))
+
+    def further(self, b, own):
+        return b.mul(self._room(b, own), I64(self.stacked)) if self.counted else None
+
+    def _room(self, b, own):
+        """For how many passes there is memory; read before where that is, which another thread may just change."""
+        return b.load_atomic(b.gep(b.bitcast(own, TABLE), [I64(ROOM)]), "acquire", 8)
 
 
 class LoopCode(Program):
@@ -57,11 +97,14 @@ class LoopCode(Program):
         self.tag = f"{outer.tag}pass{outer.count}_"
         outer.count += 1
         self.types = [x.dtype for x in node.args]
+        self.bases = {OWN: outer.stacks.get(node.id), **{j: outer.stacks.get(x.id) for j, x in enumerate(node.args)}}
+        self.failing = 1 + len(outer.planner.guards)  # the status where there is no room, and after it that of too few passes
         self._write(node)
 
     def _write(self, node):
         loop = self.loop
-        kind = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES, TABLE, BYTES, *[BYTES] * len(node.args)])
+        words = [TABLE] if loop.counted else []
+        kind = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES, TABLE, BYTES, *[BYTES] * len(node.args), *words])
         function = self.function = self.main = ir.Function(self.module, kind, self.tag)
         function.linkage = "internal"
         self.arrays, self.workspace, self.table, self.block, *self.operands = function.args
@@ -69,14 +112,21 @@ class LoopCode(Program):
             argument.add_attribute("noalias")
         self.builder = b = ir.IRBuilder(function.append_basic_block("entry"))
         self.pointers, self.written, self.counter = {}, {}, None
+        if loop.counted:
+            self.words = self.operands.pop()
+            self.room, self.stack = b.load(self.words), b.inttoptr(b.load(b.gep(self.words, [I64(1)])), BYTES)
+            self.end = self.passes = b.load(b.gep(self.words, [I64(2 + loop.group)])) if loop.counted == "again" else None
         self._copy_first()
         registers = self._registers()
         before = b.block
         top, done = function.append_basic_block("pass"), function.append_basic_block("done")
+        self.done = done
         b.branch(top)
         b.position_at_end(top)
         self.counter = b.phi(I64)
         self.counter.add_incoming(I64(0), before)
+        if loop.counted == "until":
+            self._look_for_room()
         self._places(registers)
         self.steps_of_program()
         self._hand_on(registers)
@@ -84,12 +134,39 @@ class LoopCode(Program):
             self._update(update)
         following = b.add(self.counter, I64(1), flags=("nsw", "nuw"))
         self.counter.add_incoming(following, b.block)
-        end = b.cbranch(b.icmp_unsigned("<", following, I64(loop.trips)), top, done)
+        trips = I64(loop.trips)
+        if loop.counted == "again":
+            trips = self.passes = b.add(self.passes, I64(loop.more))
+        end = b.branch(top) if loop.counted == "until" else b.cbranch(b.icmp_unsigned("<", following, trips), top, done)
         if all(x.op in MOVES for x in loop.graph.nodes):
             end.set_metadata("llvm.loop", self._as_it_is())
         b.position_at_end(done)
+        if loop.counted:
+            self._leave_slots()
         b.ret(I64(0))
         finish(function)
+
+    def _look_for_room(self):
+        """No pass without memory for it, and for what those around it leave; no loop that nobody can end."""
+        b = self.builder
+        used = b.add(self.counter, I64(SPARE))
+        with b.if_then(b.icmp_unsigned(">", used, self.room), likely=False):
+            b.ret(I64(self.failing))
+
+    def _leave_slots(self):
+        """Note the number of passes, and copy what single ones have left to where others read it."""
+        b, loop = self.builder, self.loop
+        if loop.counted == "until":
+            self.passes = self.counter
+            b.store(self.passes, b.gep(self.words, [I64(2 + loop.group)]))
+            with b.if_then(b.icmp_unsigned("<", self.passes, I64(FEWEST)), likely=False):
+                b.ret(I64(self.failing + 1))
+        trips, size = self.passes, itemsize(loop.dtype)
+        copy = self.module.declare_intrinsic("llvm.memcpy", [BYTES, BYTES, I64])
+        for slot, where, t, n in loop.slots:
+            self.counter = I64(t) if t >= 0 else b.add(trips, I64(t))
+            target = b.gep(self.block, [I64(slot * size)])
+            b.call(copy, [target, self._element(where, loop.dtype), I64(n * size), ir.IntType(1)(0)])
 
     def _as_it_is(self):
         """What keeps LLVM from making vectors of a loop.
@@ -110,11 +187,16 @@ class LoopCode(Program):
         base = self.block if where.base == OWN else self.operands[where.base]
         size = itemsize(dtype)
         index = None
+        if where.stack >= 0:
+            base = b.gep(self.stack, [b.mul(self.room, I64(self.bases[where.base] + where.stack))])
+        if where.ends:
+            index = b.mul(self.end, I64(where.ends * size), flags=("nsw",))
         if where.step:
             t = self.counter
             if where.mask:
                 t = b.and_(b.add(t, I64(where.shift)) if where.shift else t, I64(where.mask))
-            index = b.mul(t, I64(where.step * size), flags=("nsw",))
+            at = b.mul(t, I64(where.step * size), flags=("nsw",))
+            index = at if index is None else b.add(index, at)
         if where.table >= 0:
             table = b.bitcast(self.operands[where.table], I64.as_pointer())
             at = b.mul(b.load(b.gep(table, [self.counter])), I64(size))
@@ -131,7 +213,7 @@ class LoopCode(Program):
         size = itemsize(dtype)
         copy = self.module.declare_intrinsic("llvm.memcpy", [BYTES, BYTES, I64])
         for at, where, n in self.loop.copies:
-            target = b.gep(self.block, [I64(at * size)])
+            target = self._element(at, dtype) if at.__class__ is Where else b.gep(self.block, [I64(at * size)])
             b.call(copy, [target, self._element(where, dtype), I64(n * size), ir.IntType(1)(0)])
 
     def _registers(self):
@@ -219,5 +301,9 @@ class LoopCode(Program):
     def _return_if(self, failed, number):
         first, step = self.loop.numbers[number]
         b = self.builder
+        if number == self.loop.ending:
+            with b.if_then(failed, likely=False):
+                b.branch(self.done)
+            return
         with b.if_then(failed, likely=False):
             self.builder.ret(b.add(b.mul(self.counter, I64(step)), I64(first + 1)))

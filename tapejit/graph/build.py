@@ -72,6 +72,10 @@ class Lowering:
         """The records that a listing shows, and lines in between."""
         return range(len(self.columns["op"]))
 
+    def stands_for_itself(self, number):
+        """Whether a guard is one of the program: not if another pass of a loop has it."""
+        return True
+
     def number_guards(self, numbers):
         """Hear the numbers of the guards in the program."""
 

@@ -13,7 +13,9 @@ OWN = -1  # the block of the loop itself, in place of the number of an operand
 class Where:
     """Elements of one pass: those from ``start + step * t``, plus what a table holds for pass t.
 
-    ``mask``: t, moved by ``shift``, is taken modulo a power of two: few passes are kept.
+    ``mask``: t, moved by ``shift``, is taken modulo a power of two: few passes are kept. Where the number of passes is found
+    out by running, ``ends`` times it is added; and ``stack`` is the place, in bytes a pass, of what all passes leave, in memory
+    that grows, of the loop ``base``.
     """
 
     base: int  # the number of an operand of the loop node, or OWN
@@ -22,6 +24,8 @@ class Where:
     shift: int = 0
     mask: int = 0
     table: int = -1  # the number of an operand of integers
+    ends: int = 0
+    stack: int = -1
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,15 @@ class Loop:
         graph: of one pass. Its inputs are numbered as ``reads``.
         reads: per input a Where, or the number of a Carried as ("carried", number, distance).
         outputs: nodes; ``writes`` says where each goes, None for what is only carried or an update.
-        copies: (Where to, Where from, elements) done before the first pass.
+        copies: (element of the block or Where to, Where from, elements) done before the first pass.
         guards: triples (node, kind, expected); ``numbers`` the program's number of each in pass 0, and its step.
         stored: nodes that are read so often that they are to have memory.
         size: elements of the block.
+        counted: "" for ``trips`` passes. Else that is what a recording had, and there are passes "until" one of the guards does
+            not hold, that of the number ``ending``, or "again", as many as the first loop of the group had, and ``more``.
+        group: the number of the first such loop, for all that have as many passes.
+        stacked: bytes that a pass leaves in memory that grows.
+        slots: (element of the block, Where from, pass, elements) done after the last pass; passes below 0 count from the end.
     """
 
     graph: object
@@ -73,3 +82,9 @@ class Loop:
     numbers: list = field(default_factory=list)
     stored: set = field(default_factory=set)
     size: int = 0
+    counted: str = ""
+    ending: int = -1
+    more: int = 0
+    group: int = 0
+    stacked: int = 0
+    slots: list = field(default_factory=list)

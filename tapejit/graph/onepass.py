@@ -1,5 +1,7 @@
 """One pass of a repeated run as a graph of its own, and where in memory the passes read and write."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from tapejit.core.layout import packed_strides
@@ -116,7 +118,29 @@ class Pass:
             return Where(base, int(positions[0]), int(steps[0]))
         return Where(base, 0, 0, table=self.table(positions.astype(np.int64)))
 
+    def of_other(self, source, b, passes):
+        """Where record b of another run lies, pass by pass: ``passes`` says which of its passes ours read."""
+        positions = source.places[b][1]
+        if positions is None:
+            raise Irregular
+        return positions[passes]
+
+    def place(self, b, t):
+        """The node, None for the loop itself, and the position in it of record b in pass t."""
+        node, positions = self.places[b]
+        return node, int(positions[t])
+
     # The block
+
+    def begin(self):
+        self.args, self.arg_numbers, self.places, self.rings, self.size = [], {}, {}, {}, 0
+        self.constants, self.outside = {}, {}
+
+    def same_as(self, b, other):
+        """Record b is kept where another one of a pass is."""
+        self.places[b] = self.places[other]
+        if other in self.rings:
+            self.rings[b] = self.rings[other]
 
     def keep(self, b, passes=0):
         """Room for record b of every pass; of the last few only, if these are all that is read."""
@@ -143,9 +167,8 @@ class Pass:
         self.dtype = "f4" if floats and all(d.itemsize == 4 for d in floats) else "f8"
         self.chains = chains(self)
         while True:
-            self.args, self.arg_numbers, self.places, self.rings, self.size = [], {}, {}, {}, 0
-            self.constants, self.outside = {}, {}
-            body = _Body(self)
+            self.begin()
+            body = Body(self)
             body.run_through()
             if not body.found_unbounded():
                 break
@@ -175,7 +198,7 @@ class Pass:
             loop.numbers.append((places["status", self.node.id], 0))
 
 
-class _Body(Lowering):
+class Body(Lowering):
     """Lowers the records of one pass; what comes from elsewhere are inputs."""
 
     def __init__(self, made):
@@ -234,9 +257,9 @@ class _Body(Lowering):
             return self.graph.node("const", (), attr, shape, dtype), None, shape, dtype, None
         if b in source.rings:
             raise Irregular
-        node, positions = source.places[b]
+        node = source.places[b][0]
         base = self.made.number_of(source.node if node is None else node)
-        return base, positions[passes], shape, dtype, source.is_finite(b)
+        return base, self.made.of_other(source, b, passes), shape, dtype, source.is_finite(b)
 
     def _carried(self, b, passes, first):
         made = self.made
@@ -257,9 +280,9 @@ class _Body(Lowering):
         if firsts[most - passes :] != first:
             raise Irregular
         if write.mask:
-            where = Where(OWN, write.start, write.step, write.shift - passes, write.mask)
+            where = replace(write, shift=write.shift - passes)
         else:
-            where = Where(OWN, write.start - passes * write.step, write.step)
+            where = replace(write, start=write.start - passes * write.step)
         return self.graph.cast(self.read(where, shape, made.dtype, finite), dtype)
 
     def _keep_carried(self, b):
@@ -268,13 +291,14 @@ class _Body(Lowering):
         most = made.kept_carried[b]
         write, positions = made.keep(b, most)
         firsts = made.kept_firsts[b]
-        for at, k in zip(positions[:most].tolist(), firsts, strict=True):
+        for at, k in zip(list(positions[:most]), firsts, strict=True):
             self._copy_in(at, self.parent.values[k], made.layout(b).n)
         self.kept_writes[b] = found = write, positions, firsts
         return found
 
     def _copy_in(self, at, node, n):
         node = self.parent.graph.cast(node, self.made.dtype)
+        at = at if at.__class__ is Where else int(at)
         self.loop.copies.append((at, Where(*self.made.arg(node)), n))
 
     # Records
@@ -350,7 +374,8 @@ class _Body(Lowering):
         if not first.dtype.isnative or first.dtype.kind not in "fiub" or kind == "f2":
             raise Irregular
         # Those that keep one are the sources and the tape; ``first`` is a name of ours for one of them.
-        ours = first.base is None and (references_beside(arrays) <= [3] + [2] * (len(arrays) - 1)).all()
+        beside = references_beside(arrays) - [self.recorder.held[id(a)] for a in arrays]
+        ours = first.base is None and (beside <= [3] + [2] * (len(arrays) - 1)).all()
         if ours and first.ndim == 0:
             numbers = np.array([a.item() for a in arrays])
             if len({n.tobytes() for n in numbers}) == 1:
@@ -358,7 +383,7 @@ class _Body(Lowering):
             arrays = np.array(arrays).astype(dtype)
             return self.read(Where(made.table(arrays), 0, 1), shape, dtype, np.isfinite(arrays).all())
         places = np.array([a.__array_interface__["data"][0] for a in arrays])
-        if (places == places[0]).all():
+        if (places == places[0]).all() or (ours and len({a.tobytes() for a in arrays}) == 1):
             node = self._outside(self.parent.graph.extern(first))
         elif ours:
             table = np.stack(arrays)
@@ -466,9 +491,7 @@ class _Body(Lowering):
                 key = node.id, int(made.needed[b]) >= made.run.trips - LATE
                 if key in written:
                     other = written[key]
-                    made.places[b] = made.places[other]
-                    if other in made.rings:
-                        made.rings[b] = made.rings[other]
+                    made.same_as(b, other)
                     if made.layout(other).n == made.layout(b).n and made.dtype_of(other) == made.dtype_of(b):
                         continue
                 where, _ = made.keep(b)
@@ -484,7 +507,7 @@ class _Body(Lowering):
         if node.op != "input" or node.dtype != made.layout(b).dtype.numpy.str[1:]:
             return False
         where = self.loop.reads[node.attr]
-        if where.__class__ is tuple or where.base == OWN or where.mask or where.table >= 0:
+        if where.__class__ is tuple or where.base == OWN or where.mask or max(where.table, where.stack) >= 0:
             return False
         positions = where.start + where.step * np.arange(made.run.trips)
         made.places[b] = made.args[where.base], positions

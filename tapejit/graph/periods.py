@@ -30,18 +30,19 @@ class Run:
         return self.start + self.period * self.trips
 
 
-def runs(keys, operands, sizes) -> list:
+def runs(keys, operands, sizes, saved=SAVED) -> list:
     """The repeated runs of a tape, in its order.
 
     Args:
         keys: one number per record; equal ones are the same operation on the same layouts.
         operands: (records, 3), the positions of what each record reads, -1 for nothing.
         sizes: the elements of each value.
+        saved: records that the first run must save.
     """
     found, segments = [], [(0, len(keys))]
     while segments:
         first, end = segments.pop()
-        run = _best(keys, operands, sizes, first, end, min(BESIDE, SAVED) if found else SAVED)
+        run = _best(keys, operands, sizes, first, end, min(BESIDE, saved) if found else saved)
         if run is not None:
             found.append(run)
             segments += [(first, run.start), (run.end, end)]

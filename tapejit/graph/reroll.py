@@ -32,20 +32,25 @@ class Rolled(Lowering):
 
     def __init__(self, recorder, outputs, decisions):
         super().__init__(recorder, decisions=decisions)
+        fewest, saved = self._least()
         self.runs, self.loops = [], {}
         self.decisions = list(decisions)
-        if len(self.columns["op"]) >= FEWEST:
+        if len(self.columns["op"]) >= fewest:
             see_through(self)
         self.live = self._live([*outputs, *self.decisions, *self.may_fail()])
-        if len(self.live) < FEWEST or not self._readable():
+        if len(self.live) < fewest or not self._readable():
             return
         self.at = np.full(len(recorder.tape), -1, dtype=np.int64)
         self.at[self.live] = np.arange(len(self.live))
         self.imms = self._column("imm")
         self.keys, self.reads = self._keys(), self._reads()
         self.roots = self.at[np.array([*outputs], dtype=np.int64)]
-        self.candidates, self.tried = periods.runs(self.keys, self.reads, self._column("n")), set()
+        self.candidates, self.tried = periods.runs(self.keys, self.reads, self._column("n"), saved), set()
         self._settle()
+
+    def _least(self):
+        """The records of a recording that is looked at, and those that its first run must save."""
+        return FEWEST, periods.SAVED
 
     def _live(self, roots):
         """The records that matter, in order."""
@@ -237,8 +242,11 @@ class Rolled(Lowering):
         for k in self.live[begin:end].tolist():
             self.values[k] = self._lower(k)
 
+    def _pass(self, number, run):
+        return Pass(self, number, run)
+
     def _loop(self, number, run):
-        made = self.loops[number] = Pass(self, number, run)
+        made = self.loops[number] = self._pass(number, run)
         loop, args = made.build()
         made.node = self.graph.node("loop", args, loop, (max(loop.size, 1),), loop.dtype or "f8")
         if made.fallible:
@@ -283,9 +291,9 @@ class _Values(dict):
         if b in made.constants:
             value = self[k] = lowering.graph.node("const", (), made.constants[b], shape, dtype)
             return value
-        node, positions = made.places[b]
+        node, position = made.place(b, t)
         node = made.node if node is None else node
-        value = lowering.graph.view(node, shape, packed_strides(shape), int(positions[t]))
+        value = lowering.graph.view(node, shape, packed_strides(shape), position)
         value = self[k] = lowering.graph.cast(value, dtype)
         lowering.finite._known[value.id] = made.is_finite(b)
         return value

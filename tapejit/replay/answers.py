@@ -35,7 +35,7 @@ class Answers:
             eagerly, one not called yet), or where compiling failed, of which a warning tells.
         """
         signatures = [s for s in list(self._signatures.values()) if s.paths.eager is None and not s.uncompilable]
-        programs = [(s, p) for s in signatures for p in s.paths.programs]
+        programs = [(s, p) for s in signatures for p in s.paths.everything()]
         background.finish([p for _, p in programs], self.prepare_door, timeout)
         for signature, program in programs:
             if program.failure is not None:
@@ -45,7 +45,15 @@ class Answers:
     def _replay(self, signature, arrays):
         """The results by a program whose guards hold, None if there is none."""
         paths = signature.paths
+        for program in tuple(paths.counted):
+            if self._is_ready(signature, program) and signature.paths is paths:
+                status, results = program.run(arrays)
+                if status == 0:
+                    self._counts["replayed"] += 1
+                    self._open(signature, paths, program)
+                    return program.structure, results
         program = signature.latest()
+        program = paths.last if program in paths.counted else program
         before, failed = None, 0
         hops = 0
         while program is not None and hops < 2 * len(paths.programs):
@@ -92,6 +100,9 @@ class Answers:
 
     def _stay_interpreted(self, signature, program):
         """A program could not be compiled: recordings are interpreted from now on, this one made anew if need be."""
+        if program in signature.paths.counted:  # other counts go on as paths of their own
+            signature.paths.counted.remove(program)
+            return
         if signature.uncompilable:
             return
         signature.uncompilable = True
@@ -124,7 +135,8 @@ class Answers:
         with self._lock:
             if signature.paths is not paths or program.block is None:
                 return  # rebound meanwhile, or too large for the door
-            paths.last = program
+            if program not in paths.counted:
+                paths.last = program
             if signature.block is None:
                 block = SignatureBlock(signature, self._number_places())
                 if not block.possible:

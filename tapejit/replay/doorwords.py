@@ -208,7 +208,7 @@ class ProgramBlock:
         frozen = program.frozen
         self.possible = len(frozen.inputs) + len(program.order) <= B.MOST
         self._kept = [machine, frozen.graph.arrays]
-        self.turns = np.zeros(len(frozen.guards) + 1, dtype=np.int64)
+        self.turns = np.zeros(len(frozen.guards) + 2, dtype=np.int64)  # two more: too many passes of a loop, or too few
         total = sum(np.dtype(dtype).itemsize * int(np.prod(shape)) for shape, dtype in program.specs)
         self.specs = np.zeros((len(program.specs), B.SPEC_WORDS), dtype=np.int64)
         for row, (shape, dtype) in zip(self.specs, program.specs, strict=True):

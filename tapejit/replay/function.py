@@ -14,6 +14,8 @@ from tapejit.core.errors import Refused
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.tensor import Tensor
 from tapejit.edge import blocks as B
+from tapejit.graph.anycount import NoCount
+from tapejit.graph.onepass import Irregular
 from tapejit.replay.answers import NOT_YET, Answers
 from tapejit.replay.binding import Bound, Same, belongs, binds, on_objects, shifted
 from tapejit.replay.captures import Captures
@@ -121,7 +123,8 @@ class Replayed(Door, Answers, Inspected):
     @property
     def calls(self) -> dict:
         """How often the function ran eagerly, was recorded, was run again from its tape, and as machine code."""
-        through_door = sum(p.block.calls for s in self._signatures.values() for p in s.paths.programs if p.block is not None)
+        programs = [p for s in self._signatures.values() for p in s.paths.everything()]
+        through_door = sum(p.block.calls for p in programs if p.block is not None)
         return {**self._counts, "replayed": self._counts["replayed"] + through_door}
 
     @property
@@ -327,7 +330,10 @@ class Replayed(Door, Answers, Inspected):
             for array in captures.arrays:  # no list of the sources: who holds an array tells whether it may change
                 if not any(s is array or s.base is array for s in recorder.sources.values()):
                     recorder.read_by_numpy(array)
-            frozen = _frozen(recorder, [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays], records)
+            kinds = [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays]
+            frozen = _frozen(recorder, kinds, records)
+            recorder.held.update(map(id, frozen.graph.arrays))
+            counted = _of_any_count(recorder, kinds, records)
             if (self.policy == "auto" or signature.uncompilable) and Interpreter.can_run(recorder):
                 guards = [(place, *rest) for place, (_, *rest) in zip(frozen.places, frozen.guards, strict=False)]
                 interpreter = Interpreter(recorder, guards, records)
@@ -346,6 +352,12 @@ class Replayed(Door, Answers, Inspected):
                 recorder.tape.end()
         signature.seconds += time.perf_counter() - start
         signature.structure = structure
+        self._enter(signature, Program(frozen, structure, interpreter), counted, before, captures)
+        results = [v.item() if v.ndim == 0 and v.dtype == np.float64 else v for v in values]
+        return structure, results
+
+    def _enter(self, signature, program, counted, before, captures):
+        """Make a program one of its signature's, unless what the function reads has changed meanwhile."""
         watched = [c for c in (before, captures, signature.captures) if c is not None]
         changed = next((c.changed for c in watched if not c.hold()), None)
         if changed is not None:
@@ -355,12 +367,11 @@ class Replayed(Door, Answers, Inspected):
                 signature.captures = captures if captures.places else None
             else:
                 signature.captures.merge(captures)
-            program = Program(frozen, structure, interpreter)
             signature.paths.add(program)
+            if counted is not None:
+                signature.paths.add_counted(counted, program.structure, Program)
             if self.policy == "now" and signature.paths.eager is None and self._is_ready(signature, program):
                 self._open(signature, signature.paths, program)
-        results = [v.item() if v.ndim == 0 and v.dtype == np.float64 else v for v in values]
-        return structure, results
 
     # Other forms of a call, and what there is to see
 
@@ -390,6 +401,7 @@ class Replayed(Door, Answers, Inspected):
             why = signature.paths.eager if signature else None
             raise RuntimeError(f"{self!r} has no program yet: " + (why or "call it once with arguments like those to come"))
         first = signature.latest()
+        first = signature.paths.programs[-1] if first in signature.paths.counted else first
         programs = [first, *(p for p in signature.paths.programs if p is not first and p.structure == first.structure)]
         for program in programs:
             program.compile()
@@ -441,6 +453,15 @@ def _frozen(recorder, inputs, outputs):
         return Frozen(recorder, inputs, outputs)
     except Exception as why:
         raise Refused(f"its recording could not be read: {why!r}") from why
+
+
+def _of_any_count(recorder, inputs, outputs):
+    """The recording as that of a loop with any number of passes, None if it has no such loop."""
+    repeats = recorder.repeats.found(recorder.guards)
+    try:
+        return Frozen(recorder, inputs, outputs, repeats) if repeats else None
+    except (NoCount, Irregular, Refused):
+        return None
 
 
 def _rebuild(maker, build, options):

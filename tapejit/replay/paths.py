@@ -2,7 +2,11 @@
 
 import warnings
 
+from tapejit.graph.anycount import agree
+
 MOST_PATHS = 128
+MOST_WAITING = 4  # recordings of loops with any number of passes that wait for one that agrees
+MOST_COUNTED = 16  # programs of such loops
 MOST_VALUES = 16  # different values at one place that Python reads, before the function stays eager
 
 
@@ -22,12 +26,14 @@ class Paths:
 
     Attributes:
         eager: the reason why the function is not replayed, or None.
+        counted: programs of loops with any number of passes, which answer for many paths.
     """
 
     def __init__(self, name):
         self.name = name
         self.root = Branch()
-        self.programs = []
+        self.programs, self.counted = [], []
+        self._frozen = []  # recordings that may become such programs, once another one agrees
         self.last = None
         self.eager = None
         self.quiet = False  # whether nothing is to be said of staying eager
@@ -52,9 +58,29 @@ class Paths:
             line = max(self._branches(), key=lambda b: len(b.children)).line
             self.stay_eager(f"it has taken {MOST_PATHS} different paths, most of them decided at {line}")
 
+    def add_counted(self, frozen, structure, program):
+        """Enter a recording of loops with any number of passes; a program, if one with other numbers is the same.
+
+        Args:
+            program: makes one.
+        """
+        if len(self.counted) >= MOST_COUNTED or any(agree(p.frozen, frozen) and p.structure == structure for p in self.counted):
+            return
+        for known, other in self._frozen:
+            equal = [a == b for a, b in zip(known.passes, frozen.passes, strict=False)]
+            if not any(equal) and other == structure and agree(known, frozen):
+                self._frozen = [pair for pair in self._frozen if pair[0] is not known]
+                self.counted.append(program(frozen, structure))
+                return
+        self._frozen = [*self._frozen[1 - MOST_WAITING :], (frozen, structure)]
+
+    def everything(self):
+        """All programs."""
+        return [*self.counted, *self.programs]
+
     def forget_turns(self):
         """Let no program lead to another any more."""
-        for program in self.programs:
+        for program in self.everything():
             if program.block is not None:
                 program.block.turns[:] = 0
 

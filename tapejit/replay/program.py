@@ -9,6 +9,7 @@ from tapejit.compile.machine import Machine
 from tapejit.compile.schedule import Planner
 from tapejit.core import forks
 from tapejit.graph import verify
+from tapejit.graph.anycount import AnyCount
 from tapejit.graph.reroll import lowered
 from tapejit.graph.rewrite import pack_scalars, without_reshape
 from tapejit.replay.doorwords import ProgramBlock
@@ -22,10 +23,11 @@ class Frozen:
         outputs: the nodes of the results.
         guards: triples (node, kind, expected) in the order in which they were met; ``lines`` says where.
         outcomes: one per guard, what tells paths apart.
+        passes: how many passes there were of loops that may have any number of them (see ``graph.anycount``).
     """
 
-    def __init__(self, recorder, inputs, outputs):
-        lowering, self.outputs, decided = lowered(recorder, outputs, [guard.record for guard in recorder.guards])
+    def __init__(self, recorder, inputs, outputs, repeats=()):
+        lowering, self.outputs, decided = _lowered(recorder, outputs, repeats)
         self.inputs = inputs
         self.guards, self.lines, self.outcomes = [], [], []
         self.places = []  # of the guards: a record, or an array outside
@@ -36,7 +38,7 @@ class Frozen:
             self.outcomes.append(("bytes", snapshot.tobytes()))
         numbers = {}
         for number, (guard, node) in enumerate(zip(recorder.guards, decided, strict=True)):
-            if node.op != "const":
+            if node.op != "const" and lowering.stands_for_itself(number):
                 numbers[number] = len(self.guards)
                 self.guards.append((node, guard.kind, guard.expected))
                 self.places.append(guard.record)
@@ -61,7 +63,16 @@ class Frozen:
         self.guards = [(node, *rest) for node, (_, *rest) in zip(roots[len(outputs) :], self.guards, strict=True)]
         self.graph, self.kept = lowering.graph, lowering.kept
         self.records = len(recorder.tape)
+        self.passes = [count for _, count, _ in lowering.groups] if repeats else []
         self.listing = listing(recorder, lowering)
+
+
+def _lowered(recorder, outputs, repeats):
+    decisions = [guard.record for guard in recorder.guards]
+    if not repeats:
+        return lowered(recorder, outputs, decisions)
+    lowering = AnyCount(recorder, outputs, decisions, repeats)
+    return lowering, *lowering.results(outputs, decisions)
 
 
 class Program:
@@ -123,7 +134,11 @@ class Program:
         numbers = np.empty(len(self.scalars))
         table = [x.__array_interface__["data"][0] for x in (*places, *arrays)]
         table += [numbers.__array_interface__["data"][0] + 8 * i for i in range(len(numbers))]
-        status = self.machine.run(np.array([*table, 0], dtype=np.int64))
+        table = np.array([*table, 0], dtype=np.int64)
+        status = self.machine.run(table)
+        while status == 1 + len(self.frozen.guards):  # a loop has had more passes than there was memory for
+            self.machine.grow()
+            status = self.machine.run(table)
         results = [None] * len(self.order)
         for j, x in zip(self.order, (*arrays, *numbers.tolist()), strict=True):
             results[j] = x

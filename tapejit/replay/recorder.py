@@ -5,6 +5,7 @@ history come from (arrays are read by reference at every replay), which results 
 indices), and which values Python looked at. The last become guards: a replay is right only while they come out the same.
 """
 
+import collections
 import os
 import sys
 import threading
@@ -23,6 +24,7 @@ from tapejit.eager.dispatch import from_array, share
 from tapejit.eager.keys import flat_indices
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.cpython import references_beside
+from tapejit.replay.repeats import Repeats
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 LARGEST_ESCAPE = 1 << 12  # elements of an array that may become a guard on its exact values
@@ -170,6 +172,7 @@ class Recorder:
         self.aliases = {}  # record of a leaf -> the record whose value it has
         self.worked_out = {}  # record of a note -> the function and its operands
         self.reads = None  # notes what the user's functions read, by ``reads.watch``
+        self.held = collections.Counter()  # by id of an array, how many graphs have it already
         self.guards = []
         self.extra = []  # (array, its bytes): captured arrays that only NumPy may have read
         self.brought = {}  # id of a tensor of another tape -> (that tensor, its stand-in here)
@@ -184,6 +187,7 @@ class Recorder:
             number = next(tapes.numbers)
             self.tape = tapes.tapes[number] = RecordingTape(number)
         self.tape.begin(self)
+        self.repeats = Repeats(self.tape, sys._getframe(1))
         stack.append(self.tape)
         active.append(self)
         self._main = threading.current_thread() is threading.main_thread()
@@ -197,6 +201,7 @@ class Recorder:
             tapes.main.header[R.H_THREAD] = self._main_thread
         active.remove(self)
         tapes.thread.stack.pop()
+        self.repeats.forget()
         return False
 
     # What the hooks in tensors and functions call
@@ -338,6 +343,7 @@ class Recorder:
         if (k, "truth") not in self._seen:
             self._seen.add((k, "truth"))
             self.guards.append(Guard(k, "truth", outcome, user_line()))
+            self.repeats.note(len(self.guards) - 1)
         return outcome
 
     def whole(self, tensor) -> int:

@@ -30,6 +30,9 @@ class Signature:
         """The program that was used last."""
         if self.block is not None and self.block.words[B.LAST]:
             address = self.block.words[B.LAST]
-            known = (p for p in self.paths.programs if p.block is not None and p.block.address == address)
-            self.paths.last = next(known, self.paths.last)
+            known = (p for p in self.paths.everything() if p.block is not None and p.block.address == address)
+            found = next(known, self.paths.last)
+            if found in self.paths.counted:
+                return found
+            self.paths.last = found
         return self.paths.last

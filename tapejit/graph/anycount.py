@@ -1,0 +1,263 @@
+"""One graph for every number of passes of loops that end when the data say so.
+
+Such a loop runs until its decision falls; loops over what it left, the gradient's, run as often. What all passes leave lies in
+memory that grows (``Where.stack``); what the first and the last few leave for others is copied into the block of the loop
+when it has ended, so that nothing outside depends on the number of passes. That two recordings with different numbers give
+the same graph (``agree``) is what shows that this is so.
+"""
+
+from dataclasses import dataclass, fields, is_dataclass, replace
+
+import numpy as np
+
+from tapejit.graph import periods
+from tapejit.graph.loop import OWN, Where
+from tapejit.graph.onepass import IN_REGISTERS, Irregular, Pass
+from tapejit.graph.reroll import Rolled
+
+EDGE = 4  # passes at either end that others may read
+NEAR = 3  # by how many passes the number of a loop may differ from that of the one it follows
+
+
+class NoCount(Exception):
+    """The recording has no loop of that kind."""
+
+
+@dataclass(frozen=True)
+class _Along:
+    """Positions over the passes: element ``start + ends * N + step * t`` of a stack, N being the number of passes."""
+
+    start: int
+    step: int
+    ends: int
+    stack: int
+
+    def __add__(self, more):
+        more = np.unique(more)
+        if len(more) != 1:
+            raise Irregular
+        return replace(self, start=self.start + int(more[0]))
+
+
+class AnyCount(Rolled):
+    """A recording with loops that may have any number of passes.
+
+    Args:
+        repeats: the guards of each of them, see ``replay.repeats``.
+
+    Attributes:
+        groups: per loop its run, its number of passes, and the record of a pass that decides.
+        counted: by run that has as many passes as one of them, the number of the loop.
+
+    Raises:
+        NoCount: from ``results``, if none of these loops is found as one.
+    """
+
+    def __init__(self, recorder, outputs, decisions, repeats):
+        self.repeats, self.groups = repeats, []
+        super().__init__(recorder, outputs, decisions)
+
+    def _least(self):
+        return 0, periods.BESIDE
+
+    def results(self, outputs, guards):
+        found = super().results(outputs, guards) if self.runs else None
+        if not self.runs:
+            raise NoCount
+        return found
+
+    def _build(self):
+        self._classify()
+        super()._build()
+
+    def _classify(self):
+        """Which runs have as many passes as a loop, and what others read of their first and last passes."""
+        found = [self._group(repeat) for repeat in self.repeats]
+        self.groups = [group for group in found if group is not None]
+        self.counted = {first: j for j, (first, _, _) in enumerate(self.groups)}
+        if len(self.counted) != len(self.groups) or not self.groups:
+            raise NoCount
+        for k, run in enumerate(self.runs):
+            if k not in self.counted:
+                near = [(abs(run.trips - count), -j) for j, (first, count, _) in enumerate(self.groups) if first < k]
+                group = self._read_along(run)
+                if group is None and near and min(near)[0] <= NEAR:
+                    group = -min(near)[1]
+                if group is not None and abs(run.trips - self.groups[group][1]) <= NEAR:
+                    self.counted[k] = group
+        self.edges = self._edges()
+
+    def _group(self, repeat):
+        """(run, passes, record of a pass that decides) of a loop, None if it is no run whose last pass is the last one."""
+        deciding = self.at[[self.recorder.guards[g].record for g in repeat.guards[:-1]]]
+        owners = self.owner[deciding]
+        first = int(owners[-1])
+        if first < 0 or (owners[owners >= 0] != first).any():
+            return None
+        run = self.runs[first]
+        passes, places = np.divmod(deciding[owners == first] - run.start, run.period)
+        known = np.arange(run.trips - len(passes), run.trips)  # those before leave the same records, and the same decision
+        return (first, run.trips, int(places[0])) if np.array_equal(passes, known) and (places == places[0]).all() else None
+
+    def _read_along(self, run):
+        """The loop whose passes the passes of a run read one after the other, None if there is none."""
+        second, third = (self.reads[run.start + t * run.period :][: run.period].reshape(-1) for t in (1, 2))
+        owners = np.where(second >= 0, self.owner[second], -1)[(second != third) & (second < run.start)]
+        groups = {self.counted[k] for k in set(owners.tolist()) if k in self.counted}
+        return groups.pop() if len(groups) == 1 else None
+
+    def _edges(self):
+        """Per counted run what others read of single passes: pairs (record of a pass, pass)."""
+        found = [self.roots]
+        straight = self.reads[self.owner < 0].reshape(-1)
+        found.append(straight[straight >= 0])
+        for run in self.runs:
+            rows = self.reads[run.start : run.end].reshape(run.trips, run.period * 3)
+            moves = rows[2] - rows[1]
+            carried = (moves == run.period) & (rows[-1] >= run.start)
+            single = np.concatenate((rows[0, moves == 0], rows[:IN_REGISTERS, carried].reshape(-1)))
+            found.append(single[(single >= 0) & ((single < run.start) | (single >= run.end))])
+        edges = {j: set() for j in self.counted}
+        for o in np.concatenate(found).tolist():
+            number = int(self.owner[o])
+            if number in edges:
+                t, b = divmod(o - self.runs[number].start, self.runs[number].period)
+                edges[number].add((b, t))
+        return edges
+
+    def _pass(self, number, run):
+        return CountedPass(self, number, run) if number in self.counted else Pass(self, number, run)
+
+    def stands_for_itself(self, number):
+        i = int(self.at[self.recorder.guards[number].record])
+        owner = int(self.owner[i])
+        return owner not in self.counted or i < self.runs[owner].start + self.runs[owner].period
+
+
+class CountedPass(Pass):
+    """A pass of a loop without a fixed number of passes."""
+
+    def begin(self):
+        super().begin()
+        self.spots, self.slots, self.stacked = {}, {}, 0
+        self.group = self.parent.counted[self.number]
+        self.first, self.count, _ = self.parent.groups[self.group]
+
+    def build(self):
+        loop, args = super().build()
+        loop.counted = "until" if self.number == self.first else "again"
+        loop.more, loop.stacked, loop.group = self.run.trips - self.count, self.stacked, self.group
+        for (b, t), slot in self.slots.items():
+            t = t if t < EDGE else t - self.run.trips
+            loop.slots.append((slot, self.spots[b], t, self.layout(b).n))
+        return loop, args
+
+    def table(self, values):
+        raise Irregular
+
+    def where(self, base, positions):
+        if positions.__class__ is _Along:
+            return Where(base, positions.start, positions.step, ends=positions.ends, stack=positions.stack)
+        if (positions != positions[0]).any():
+            raise Irregular
+        return Where(base, int(positions[0]))
+
+    def of_other(self, source, b, passes):
+        if not isinstance(source, CountedPass) or source.group != self.group:
+            raise Irregular
+        if b not in source.spots:
+            return super().of_other(source, b, passes)
+        spot, step, n = source.spots[b], int(passes[1] - passes[0]), max(source.layout(b).n, 1)
+        t, trips = int(passes[0]), source.run.trips
+        if step == 1 and t < EDGE:
+            return _Along(spot.start + t * n, n, 0, spot.stack)
+        if step == -1 and t >= trips - EDGE:
+            return _Along(spot.start + (t - self.count) * n, -n, n, spot.stack)
+        raise Irregular
+
+    def place(self, b, t):
+        if b in self.spots:
+            return None, self.slots[b, t]
+        return super().place(b, t)
+
+    def same_as(self, b, other):
+        super().same_as(b, other)
+        if other in self.spots:
+            self.spots[b] = self.spots[other]
+            self._copied(b)
+
+    def keep(self, b, passes=0):
+        n, trips = max(self.layout(b).n, 1), self.run.trips
+        late = trips - int(self.needed[b]) if self.needed[b] < trips else 0
+        if passes > IN_REGISTERS:
+            raise Irregular
+        if late <= EDGE:  # a pass more than is read: the one that ends the loop may have written
+            count = 1 << max(late, passes + 1).bit_length()
+            start, self.size = self.size, self.size + count * n
+            self.size += self.size % 2
+            write = Where(OWN, start, n, passes, count - 1)
+            first = [start + n * t for t in range(passes)]
+            self.rings[b] = count
+        else:
+            stack, self.stacked = self.stacked, self.stacked + 8 * n
+            write = Where(OWN, passes * n, n, stack=stack)
+            first = [Where(OWN, t * n, stack=stack) for t in range(passes)]
+        self.places[b], self.spots[b] = (None, None), write
+        self._copied(b)
+        return write, first
+
+    def _copied(self, b):
+        """Room for what single passes leave of a record."""
+        n, trips = max(self.layout(b).n, 1), self.run.trips
+        for other, t in sorted(self.parent.edges[self.number]):
+            if other == b:
+                if EDGE <= t < trips - EDGE:
+                    raise Irregular
+                self.slots[b, t], self.size = self.size, self.size + n + n % 2
+
+    def number_guards(self, places):
+        loop = self.loop
+        loop.guards, loop.numbers = [], []
+        for node, kind, expected, passes in self.body.guards:
+            if node.op == "const":
+                continue
+            if self.number == self.first and any(passes[-1] in repeat.guards for repeat in self.parent.repeats):
+                loop.ending = len(loop.guards)
+            loop.guards.append((node, kind, expected))
+            loop.numbers.append((places[passes[0]], 0))
+        for node in self.fallible:
+            loop.guards.append((node, "status", 0))
+            loop.numbers.append((places["status", self.node.id], 0))
+        if (loop.counted == "until") != (loop.ending >= 0):
+            raise NoCount
+
+
+def agree(a, b) -> bool:
+    """Whether two frozen recordings are one program but for the passes that they were recorded with."""
+    return all(same(getattr(a, name), getattr(b, name)) for name in ("graph", "outputs", "guards", "inputs"))
+
+
+def same(a, b, known=None) -> bool:
+    """Whether two graphs, or parts of them, are the same: their nodes, numbers and arrays."""
+    known = set() if known is None else known
+    if (id(a), id(b)) in known:
+        return True
+    known.add((id(a), id(b)))
+    if a.__class__ is not b.__class__:
+        return False
+    if isinstance(a, np.ndarray):
+        return a is b or (a.dtype == b.dtype and a.shape == b.shape and a.strides == b.strides and a.tobytes() == b.tobytes())
+    if isinstance(a, (set, frozenset)):
+        return {x.id for x in a} == {x.id for x in b}
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(same(x, y, known) for x, y in zip(a, b, strict=True))
+    if hasattr(a, "nodes"):
+        return same(a.nodes, b.nodes, known) and same(a.arrays, b.arrays, known)
+    if hasattr(a, "args"):
+        return (a.id, a.op, a.shape, a.dtype) == (b.id, b.op, b.shape, b.dtype) and same(
+            [x.id for x in a.args], [x.id for x in b.args], known
+        ) and same(a.attr, b.attr, known)
+    if is_dataclass(a):
+        names = [f.name for f in fields(a) if f.name != "trips"]
+        return all(same(getattr(a, name), getattr(b, name), known) for name in names)
+    return a == b

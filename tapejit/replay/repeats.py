@@ -1,0 +1,216 @@
+"""Loops of Python that may run for any number of passes: what a decision finds is what it found one pass before.
+
+Python is deterministic. Where the same instruction looks at a truth value again, and all that Python holds there is as it was,
+but for tensors that have moved on by one pass, the next pass leaves the same records one pass on, as long as the decision is
+the same. That is looked at here, at each decision; a counter, a list that grows or an iterator that advances is another state.
+"""
+
+import dis
+import functools
+import sys
+import types
+from dataclasses import dataclass
+
+import numpy as np
+
+from tapejit.core.record import MASK, TAPE_SHIFT
+from tapejit.eager.tensor import Tensor
+
+FEWEST = 8  # passes
+MOST_PARTS = 256  # objects of a state that is compared
+MOST_LOOPS = 6  # of one recording
+MOST_VAIN = 8  # states at one place that differ, after which none are compared
+_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was written in Python, in most cases
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, range, slice, type(Ellipsis))
+_BY_NAME = (type, types.ModuleType, types.BuiltinFunctionType, types.CodeType, np.ufunc)
+_OURS = {Tensor.__bool__.__code__}  # functions between a user's decision and the state
+
+
+class Unknown(Exception):
+    """Something whose state cannot be told."""
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Guards one pass apart: ``guards`` are their numbers, the last of which ended the loop."""
+
+    guards: tuple
+
+    @property
+    def passes(self):
+        return len(self.guards) - 1
+
+
+class State:
+    """What Python holds in some frames.
+
+    Attributes:
+        parts: what must be equal; ``tensors``: the records of the tensors of the recording, in the order they were met.
+    """
+
+    def __init__(self, frames, tape):
+        self.tape, self.parts, self.tensors, self.kept = tape, [], [], []
+        self._met = {}
+        for frame in frames:
+            self._enter(frame.f_lasti)
+            self._named(frame.f_locals)
+
+    def follows(self, before, length):
+        """Whether this is a state with tensors that stand still or have moved by ``length`` records."""
+        pairs = zip(self.tensors, before.tensors, strict=False)
+        return self.parts == before.parts and all(new - old in (0, length) for new, old in pairs)
+
+    def _enter(self, x):
+        self.parts.append(x)
+        if len(self.parts) > MOST_PARTS:
+            raise Unknown
+
+    def _named(self, space):
+        for name, x in space.items():
+            self._enter(name)
+            self._add(x)
+
+    def _by_identity(self, x):
+        self._enter(id(x))
+        self.kept.append(x)
+
+    def _add(self, x):
+        kind = x.__class__
+        if isinstance(x, _PLAIN):
+            self._enter((kind, repr(x) if isinstance(x, (float, complex, np.generic)) else x))
+            return
+        if isinstance(x, _BY_NAME):
+            self._by_identity(x)
+            return
+        self._by_identity(kind)
+        known = self._met.setdefault(id(x), len(self._met))
+        self.kept.append(x)
+        self._enter(known)
+        if known == len(self._met) - 1:
+            self._look_into(x, kind)
+
+    def _look_into(self, x, kind):
+        if kind is Tensor:
+            self._tensor(x)
+        elif isinstance(x, (tuple, list)):
+            self._enter(len(x))
+            for part in x:
+                self._add(part)
+        elif isinstance(x, dict):
+            for key, value in x.items():
+                self._add(key)
+                self._add(value)
+        elif kind is np.ndarray and x.dtype.kind in "fiubc":
+            self._enter((x.shape, x.dtype.str, x.tobytes() if x.size <= MOST_PARTS else id(x)))
+            if x.size > MOST_PARTS and x.flags.writeable and x.base is None:
+                raise Unknown
+        elif isinstance(x, types.FunctionType):
+            self._by_identity(x.__code__)
+            for part in (x.__defaults__, x.__kwdefaults__, tuple(map(_content, x.__closure__ or ()))):
+                self._add(part)
+        elif isinstance(x, types.MethodType):
+            self._add(x.__func__)
+            self._add(x.__self__)
+        elif _is_open(kind):
+            self._named(x.__dict__)
+        else:
+            raise Unknown
+
+    def _tensor(self, x):
+        self._enter((id(x._layout), x.requires_grad))
+        if x._r >> TAPE_SHIFT == self.tape.number:
+            self.tensors.append(x._r & MASK)
+        else:
+            self._enter(x._r)
+
+
+def _is_open(kind) -> bool:
+    """Whether all that objects of a class hold is in their ``__dict__``."""
+    made = kind.__mro__[:-1]
+    written = all("__dict__" in vars(c) or "__slots__" not in vars(c) for c in made) and all(c.__flags__ & _HEAP for c in made)
+    return written and hasattr(kind, "__weakref__") and not hasattr(kind, "__next__")
+
+
+def _content(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+@functools.lru_cache(1024)
+def _iterated(code):
+    """The stretches of bytecode that a ``for`` repeats."""
+    return [(i.offset, i.argval) for i in dis.get_instructions(code) if i.opname in ("FOR_ITER", "SEND")]
+
+
+class Repeats:
+    """The decisions of a recording, and which of them follow from one another.
+
+    Args:
+        base: the frame that runs the function.
+    """
+
+    def __init__(self, tape, base):
+        self.tape, self.base = tape, base
+        self.last = {}  # place -> (frames, state, guard, length of the tape)
+        self.vain = {}  # place -> states that did not follow
+        self.before = {}  # guard -> (the one a pass before, the records of the pass)
+
+    def forget(self):
+        """Let go of frames and what they hold."""
+        self.last, self.base = {}, None
+
+    def note(self, guard):
+        """A decision, called by what Python calls for it: the number of its guard."""
+        frames = self._frames()
+        place = tuple((id(f.f_code), f.f_lasti) for f in frames)
+        if self.vain.get(place, 0) >= MOST_VAIN:
+            return
+        known, at = self.last.get(place), len(self.tape)
+        if known is None:
+            self.last[place] = frames, None, guard, at
+            return
+        # The innermost frame that was there the last time has run since; those around it have not.
+        moving = frames[: 1 + next((j for j, pair in enumerate(zip(frames, known[0], strict=True)) if pair[0] is pair[1]), 0)]
+        try:
+            if any(first < f.f_lasti < end for f in moving for first, end in _iterated(f.f_code)):
+                raise Unknown
+            state = State(moving, self.tape)
+        except Unknown:
+            self.vain[place] = self.vain.get(place, 0) + 1
+            self.last.pop(place, None)
+            return
+        if known[1] is not None:
+            length = at - known[3]
+            if state.follows(known[1], length):
+                self.before[guard] = known[2], length
+            else:
+                self.vain[place] = self.vain.get(place, 0) + 1
+        self.last[place] = frames, state, guard, at
+
+    def _frames(self):
+        """The frames from the decision outwards to the function that is recorded."""
+        frame, frames = sys._getframe(3), []
+        while frame is not None and frame is not self.base:
+            if frame.f_code not in _OURS:
+                frames.append(frame)
+            frame = frame.f_back
+        return frames
+
+    def found(self, guards) -> list:
+        """The Repeats of a recording: all but the last guard of each have one outcome, the last another."""
+        best, reached = {}, {}
+        for number, guard in enumerate(guards):
+            before = self.before.get(number)
+            if before is None or guards[before[0]].kind != "truth":
+                continue
+            first, length = before
+            chain = reached.get(first)
+            if chain is None or chain[1] != length or guards[chain[0][0]].outcome != guards[first].outcome:
+                chain = [first], length
+            chain[0].append(number)
+            reached[number] = chain
+            if guard.outcome != guards[first].outcome and len(chain[0]) > FEWEST:
+                best[number] = Repeat(tuple(chain[0]))
+        return list(best.values())[:MOST_LOOPS]
