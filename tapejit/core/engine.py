@@ -1,13 +1,20 @@
 """The compiled engine: the jitted core loaded on first use, and the table of kernels filled as ops are met.
 
-Functions of the core are called through their compiled entry points, which skips the dispatcher (71 ns against 151).
+Functions of the core are called through entry points of their own, which skips Numba's dispatcher (71 ns against 151). A module
+of the core is compiled as one, by ``edge.plain``; by Numba, each function when it is met, where the sources are not there.
 """
+
+import functools
+import importlib
 
 import numpy as np
 from numba.core import types
 
 from tapejit.core import record as R
 from tapejit.edge import collecting, room, selftest, signals
+from tapejit.edge.plain import code as plain
+from tapejit.edge.plain.operators import DOUBLE, WORD
+from tapejit.edge.plain.source import Unknown
 from tapejit.spec.table import OPS, VALUES, entered
 
 _MAX_OPS = 512
@@ -58,9 +65,25 @@ for _op in OPS:
 entered.append(set_traits)
 
 
-def _compile(function, *arguments):
+@functools.cache
+def _module(module):
+    """The entry points of a module of the core, by name."""
+    functions = {}
+    for name in _NAMES[module].split():
+        function = getattr(importlib.import_module(f"tapejit.core.{module}"), name)
+        functions[name] = function.py_func, tuple(DOUBLE if floats else WORD for floats in _argument_floats(function, name))
+    return plain.for_python(f"core_{module}", functions)
+
+
+def _argument_floats(function, name):
+    """For each argument of a core function whether it is a float64."""
+    return [i in _FLOATS.get(name, ()) for i in range(function.py_func.__code__.co_argcount)]
+
+
+def _by_numba(module, name):
+    function = getattr(importlib.import_module(f"tapejit.core.{module}"), name)
     function.enable_caching()
-    signature = tuple(arguments)
+    signature = tuple(types.float64 if floats else types.int64 for floats in _argument_floats(function, name))
     function.compile(signature)
     return function.overloads[signature].entry_point
 
@@ -92,17 +115,15 @@ def load(name):
     Raises:
         MemoryError: if there is no memory for that.
     """
-    import importlib
-
     room.ask()
     selftest.at_first_use()
     for module, names in _NAMES.items():
         if name in names.split():
             with signals.deferred(), collecting.paused():
-                function = getattr(importlib.import_module(f"tapejit.core.{module}"), name)
-                count = function.py_func.__code__.co_argcount
-                floats = _FLOATS.get(name, ())
-                return _compile(function, *(types.float64 if i in floats else types.int64 for i in range(count)))
+                try:
+                    return _module(module)[name]
+                except Unknown:
+                    return _by_numba(module, name)
     raise AttributeError(f"module 'tapejit.core.engine' has no attribute {name!r}")
 
 

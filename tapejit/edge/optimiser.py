@@ -79,11 +79,13 @@ def target_machine():
     return _local.machine
 
 
-def object_code(text, joins: bool) -> bytes:
+def object_code(text, joins: bool, level: int = 2, inlining: int | None = None) -> bytes:
     """The object code of a module; other threads run meanwhile.
 
     Args:
         text: of the module.
+        level: of LLVM's optimisation, as in -O2.
+        inlining: the cost up to which a function is put in place of its call; by default what the level says (225 and more).
         joins: independent scalar operations may become vector operations. That pays for long scalar code only (a third of its
             time), and LLVM has been seen to leave broken code behind, which would end the process later on: so the outcome is
             verified, and made again without.
@@ -95,13 +97,13 @@ def object_code(text, joins: bool) -> bytes:
     room.ask()
     context = llvm.create_context()
     module = _parsed(text, context)
-    _optimise(module, joins)
+    _optimise(module, joins, level, inlining)
     try:
         module.verify()
     except RuntimeError:
         if not joins:
             raise
-        return object_code(text, False)
+        return object_code(text, False, level, inlining)
     return _emitted(module)
 
 
@@ -122,8 +124,10 @@ def _parsed(text, context):
     return module
 
 
-def _optimise(module, joins):
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
+def _optimise(module, joins, level, inlining):
+    options = llvm.create_pipeline_tuning_options(speed_level=level)
+    if inlining is not None:
+        options.inlining_threshold = inlining
     options.loop_vectorization = True
     options.slp_vectorization = joins
     options.loop_unrolling = True

@@ -33,13 +33,13 @@ def cholesky_small(n, a):
             d -= p[j * n + k] * p[j * n + k]
         if not d > 0.0:
             return j + 1
-        d = d**0.5
-        p[j * n + j] = d
+        root = d**0.5
+        p[j * n + j] = root
         for i in range(j + 1, n):
             s = p[i * n + j]
             for k in range(j):
                 s -= p[i * n + k] * p[j * n + k]
-            p[i * n + j] = s / d
+            p[i * n + j] = s / root
     return 0
 
 
@@ -223,7 +223,7 @@ def log_determinant_forward(record, out, x, y, z):
     signs = P(x + batches * (n * n + n) * SIZE)
     for i in range(batches):
         a = P(x + i * n * n * SIZE)
-        sign, total = signs[i], 0.0
+        sign, total = 1.0 * signs[i], 0.0
         for j in range(n):
             pivot = a[j * n + j]
             if pivot <= 0.0:

@@ -21,6 +21,9 @@ from tapejit.edge import raw
 from tapejit.edge.caching import is_ours
 from tapejit.edge.jit import PART, inner
 from tapejit.edge.lean import Lean
+from tapejit.edge.plain import code as plain
+from tapejit.edge.plain.operators import NOTHING, WORD
+from tapejit.edge.plain.source import Unknown
 from tapejit.kernels import (
     along,
     blas,
@@ -63,6 +66,7 @@ def as_floats(function, dtype):
     code = code.replace(co_filename=file, co_name=name, co_qualname=name)
     copy = python_types.FunctionType(code, scope, name)
     copy.__module__ = function.__module__
+    copy.__wrapped__ = function  # whose source it is
     return copy
 
 
@@ -86,8 +90,12 @@ def structured_kernel(op, which, dtype) -> int:
     if op.name in ("matmul", "dot") or op.joint:
         blas.link()
         lapack.link()
-    result = types.intp if op.failure and which == 0 else types.void
-    signature = result(*[types.intp] * function.__code__.co_argcount)
+    status = op.failure is not None and which == 0
+    words = function.__code__.co_argcount
+    try:
+        return plain.address_of(function, (WORD,) * words, WORD if status else NOTHING, ("contract",))
+    except Unknown:  # of an op of somebody else's
+        signature = (types.intp if status else types.void)(*[types.intp] * words)
     options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "cache": is_ours(function)}
     _compiled.append(cfunc(signature, pipeline_class=Lean, **options)(function))
     return _compiled[-1].address
