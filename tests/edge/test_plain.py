@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from llvmlite import ir
 from numba import cfunc
 from numba.core import types
 
 import tapejit as tj
 from tapejit.core import engine, tape
+from tapejit.edge import objects
 from tapejit.edge.jit import inner
 from tapejit.edge.plain import code, doorway, source
 from tapejit.edge.plain.operators import BIT, DOUBLE, NOTHING, WORD
@@ -256,9 +258,9 @@ def test_calls_by_python():
 
 def test_code_is_found_on_disk_again(monkeypatch):
     first = code.for_python("test_plain_again", {"mixed": (mixed, (WORD, DOUBLE))})
-    another = code._engine.__wrapped__()  # as in a new process
-    monkeypatch.setattr(code, "_engine", lambda: another)
-    monkeypatch.setattr(code, "_known", {})
+    another = objects._engine.__wrapped__()  # as in a new process
+    monkeypatch.setattr(objects, "_engine", lambda: another)
+    monkeypatch.setattr(objects, "_known", {})
     monkeypatch.setattr(code, "Unit", None)
     again = code.for_python("test_plain_again", {"mixed": (mixed, (WORD, DOUBLE))})
     assert again["mixed"](2, 3.0) == first["mixed"](2, 3.0) == 6.0
@@ -268,7 +270,8 @@ def test_without_sources_numba_compiles_the_core(monkeypatch):
     x = tj.tensor([2.5, 1.0])
     before = engine.item
     monkeypatch.setattr(source, "_functions", lambda file: {})
-    monkeypatch.setattr(code.store, "read", lambda name: None)
+    monkeypatch.setattr(objects, "_known", {})
+    monkeypatch.setattr(objects.store, "read", lambda name: None)
     monkeypatch.setattr(engine, "_module", engine._module.__wrapped__)
     with pytest.raises(source.Unknown):
         engine._module("append")
@@ -283,7 +286,7 @@ def test_the_name_of_a_function_and_its_documentation_stay():
 
 
 def test_a_bit_is_no_word():
-    unit = code.Unit()
+    unit = code.Unit(ir.Module())
     part = unit.part(compared, (WORD, DOUBLE))
     assert part.function_type.return_type == BIT
     doorway.write(unit, "call", part)

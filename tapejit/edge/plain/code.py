@@ -1,34 +1,22 @@
 """Machine code of plain functions: one module for all that an entry needs, optimised once, kept on disk."""
 
-import functools
-import hashlib
-import itertools
-
-import llvmlite.binding as llvm
 from llvmlite import ir
-from numba.core.runtime import rtsys
 
-from tapejit.edge import optimiser, store
-from tapejit.edge.caching import engine_stamp, is_ours
-from tapejit.edge.numba import cpu_target, global_compiler_lock
+from tapejit.edge.caching import is_ours
+from tapejit.edge.objects import addresses
 from tapejit.edge.plain import doorway, writer
 from tapejit.edge.plain.operators import NOTHING, WORD, Arithmetic
 
 # A limit to inlining: code that many entries share is not copied into each, which is a third of LLVM's time and no nanosecond
 # of a call.
 _FEW = 25
-_known = {}  # digest of a module -> the addresses of its functions
-_numbers = itertools.count()  # for functions that nothing tells from others of their name
 
 
 class Unit:
     """A module being written: entries, and the functions they need, once for each kind of arguments."""
 
-    def __init__(self):
-        machine = optimiser.target_machine()
-        self.module = ir.Module("plain")
-        self.module.triple = machine.triple
-        self.module.data_layout = str(machine.target_data)
+    def __init__(self, module):
+        self.module = module
         self._parts = {}
         self._floor = {}
 
@@ -78,14 +66,6 @@ def _floor(module, op):
     return code
 
 
-@functools.cache
-def _engine():
-    """Owns all code of plain functions, which is never given back."""
-    rtsys.initialize(cpu_target.target_context)
-    machine = optimiser.new_machine()
-    return llvm.create_mcjit_compiler(llvm.parse_assembly(f'target triple = "{machine.triple}"'), machine)
-
-
 def address_of(function, kinds: tuple, answer, flags: tuple = ()) -> int:
     """The address of a plain function as a C function.
 
@@ -100,11 +80,11 @@ def address_of(function, kinds: tuple, answer, flags: tuple = ()) -> int:
     """
     name = function.__name__
 
-    def write(unit, symbols):
-        unit.entry(symbols[0], function, kinds, answer, flags)
+    def write(module, symbols):
+        Unit(module).entry(symbols[0], function, kinds, answer, flags)
 
     key = f"{function.__module__} {kinds} {answer} {flags}"
-    return _addresses(name, key, (name,), write, keep=is_ours(function), level=3)[0]
+    return addresses(name, key, (name,), write, keep=is_ours(function), level=3)[0]
 
 
 def for_python(name: str, functions: dict) -> dict:
@@ -118,46 +98,13 @@ def for_python(name: str, functions: dict) -> dict:
         source.Unknown: if something in one of them is not in the language.
     """
 
-    def write(unit, symbols):
+    def write(module, symbols):
+        unit = Unit(module)
         for symbol, (function, kinds) in zip(symbols, functions.values(), strict=True):
             doorway.write(unit, symbol, unit.part(function, kinds))
 
-    found = _addresses(name, "for Python", tuple(functions), write, inlining=_FEW)
+    found = addresses(name, "for Python", tuple(functions), write, inlining=_FEW)
     return {
         n: doorway.callable_at(n, address, function.__doc__)
         for (n, (function, _)), address in zip(functions.items(), found, strict=True)
     }
-
-
-@global_compiler_lock
-def _addresses(name, key, symbols, write, keep=True, **options):
-    """The addresses of functions of a module.
-
-    Args:
-        name: of the file on disk.
-        key: what decides the code, besides the sources of the engine, the processor and LLVM's version.
-        symbols: the functions, plain identifiers; a digest is added to them.
-        write: called with a ``Unit`` and the full symbols to write them, if they are not on disk.
-        keep: whether the code is looked for on disk and kept there.
-        options: of ``optimiser.object_code``.
-    """
-    material = repr((name, key, engine_stamp(), optimiser.target()))
-    digest = hashlib.blake2b(material.encode(), digest_size=12).hexdigest()
-    if keep and digest in _known:  # another thread was first
-        return _known[digest]
-    full = [f"{symbol}_{digest if keep else next(_numbers)}" for symbol in symbols]
-    file = f"{name}-{digest}.obj"
-    code = store.read(file) if keep else None
-    if code is None:
-        unit = Unit()
-        write(unit, full)
-        code = optimiser.object_code(str(unit.module), False, **options)
-        if keep:
-            store.write(file, code)
-    engine = _engine()
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    found = tuple(engine.get_function_address(s) for s in full)
-    if keep:
-        _known[digest] = found
-    return found
