@@ -10,12 +10,11 @@ import ctypes
 import threading
 
 import numpy as np
-from numba import cfunc
-from numba.core import types
 
 from tapejit.core import forks, rows
 from tapejit.core import team as T
 from tapejit.edge.atomics import held_lock
+from tapejit.edge.plain.code import c_function
 
 MOST_THREADS = 256
 
@@ -45,8 +44,8 @@ class _Team:
         with self.lock:
             if count > 1 and not self.words[T.SHARE]:
                 self.words[T.FINISHED] = held_lock()
-                self.words[T.SHARE] = _compiled(T.share, 4)
-                self.words[T.FORWARD], self.words[T.REVERSE] = _compiled(rows.forward_part, 2), _compiled(rows.reverse_part, 2)
+                self.words[T.SHARE] = c_function(T.share)
+                self.words[T.FORWARD], self.words[T.REVERSE] = c_function(rows.forward_part), c_function(rows.reverse_part)
             while self.helpers < count - 1:
                 self._start(self.helpers)
                 self.helpers += 1
@@ -54,7 +53,7 @@ class _Team:
 
     def _start(self, k):
         self.words[T.HELPERS + T.LINE * k + 1] = held_lock()
-        function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(_compiled(T.help, 2))
+        function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(c_function(T.help))
 
         def work(words):  # which live as long as the thread
             function(words.__array_interface__["data"][0], k)
@@ -71,16 +70,6 @@ class _Team:
         finally:
             with self.lock:
                 self.words[T.ENGAGED] -= self.words[T.ENGAGED] > 0  # 0 in a child that was forked inside
-
-
-_alive: dict = {}
-
-
-def _compiled(function, count) -> int:
-    """The address of a function of ``count`` words."""
-    if function not in _alive:
-        _alive[function] = cfunc(types.void(*[types.intp] * count), cache=True, error_model="numpy")(function)
-    return _alive[function].address
 
 
 team = _Team()

@@ -38,7 +38,7 @@ def addresses(name: str, key: str, symbols: tuple, write, keep: bool = True, **o
         name: of the file on disk.
         key: text that determines the code, besides the engine's own sources, the processor and LLVM's version.
         symbols: the functions, plain identifiers; a digest is added to them.
-        write: called with an empty ``llvmlite.ir.Module`` and the full symbols, to write the functions, if they are not on disk.
+        write: called with an empty ``llvmlite.ir.Module`` and the full symbols, to write what is not on disk.
         keep: whether the code is looked for on disk and kept there.
         options: of ``optimiser.object_code``.
     """

@@ -13,17 +13,12 @@ whose plans hold strides. A reverse kernel of an op with the scatter trait finds
 import functools
 import types as python_types
 
-from numba import cfunc
-from numba.core import types
-
 from tapejit.core import engine
 from tapejit.edge import raw
 from tapejit.edge.caching import is_ours
 from tapejit.edge.jit import PART, inner
-from tapejit.edge.lean import Lean
 from tapejit.edge.plain import code as plain
 from tapejit.edge.plain.operators import NOTHING, WORD
-from tapejit.edge.plain.source import Unknown
 from tapejit.kernels import (
     along,
     blas,
@@ -81,9 +76,6 @@ def attach(name, forward, *reverse) -> None:
     KERNELS[name] = (forward, *reverse)
 
 
-_compiled = []  # own the machine code
-
-
 def structured_kernel(op, which, dtype) -> int:
     """Compile, or load from the cache, one kernel of a structured op; arguments and result as ``elementwise_kernel``."""
     function = as_floats(KERNELS[op.name][which], dtype)
@@ -91,14 +83,7 @@ def structured_kernel(op, which, dtype) -> int:
         blas.link()
         lapack.link()
     status = op.failure is not None and which == 0
-    words = function.__code__.co_argcount
-    try:
-        return plain.address_of(function, (WORD,) * words, WORD if status else NOTHING, ("contract",))
-    except Unknown:  # of an op of somebody else's
-        signature = (types.intp if status else types.void)(*[types.intp] * words)
-    options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "cache": is_ours(function)}
-    _compiled.append(cfunc(signature, pipeline_class=Lean, **options)(function))
-    return _compiled[-1].address
+    return plain.c_function(function, WORD if status else NOTHING, ("contract",))
 
 
 def kernel(op, which, dtype) -> int:

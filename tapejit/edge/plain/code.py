@@ -1,15 +1,20 @@
 """Machine code of plain functions: one module for all that an entry needs, optimised once, kept on disk."""
 
 from llvmlite import ir
+from numba import cfunc
+from numba.core import types
 
 from tapejit.edge.caching import is_ours
+from tapejit.edge.lean import Lean
 from tapejit.edge.objects import addresses
 from tapejit.edge.plain import doorway, writer
 from tapejit.edge.plain.operators import NOTHING, WORD, Arithmetic
+from tapejit.edge.plain.source import Unknown
 
 # A limit to inlining: code that many entries share is not copied into each, which is a third of LLVM's time and no nanosecond
 # of a call.
 _FEW = 25
+_numbas = []  # own the machine code that Numba made
 
 
 class Unit:
@@ -64,6 +69,18 @@ def _floor(module, op):
     else:
         builder.ret(builder.select(differs, builder.add(rest, y), rest))
     return code
+
+
+def c_function(function, answer=NOTHING, flags: tuple = ()) -> int:
+    """The address of a function of words as a C function: compiled here, or by Numba what is not in the language."""
+    words = function.__code__.co_argcount
+    try:
+        return address_of(function, (WORD,) * words, answer, flags)
+    except Unknown:
+        signature = (types.void if answer == NOTHING else types.intp)(*[types.intp] * words)
+    options = {"error_model": "numpy", "fastmath": set(flags), "nogil": True, "cache": is_ours(function)}
+    _numbas.append(cfunc(signature, pipeline_class=Lean, **options)(function))
+    return _numbas[-1].address
 
 
 def address_of(function, kinds: tuple, answer, flags: tuple = ()) -> int:

@@ -85,6 +85,7 @@ class _Writer(Expressions):
         self.unit, self.function, self.tree, self.code, self.guess = unit, function, tree, code, guess
         self.flags, self.scope = flags, function.__globals__
         self.places = {}
+        self.breaks = 0  # in the loop being written
         self.loops = []  # of the loops around: where ``continue`` and ``break`` go
         self.local = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         entry = code.append_basic_block("entry")
@@ -208,16 +209,21 @@ class _Writer(Expressions):
         self.builder.position_at_end(head)
         test = self.truth(node.test)
         self.builder.cbranch(self.arithmetic.as_kind(test, BIT), body, end)
-        self._body(body, node.body, head, end)
+        if not self._body(body, node.body, head, end) and test is True:
+            self.builder.unreachable()
 
     def _body(self, block, statements, following, end):
+        """The body of a loop; whether it breaks off anywhere. Afterwards the builder is at the end."""
         self.builder.position_at_end(block)
         self.loops.append((following, end))
+        breaks = self.breaks
         self._block(statements)
         self.loops.pop()
         if not self.builder.block.is_terminated:
             self.builder.branch(following)
         self.builder.position_at_end(end)
+        breaks, self.breaks = self.breaks - breaks, breaks
+        return breaks > 0
 
     def _do_for(self, node):
         call = node.iter
@@ -262,6 +268,7 @@ class _Writer(Expressions):
         self.builder.position_at_end(end)
 
     def _do_break(self, node):
+        self.breaks += 1
         self.builder.branch(self.loops[-1][1])
 
     def _do_continue(self, node):

@@ -10,15 +10,11 @@ Results are new arrays or arrays that this program made before and that nobody e
 
 import functools
 
-from numba import cfunc
-from numba.core import types
-
 from tapejit.edge import blocks as B
 from tapejit.edge import capi
 from tapejit.edge.jit import inner
 from tapejit.edge.plain import code as plain
 from tapejit.edge.plain.operators import WORD
-from tapejit.edge.plain.source import Unknown
 from tapejit.edge.raw import as_i64
 from tapejit.replay.door.admission import leaves_fit, nothing_rebound, structure_fits
 from tapejit.replay.door.delivery import make_arrays, put_together, take_arrays
@@ -185,14 +181,4 @@ def call_into(self, args, count, names):
 @functools.cache
 def address(function) -> int:
     """The address of ``answer``, ``call`` or ``call_into`` as a C function, compiled or from the cache on disk."""
-    count = function.__code__.co_argcount
-    try:
-        return plain.address_of(function, (WORD,) * count, WORD)
-    except Unknown:  # there are no sources
-        words = [types.intp] * count
-    compiled = cfunc(types.intp(*words), cache=True, error_model="numpy")(function)
-    _alive.append(compiled)
-    return compiled.address
-
-
-_alive: list = []
+    return plain.c_function(function, WORD)
