@@ -172,11 +172,12 @@ _LATER = (  # modules that take a while to import
     "scipy", "signal", "testing", "utils",
 )  # fmt: skip
 _LAYERS = frozenset(  # functions of nn.functional that are in PyTorch's own namespace too
-    """adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d batch_norm bilinear binary_cross_entropy_with_logits celu
-    channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss
-    cosine_similarity dropout embedding group_norm hardshrink hinge_embedding_loss instance_norm kl_div layer_norm
+    """adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear
+    binary_cross_entropy_with_logits celu channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d
+    conv_transpose3d cosine_embedding_loss cosine_similarity ctc_loss dropout embedding embedding_bag
+    feature_alpha_dropout group_norm hardshrink hinge_embedding_loss instance_norm kl_div layer_norm
     margin_ranking_loss max_pool1d max_pool2d max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle
-    poisson_nll_loss prelu rms_norm selu threshold triplet_margin_loss""".split()
+    poisson_nll_loss prelu rms_norm rrelu selu threshold triplet_margin_loss""".split()
 )
 
 

@@ -220,3 +220,15 @@ def test_numbers_do_not_change_under_augmented_assignment(grad):
         s += 1.0
         assert t is s
         assert float(t) == before + 1.0
+
+
+def test_gradients_of_tensors_without_gradients_are_such():
+    x = np.linspace(-1.0, 1.0, 3)
+    for found in (misc.elementwise_grad(np.sin)(x), misc.grad(lambda x: np.sum(x**3))(x)):
+        assert isinstance(found, tj.Tensor)
+        assert not found.requires_grad
+    inner = misc.grad(lambda y: misc.grad(lambda x: x * x * y)(3.0))
+    assert inner(tj.tensor(2.0)).item() == inner(2.0) == 6.0
+    t = tj.tensor(2.0, requires_grad=True)
+    misc.grad(lambda x: x**3)(t).backward()
+    assert t.grad.item() == 12.0

@@ -29,7 +29,9 @@ from tapejit.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from tapejit.nn.alignment import CTCLoss
 from tapejit.nn.attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
+from tapejit.nn.bags import EmbeddingBag
 from tapejit.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from tapejit.nn.dense import (
     Bilinear,
@@ -43,6 +45,7 @@ from tapejit.nn.dense import (
     Linear,
     Unflatten,
 )
+from tapejit.nn.dropping import AlphaDropout, Dropout3d, FeatureAlphaDropout, RReLU
 from tapejit.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -77,7 +80,25 @@ from tapejit.nn.normalizing import (
     InstanceNorm2d,
     InstanceNorm3d,
     LayerNorm,
+    LocalResponseNorm,
     RMSNorm,
+)
+from tapejit.nn.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ConstantPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+    ZeroPad1d,
+    ZeroPad2d,
+    ZeroPad3d,
 )
 from tapejit.nn.parameter import Parameter
 from tapejit.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
@@ -100,6 +121,7 @@ from tapejit.nn.resampling import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
+from tapejit.nn.transformer import Transformer, TransformerDecoder, TransformerDecoderLayer
 from tapejit.nn.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Fold
 from tapejit.nn.windows import (
     AdaptiveAvgPool1d,
@@ -112,10 +134,7 @@ from tapejit.nn.windows import (
     Conv3d,
     MaxPool1d,
     MaxPool2d,
-    ReflectionPad2d,
-    ReplicationPad2d,
     Unfold,
-    ZeroPad2d,
 )
 
 __all__ = [name for name in dir() if not name.startswith("_") and name != "tapejit"]

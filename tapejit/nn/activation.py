@@ -28,6 +28,8 @@ def prelu(input, weight):
         )
     if weight.numel() != 1:
         weight = weight.reshape(1, -1, *(1,) * (input.ndim - 2))
+    elif not input.ndim:
+        weight = weight.reshape(())
     return tj.where(input > 0, input, weight * input)
 
 
@@ -169,7 +171,7 @@ def _implied(dim, x):
 
 def normalize(input, p=2.0, dim=1, eps=1e-12):
     """x over its p-norm along a dimension, which counts as at least ``eps``."""
-    length = (input.abs() ** p).sum(dim, keepdim=True) ** (1 / p) if p != 2 else (input * input).sum(dim, keepdim=True).sqrt()
+    length = tj.linalg.vector_norm(input, p, dim, keepdim=True)
     return input / tj.clamp(length, min=eps)
 
 

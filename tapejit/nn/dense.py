@@ -23,13 +23,16 @@ def bilinear(input1, input2, weight, bias=None):
     return y if bias is None else y + bias
 
 
-def embedding(input, weight, padding_idx=None):
+def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
     """Rows of ``weight`` by integers; the row ``padding_idx`` gets no gradient.
 
     Raises:
         RuntimeError: if ``weight`` is no matrix.
         IndexError: for other indices than integers from 0 up to the number of rows.
+        NotImplementedError: for ``max_norm`` and ``scale_grad_by_freq``; ``sparse`` makes no difference.
     """
+    if max_norm is not None or scale_grad_by_freq:
+        raise NotImplementedError("embedding() has no max_norm and no scale_grad_by_freq")
     if weight.ndim != 2:
         raise RuntimeError(f"embedding() takes a matrix as weight, got shape {tuple(weight.shape)}")
     rows = chosen(weight, input, "embedding")
@@ -57,7 +60,7 @@ def one_hot(tensor, num_classes=-1):
 
 def dropout(input, p=0.5, training=True, inplace=False):
     """Elements are zero with probability p, the others are divided by 1 - p; nothing happens when not training."""
-    _check_probability(p)
+    check_probability(p)
     if not training or p == 0:
         return input
     if p == 1:
@@ -67,8 +70,8 @@ def dropout(input, p=0.5, training=True, inplace=False):
     return input * mask
 
 
-def _dropped_channels(input, p, training, dims):
-    _check_probability(p)
+def dropped_channels(input, p, training, dims):
+    check_probability(p)
     if not training or p == 0:
         return input
     lead = tuple(input.shape[: input.ndim - dims])
@@ -79,15 +82,15 @@ def _dropped_channels(input, p, training, dims):
 
 def dropout1d(input, p=0.5, training=True, inplace=False):
     """``dropout`` of whole channels of (..., channels, length)."""
-    return _dropped_channels(input, p, training, 1)
+    return dropped_channels(input, p, training, 1)
 
 
 def dropout2d(input, p=0.5, training=True, inplace=False):
     """``dropout`` of whole channels of (..., channels, height, width)."""
-    return _dropped_channels(input, p, training, 2)
+    return dropped_channels(input, p, training, 2)
 
 
-def _check_probability(p):
+def check_probability(p):
     if not 0 <= p <= 1:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
 
@@ -107,8 +110,16 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     return (d.abs() ** p).sum(-1, keepdim=keepdim) ** (1 / p)
 
 
-def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None):
-    """softmax(q @ k.T * scale + mask) @ v over the last two dimensions; a bool mask says what may be looked at."""
+def scaled_dot_product_attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+):  # fmt: skip
+    """softmax(q @ k.T * scale + mask) @ v over the last two dimensions; a bool mask says what may be looked at.
+
+    With ``enable_gqa`` keys and values may have fewer heads (dimension -3), each for several of the queries.
+    """
+    if enable_gqa:
+        times = query.shape[-3] // key.shape[-3]
+        key, value = (x.repeat_interleave(times, -3) for x in (key, value))
     scores = query @ key.transpose(-2, -1) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
     if is_causal:
         if attn_mask is not None:
@@ -178,12 +189,17 @@ class Bilinear(Module):
 class Embedding(Module):
     """Rows of a (num_embeddings, embedding_dim) weight by integers, normal at first."""
 
-    def __init__(self, num_embeddings, embedding_dim, padding_idx=None, device=None, dtype=None):
+    def __init__(
+        self, num_embeddings, embedding_dim, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False,
+        sparse=False, _weight=None, device=None, dtype=None,
+    ):  # fmt: skip
         super().__init__()
+        self.max_norm, self.scale_grad_by_freq = max_norm, scale_grad_by_freq
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        self.weight = Parameter(init.normal_(tj.empty(num_embeddings, embedding_dim, dtype=dtype)))
-        if padding_idx is not None:
+        start = init.normal_(tj.empty(num_embeddings, embedding_dim, dtype=dtype)) if _weight is None else _weight
+        self.weight = Parameter(start)
+        if padding_idx is not None and _weight is None:
             with tj.no_grad():
                 self.weight[self.padding_idx] = 0.0
 
@@ -195,7 +211,7 @@ class Embedding(Module):
         return made
 
     def forward(self, input):
-        return embedding(input, self.weight, self.padding_idx)
+        return embedding(input, self.weight, self.padding_idx, self.max_norm, 2.0, self.scale_grad_by_freq)
 
     def extra_repr(self):
         tail = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
@@ -209,7 +225,7 @@ class Dropout(Module):
 
     def __init__(self, p=0.5, inplace=False):
         super().__init__()
-        _check_probability(p)
+        check_probability(p)
         self.p = p
 
     def forward(self, input):

@@ -132,7 +132,10 @@ def poisson_nll_loss(input, target, log_input=True, full=False, eps=1e-8, reduct
 
 
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
-    """(log v + (x - y)^2 / v) / 2 for a variance v of at least ``eps``."""
+    """(log v + (x - y)^2 / v) / 2 for a variance v of at least ``eps``, one per element, or one per row (input.shape[:-1])."""
+    var = var if isinstance(var, tj.Tensor) else tj.full_like(input, var)
+    if var.shape != input.shape and var.shape == input.shape[:-1]:
+        var = var.unsqueeze(-1)
     with tj.no_grad():
         lift = tj.clamp(var, min=eps) - var
     var = var + lift

@@ -44,8 +44,8 @@ def triplet_margin_with_distance_loss(
 
 def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, reduction="mean"):
     """The mean over classes of max(0, margin - x[target] + x[k]) ** p for k other than the target, times its weight."""
-    single = input.ndim == 1
-    x, y = (input.unsqueeze(0), target.reshape(1)) if single else (input, target)
+    single = input.ndim < 2
+    x, y = (input.reshape(1, -1), target.reshape(1)) if single else (input, target)
     if p not in (1, 2) or (weight is not None and weight.ndim != 1):
         raise ValueError(f"multi_margin_loss() takes p of 1 or 2 and a vector of weights, got p={p}")
     gaps = tj.relu(margin - tj.gather(x, 1, y.unsqueeze(1)) + x) ** p
@@ -60,8 +60,8 @@ def multilabel_margin_loss(input, target, reduction="mean"):
     """The mean over classes of max(0, 1 - x[j] + x[k]), summed over the targets j (up to the first -1) and other classes k."""
     if input.shape != target.shape:
         raise RuntimeError(f"multilabel_margin_loss: the target has shape {target.shape}, the input {input.shape}")
-    single = input.ndim == 1
-    x, y = (input.unsqueeze(0), target.unsqueeze(0)) if single else (input, target)
+    single = input.ndim < 2
+    x, y = (input.reshape(1, -1), target.reshape(1, -1)) if single else (input, target)
     counts = (tj.cumsum((y < 0).long(), 1) == 0).to(x.dtype)
     places = tj.clamp(y, min=0)
     marked = tj.zeros_like(x.detach()).scatter_add(1, places, counts)

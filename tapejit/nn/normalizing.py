@@ -1,5 +1,7 @@
 """Layers that centre and scale: LayerNorm, BatchNorm, GroupNorm, InstanceNorm, RMSNorm."""
 
+import math
+
 import tapejit as tj
 from tapejit.core.refusals import ArgumentError
 from tapejit.nn.module import Module
@@ -36,23 +38,35 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     n, c = input.shape[:2]
     if c % num_groups:
         raise ArgumentError(f"group_norm: {c} channels cannot be divided into {num_groups} groups")
-    y = _normalized(input.reshape(n, num_groups, -1), (-1,), eps).reshape(input.shape)
+    y = _normalized(input.reshape(n, num_groups, math.prod(input.shape[1:]) // num_groups), (-1,), eps).reshape(input.shape)
     return _scaled(y, *_by_channel(input, weight, bias))
 
 
 def instance_norm(
     input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-5
 ):
-    """Each channel of each example by itself; without ``use_input_stats`` by the running mean and variance, which stay.
-
-    Raises:
-        NotImplementedError: if running statistics are to be moved: `momentum` is not used.
-    """
+    """Each channel of each example by itself, which moves the running mean and variance; else by these, which stay."""
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    dims = tuple(range(2, input.ndim))
     if running_mean is not None:
-        raise NotImplementedError("instance_norm() does not move running statistics; use use_input_stats=False with them")
-    return _scaled(_normalized(input, tuple(range(2, input.ndim)), eps), *_by_channel(input, weight, bias))
+        with tj.no_grad():
+            x = input.detach()
+            running_mean += momentum * (x.mean(dims).mean(0) - running_mean)
+            running_var += momentum * (x.var(dims).mean(0) - running_var)
+    return _scaled(_normalized(input, dims, eps), *_by_channel(input, weight, bias))
+
+
+def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
+    """x / (k + alpha * mean of squares over ``size`` neighbouring channels) ** beta (Krizhevsky and others, 2012)."""
+    n, c = input.shape[:2]
+    squares = (input * input).reshape(n, c, math.prod(input.shape[2:]))
+    around = tj.zeros(n, size // 2, squares.shape[2], dtype=input.dtype), squares
+    whole = tj.cat([*around, tj.zeros(n, (size - 1) // 2, squares.shape[2], dtype=input.dtype)], 1)
+    total = whole[:, :c]
+    for j in range(1, size):
+        total = total + whole[:, j : j + c]
+    return input / (k + alpha * (total / size).reshape(input.shape)) ** beta
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
@@ -241,3 +255,14 @@ class InstanceNorm3d(_InstanceNorm):
     """``functional.instance_norm`` of (batch, channels, depth, height, width)."""
 
     dims = 3
+
+
+class LocalResponseNorm(Module):
+    """See ``functional.local_response_norm``."""
+
+    def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input):
+        return local_response_norm(input, self.size, self.alpha, self.beta, self.k)

@@ -4,7 +4,15 @@ import math
 
 import tapejit as tj
 from tapejit.nn.module import Module
-from tapejit.nn.windows import _adaptive, _average, avg_pool1d, avg_pool2d, max_pooled, several
+from tapejit.nn.windows import (
+    _adaptive,
+    _average,
+    adaptive_max_pooled,
+    avg_pool1d,
+    avg_pool2d,
+    max_pooled,
+    several,
+)
 
 
 def _along(x, d, places, shares):
@@ -174,14 +182,14 @@ def adaptive_avg_pool3d(input, output_size):
     return _adaptive(3, input, output_size, lambda x, d: x.mean(d))
 
 
-def adaptive_max_pool1d(input, output_size):
-    """The largest of as many windows as are asked for."""
-    return _adaptive(1, input, output_size, lambda x, d: x.max(d)[0])
+def adaptive_max_pool1d(input, output_size, return_indices=False):
+    """The largest of as many windows as are asked for; with ``return_indices`` also its place."""
+    return adaptive_max_pooled(1, input, output_size, return_indices)
 
 
-def adaptive_max_pool3d(input, output_size):
-    """The largest of as many windows as are asked for, (depth, height, width)."""
-    return _adaptive(3, input, output_size, lambda x, d: x.max(d)[0])
+def adaptive_max_pool3d(input, output_size, return_indices=False):
+    """The largest of as many windows as are asked for, (depth, height, width); with ``return_indices`` also its place."""
+    return adaptive_max_pooled(3, input, output_size, return_indices)
 
 
 def _powers(dims, input, norm_type, kernel_size, stride, ceil_mode):
@@ -275,9 +283,10 @@ AvgPool3d = _layer("AvgPool3d", avg_pool3d, "The mean of each window.", **_THREE
 LPPool1d = _layer("LPPool1d", lp_pool1d, "See ``functional.lp_pool1d``.", **_WINDOW)
 LPPool2d = _layer("LPPool2d", lp_pool2d, "See ``functional.lp_pool2d``.", **_WINDOW)
 LPPool3d = _layer("LPPool3d", lp_pool3d, "See ``functional.lp_pool3d``.", **_WINDOW)
-AdaptiveMaxPool1d = _layer("AdaptiveMaxPool1d", adaptive_max_pool1d, "The largest of as many windows.", output_size=...)
+_GOAL = {"output_size": ..., "return_indices": False}
+AdaptiveMaxPool1d = _layer("AdaptiveMaxPool1d", adaptive_max_pool1d, "The largest of as many windows.", **_GOAL)
 AdaptiveAvgPool3d = _layer("AdaptiveAvgPool3d", adaptive_avg_pool3d, "The mean of as many windows.", output_size=...)
-AdaptiveMaxPool3d = _layer("AdaptiveMaxPool3d", adaptive_max_pool3d, "The largest of as many windows.", output_size=...)
+AdaptiveMaxPool3d = _layer("AdaptiveMaxPool3d", adaptive_max_pool3d, "The largest of as many windows.", **_GOAL)
 
 
 def _unpool(name, function):

@@ -3,7 +3,10 @@
 All windows of an input are one strided view of it; a convolution is a matrix product with that.
 """
 
+import itertools
 import math
+
+import numpy as np
 
 import tapejit as tj
 from tapejit.core.refusals import ArgumentError
@@ -50,7 +53,8 @@ def _padded(x, d, before, after, mode, value):
     elif mode == "replicate":
         places = [min(max(i, 0), n - 1) for i in range(-before, n + after)]
     elif mode == "circular":
-        places = [i % n for i in range(-before, n + after)]
+        first, rest = max(0, -before), n - max(0, -before) - max(0, -after)  # what is cut goes first
+        places = [first + i % rest for i in range(-max(0, before), rest + max(0, after))]
     else:
         raise ValueError(f'mode is "constant", "reflect", "replicate" or "circular", got {mode!r}')
     return tj.index_select(x, d, tj.tensor(places))
@@ -147,13 +151,13 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     padding = several(padding, 2)
     x = pad(input, [n for p in reversed(padding) for n in (p, p)])
     views = _windows(x, several(kernel_size, 2), several(stride, 2), several(dilation, 2))
-    return views.reshape(x.shape[0], math.prod(views.shape[1:4]), -1)
+    return views.reshape(x.shape[0], math.prod(views.shape[1:4]), math.prod(views.shape[4:]))
 
 
 def _pooled(dims, input, kernel_size, stride, padding, ceil_mode, fill, dilation=1):
     """(the windows with their elements as the last dimension, the padded input's excess)"""
     kernel = several(kernel_size, dims)
-    stride = kernel if stride is None else several(stride, dims)
+    stride = kernel if stride is None or stride == () else several(stride, dims)
     padding, dilation = several(padding, dims), several(dilation, dims)
     if any(p < 0 or 2 * p > k for p, k in zip(padding, kernel, strict=True)) or min(stride) < 1:
         raise RuntimeError(f"padding is from 0 to half a window, a stride at least 1: got {padding}, {stride} for {kernel}")
@@ -259,9 +263,26 @@ def adaptive_avg_pool2d(input, output_size):
     return _adaptive(2, input, output_size, lambda x, d: x.mean(d))
 
 
-def adaptive_max_pool2d(input, output_size):
-    """The largest of as many windows as are asked for, (height, width)."""
-    return _adaptive(2, input, output_size, lambda x, d: x.max(d)[0])
+def adaptive_max_pooled(dims, input, output_size, return_indices=False):
+    """The largest of as many windows as are asked for; with ``return_indices`` also its place among all elements."""
+    if not return_indices:
+        return _adaptive(dims, input, output_size, lambda x, d: x.max(d)[0])
+    sizes, lead = tuple(input.shape[-dims:]), tuple(input.shape[:-dims])
+    goal = [n if g is None else g for n, g in zip(sizes, several(output_size, dims), strict=True)]
+    ends = [[(i * n // m, -(-(i + 1) * n // m)) for i in range(m)] for n, m in zip(sizes, goal, strict=True)]
+    numbers = np.arange(math.prod(sizes)).reshape(sizes)
+    values, places = [], []
+    for window in itertools.product(*ends):
+        key = tuple(slice(*end) for end in window)
+        value, place = input[(..., *key)].reshape(*lead, math.prod(b - a for a, b in window)).max(-1)
+        values.append(value)
+        places.append(tj.tensor(numbers[key].reshape(-1))[place])
+    return tuple(tj.stack(part, -1).reshape(*lead, *goal) for part in (values, places))
+
+
+def adaptive_max_pool2d(input, output_size, return_indices=False):
+    """The largest of as many windows as are asked for, (height, width); with ``return_indices`` also its place."""
+    return adaptive_max_pooled(2, input, output_size, return_indices)
 
 
 class ConvolutionModule(Module):
@@ -423,21 +444,3 @@ class Unfold(Module):
 
     def forward(self, input):
         return unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
-
-
-class _Pad(Module):
-    def __init__(self, padding, value=0.0):
-        super().__init__()
-        self.padding = (padding,) * (2 * self.dims) if isinstance(padding, int) else tuple(padding)
-        self.value = value
-
-    def forward(self, input):
-        return pad(input, self.padding, self.mode, self.value)
-
-    def extra_repr(self):
-        return f"{self.padding}"
-
-
-ZeroPad2d = type("ZeroPad2d", (_Pad,), {"dims": 2, "mode": "constant", "__doc__": "Zeros around (..., height, width)."})
-ReflectionPad2d = type("ReflectionPad2d", (_Pad,), {"dims": 2, "mode": "reflect", "__doc__": "The input mirrored around it."})
-ReplicationPad2d = type("ReplicationPad2d", (_Pad,), {"dims": 2, "mode": "replicate", "__doc__": "The border repeated."})

@@ -120,6 +120,8 @@ ComplexTensor.__rmatmul__ = lambda z, other: matmul(other, z)
 @entered()
 def vdot(x, y) -> ComplexTensor:
     """The sum of conj(x) * y."""
+    if algebra.is_real(x) and algebra.is_real(y):
+        return linalg.dot(x, y)
     return dot(algebra.conj(as_complex(x)), y)
 
 

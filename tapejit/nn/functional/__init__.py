@@ -29,6 +29,8 @@ from tapejit.nn.activation import (
     tanhshrink,
     threshold,
 )
+from tapejit.nn.alignment import ctc_loss
+from tapejit.nn.bags import embedding_bag
 from tapejit.nn.dense import (
     bilinear,
     cosine_similarity,
@@ -41,6 +43,14 @@ from tapejit.nn.dense import (
     pairwise_distance,
     scaled_dot_product_attention,
 )
+from tapejit.nn.dropping import (
+    alpha_dropout,
+    dropout3d,
+    feature_alpha_dropout,
+    gumbel_softmax,
+    rrelu,
+)
+from tapejit.nn.gridding import affine_grid, grid_sample
 from tapejit.nn.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -66,7 +76,14 @@ from tapejit.nn.margins import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from tapejit.nn.normalizing import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from tapejit.nn.normalizing import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
+)
 from tapejit.nn.resampling import (
     adaptive_avg_pool3d,
     adaptive_max_pool1d,
