@@ -11,7 +11,8 @@ import numpy as np
 GRAM = 8  # records in a row that must recur
 CANDIDATES = 12  # distances that are looked at
 FEWEST = 4  # passes
-LARGEST = 3000  # records of one pass
+LEVELS = 3000, 300  # records of one pass: at most so many at first, then fewer, where loops are nested
+LITTLE = 2000  # records left that need no other level
 SAVED = 200  # records that the first run must save
 BESIDE = 12  # records that a run must save beside others, which may be unable to do without it
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -30,36 +31,37 @@ class Run:
         return self.start + self.period * self.trips
 
 
-def runs(keys, operands, sizes, saved=SAVED) -> list:
+def runs(keys, operands, sizes, longest, saved=SAVED) -> list:
     """The repeated runs of a tape, in its order.
 
     Args:
         keys: one number per record; equal ones are the same operation on the same layouts.
         operands: (records, 3), the positions of what each record reads, -1 for nothing.
         sizes: the elements of each value.
+        longest: records of one pass.
         saved: records that the first run must save.
     """
     found, segments = [], [(0, len(keys))]
     while segments:
         first, end = segments.pop()
-        run = _best(keys, operands, sizes, first, end, min(BESIDE, saved) if found else saved)
+        run = _best(keys, operands, sizes, first, end, min(BESIDE, saved) if found else saved, longest)
         if run is not None:
             found.append(run)
             segments += [(first, run.start), (run.end, end)]
     return sorted(found, key=lambda run: run.start)
 
 
-def _best(keys, operands, sizes, first, end, most):
+def _best(keys, operands, sizes, first, end, most, longest):
     """The run that saves most in a segment, and more than some records; None if there is none."""
     best = None
-    for period in _distances(keys[first:end], most):
+    for period in _distances(keys[first:end], most, longest):
         run = _longest(keys, operands, sizes, first, end, period)
         if run is not None and (run.trips - 1) * run.period > most:
             best, most = run, (run.trips - 1) * run.period
     return best
 
 
-def _distances(keys, saved) -> list:
+def _distances(keys, saved, longest) -> list:
     """The likeliest periods: how far back the same few records were seen last, by the records that this explains."""
     if len(keys) < FEWEST * 2:
         return []
@@ -70,7 +72,7 @@ def _distances(keys, saved) -> list:
     order = np.argsort(grams, kind="stable")
     same = grams[order[1:]] == grams[order[:-1]]
     distances, counts = np.unique((order[1:] - order[:-1])[same], return_counts=True)
-    usable = (distances <= min(LARGEST, len(keys) // FEWEST)) & (counts * distances >= min(saved, len(keys) // 4))
+    usable = (distances <= min(longest, len(keys) // FEWEST)) & (counts * distances >= min(saved, len(keys) // 4))
     distances, counts = distances[usable], counts[usable]
     weight = np.minimum(counts * distances, len(keys))
     return distances[np.lexsort((distances, -weight))][:CANDIDATES].tolist()

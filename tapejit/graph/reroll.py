@@ -45,8 +45,8 @@ class Rolled(Lowering):
         self.imms = self._column("imm")
         self.keys, self.reads = self._keys(), self._reads()
         self.roots = self.at[np.array([*outputs], dtype=np.int64)]
-        self.candidates, self.tried = periods.runs(self.keys, self.reads, self._column("n"), saved), set()
-        self._settle()
+        self.tried = set()
+        self._choose(saved)
 
     def _least(self):
         """The records of a recording that is looked at, and those that its first run must save."""
@@ -144,6 +144,20 @@ class Rolled(Lowering):
 
     # Runs that agree with one another
 
+    def _choose(self, saved):
+        """Runs of a level that leaves little: of nested loops the outer ones, or the inner ones where these do not fit."""
+        least = len(self.live)
+        for longest in periods.LEVELS:
+            self.candidates = periods.runs(self.keys, self.reads, self._column("n"), longest, saved)
+            self._settle()
+            left = len(self.live) - sum((run.trips - 1) * run.period for run in self.runs)
+            if left < least:
+                least, best = left, (self.candidates, self.runs, self.owner)
+            if least <= periods.LITTLE:
+                break
+        if least < len(self.live):
+            self.candidates, self.runs, self.owner = best
+
     def _settle(self):
         """Keep of each run the passes that read others' passes regularly."""
         self.runs = []
@@ -163,6 +177,8 @@ class Rolled(Lowering):
         bad = ((rows >= run.start) & ~fixed & ~carried).any(axis=1)
         owners = np.where(rows < 0, -1, self.owner[rows])
         owners[:, fixed | carried] = -2
+        if self._crosses(owners[run.trips // 2], moves):
+            return None
         bad |= (owners == -1).any(axis=1)
         ids = (owners == owners[run.trips // 2]).all(axis=1) & ~bad
         edges = np.flatnonzero(np.diff(np.concatenate(([0], ids, [0]))))
@@ -177,6 +193,12 @@ class Rolled(Lowering):
         if (inner >= kept.start).any():  # what the first pass leaves for all others
             return self._agreeing(periods.Run(kept.start + p, p, kept.trips - 1)) if kept.trips > periods.FEWEST else None
         return kept
+
+    def _crosses(self, owners, moves):
+        """Whether a pass goes on to another record of a pass of the run it reads: a level of nested loops beside another."""
+        other = owners >= 0
+        lengths = np.array([run.period for run in self.runs], dtype=np.int64)
+        return bool((moves[other] % lengths[owners[other]]).any())
 
     def _needed(self):
         """Per run and record of a pass the first pass that is read elsewhere; the number of passes for none."""

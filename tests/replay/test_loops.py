@@ -462,6 +462,29 @@ def test_numbers_of_passes_do_not_change_the_size_of_a_program():
     assert sizes[0] == sizes[1]
 
 
+def test_nested_loops_whose_outer_passes_do_not_fit_together_keep_the_inner_loops(monkeypatch):
+    """Backwards a pass is longer than forwards; here too long for a pass: the outer loop forwards has no counterpart."""
+    monkeypatch.setattr(periods, "LEVELS", (200, 30))
+    monkeypatch.setattr(periods, "LITTLE", 100)
+
+    def sweeps(x):
+        u = [tj.sin(x * k) for k in range(20)]
+        for _ in range(6):
+            c, d = [x], [u[0] / x]
+            for k in range(1, 20):
+                m = 3.0 - x * c[k - 1]
+                c.append(x / m)
+                d.append((u[k] - x * d[k - 1]) / m)
+            for k in range(18, -1, -1):
+                d[k] = d[k] - c[k] * d[k + 1]
+            u = d
+        return (tj.stack(u) ** 2).sum()
+
+    g = tj.value_and_grad(sweeps, compile="now")
+    np.testing.assert_allclose(g(0.5), tj.value_and_grad(sweeps, compile="never")(0.5), rtol=1e-11)
+    assert len(loops(g)) > 20
+
+
 def check_random(seed):
     program = Program(seed)
     x = point(seed)
