@@ -5,15 +5,22 @@ one product with the sum of their unit vectors. A symmetric matrix needs fewer g
 colouring, Gebremedhin, Tarafdar, Manne, Pothen (2007), "New acyclic and star coloring algorithms", algorithm 4.1.
 """
 
+import itertools
+
 import numpy as np
 
 MOST_WORK = 2_000_000  # steps of a star colouring above which columns are coloured alone
 
 
+def _lists(rows) -> list:
+    """The columns of each row."""
+    indices = rows.indices.tolist()
+    return [indices[a:b] for a, b in itertools.pairwise(rows.indptr.tolist())]
+
+
 def _neighbours(rows):
     """For each column the columns that share a row with it, itself among them, as lists."""
-    both = (rows.T.astype(np.int32) @ rows.astype(np.int32)).tocsr()
-    return np.split(both.indices, both.indptr[1:-1])
+    return _lists((rows.T.astype(np.int32) @ rows.astype(np.int32)).tocsr())
 
 
 def colours(rows) -> np.ndarray:
@@ -23,7 +30,6 @@ def colours(rows) -> np.ndarray:
         return np.zeros(0, int)
     near = _neighbours(rows)
     degrees = np.array([len(x) for x in near])
-    near = [x.tolist() for x in near]
     orders = (range(n), np.argsort(-degrees, kind="stable").tolist())
     return min((_greedy(near, order) for order in orders), key=max)
 
@@ -42,9 +48,7 @@ def _greedy(near, order):
 def symmetric_colours(rows) -> np.ndarray:
     """A number for each column of a symmetric pattern, so that each entry can be read from one product or its mirror image."""
     alone = colours(rows)
-    pattern = (rows + rows.T).tocsr()
-    near = [x.tolist() for x in np.split(pattern.indices, pattern.indptr[1:-1])]
-    near = [[k for k in x if k != j] for j, x in enumerate(near)]
+    near = [[k for k in x if k != j] for j, x in enumerate(_lists((rows + rows.T).tocsr()))]
     work = sum(len(near[k]) for x in near for k in x) * max((len(x) for x in near), default=1)
     if work > MOST_WORK:
         return alone
