@@ -77,7 +77,7 @@ forks.register(None, None, team._begin)
 
 
 def set_num_threads(count: int) -> None:
-    """How many threads share large elementwise loops and sums, of compiled programs and of eager operations.
+    """How many threads share the large elementwise loops and sums of compiled programs, and eager elementwise operations.
 
     One until this is called, whatever the machine has: most calls are too small to share, and processes side by side
     (workers of a pool, of Dask, of pytest) would each take all cores. Results are the same to the last digit for any number.
