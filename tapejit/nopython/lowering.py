@@ -46,6 +46,11 @@ class ActiveLower(lowering.Lower):
             {} if plain else strip_loops(self.blocks, self.typeof, self._singly_assigned_vars, slots)
         )
 
+    def catches(self):
+        """Whether the function has a ``try``."""
+        names = (inst.value for block in self.blocks.values() for inst in block.find_insts(ir.Assign))
+        return any(isinstance(v, ir.Global) and v.name == "exception_check" for v in names)
+
     def _has_singular_op(self, block):
         """Whether a block holds an op on active scalars whose slope is infinite somewhere."""
         for expr in block.find_exprs():
@@ -60,7 +65,7 @@ class ActiveLower(lowering.Lower):
         loop = self._strips.get(next(label for label, own in self.blocks.items() if own is block))
         if loop is not None:
             self.pre_block(block)
-            Strip(self, loop, block).emit()
+            Strip(self, loop).emit()
         super().lower_block(block)
 
     def pre_block(self, block):
@@ -135,6 +140,8 @@ class ActiveLower(lowering.Lower):
             return
         if isinstance(value, (Pending, DualValue)):
             if name in self._singly_assigned_vars:
+                if self.strip:
+                    self.strip.settle(name, value)
                 self._pending[name] = value
                 return
             value = algebra(self.context, self.builder, self.typeof(name)).pack(value)

@@ -102,6 +102,11 @@ class Checks:
         n = builder.select(outside, word(0), left)
         for reads in self._lines():
             (low, lowest), (high, _) = reads[0], reads[-1]
+            if not lowest.moves:
+                number = builder.inttoptr(places[lowest.key][2], I64.as_pointer())
+                mark = self.streams[lowest.key] = llvm.Constant(I64, llvm.Undefined)
+                self._remember(mark, Operand(builder.load(number), word(0)))
+                continue
             _, step, number = places[lowest.key]
             span = builder.add(n, word(high - low))
             found = self._call(stripsweep.run_length, number, step, span)
@@ -114,7 +119,7 @@ class Checks:
         fits = builder.icmp_signed(">=", n, word(stripsweep.LEAST))
         for one, other in self._pairs():
             a, b = places[one.key], places[other.key]
-            if one.array != other.array:
+            if one.array != other.array or other.is_sum:
                 apart = self._call(stripsweep.keep_apart, a[0], a[1], b[0], b[1], n)
             else:
                 early = word(int(one.order < other.order))
@@ -127,24 +132,28 @@ class Checks:
         """The reads, those together that go along one line of an array: [[(place in the line, access)]]."""
         lines = {}
         for access in self.loop.accesses.values():
-            if access.is_store or access.stored:
+            if access.is_store or access.stored or access.is_sum:
                 continue
             key, place = access.line()
             lines.setdefault(key, {}).setdefault(place, access)
         return [sorted(line.items()) for line in lines.values()]
 
     def _pairs(self):
-        """Accesses that must not touch: (read, store) of one array, or any with a store of another array."""
+        """Accesses that must not touch: (read, store) of one array, or any with a store of another array, or with a sum."""
         accesses = list(self.loop.accesses.values())
         pairs, seen = [], set()
         for store in accesses:
             if not store.is_store:
                 continue
             for other in accesses:
-                same = other.array == store.array
-                if (same and (other.is_store or other.stored)) or (
-                    other.is_store and other.order < store.order
-                ):
+                same = other.array == store.array and not store.is_sum
+                if store.is_sum:
+                    needed = other.key != store.key
+                elif same:
+                    needed = not (other.is_store or other.stored)
+                else:
+                    needed = not (other.is_store and other.order < store.order)
+                if not needed:
                     continue
                 key = (other.key, store.key, same and other.order < store.order)
                 if key not in seen:

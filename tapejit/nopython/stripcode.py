@@ -1,6 +1,7 @@
 """Code for a loop in strips: the checks, the loop that records a strip, and the way back to single passes.
 
-The body is written twice. Each pass first asks how many passes from here on can go in one strip:
+The body is written twice, the second time as a loop of its own: where its blocks branch, a pass that does not come to a
+statement leaves zeros for its coefficients. Each pass first asks how many passes from here on can go in one strip:
 
     body:  few passes left, or strips failed lately ----> one pass as usual
            numbers uneven, or arrays overlap -----------> one pass as usual
@@ -11,15 +12,14 @@ from llvmlite import ir as llvm
 from numba.core import cgutils, types
 
 from tapejit.edge.compiler import make_range_iterator
+from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython import statementtape, stripsweep
 from tapejit.nopython.algebra import Pending, algebra
 from tapejit.nopython.real import Real
+from tapejit.nopython.stripadding import Adding
 from tapejit.nopython.stripchecks import I32, I64, Checks, Operand, word
+from tapejit.nopython.stripsums import Refused, Sums
 from tapejit.nopython.types import is_active, is_number
-
-
-class Refused(Exception):
-    """Something in the body depends on a statement that no strip knows: the loop keeps its single passes."""
 
 
 class Count:
@@ -37,13 +37,12 @@ class Count:
         return builder.add(builder.mul(n, word(self.per_pass)), word(self.fixed))
 
 
-class Strip(Checks):
+class Strip(Checks, Sums, Adding):
     """Writes the strip of one loop into the function that ``lower`` is lowering."""
 
-    def __init__(self, lower, loop, block):
+    def __init__(self, lower, loop):
         self.lower = lower
         self.loop = loop
-        self.block = block
         self.builder = lower.builder
         self.context = lower.context
         self.coef = algebra(self.context, self.builder, types.float64, coefficients=True)
@@ -54,9 +53,18 @@ class Strip(Checks):
         self.stored = {}  # key of an access -> (value, number) stored by this pass
         self.sums = {}  # id of a running sum's mark -> [mark, its statement, the same once added to]
         self.slots = {}  # variable of a running sum, once assigned in the body -> mark
+        self.elements = {}  # key of an element that is a running sum -> (mark, access, its first statement before)
+        self.label = None  # the block that is being written
+        self.places = {}  # (block, id of a coefficient) -> where its values are
+        self.late = []  # (slot of a value that only some passes come to, what to do with it at the end of all)
+        self.found = []  # (mark of a running sum, its value as the body has read it)
+        self.changes = []  # (mark, new value, the store of it, the block)
+        self.totals = []  # (mark, places of what is added to it) of sums that are taken behind the loop
+        self.zero_division = None  # slot: whether a pass has divided by zero
         self.groups = []
         self.terms = Count()
         self.statements = Count()
+        self.behind = Count()  # room behind the terms that is needed while the strip is recorded
         self.scopes = {}
 
     # the frame
@@ -103,10 +111,16 @@ class Strip(Checks):
         self._put_off(failed, wait, penalty, single)
         builder.position_at_end(self.before)
         after = builder.add(self.position, self.terms.value(builder, self.n))
+        after = builder.add(after, self.behind.value(builder, self.n))
         room = builder.icmp_signed("<", after, self.at.capacity)
         builder.cbranch(room, self.body, failed)
         builder.position_at_end(finish)
+        self.add_behind()
         self._finish()
+        if self.zero_division is not None:
+            divided = builder.icmp_unsigned("!=", builder.load(self.zero_division), word(0))
+            with cgutils.if_unlikely(builder, divided):
+                self.context.error_model.fp_zero_division(builder, ("division by zero",))
         builder.store(word(0), penalty)
         past = builder.sub(self.n, word(1))
         builder.store(builder.sub(builder.load(iterator.count), past), iterator.count)
@@ -118,6 +132,7 @@ class Strip(Checks):
         """Whether the checks and the body could be written, and record something: copies do not."""
         lower = self.lower
         saved = dict(lower._blk_local_varmap), set(lower._singly_assigned_vars)
+        targets = lower.blkmap
         try:
             self._check(left, failed)
             self._write_body(finish)
@@ -126,6 +141,7 @@ class Strip(Checks):
             return False
         finally:
             lower._blk_local_varmap, lower._singly_assigned_vars = saved
+            lower.blkmap = targets
             self.builder.function.tapejit_strip = lower.strip = None
 
     def _count_down(self, block, wait, single):
@@ -151,7 +167,7 @@ class Strip(Checks):
     # the loop
 
     def _write_body(self, finish):
-        builder, lower = self.builder, self.lower
+        builder = self.builder
         builder.position_at_end(self.before)
         self.position = statementtape.load_counter(builder, self.at.terms)
         self.statement = statementtape.load_counter(builder, self.at.statements)
@@ -160,13 +176,10 @@ class Strip(Checks):
         self.turn = builder.phi(I64)
         self.turn.add_incoming(word(0), self.before)
         self.counter = builder.add(self.first, self.turn)
-        lower.pre_block(self.block)
-        builder.function.tapejit_strip = lower.strip = self
-        builder.position_at_end(self.body)
-        for inst in self.block.body[:-1]:
-            lower.loc = inst.loc
-            lower.lower_inst(inst)
-        lower.post_block(self.block)
+        self._write_blocks()
+        self.put_off_additions([self.body, *builder.function.blocks[start:]])
+        for slot, use in self.late:
+            use(builder.load(slot))
         following = builder.add(self.turn, word(1), flags=("nsw", "nuw"))
         self.turn.add_incoming(following, builder.basic_block)
         builder.cbranch(builder.icmp_signed("<", following, self.n), self.body, finish)
@@ -174,6 +187,33 @@ class Strip(Checks):
         builder.branch(self.check)
         for block in [self.body, *builder.function.blocks[start:]]:
             self._separate(block)
+
+    def _write_blocks(self):
+        """The body's blocks; afterwards the builder stands where all passes end."""
+        builder, lower, body = self.builder, self.lower, self.loop.body
+        new = builder.function.append_basic_block
+        lower.blkmap = {self.loop.header: new("strip.next"), body.first: self.body}
+        lower.blkmap |= {label: new("strip.part") for label in list(body.blocks)[1:]}
+        lower._singly_assigned_vars |= self.loop.shared
+        builder.function.tapejit_strip = lower.strip = self
+        ends = {}  # label -> pending values at the end of the block
+        for label, block in body.blocks.items():
+            known = {}
+            for other in ends:
+                if other in body.dominators[label]:
+                    known |= ends[other]
+            self.label = label
+            lower.pre_block(block)
+            # What a block records or packs of a value is not known to another one: each has copies of its own.
+            lower._pending = {name: Pending(value.v, value.terms) for name, value in known.items()}
+            builder.position_at_end(lower.blkmap[label])
+            for inst in block.body:
+                if not isinstance(inst, ir.Del):  # nothing here owns memory
+                    lower.loc = inst.loc
+                    lower.lower_inst(inst)
+            lower.post_block(block)
+            ends[label] = lower._pending
+        builder.position_at_end(lower.blkmap[self.loop.header])
 
     def _own_memory(self, inst, array):
         """Note whose memory an instruction uses; the scope is declared here, so that a copy of the loop has its own."""
@@ -190,7 +230,7 @@ class Strip(Checks):
             builder.call(declare, [module.add_metadata([self.scopes[array]])])
 
     def _separate(self, block):
-        """Tell LLVM what the checks have found: different arrays do not overlap."""
+        """Tell LLVM what the checks have found, different arrays do not overlap, and that places never do."""
         module = self.builder.module
         counters = statementtape.counter_scope(module)
         for inst in block.instructions:
@@ -207,6 +247,8 @@ class Strip(Checks):
         builder = self.builder
         ty = self.lower.typeof(access.array).dtype
         alg = algebra(self.context, builder, ty)
+        if access.is_sum:
+            return self._read_element(access, alg)
         if access.stored:
             v, number = self.stored[access.key]
             return Pending(alg.base.unpack(v), [(alg.coef.constant(1.0), number)])
@@ -229,6 +271,12 @@ class Strip(Checks):
         else:
             assert is_number(value_type)
             terms, v = [], alg.base.lift(types.unliteral(value_type), value)
+        if access.is_sum:
+            mark = self._add_to(id(self._element(access)[0]), terms)
+            store = builder.store(v, self._field(access, 0), align=8)
+            self._own_memory(store, access.array)
+            self.note_change(mark, v, store)
+            return
         number = self._number_of(terms)
         self.stored[access.key] = v, number
         pointer, _, _ = self._pointer(access, self.counter)
@@ -246,6 +294,12 @@ class Strip(Checks):
             self._remember(number, operand)
             return number
         return self._record(terms)
+
+    def settle(self, name, value):
+        """Record a variable where that leaves fewer coefficients than its terms in everything that depends on it."""
+        terms, records = len(value.terms), len(self.loop.sinks.get(name, ()))
+        if terms * records > terms + records and not any(id(index) in self.sums for _, index in value.terms):
+            algebra(self.context, self.builder, self.lower.typeof(name)).record(value)
 
     def _operands(self, terms):
         found = []
@@ -272,30 +326,78 @@ class Strip(Checks):
         outside = (self.head, self.check, self.before, self.builder.function.entry_basic_block)
         return isinstance(value, (llvm.Constant, llvm.Argument)) or getattr(value, "parent", None) in outside
 
-    def _terms(self, terms):
-        """Write the coefficients that vary, set room aside for those that do not: [(operand, coefficient, place)]."""
-        builder = self.builder
-        placed = []
+    def _terms(self, terms, fixed):
+        """Write the coefficients that vary, set room aside for those that do not: [(operand, coefficient, place)].
+
+        Without ``fixed`` all are taken to vary.
+        Also how many places are new: terms with one coefficient share its place.
+        """
+        placed, fresh = [], 0
+        always = self.label in self.loop.body.always
         for operand, coefficient in terms:
-            if self._is_invariant(coefficient):
+            if fixed and self._is_invariant(coefficient):
                 continue
-            place = self._at(self.position, self.terms)
-            self.terms.add(1, 0)
-            target = builder.gep(self.at.coefficients, [builder.add(place, self.turn)], inbounds=True)
-            store = builder.store(coefficient, target, align=8)
-            store.set_metadata("alias.scope", statementtape.counter_scope(builder.module))
-            placed.append((operand, None, place))
-        varying = len(placed)
+            key = self.label, id(coefficient)
+            if key not in self.places:
+                self.kept.append(coefficient)
+                self.places[key] = place = self._at(self.position, self.terms)
+                self.terms.add(1, 0)
+                fresh += 1
+                if always:
+                    self._put(coefficient, place)
+                else:
+                    slot = self._late(
+                        llvm.Constant(coefficient.type, 0.0),
+                        lambda value, place=place: self._put(value, place),
+                    )
+                    self.builder.store(coefficient, slot)
+            placed.append((operand, None, self.places[key]))
         for operand, coefficient in terms:
-            if self._is_invariant(coefficient):
+            if fixed and self._is_invariant(coefficient):
                 placed.append((operand, coefficient, self._at(self.position, self.terms)))
                 self.terms.add(0, 1)
-        return placed, varying
+        return placed, fresh
+
+    def _put(self, coefficient, place):
+        """Store this pass's coefficient of a term."""
+        target = self.builder.gep(self.at.coefficients, [self.builder.add(place, self.turn)], inbounds=True)
+        self._own_memory(self.builder.store(coefficient, target, align=8), f"place {id(place)}")
+
+    def _late(self, otherwise, use):
+        """A slot for a value of each pass that is used at the pass's end: ``otherwise`` in those that do not come to it."""
+        slot = cgutils.alloca_once(self.builder, otherwise.type)
+        with self.builder.goto_block(self.body):
+            self.builder.store(otherwise, slot)
+        self.late.append((slot, use))
+        return slot
+
+    def puts_off_division_by_zero(self, zero):
+        """Note a divisor that is zero: the exception is raised behind the strip, whose passes then need no way out.
+
+        Not where somebody may catch it and see what later passes have done.
+        """
+        builder = self.builder
+        if not self.context.error_model.raise_on_fp_zero_division:
+            return True
+        if self.lower.catches():
+            return False
+        if self.zero_division is None:
+            self.zero_division = cgutils.alloca_once(builder, I64)
+            with builder.goto_block(self.before):
+                builder.store(word(0), self.zero_division)
+        total = self.zero_division
+        slot = self._late(
+            word(0), lambda value: builder.store(builder.or_(builder.load(total), value), total)
+        )
+        builder.store(builder.zext(zero, I64), slot)
+        return True
 
     def _record(self, terms):
         start = self._open()
-        placed, varying = self._terms(terms)
-        if not varying:
+        placed, fresh = self._terms(
+            terms, fixed=True
+        )  # the adjoint of a pass that does not come here is zero
+        if not fresh:
             self.terms.add(
                 1, 0
             )  # at least a term's room for each statement, which adjoints and counts rely on
@@ -320,57 +422,6 @@ class Strip(Checks):
                 self.builder.add(self.statement, self.statements.value(self.builder, self.n)), word(1)
             )
         self.groups.append((placed, start, end, total, last))
-
-    # running sums
-
-    def read_sum(self, name):
-        """A running sum's value; its additions in this loop share one statement."""
-        algebra_ = algebra(self.context, self.builder, self.lower.typeof(name))
-        if name not in self.loop.assigned:
-            struct = self.load(name)
-            return algebra_.unpack(struct)
-        mark = self.slots.get(name)
-        if mark is None:
-            mark = llvm.Constant(I64, llvm.Undefined)
-            slot = self.lower.getvar(name)
-            with self.builder.goto_block(self.before):
-                place = cgutils.gep_inbounds(self.builder, slot, 0, 2)
-                own = self.builder.load(place)
-            self.slots[name] = mark
-            self.sums[id(mark)] = [mark, own, None]
-            algebra_.running_sum(mark)
-        place = cgutils.gep_inbounds(self.builder, self.lower.getvar(name), 0, 0)
-        v = algebra_.base.unpack(self.builder.load(place))
-        return Pending(v, [(algebra_.coef.constant(1.0), mark)])
-
-    def write_sum(self, name, value):
-        """Store a running sum: an addition to one that the body has read."""
-        alg = algebra(self.context, self.builder, self.lower.typeof(name))
-        value = alg.unpack(value)
-        own = [term for term in value.terms if id(term[1]) in self.sums]
-        if len(own) != 1 or not Real._is(self.coef, own[0][0], 1.0):
-            raise Refused
-        mark = own[0][1]
-        others = self._operands([term for term in value.terms if term is not own[0]])
-        if others:
-            self._add(self.sums[id(mark)], others)
-        self.slots[name] = mark
-        self.lower._alloca_var(name, self.lower.typeof(name))
-        place = cgutils.gep_inbounds(self.builder, self.lower.getvar(name), 0, 0)
-        self.builder.store(alg.base.pack(value.v), place)
-
-    def _add(self, entry, terms):
-        start = self._open()
-        placed, _ = self._terms(terms)
-        with self.builder.goto_block(self.before):
-            builder = self.builder
-            number = builder.add(self.statement, self.statements.value(builder, self.n))
-            if entry[2] is None:
-                fresh = builder.icmp_unsigned("==", entry[1], word(0))
-                entry[2] = builder.select(fresh, number, entry[1])
-        self.statements.add(0, 1)
-        self.terms.add(0, 1)  # the statement's own
-        self._close(placed, start, entry[2])
 
     # behind the loop
 
@@ -399,9 +450,4 @@ class Strip(Checks):
         statementtape.store_counter(
             builder, builder.add(self.statement, self.statements.value(builder, self.n)), self.at.statements
         )
-        for name, mark in self.slots.items():
-            entry = self.sums[id(mark)]
-            number = entry[1] if entry[2] is None else entry[2]
-            slot = self.lower.getvar(name)
-            builder.store(number, cgutils.gep_inbounds(builder, slot, 0, 2))
-            builder.store(llvm.Constant(llvm.DoubleType(), 1.0), cgutils.gep_inbounds(builder, slot, 0, 1))
+        self.finish_sums()

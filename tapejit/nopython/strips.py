@@ -4,9 +4,11 @@ A statement in a loop over arrays looks the same at every pass: the same number 
 filled in order, operands whose statements are numbered in order too. Such a *strip* of passes needs no index and no
 count per pass, and its part of the reverse sweep is a few loops that vectorise (see ``stripcode``, ``stripsweep``).
 
-This module decides from the typed code alone. A loop qualifies if it is innermost, its body is one basic block, and
+This module decides from the typed code alone. A loop qualifies if it is innermost, every pass runs to the loop's end (``if``
+and ``continue``, but no ``break``), and
 
 - what it reads and writes of active arrays has indices that are affine in the loop's counter;
+- an element that is the same at every pass is written to by additions only;
 - no active scalar is carried from pass to pass, but running sums (see ``accumulate``);
 - all else in it is arithmetic on numbers.
 
@@ -19,6 +21,7 @@ import operator
 from numba.core import types
 
 from tapejit.edge.compiler import numba_ir as ir
+from tapejit.nopython.regions import Uses, region
 from tapejit.nopython.scalars import ARITHMETIC, PREDICATES, result_type
 from tapejit.nopython.types import Active, Tape, is_active, is_active_array, is_number
 
@@ -57,7 +60,7 @@ class Affine:
 class Access:
     """One element of an active array that a pass reads or writes."""
 
-    __slots__ = ("array", "indices", "is_store", "order", "stored")
+    __slots__ = ("array", "indices", "is_store", "is_sum", "order", "stored")
 
     def __init__(self, array, indices, order, is_store):
         self.array = array
@@ -65,10 +68,15 @@ class Access:
         self.order = order  # position in the body
         self.is_store = is_store
         self.stored = False  # whether the pass has just stored what is read here
+        self.is_sum = False  # whether it is one element for all passes, which they add to
 
     @property
     def key(self):
         return self.array, tuple(index.key for index in self.indices)
+
+    @property
+    def moves(self):
+        return any(part.counter for part in self.indices)
 
     def line(self):
         """(what all accesses along the same line share, the place in the line at the first pass)."""
@@ -83,12 +91,15 @@ class Access:
 class Loop:
     """A loop that qualifies."""
 
-    def __init__(self, header, iterator, counters):
+    def __init__(self, header, iterator, counters, body):
         self.header = header  # label of the block with the loop's condition
         self.iterator = iterator  # name of the range iterator
         self.counters = counters  # names of the counter's value
+        self.body = body  # a ``Region``
         self.accesses = {}  # id(instruction or expression) -> Access
         self.assigned = set()
+        self.shared = set()  # names of active scalars that are assigned in one block and used in another
+        self.sinks = {}  # name of an active scalar -> what a pass stores, or adds to a sum, that depends on it
 
 
 class _Unfit(Exception):
@@ -98,27 +109,25 @@ class _Unfit(Exception):
 def strip_loops(blocks, typeof, local, sums):
     """{label of the body: Loop}; ``local`` are names that live in one block, ``sums`` those of running sums."""
     found = {}
+    uses = None
     for label, block in blocks.items():
         loop = _counted(blocks, label, block, typeof)
         if loop is None:
             continue
+        uses = uses or Uses(blocks)
         try:
-            _Body(loop, block, typeof, local, sums).run()
+            _Body(loop, typeof, local, sums, uses).run()
         except _Unfit:
             continue
         if any(a.is_store for a in loop.accesses.values()) or (loop.accesses and loop.assigned & sums):
-            found[label] = loop
+            found[loop.body.first] = loop
     return found
 
 
-def _counted(blocks, label, block, typeof):
-    """The loop of a block that is the whole body of a ``for`` over a range, or None."""
-    jump = block.body[-1]
-    header = blocks.get(jump.target) if isinstance(jump, ir.Jump) else None
-    if header is None or not isinstance(header.body[-1], ir.Branch) or header.body[-1].truebr != label:
-        return None
-    entries = sum(label in b.terminator.get_targets() for b in blocks.values())
-    if entries != 1 or header.body[-1].falsebr == label:
+def _counted(blocks, label, header, typeof):
+    """The loop of a block that is the condition of a ``for`` over a range, if it is an innermost one; or None."""
+    branch = header.body[-1]
+    if not isinstance(branch, ir.Branch) or branch.truebr == branch.falsebr:
         return None
     iterator, pairs, counters = None, set(), set()
     for inst in header.body[:-1]:
@@ -132,15 +141,18 @@ def _counted(blocks, label, block, typeof):
             first = isinstance(value, ir.Expr) and value.op == "pair_first" and value.value.name in pairs
             if first or (isinstance(value, ir.Var) and value.name in counters):
                 counters.add(target)
-    return Loop(jump.target, iterator, counters) if iterator and counters else None
+    if not iterator or not counters:
+        return None
+    body = region(blocks, branch.truebr, label)
+    return Loop(label, iterator, counters, body) if body else None
 
 
 class _Body:
     """Walks through a body in order; raises _Unfit at the first thing that strips cannot hold."""
 
-    def __init__(self, loop, block, typeof, local, sums):
+    def __init__(self, loop, typeof, local, sums, uses):
         self.loop = loop
-        self.block = block
+        self.uses = uses
         self.typeof = typeof
         self.local = local
         self.sums = sums
@@ -150,18 +162,31 @@ class _Body:
         self.seen = set()
 
     def run(self):
-        for inst in self.block.body:
-            if isinstance(inst, ir.Assign):
+        for block in self.loop.body.blocks.values():
+            for inst in block.find_insts(ir.Assign):
                 self.loop.assigned.add(inst.target.name)
-        if self.loop.assigned & self.loop.counters:
-            raise _Unfit
-        for order, inst in enumerate(self.block.body[:-1]):
-            if isinstance(inst, ir.Assign):
-                self._assign(order, inst)
-            elif isinstance(inst, (ir.SetItem, ir.StaticSetItem)):
-                self._store(order, inst)
-            elif not isinstance(inst, ir.Del):
-                raise _Unfit
+        self._require(not self.loop.assigned & self.loop.counters)
+        order = 0
+        for label, block in self.loop.body.blocks.items():
+            self.label = label
+            self.stored.clear()  # by another way in, the pass may not have stored it
+            for inst in block.body:
+                order += 1
+                self._instruction(order, inst)
+        self.loop.sinks = sinks(self.loop.body.blocks.values(), self.typeof, self.sums)
+        same = {a.key for a in self.loop.accesses.values() if a.is_store and not a.moves}
+        for access in self.loop.accesses.values():
+            access.is_sum = access.key in same
+
+    def _instruction(self, order, inst):
+        if isinstance(inst, ir.Assign):
+            self._assign(order, inst)
+        elif isinstance(inst, (ir.SetItem, ir.StaticSetItem)):
+            self._store(order, inst)
+        elif isinstance(inst, ir.Branch):
+            self._require(is_number(self.typeof(inst.cond.name)))
+        else:
+            self._require(isinstance(inst, (ir.Del, ir.Jump)))
 
     def _require(self, condition):
         if not condition:
@@ -172,7 +197,10 @@ class _Body:
         ty = self.typeof(target)
         if isinstance(ty, Active):
             self._require(isinstance(ty, Tape) and not is_active(ty.scalar))
-            self._require(target in self.local or target in self.sums)
+            if self.uses.shared(target, self.label, self.loop.body):
+                self.loop.shared.add(target)
+            else:
+                self._require(target in self.local or target in self.sums)
         else:
             self._require(not isinstance(ty, types.Array) or isinstance(value, (ir.Global, ir.FreeVar)))
         if isinstance(value, ir.Var):
@@ -246,9 +274,7 @@ class _Body:
             self._read(inst.value)
             self._require(is_active(value) or is_number(value))
             index = inst.index if isinstance(inst, ir.StaticSetItem) else inst.index.name
-            access = self._access(inst.target.name, index, order, True)
-            self._require(any(part.counter for part in access.indices))
-            self.loop.accesses[id(inst)] = access
+            self.loop.accesses[id(inst)] = self._access(inst.target.name, index, order, True)
         else:
             self._require(isinstance(owner, types.Array) and is_number(owner.dtype) and is_number(value))
 
@@ -280,6 +306,8 @@ class _Body:
 
     def _note(self, target, value):
         """Remember what is affine."""
+        if self.uses.assignments[target] > 1:
+            return  # by another way through the pass it may be something else
         found = None
         if isinstance(value, (ir.Const, ir.Global, ir.FreeVar)):
             found = Affine(constant=value.value) if type(value.value) is int else None
@@ -301,6 +329,22 @@ class _Body:
                     found = right.times(left.constant)
         if found is not None:
             self.affine[target] = found
+
+
+def sinks(blocks, typeof, sums):
+    """For each active scalar the instructions that record something which depends on it: stores, and additions to sums."""
+    found = {}
+    for block in reversed(list(blocks)):
+        for inst in reversed(block.body):
+            if isinstance(inst, (ir.SetItem, ir.StaticSetItem)):
+                found.setdefault(inst.value.name, set()).add(id(inst))
+            elif isinstance(inst, ir.Assign) and is_active(typeof(inst.target.name)):
+                own = {id(inst)} if inst.target.name in sums else found.get(inst.target.name, set())
+                value = inst.value
+                read = [value] if isinstance(value, ir.Var) else getattr(value, "list_vars", list)()
+                for variable in read:
+                    found.setdefault(variable.name, set()).update(own)
+    return found
 
 
 def _numbers(ty):

@@ -2,7 +2,7 @@
 
 A strip of n passes through one statement takes n statements' numbers. Its place among the terms is
 
-    coefficients  the address of ``sweep_strip``, then n for each term whose coefficient varies, one for each other term
+    coefficients  the address of ``sweep_strip``, then n for each coefficient that varies, one for each other term
     indices       at the end: four words for each term, then five for the strip
 
 A term's words: the first operand's statement, the step from pass to pass, where its coefficients are, whether they vary.

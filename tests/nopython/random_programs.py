@@ -152,13 +152,22 @@ class Writer:
         near = [f"{name}{shift}" for shift in ("", "", " - 1" if first else "", " + 1" if first else "")]
         self.put(indent, f"for {name} in range({first}, {last}):")
         scale = self.random.choice(["", "0.5 * "])
+        difference = []
+        if self.random.randrange(3) == 0:
+            difference = [f"d{name}"]
+            self.put(
+                indent + 1, f"d{name} = x[{name}] - {self.random.choice('xw')}[{self.random.choice(near)}]"
+            )
+        if self.random.randrange(6) == 0:
+            self.put(indent + 1, f"if {self.condition(name)}:")
+            self.put(indent + 2, "continue")
         for _ in range(self.random.randrange(1, 3)):
             e = self.random.choice(
                 ["{} * {}", "{} + {}", "{} * {} - {}", "({} - 2.0 * {} + {}) * {}", "{} / (2.0 + cos({}))"]
             )
             items = [
                 f"{self.random.choice('xxw')}[{self.random.choice(near)}]",
-                *self.random.choices([*self.scalars, "x[3]"], k=1),
+                *(difference or self.random.choices([*self.scalars, "x[3]"], k=1)),
             ]
             while len(items) < e.count("{}"):
                 items.append(f"{self.random.choice('xw')}[{self.random.choice(near)}]")
@@ -166,11 +175,19 @@ class Writer:
             value = (
                 f"{scale}{self.random.choice(['sin', 'tanh', 'atan'])}({e.format(*items[: e.count('{}')])})"
             )
-            target = self.random.choice([f"w[{self.random.choice(near)}]", f"w[{name}]", "a"])
-            operator = (
-                self.random.choice(["+=", "-="]) if target == "a" else self.random.choice(["=", "=", "+="])
-            )
-            self.put(indent + 1, f"{target} {operator} {'0.1 * ' if operator != '=' else ''}{value}")
+            target = self.random.choice([f"w[{self.random.choice(near)}]", f"w[{name}]", "a", "v[2]", "w[0]"])
+            added = name not in target
+            operator = self.random.choice(["+=", "-="]) if added else self.random.choice(["=", "=", "+="])
+            inner = indent + 1
+            if self.random.randrange(3) == 0:
+                self.put(inner, f"if {self.condition(name)}:")
+                inner += 1
+            self.put(inner, f"{target} {operator} {'0.1 * ' if operator != '=' else ''}{value}")
+
+    def condition(self, name):
+        return self.random.choice(
+            [f"{name} % 3 != 1", f"{name} != 5", f"x[{name}] < 0.3", f"w[{name}] > x[3]"]
+        )
 
     def put(self, indent, text):
         self.lines.append("    " * indent + text)

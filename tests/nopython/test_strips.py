@@ -405,6 +405,116 @@ def array_expressions(x):
     return np.sum(w * x[0])
 
 
+@loop(True)
+def pairs_but_one(x):
+    f = np.zeros((SIZE, 2))
+    for i in range(0, SIZE, 4):
+        for j in range(SIZE):
+            if i != j:
+                d = x[j] - x[i]  # of itself, a division by zero
+                w = 1.0 / (d * d * math.sqrt(d * d))
+                f[i, 0] += w * d
+                f[i, 1] -= w
+    return np.sum(f[:, 0] * f[:, 1]) * 1e-9
+
+
+@loop(True)
+def branches_by_value(x):
+    w = np.zeros(SIZE)
+    s = x[0] * 0.5
+    for i in range(1, SIZE):
+        d = x[i] - x[i - 1]
+        q = d * d
+        if i % 3 == 0:
+            continue
+        if q < 1.0:
+            e = math.exp(-q)
+            w[i] = e * d
+            s += e
+        else:
+            if i > 20:
+                s += q * x[i] + q
+            w[i] = 2.0
+        if q > 0.1:
+            s -= d * x[1]
+    return np.sum(w * w) * s
+
+
+@loop(False)
+def a_value_of_two_branches(x):
+    s = 0.0
+    for i in range(SIZE):
+        e = x[i] * x[i] if x[i] > 0.2 else math.sin(x[i])
+        s += e * x[0]
+    return s
+
+
+@loop(False)
+def left_early(x):
+    s = 0.0
+    for i in range(SIZE):
+        if i > 40:
+            break
+        s += x[i] * x[i]
+    return s
+
+
+@loop(True)
+def elements_that_all_passes_add_to(x):
+    f = np.zeros((2, 3))
+    f[1, 2] = x[7]
+    before = f[1, 2]
+    g = np.zeros(3)
+    g[0] = f[1, 2]
+    for i in range(SIZE):
+        f[0, 1] += x[i] * x[i]
+        f[1, 2] -= 0.5 * x[i] * x[3]
+        f[0, 1] += 1.0
+    behind = f[1, 2] * f[0, 1]
+    for i in range(SIZE):
+        f[1, 2] += math.sin(x[i])
+    return behind * before + g[0] * f[1, 2] + f[0, 1]
+
+
+@loop(True)
+def an_element_that_passes_read(x):
+    w = np.ones(SIZE)
+    for i in range(SIZE):
+        x[40] += x[i] * 0.1
+    for i in range(SIZE):
+        w[2] += x[i] * x[i]
+        w[4] = w[2] * x[i]
+    return w[2] * x[3] * w[4]
+
+
+@loop(True)
+def coefficients_of_several_terms(x):
+    w = np.zeros((2, SIZE))
+    for i in range(1, SIZE - 1):
+        c = x[0] * i
+        w[0, i] = c * (x[i - 1] + x[i + 1] - x[i])
+        w[1, i] = c * (x[i - 1] + x[i])
+    return np.sum(w[0] * w[1])
+
+
+def divides(x, n):
+    s = 0.0
+    for i in range(SIZE):
+        s += x[i] / x[n]
+    return s
+
+
+def test_division_by_zero_in_a_strip_raises():
+    g = nopython.grad(divides, mode="tape")
+    x = np.cos(np.arange(SIZE) * 1.7)
+    expected = g(x, 4)
+    zero = x.copy()
+    zero[5] = 0.0
+    with pytest.raises(ZeroDivisionError):
+        g(zero, 5)
+    assert np.array_equal(g(x, 4), expected), "the tape is as it was"
+
+
 @pytest.mark.parametrize("name", LOOPS)
 def test_loop(name):
     f, strips = LOOPS[name]

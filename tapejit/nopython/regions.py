@@ -1,0 +1,102 @@
+"""The blocks of a loop's body, in order: which of them every pass runs through, and where their variables are used."""
+
+from collections import Counter
+
+from tapejit.edge.compiler import numba_ir as ir
+
+MOST_BLOCKS = 16
+
+
+class Region:
+    """The body of an innermost loop whose passes all run from its first block to the loop's condition.
+
+    Attributes:
+        blocks: label -> block, each behind all that lead to it.
+        first: the first one's label.
+        dominators: label -> the blocks that a pass has gone through when it comes there, itself included.
+        always: the blocks that every pass goes through.
+    """
+
+    def __init__(self, blocks, header):
+        self.blocks = blocks
+        self.first = next(iter(blocks))
+        labels = list(blocks)
+        following = {
+            label: [t for t in blocks[label].terminator.get_targets() if t != header] for label in labels
+        }
+        before = {label: [other for other in labels if label in following[other]] for label in labels}
+        self.dominators = _common(labels, before)
+        leaves = {label: header in blocks[label].terminator.get_targets() for label in labels}
+        self.always = _common(reversed(labels), following, leaves)[self.first]
+
+
+def _common(labels, neighbours, ends=None):
+    """label -> the labels on every path to it, which comes by its neighbours; paths begin where ``ends`` says so."""
+    found = {}
+    for label in labels:
+        paths = [found[other] for other in neighbours[label]]
+        if ends and ends[label]:
+            paths.append(frozenset())
+        found[label] = frozenset([label]).union(frozenset.intersection(*paths) if paths else ())
+    return found
+
+
+def region(blocks, first, header):
+    """The ``Region`` behind a loop's condition; None with a loop in it, a way out, another way in, or too many blocks."""
+    order, entered = [], {}
+
+    def visit(label):
+        if label == header:
+            return True
+        if label in entered:
+            return entered[label]  # False: underway, so there is a loop
+        entered[label] = False
+        targets = blocks[label].terminator.get_targets()
+        if not targets or len(entered) > MOST_BLOCKS or not all(map(visit, targets)):
+            return False
+        entered[label] = True
+        order.append(label)
+        return True
+
+    if not visit(first):
+        return None
+    for label, block in blocks.items():
+        if (
+            label not in entered
+            and label != header
+            and not entered.keys().isdisjoint(block.terminator.get_targets())
+        ):
+            return None
+    return Region({label: blocks[label] for label in reversed(order)}, header)
+
+
+class Uses:
+    """Where the variables of a function are assigned and used."""
+
+    def __init__(self, blocks):
+        self.assignments = Counter()
+        self.used = {}  # name -> labels
+        for label, block in blocks.items():
+            for inst in block.body:
+                self._enter(label, inst)
+
+    def _enter(self, label, inst):
+        if isinstance(inst, ir.Del):
+            return
+        read = inst.list_vars()
+        if isinstance(inst, ir.Assign):
+            self.assignments[inst.target.name] += 1
+            read = (
+                [inst.value] if isinstance(inst.value, ir.Var) else getattr(inst.value, "list_vars", list)()
+            )
+        for variable in read:
+            self.used.setdefault(variable.name, set()).add(label)
+
+    def shared(self, name, label, body):
+        """Whether a variable of block ``label`` has its value for other blocks of the body: all of them come behind it."""
+        used = self.used.get(name, set()) - {label}
+        return (
+            bool(used)
+            and self.assignments[name] == 1
+            and all(other in body.blocks and label in body.dominators[other] for other in used)
+        )
