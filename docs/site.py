@@ -35,6 +35,7 @@ SPACES = {
     "tapejit.func": "The transforms under the names of torch.func.",
     "tapejit.scipy.stats": "Densities and distribution functions.",
     "tapejit.testing": "Comparisons for tests.",
+    "tapejit.viz": "Pictures of graphs, and the profile of eager code.",
 }
 SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Example|Examples|Source):\s*$")
 

@@ -72,6 +72,7 @@ scipy: Any
 signal: Any
 testing: Any
 utils: Any
+viz: Any
 stop_gradient: Any
 
 class Tensor:
