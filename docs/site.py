@@ -34,6 +34,7 @@ SPACES = {
     "tapejit.distributed": "Sums and ensembles on a Dask cluster.",
     "tapejit.func": "The transforms under the names of torch.func.",
     "tapejit.scipy.stats": "Densities and distribution functions.",
+    "tapejit.array_api": "The Array API standard.",
     "tapejit.testing": "Comparisons for tests.",
     "tapejit.viz": "Pictures of graphs, and the profile of eager code.",
 }

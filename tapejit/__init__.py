@@ -38,6 +38,7 @@ from tapejit.eager import functional as _functional
 from tapejit.eager import inplace as _inplace
 from tapejit.eager import nodes as _nodes
 from tapejit.eager import numpyprotocol as _numpyprotocol
+from tapejit.eager import standard as _standard
 from tapejit.eager import tensorops as _tensorops
 from tapejit.eager.complexes import complexprotocol as _complexprotocol
 from tapejit.eager.complexes.complexmath import complex_ as complex
@@ -163,13 +164,13 @@ for _group in (_families.FUNCTIONS, _functional.FUNCTIONS, _functional.COMPARISO
             globals().setdefault(_name, _function)
 concat = concatenate = _families.FUNCTIONS["cat"]
 cdouble, cfloat = complex128, complex64
-del _complexprotocol, _group, _name, _function, _inplace, _numpyprotocol, _tensorops
+del _complexprotocol, _group, _name, _function, _inplace, _numpyprotocol, _standard, _tensorops
 
 
 
 _LATER = (  # modules that take a while to import
-    "distributed", "extend", "fft", "func", "implicit", "masked", "misc", "nn", "nopython", "numpy", "optim", "optimize",
-    "scipy", "signal", "testing", "utils", "viz",
+    "array_api", "distributed", "extend", "fft", "func", "implicit", "masked", "misc", "nn", "nopython", "numpy", "optim",
+    "optimize", "scipy", "signal", "testing", "utils", "viz",
 )  # fmt: skip
 _LAYERS = frozenset(  # functions of nn.functional that are in PyTorch's own namespace too
     """adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear

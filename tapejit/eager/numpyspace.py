@@ -5,12 +5,15 @@ import functools
 import numpy as np
 
 from tapejit.core import dtypes
+from tapejit.eager.complexes.pair import from_complex_array
+from tapejit.eager.devices import check_device
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.numpytable import TABLE
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.ufuncs import UFUNCS, tensor_of
 from tapejit.eager.views import broadcast_to, clone
 
+_DTYPES = (dtypes.DType, dtypes.ComplexDType)
 _MADE = """zeros ones empty full eye identity arange tri indices fromfunction fromiter frombuffer fromstring diag_indices
     tril_indices triu_indices hanning hamming blackman bartlett kaiser loadtxt genfromtxt load""".split()
 
@@ -19,8 +22,9 @@ def _maker(name):
     function = getattr(np, name)
 
     def make(*args, **kwargs):
-        kwargs = {k: v.numpy if isinstance(v, dtypes.DType) else v for k, v in kwargs.items()}
-        args = [v.numpy if isinstance(v, dtypes.DType) else v for v in args]
+        check_device(kwargs.pop("device", None))
+        kwargs = {k: v.numpy if isinstance(v, _DTYPES) else v for k, v in kwargs.items()}
+        args = [v.numpy if isinstance(v, _DTYPES) else v for v in args]
         return _tensors(function(*args, **kwargs))
 
     make.__name__ = make.__qualname__ = name
@@ -31,6 +35,8 @@ def _maker(name):
 def _tensors(result):
     if isinstance(result, tuple):
         return tuple(map(_tensors, result))
+    if isinstance(result, np.ndarray) and result.dtype in (np.complex128, np.complex64):
+        return from_complex_array(result)
     known = isinstance(result, np.ndarray) and result.dtype.kind in "fiub" and result.dtype.itemsize <= 8
     return from_array(result) if known else result
 
