@@ -23,7 +23,7 @@ def jacobian(f, argnums=0, mode="auto", lanes=None):
         argnums: which arguments to differentiate: floats, and float arrays of one to three dimensions.
         mode: "tape": one recording and a sweep for each number of the result; "dual": forward, a call for every ``lanes``
             numbers of the arguments, without memory of its own; "auto": dual for up to 16 numbers. Of arrays, the sizes
-            count that the first call from Python for their types has; a call from compiled code takes the tape for them.
+            count that the first call from Python for their types has; a call from compiled code decides when it runs.
         lanes: 1 to 16, for "dual". The default is 8, two to sixteen for so many plain numbers.
 
     Returns:
@@ -67,17 +67,19 @@ class _Jacobian:
         if count is None and len(given) > max(numbers):
             count = sum(map(_size, (given[k] for k in numbers)))
         block = which == 1 and isinstance(args[-1], types.Array) and not self.driver.single
-        if self.mode == "dual" or (self.mode == "auto" and count is not None and count <= MOST_LANES):
-            width = self.lanes or width_for(count, MOST_LANES)
-            return self.forms(width, static is not None and static <= width, block)[which]
+        width, decided = self.lanes or width_for(count, MOST_LANES), self.mode != "auto" or count is not None
+        if self.mode == "dual" or (self.mode == "auto" and (count is None or count <= MOST_LANES)):
+            return self.forms(width, static is not None and static <= width, block, decided)[which]
         return self.forms(None, False, block)[which]
 
-    def forms(self, width, once, block=False):
+    def forms(self, width, once, block=False, decided=True):
         """(the form that returns, the form that writes), by ``width`` lanes or by the tape.
 
         ``once``: one pass is enough. ``block``: several arguments' columns are written side by side into one array.
+        ``decided``: or else by lanes for few numbers only, and for more by the tape.
         """
-        body = self.recorded if width is None else functools.partial(self.by_lanes, width, once)
+        ways = [self.recorded if width is None else functools.partial(self.by_lanes, width, once)]
+        ways += [] if decided else [self.recorded]
         names, own, out = self.names, self.own, self.out
         starts = [
             "start__0 = 0",
@@ -93,13 +95,12 @@ class _Jacobian:
         columns = [f"start__{k}" for k in self.count] if block else none
         answer = f"return value__, {self.driver.pack(own)}"
         define, name = self.driver.define, self.driver.name
+        returned = [[*way(fresh, none), answer] for way in ways]
+        written = [[*way(self.fitting(block), columns), "return value__"] for way in ways]
+        few = f"if start__{len(self.own)} <= {MOST_LANES}:"
         return (
-            define(name, [*starts, *body(fresh, none), answer]),
-            define(
-                name + "_into",
-                [*starts, *given, *body(self.fitting(block), columns), "return value__"],
-                [out],
-            ),
+            define(name, [*starts, *_either(few, *returned)]),
+            define(name + "_into", [*starts, *given, *_either(few, *written)], [out]),
         )
 
     def fitting(self, block):
@@ -143,6 +144,11 @@ class _Jacobian:
             for k, (name, column) in enumerate(zip(self.names, columns, strict=True))
         ]
         return self.driver.lanes(width, [_ROWS, *prepare, *_EACH_ROW, *written, _VALUE], once)
+
+
+def _either(few, lines, otherwise=()):
+    """Lines, both of which return: the first under a condition if there are others."""
+    return [few, *("    " + line for line in lines), *otherwise] if otherwise else lines
 
 
 def _size(x):

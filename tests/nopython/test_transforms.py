@@ -404,6 +404,21 @@ def test_hessian_in_several_arguments():
     assert blocks[2][2][1, 0, 1, 0] == 18.0
 
 
+def test_a_jacobian_from_compiled_code_goes_forward_for_few_numbers():
+    j = nopython.jacobian(lambda x: x * np.sum(x))
+
+    @njit
+    def both(x, out):
+        return j(x)[1], j.into(x, out)
+
+    for n in (0, 3, 16, 17, 40):
+        x, out = np.arange(1.0, n + 1), np.empty((n, n))
+        found, value = both(x, out)
+        assert value == pytest.approx(x * x.sum())
+        assert found == pytest.approx(np.eye(n) * x.sum() + x[:, None])
+        assert found == pytest.approx(out)
+
+
 def test_a_jacobian_in_a_small_array_goes_forward():
     def residuals(p, t):
         return p[0] * np.exp(-p[1] * t)

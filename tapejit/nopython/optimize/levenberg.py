@@ -199,7 +199,7 @@ def levenberg_marquardt(
         residuals' own variance, ``cost`` half the sum of squares; status 1, 2, 3: gtol, ftol, xtol; 0: evaluations used up;
         -1: not finite at the start; -2: no step makes it smaller.
     """
-    into = jacobian(residuals).into
+    into = jacobian(residuals, mode="dual").into  # there are no fewer residuals than parameters
     values = residuals if is_jitted(residuals) else njit(residuals)
 
     @njit(nogil=True, error_model="numpy")
