@@ -187,8 +187,8 @@ def _in_chunks(go, count, what, threads, progress):
     go(slice(0, 0))  # compiles
     size = min(_CHUNK, -(-count // max(threads, 1)))
     with ThreadPoolExecutor(max(threads, 1)) as pool, team.engaged() if threads > 1 else contextlib.nullcontext():
-        parts = [pool.submit(go, slice(a, min(a + size, count))) for a in range(0, count, size)]
         try:
+            parts = [pool.submit(go, slice(a, min(a + size, count))) for a in range(0, count, size)]
             for part in parts:
                 part.result()
                 if shown is not None:

@@ -1,11 +1,14 @@
 """Many small fits at once: each is what curve_fit gives."""
 
+from concurrent import futures
+
 import numpy as np
 import pytest
 import scipy.optimize
 from numba import njit
 
 import tapejit as tj
+from tapejit.optimize import many as chunks
 
 X = np.linspace(0, 4, 20)
 _rng = np.random.default_rng(1)
@@ -83,3 +86,28 @@ def test_shapes_that_do_not_fit_are_refused():
         tj.optimize.fit_many(decay, X, Y, np.ones(3), x_axis=0)
     with pytest.raises(ValueError, match="sigma"):
         tj.optimize.fit_many(decay, X, Y, np.ones(3), sigma=np.ones(7))
+
+
+@pytest.mark.parametrize("when", ["submit", "result"])
+def test_an_interrupted_run_has_what_was_done(when, monkeypatch):
+    many = np.tile(Y, (200, 1))  # three chunks
+    calls = []
+
+    class Interrupted(futures.ThreadPoolExecutor):
+        def submit(self, *args):
+            calls.append(args)
+            if when == "submit" and len(calls) == 2:
+                raise KeyboardInterrupt
+            future = super().submit(*args)
+            if when == "result" and len(calls) == 2:
+                future.result = interrupt
+            return future
+
+    def interrupt(timeout=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(chunks, "ThreadPoolExecutor", Interrupted)
+    fits = tj.optimize.fit_many(decay, X, many, np.ones(3))
+    assert fits.success[:2048].all()
+    assert fits.success.all() or "Interrupted" in fits.message
+    assert when == "result" or (fits.status[2048:] == chunks.WAITING).all()
