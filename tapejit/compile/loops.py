@@ -12,8 +12,10 @@ from tapejit.compile.scalarcode import (
     IN_MEMORY,
     REASSOCIATE,
     Primitives,
+    as_it_is,
     cast,
     constant,
+    is_fragile,
     itemsize,
     load,
     store,
@@ -89,7 +91,7 @@ class LoopWriter:
             b.store(ir.Constant(IN_MEMORY[dtype], value), self.element(number, dtype, k))
 
     @contextlib.contextmanager
-    def loop(self, first, end):
+    def loop(self, first, end, fragile=False):
         """A loop over a counter, at least one pass, with what is written inside as its body."""
         b = self.builder
         before = b.block
@@ -102,7 +104,9 @@ class LoopWriter:
         yield counter
         following = b.add(counter, I64(1), flags=("nsw", "nuw"))
         counter.add_incoming(following, b.block)
-        b.cbranch(b.icmp_unsigned("<", following, end), loop, done)
+        branch = b.cbranch(b.icmp_unsigned("<", following, end), loop, done)
+        if fragile:
+            as_it_is(self.code.module, branch, f"{self.function.name}_{loop.name}")
         b.position_at_end(done)
 
     def joined(self, what, a, b):
@@ -133,7 +137,8 @@ class LoopWriter:
         if end - first == 1:
             self._nest(box, lines, roots, [*counters, I64(first)])
         else:
-            with self.loop(*self._range(box, depth)) as counter:
+            writes = [(self.targets[t][2], self.targets[t][3][depth]) for t, _, _ in roots]
+            with self.loop(*self._range(box, depth), inner and is_fragile(end - first, writes)) as counter:
                 self._nest(box, lines, roots, [*counters, counter])
         for t, place in local.items():
             number, what, dtype, steps, start, _ = self.targets[t]

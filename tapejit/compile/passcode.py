@@ -3,7 +3,7 @@
 from llvmlite import ir
 
 from tapejit.compile.codegen import TABLE, Code
-from tapejit.compile.scalarcode import BYTES, CONTRACT, I64, IN_MEMORY, finish, itemsize
+from tapejit.compile.scalarcode import BYTES, CONTRACT, I64, IN_MEMORY, as_it_is, finish, is_fragile, itemsize
 from tapejit.compile.schedule import Planner
 from tapejit.compile.steps import Call
 from tapejit.graph.anycount import EDGE, NEAR
@@ -138,8 +138,9 @@ class LoopCode(Program):
         if loop.counted == "again":
             trips = self.passes = b.add(self.passes, I64(loop.more))
         end = b.branch(top) if loop.counted == "until" else b.cbranch(b.icmp_unsigned("<", following, trips), top, done)
-        if all(x.op in MOVES for x in loop.graph.nodes):
-            end.set_metadata("llvm.loop", self._as_it_is())
+        fragile = not loop.counted and is_fragile(loop.trips, self._written())
+        if fragile or all(x.op in MOVES for x in loop.graph.nodes):
+            as_it_is(self.module, end, self.tag)
         b.position_at_end(done)
         if loop.counted:
             self._leave_slots()
@@ -168,16 +169,11 @@ class LoopCode(Program):
             target = b.gep(self.block, [I64(slot * size)])
             b.call(copy, [target, self._element(where, loop.dtype), I64(n * size), ir.IntType(1)(0)])
 
-    def _as_it_is(self):
-        """What keeps LLVM from making vectors of a loop.
-
-        At one that only moves numbers, in reverse above all, it has been seen to end the process ("VPlan cost model and legacy
-        cost model disagreed", LLVM 22).
-        """
-        unwanted = self.module.add_metadata(["llvm.loop.vectorize.enable", ir.Constant(ir.IntType(1), 0)])
-        found = self.module.add_metadata([self.tag, unwanted])
-        found.operands = (found, unwanted)  # a loop is known by what refers to itself
-        return found
+    def _written(self):
+        """(dtype, step from pass to pass) of what is written."""
+        loop = self.loop
+        yield from ((x.dtype, w.step) for x, w in zip(loop.outputs, loop.writes, strict=True) if w is not None)
+        yield from ((update.dtype, update.where.step) for update in loop.updates)
 
     # Memory
 
@@ -288,7 +284,9 @@ class LoopCode(Program):
             following = b.add(counter, I64(1), flags=("nsw", "nuw"))
             counter.add_incoming(following, b.block)
             done = b.append_basic_block("updated")
-            b.cbranch(b.icmp_unsigned("<", following, I64(size)), block, done)
+            branch = b.cbranch(b.icmp_unsigned("<", following, I64(size)), block, done)
+            if is_fragile(size, [(dtype, stride) for stride in update.strides]):
+                as_it_is(self.module, branch, f"{self.tag}{block.name}")
             b.position_at_end(done)
 
     def _change(self, update, place, source):

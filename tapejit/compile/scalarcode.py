@@ -51,6 +51,26 @@ def finish(function):
     function.scope = None
 
 
+SHORT = 128  # passes of a loop, known when it is compiled: four times as many as LLVM has been seen to fail at
+
+
+def as_it_is(module, branch, name):
+    """Keep LLVM from making vectors of the loop that a branch closes.
+
+    Where it weighs widths for a loop that only moves numbers, or for a short one that writes numbers of less than 8 bytes
+    backwards, it has been seen to end the process (LLVM 22: "VPlan cost model and legacy cost model disagreed").
+    """
+    unwanted = module.add_metadata(["llvm.loop.vectorize.enable", ir.Constant(I1, 0)])
+    found = module.add_metadata([name, unwanted])
+    found.operands = (found, unwanted)  # a loop is known by what refers to itself
+    branch.set_metadata("llvm.loop", found)
+
+
+def is_fragile(passes, writes) -> bool:
+    """Whether a loop is one of the short ones at which LLVM may fail; ``writes`` are pairs of a dtype and a step."""
+    return passes < SHORT and any(step < 0 and itemsize(dtype) < 8 for dtype, step in writes)
+
+
 def itemsize(dtype: str) -> int:
     return int(dtype[1])
 

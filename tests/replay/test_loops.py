@@ -505,3 +505,21 @@ def test_random_loops(seed):
 def test_many_random_loops(first):
     for seed in range(first, first + 10):
         check_random(seed)
+
+
+@pytest.mark.parametrize("count", [20, 28, 31])
+def test_short_loops_that_write_floats_backwards(count):
+    """LLVM 22 ends the process at some of them, if it may make vectors."""
+
+    def backwards(x):
+        z = tj.zeros(count, dtype=tj.float32)
+        for t in range(count - 1, -1, -1):
+            z[t] = x[t] * 1.5 - x[t] * x[0]
+        return z
+
+    x = np.linspace(-1, 1, count, dtype=np.float32)
+    g = tj.jit(backwards, compile="now")
+    v, never = (tj.value_and_grad(lambda x: (backwards(x) ** 2).sum(), compile=when) for when in ("now", "never"))
+    for _ in range(2):
+        np.testing.assert_allclose(np.asarray(g(x)), x * (1.5 - x[0]), rtol=1e-6)
+        np.testing.assert_allclose(np.asarray(v(x)[1]), np.asarray(never(x)[1]), rtol=1e-5)
