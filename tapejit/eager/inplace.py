@@ -32,6 +32,8 @@ def check_inplace(x: Tensor, *operands) -> bool:
         RuntimeError: for a leaf that requires a gradient, or a view of one, while gradients are recorded; for a change
             that would be part of the graph of another thread; for memory that may not be written, or is expanded.
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"a tensor is changed in place, got {type(x).__name__}: convert it with tapejit.tensor(...)")
     layout = x._layout
     if not layout.contiguous and any(not s and n > 1 for s, n in zip(layout.strides, layout.shape, strict=True)):
         raise RuntimeError(

@@ -6,7 +6,7 @@ import functools
 import inspect
 
 from tapejit.eager.devices import check_places
-from tapejit.eager.otherkinds import of_other_kind, other_kind, others
+from tapejit.eager.otherkinds import of_other_kind, other_kind, others, without_tensor
 from tapejit.eager.tensor import Tensor
 
 _SYNONYMS = (
@@ -64,6 +64,8 @@ def with_axis(function):
             other = other_kind(args)
             if other is not None:
                 return of_other_kind(other, function.__name__, args, kwargs)
+            if not kwargs:
+                return without_tensor(function, args, kwargs)
         if not kwargs:
             return function(*args)
         nonlocal names
@@ -82,6 +84,8 @@ def starred(function, *names):
     def method(x, *numbers, **kwargs):
         if x.__class__ in others:
             return of_other_kind(others[x.__class__], function.__name__, (x, *numbers), kwargs)
+        if x.__class__ is not Tensor and not kwargs:
+            return without_tensor(function, (x, *numbers), kwargs)
         for name in names if kwargs and not numbers else ():
             if name in kwargs:
                 given = kwargs.pop(name)

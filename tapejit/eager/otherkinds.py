@@ -33,6 +33,21 @@ def of_other_kind(table, name, args, kwargs=None):
     return table[name](*args, **(kwargs or {}))
 
 
+def without_tensor(function, args, kwargs):
+    """A call whose first argument is no tensor: what fails for that says so.
+
+    Raises:
+        TypeError: if the function needs one.
+    """
+    try:
+        return function(*args, **kwargs)
+    except AttributeError as error:
+        if isinstance(args[0], Tensor):
+            raise
+        given = type(args[0]).__name__
+        raise TypeError(f"{function.__name__}() takes tensors, got {given}: convert it with tapejit.tensor(...)") from error
+
+
 def for_other_kinds(function):
     """Let a function of tensors be that of complex ones where an argument is complex."""
 
@@ -42,6 +57,7 @@ def for_other_kinds(function):
             other = other_kind(args)
             if other is not None:
                 return of_other_kind(other, function.__name__, args, kwargs)
+            return without_tensor(function, args, kwargs)
         return function(*args, **kwargs)
 
     return method

@@ -112,6 +112,10 @@ REFUSED = {
     "an expanded tensor in place": (RuntimeError, lambda: tj.ones(1).expand(4).add_(1.0)),
     "out= an expanded tensor": (RuntimeError, lambda: tj.mul(tj.ones(4), 2.0, out=tj.ones(1).expand(4))),
     "a window of a negative width": (ValueError, lambda: tj.signal.windows.gaussian(3, std=-1)),
+    "sum of a list": (TypeError, lambda: tj.sum([1.0, 2.0])),
+    "flip of a number": (TypeError, lambda: tj.flip(2.0, 0)),
+    "max of a number": (TypeError, lambda: tj.max(2.0)),
+    "a number in place": (TypeError, lambda: tj.sin_(2.0)),
     "one_hot beyond the classes": (RuntimeError, lambda: F.one_hot(tj.tensor([3]), 2)),
     "one_hot of a negative": (RuntimeError, lambda: F.one_hot(tj.tensor([-1]), 2)),
 }
