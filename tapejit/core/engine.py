@@ -68,6 +68,7 @@ entered.append(set_traits)
 @functools.cache
 def _module(module):
     """The entry points of a module of the core, by name."""
+    room.ask()
     functions = {}
     for name in _NAMES[module].split():
         function = getattr(importlib.import_module(f"tapejit.core.{module}"), name)
@@ -81,6 +82,7 @@ def _argument_floats(function, name):
 
 
 def _by_numba(module, name):
+    room.ask()
     function = getattr(importlib.import_module(f"tapejit.core.{module}"), name)
     function.enable_caching()
     signature = tuple(types.float64 if floats else types.int64 for floats in _argument_floats(function, name))
@@ -115,7 +117,6 @@ def load(name):
     Raises:
         MemoryError: if there is no memory for that.
     """
-    room.ask()
     selftest.at_first_use()
     for module, names in _NAMES.items():
         if name in names.split():
