@@ -38,6 +38,8 @@ def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
 
 def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     """``leaky_relu`` with slopes drawn between two numbers, or with their mean when not training."""
+    if lower > upper:
+        raise RuntimeError(f"rrelu() draws between a lower and an upper bound, got {lower} and {upper}")
     if not training:
         return tj.where(input >= 0, input, input * ((lower + upper) / 2))
     with tj.no_grad():

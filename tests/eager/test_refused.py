@@ -65,6 +65,7 @@ REFUSED = {
     "margin_ranking_loss, a matrix and a vector": (
         RuntimeError, lambda: F.margin_ranking_loss(PLANES[0], PLANES[0], tj.ones(3)),
     ),
+    "rrelu, bounds the wrong way round": (RuntimeError, lambda: F.rrelu(X, 0.3, 0.1)),
     "minus a mask": (RuntimeError, lambda: -tj.tensor([True])),
     "a mask minus a mask": (RuntimeError, lambda: tj.tensor([True]) - tj.tensor([True])),
     "cov, negative frequencies": (RuntimeError, lambda: tj.cov(ROWS, fweights=-WHOLE)),
