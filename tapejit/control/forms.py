@@ -4,6 +4,7 @@ Each is a loop of Python, so bodies may do what they like: decide by values, cha
 the passes are found again on the tape, and compile as one loop.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -13,7 +14,7 @@ from tapejit.eager.creation import as_tensor, zeros
 from tapejit.eager.grad_mode import no_grad
 from tapejit.eager.indexing import cat, stack
 from tapejit.eager.tensor import Tensor
-from tapejit.replay.trees import flatten, unflatten
+from tapejit.replay.trees import LEAF, flatten, unflatten
 
 
 def _is_value(x):
@@ -48,27 +49,29 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1, *, checkpoint=N
     structure, slices = _taken_apart(xs)
     slices = [as_tensor(x) for x in slices]
     count = _length(slices, length)
-    order = range(count - 1, -1, -1) if reverse else range(count)
     if not count:
         return init, _no_results(f, init, structure, slices)
-
-    def passes(carry, order, *slices):
-        results = []
-        for t in order:
-            x = unflatten(structure, iter([s[t] for s in slices]))
-            carry, y = _step(f, carry, x)
-            results.append(y)
-        return carry, results
-
+    passes = functools.partial(_passes, f, structure, reverse)
     chunk = _chunk(checkpoint, count)
     if chunk is None:
-        carry, results = passes(init, order, *slices)
-    else:
-        carry, results = init, []
-        for first in range(0, count, chunk):
-            carry, part = recomputed(passes, carry, tuple(order[first : first + chunk]), *slices)
-            results += part
-    return carry, _stacked(results[::-1] if reverse else results)
+        return passes(init, count, *slices)
+    carry, parts = init, []
+    for begin in range(0, count, chunk):  # each part is given its own slices: the gradient of what it is given is as large
+        end = min(begin + chunk, count)
+        low, high = (count - end, count - begin) if reverse else (begin, end)
+        carry, part = recomputed(passes, carry, end - begin, *(s[low:high] for s in slices))
+        parts.append(part)
+    return carry, _joined(cat, parts[::-1] if reverse else parts)
+
+
+def _passes(f, structure, reverse, carry, count, *slices):
+    """The carry after so many passes, and their results, stacked."""
+    results, before = [], _taken_apart(carry)[0]
+    for t in range(count - 1, -1, -1) if reverse else range(count):
+        x = slices[0][t] if structure == LEAF else unflatten(structure, iter([s[t] for s in slices]))
+        carry, y = _step(f, carry, x, before)
+        results.append(y)
+    return carry, _joined(stack, results[::-1] if reverse else results)
 
 
 def _chunk(checkpoint, count):
@@ -94,12 +97,12 @@ def _length(slices, length):
     return sizes.pop()
 
 
-def _step(f, carry, x):
+def _step(f, carry, x, before):
     answer = f(carry, x)
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         raise TypeError(f"f must give a pair (carry, result), got {type(answer).__name__}")
     new, y = answer
-    before, after = _taken_apart(carry)[0], _taken_apart(new)[0]
+    after = LEAF if new.__class__ is Tensor else _taken_apart(new)[0]
     if before != after:
         raise TypeError(f"the carry must keep its structure: it was {before}, and f made {after} of it")
     return new, y
@@ -109,18 +112,21 @@ def _no_results(f, init, structure, slices):
     """Results of no pass: f is tried on zeros to see which there would be."""
     with no_grad():
         x = unflatten(structure, iter([zeros(s.shape[1:], dtype=s.dtype) for s in slices]))
-        shape, leaves = _taken_apart(_step(f, init, x)[1])
+        shape, leaves = _taken_apart(_step(f, init, x, _taken_apart(init)[0])[1])
     tensors = [as_tensor(y) for y in leaves]
     return unflatten(shape, iter([zeros((0, *y.shape), dtype=y.dtype) for y in tensors]))
 
 
-def _stacked(results):
+def _joined(join, results):
+    """Trees of tensors as one, whose leaves are those of all by ``stack`` or ``cat``."""
+    if all(y is None for y in results):
+        return None
     taken = [_taken_apart(y) for y in results]
     shapes = {shape for shape, _ in taken}
     if len(shapes) > 1:
         raise TypeError(f"the results of all passes must have one structure, got {len(shapes)}")
     columns = zip(*(leaves for _, leaves in taken), strict=True)
-    return unflatten(shapes.pop(), iter([stack([as_tensor(x) for x in column]) for column in columns]))
+    return unflatten(shapes.pop(), iter([join([as_tensor(x) for x in column]) for column in columns]))
 
 
 def fori_loop(lower, upper, body_fun, init_val, *, unroll=None):

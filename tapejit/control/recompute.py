@@ -3,12 +3,18 @@
 import contextlib
 import functools
 
+import numpy as np
+
+from tapejit.core import record as R
 from tapejit.core import tape as tapes
 from tapejit.core.record import MASK
 from tapejit.eager import random
 from tapejit.eager.autograd import grad
+from tapejit.eager.compiledsweep import handle_of
 from tapejit.eager.creation import zeros
+from tapejit.eager.dispatch import bring
 from tapejit.eager.grad_mode import enable_grad, is_grad_enabled
+from tapejit.eager.nodes import sources_of
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.userfunction import Function
 from tapejit.replay.trees import flatten, unflatten
@@ -64,7 +70,8 @@ def is_tensor(x):
 def trial(function, structure, leaves, copied):
     """(the copies of the tensors that ask for gradients, the tensors among the results, the structure of these)."""
     with enable_grad():
-        inputs = [copied(x) if x.requires_grad else x for x in leaves]
+        tape = tapes.current()
+        inputs = [copied(x) if x.requires_grad else _here(tape, x) for x in leaves]
         for x, y in zip(leaves, inputs, strict=True):
             if x.requires_grad and not y.requires_grad:
                 y.requires_grad_()
@@ -74,22 +81,38 @@ def trial(function, structure, leaves, copied):
     return [y for x, y in zip(leaves, inputs, strict=True) if x.requires_grad], outputs, shape
 
 
+def _here(tape, x):
+    """A tensor that asks for no gradient, known to the tape: brought there once, and not by each operation."""
+    return x if x._tape() is tape or tape.recorder is not None else bring(tape, x, constant=True)
+
+
+def _reads_from_before(tape, first) -> bool:
+    """Whether a record from ``first`` on reads one before it that has a gradient: most functions only use their arguments."""
+    rows = tape.records[first : len(tape)]
+    read = np.stack([rows[name] for name in "abc"])[:, tape.flags[first : len(tape)] & R.LEAF == 0]
+    read = np.unique(read[(read >= 0) & (read < first)])
+    return bool((tape.flags[read] & R.GRAD).any())
+
+
 def beyond(outputs, inputs, boundary):
     """Tensors made before the function ran, in which its results have a gradient too."""
-    number, first = boundary._tape().number, boundary._r & MASK
-    known = {id(x) for x in inputs}
-    found, seen = [], set()
-    waiting = [y for y in outputs if y.requires_grad]
+    tape, first = boundary._tape(), boundary._r & MASK
+    seen = {x._r & MASK for x in inputs if x._tape() is tape}
+    own = [y for y in outputs if y.requires_grad and y._tape() is tape]
+    found = {id(y): y for y in outputs if y.requires_grad and y._tape() is not tape}
+    walk = _reads_from_before(tape, first)
+    waiting = [y._r & MASK for y in own if walk or y._r & MASK < first]
     while waiting:
-        x = waiting.pop()
-        if id(x) in seen or id(x) in known:
+        k = waiting.pop()
+        if k in seen:
             continue
-        seen.add(id(x))
-        if x._tape().number != number or x._r & MASK < first:
-            found.append(x)
-        elif x.grad_fn is not None:
-            waiting += [node._tensor for node, _ in x.grad_fn.next_functions if node is not None]
-    return found
+        seen.add(k)
+        if k < first:
+            x = handle_of(tape, k)
+            found[id(x)] = x
+        elif not tape.flags[k] & R.LEAF:
+            waiting += [o for o in sources_of(tape, k) if o not in seen and tape.flags[o] & R.GRAD]
+    return list(found.values())
 
 
 @contextlib.contextmanager

@@ -178,6 +178,10 @@ class Tape:
             engine.give_idle(tape.address)
         return bool(others) or self.words[R.H_BYTES] < before
 
+    def at_one_line(self):
+        """A context in which all records are made by one line of the user's: a sweep."""
+        return contextlib.nullcontext()
+
     @contextlib.contextmanager
     def still(self):
         """Inside, no record moves."""
@@ -328,6 +332,15 @@ class Side(Tape):
 
 
 _idle_sides: list = []
+followers: list = []  # called with the tape that operations of the main thread go to from now on
+
+
+def follow(tape, thread_number=None):
+    """Let the fast paths of the main thread's operations go to a tape, which takes them from that thread."""
+    if thread_number is not None:
+        tape.header[R.H_THREAD] = thread_number
+    for tell in followers:
+        tell(tape)
 
 
 @contextlib.contextmanager
@@ -346,12 +359,16 @@ def aside():
         thread.stack.append(side)
         if is_main:
             main.header[R.H_THREAD] = -1
+            follow(side, threading.get_ident())
         yield side
     finally:
         if is_main:
             main.header[R.H_THREAD] = main_thread
         if thread.stack[-1] is side:
             thread.stack.pop()
+        if is_main:
+            side.header[R.H_THREAD] = 0
+            follow(thread.stack[-1])
         _idle_sides.append(side)
 
 

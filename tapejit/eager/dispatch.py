@@ -26,11 +26,30 @@ from tapejit.spec.expr import Expr
 
 _new = object.__new__
 _main = tapes.main
-_address = _main.address
+# The fast path goes to the tape that operations of the main thread go to now; in other threads the engine refuses it.
+_top, _address = _main, _main.address
 _handles = _main.handles  # at the number of each record; a handle of the main tape is the number
 _unary, _binary, _scalar, _general, _view, _constant = (
     engine.late(globals(), f"_{entry}", entry) for entry in ("unary", "binary", "scalar", "general", "view", "constant")
 )
+
+
+class _Handles:
+    """The handles of another tape than the main one, by full handles."""
+
+    def __init__(self, tape):
+        self.tape = tape
+
+    def __setitem__(self, handle, tensor):
+        self.tape.handles[handle & R.MASK] = tensor
+
+
+def _follow(tape):
+    global _address, _handles, _top
+    _top, _address, _handles = tape, tape.address, tape.handles if tape is _main else _Handles(tape)
+
+
+tapes.followers.append(_follow)
 
 
 def wrap(tape, handle: int, layout: Layout) -> Tensor:
@@ -181,13 +200,13 @@ def constant(number, layout, flags=0) -> Tensor:
 
 def number_tensor(number: float, layout: Layout, flags: int) -> Tensor:
     """A tensor without dimensions, by the fast path if it can."""
-    r = _constant(_address, layout.address, flags, number)
+    r = _constant(_main.address, layout.address, flags, number)
     if r < 0:
         return constant(number, layout, flags)
     t = _new(Tensor)
     t._r = r
     t._layout = layout
-    _handles[r] = t
+    _main.handles[r] = t
     return t
 
 
@@ -359,7 +378,7 @@ def apply_floats(op, dtype, operands) -> Tensor:
 def view_by(record, x) -> Tensor | None:
     """A view of a tensor of the main thread's tape by what ``engine.view`` needs; None if the fast path cannot."""
     layout, code, plan, offset, start = record
-    if x._r >> R.TAPE_SHIFT or tapes.thread.stack[-1] is not _main:
+    if tapes.thread.stack[-1] is not _top:
         return None
     r = _view(_address, code, x._r, layout.address, plan, offset, start, 0)
     if r < 0:

@@ -62,6 +62,17 @@ class Node:
         return f"<{self.name()} object at {id(self._tensor):#x}>"
 
 
+def sources_of(tape, k) -> list:
+    """The records whose values a record was made of, as a sweep goes down to them."""
+    code = int(tape.ops[k])
+    if OPS[code] is usernodes.result:
+        return [x._r & MASK for x in _inputs_of_call(tape, k)]
+    row = tape.records[k].item()
+    flags = int(tape.flags[k])
+    found = enumerate(operand_records(tape, OPS[code], row))
+    return [o for j, o in found if o >= 0 and not (j < 3 and flags & (R.SCALAR_A << j))]
+
+
 class AccumulateGrad(Node):
     """Where a gradient ends: the node of a leaf, ``variable``."""
 

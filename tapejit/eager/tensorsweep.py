@@ -99,7 +99,7 @@ def swept_as_tensors(outputs, seeds, inputs, retain, create_graph=True) -> dict:
     wanted = {*nodes, *(handle_of(tape, k) for k in leaves)}
     asked_for = set(inputs)  # `in` a list would compare values
     adjoints, sweep = {}, {}
-    with set_grad_enabled(create_graph):
+    with set_grad_enabled(create_graph), tape.at_one_line():
         for y, seed in zip(outputs, seeds, strict=True):
             seed = constant(1.0, y._layout.packed) if seed is None else seed
             adjoints[y] = adjoints[y] + seed if y in adjoints else seed

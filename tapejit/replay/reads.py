@@ -16,7 +16,7 @@ import numpy as np
 
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.between import runs_in_between
-from tapejit.edge.userline import STDLIB, is_library
+from tapejit.edge.userline import PACKAGE, STDLIB, is_library
 from tapejit.replay.loads import NOTHING, loads
 from tapejit.replay.unrepeatable import is_generator, kind_of_code, kind_of_function
 
@@ -70,7 +70,7 @@ class Reads:
                 self._attribute(x, name)
 
     def _called(self, frame, event, arg):
-        if self._aside is not None:
+        if self._aside is not None or frame.f_code.co_filename.startswith(PACKAGE):  # nearly all calls: those of an operation
             return None
         if runs_in_between(frame):
             self._aside = frame

@@ -6,6 +6,7 @@ indices), and which values Python looked at. The last become guards: a replay is
 """
 
 import collections
+import contextlib
 import os
 import sys
 import threading
@@ -40,22 +41,31 @@ class NeedsHistory(BaseException):
 
 def user_line() -> str:
     """``file:line`` of the innermost frame outside of this package."""
-    place = _user_place()
-    return "?" if place is None else "{}:{}".format(*place)
+    return _line_of(_user_place())
 
 
 def _user_place():
-    """(file, line) of that frame, None if there is none."""
-    frame = sys._getframe(1)
+    """(code, instruction) of that frame, None if there is none: the line takes a while to find, and few are asked for."""
+    frame = sys._getframe(2)
     while frame is not None:
-        file = frame.f_code.co_filename
+        code = frame.f_code
+        file = code.co_filename
         mine = _inside.get(file)
         if mine is None:
             mine = _inside[file] = file.startswith(_PACKAGE)
         if not mine:
-            return file, frame.f_lineno
+            return code, frame.f_lasti
         frame = frame.f_back
     return None
+
+
+def _line_of(place) -> str:
+    """``file:line`` of an instruction."""
+    if place is None:
+        return "?"
+    code, instruction = place
+    line = next((line for start, end, line in code.co_lines() if start <= instruction < end), None)
+    return f"{code.co_filename}:{code.co_firstlineno if line is None else line}"
 
 
 _inside = {}  # file -> whether it is one of this package
@@ -91,16 +101,25 @@ class _Lines(list):
     def __init__(self, length):
         super().__init__([None] * length)
         self.places = {}
+        self.standing = None  # the place of all records that are made meanwhile
 
     def line(self, k):
         """``file:line`` of what made record k."""
-        place = self.places.get(k)
-        return "?" if place is None else "{}:{}".format(*place)
+        return _line_of(self.places.get(k))
+
+    @contextlib.contextmanager
+    def at(self, place):
+        """Records that are made meanwhile stand at a place, without a look at the frames."""
+        before, self.standing = self.standing, self.standing or place
+        try:
+            yield
+        finally:
+            self.standing = before
 
     def __setitem__(self, k, handle):
-        super().__setitem__(k, handle)
+        list.__setitem__(self, k, handle)
         if k not in self.places:
-            self.places[k] = _user_place()
+            self.places[k] = self.standing or _user_place()
 
 
 class RecordingTape(tapes.Tape):
@@ -126,6 +145,9 @@ class RecordingTape(tapes.Tape):
 
     def relieve(self):
         return False
+
+    def at_one_line(self):
+        return self.handles.at(_user_place()) if self.recorder is not None else super().at_one_line()
 
     def end(self):
         """Give the memory of all values back and let the tape be used again, unless the user kept a tensor of it."""
@@ -194,6 +216,7 @@ class Recorder:
         if self._main:  # even operations on captured tensors alone are to be recorded
             self._main_thread = int(tapes.main.header[R.H_THREAD])
             tapes.main.header[R.H_THREAD] = -1
+            tapes.follow(self.tape, threading.get_ident())
         return self
 
     def __exit__(self, *exc):
@@ -201,6 +224,9 @@ class Recorder:
             tapes.main.header[R.H_THREAD] = self._main_thread
         active.remove(self)
         tapes.thread.stack.pop()
+        if self._main:
+            tapes.follow(tapes.thread.stack[-1])
+            self.tape.header[R.H_THREAD] = 0
         self.repeats.forget()
         return False
 
