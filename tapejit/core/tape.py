@@ -178,6 +178,10 @@ class Tape:
             engine.give_idle(tape.address)
         return bool(others) or self.words[R.H_BYTES] < before
 
+    def by_handle(self):
+        """Where the Tensor of a record is put by its handle."""
+        return _ByHandle(self)
+
     def at_one_line(self):
         """A context in which all records are made by one line of the user's: a sweep."""
         return contextlib.nullcontext()
@@ -265,6 +269,16 @@ class Tape:
             if owners:
                 owners.pop()
                 at_once((owners.__eq__, []), (self.kept_alive.pop, address, None))
+
+
+class _ByHandle:
+    """The handles of a tape, each at its full number."""
+
+    def __init__(self, tape):
+        self.tape = tape
+
+    def __setitem__(self, handle, tensor):
+        self.tape.handles[handle & R.MASK] = tensor
 
 
 numbers = itertools.count()

@@ -264,7 +264,8 @@ class RecordView:
 def handle_of(tape, k) -> Tensor:
     """The Tensor of a record, made anew if the user has let go of it."""
     t = tape.handles[k]
-    tape.flags[k] &= ~R.DEAD
+    if tape.flag_at[k] & R.DEAD:
+        tape.flags[k] &= ~R.DEAD
     if t is None:
         t = object.__new__(Tensor)
         t._r = (tape.number << R.TAPE_SHIFT) | k

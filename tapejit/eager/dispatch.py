@@ -34,19 +34,9 @@ _unary, _binary, _scalar, _general, _view, _constant = (
 )
 
 
-class _Handles:
-    """The handles of another tape than the main one, by full handles."""
-
-    def __init__(self, tape):
-        self.tape = tape
-
-    def __setitem__(self, handle, tensor):
-        self.tape.handles[handle & R.MASK] = tensor
-
-
 def _follow(tape):
     global _address, _handles, _top
-    _top, _address, _handles = tape, tape.address, tape.handles if tape is _main else _Handles(tape)
+    _top, _address, _handles = tape, tape.address, tape.handles if tape is _main else tape.by_handle()
 
 
 tapes.followers.append(_follow)

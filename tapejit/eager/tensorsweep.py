@@ -64,30 +64,26 @@ def _contributions(tape, k, g, wanted, inputs, sweep):
         if past is not None:
             yield past
             return
-    out = handle_of(tape, k)
+    out, flag_at = handle_of(tape, k), tape.flag_at
     asked = [
-        rule is not None and isinstance(x, Tensor) and x in wanted and x.requires_grad
+        rule is not None and x.__class__ is Tensor and x in wanted and bool(flag_at[x._r & MASK] & R.GRAD)
         for rule, x in zip(op.rules, operands, strict=False)
     ]
+    if op.elementwise:
+        known = dict(zip(VALUES, (*operands, out), strict=True))
+        for rule, x, names, is_asked in zip(op.rules, operands, op.needs, asked, strict=False):
+            part = rule(g, *[known[name] for name in names]) if is_asked else None
+            if part.__class__ is Tensor:
+                yield x, part if part._layout.shape == x._layout.shape else sum_to(part, x.shape)
+        return
     record = RecordView(row, out._layout, asked, sweep)  # now, since a rule may move records
     if op.joint is not None:
         parts = op.joint(record, g, *operands, out)
         yield from ((x, p) for x, p, a in zip(operands, parts, asked, strict=False) if a and p is not None)
         return
-    elementwise = op.elementwise
-    known = dict(zip(VALUES, (*operands, out), strict=True)) if elementwise else None
-    for j, rule in enumerate(op.rules):
-        x = operands[j]
-        if not asked[j]:
-            continue
-        if elementwise:
-            part = rule(g, *[known[name] for name in op.needs[j]])
-            if not isinstance(part, Tensor):
-                continue
-            part = sum_to(part, x.shape)
-        else:
-            part = rule(record, g, *operands, out)
-        yield x, part
+    for rule, x, is_asked in zip(op.rules, operands, asked, strict=False):
+        if is_asked:
+            yield x, rule(record, g, *operands, out)
 
 
 def swept_as_tensors(outputs, seeds, inputs, retain, create_graph=True) -> dict:

@@ -117,6 +117,7 @@ class _Lines(list):
             self.standing = before
 
     def __setitem__(self, k, handle):
+        k &= MASK  # a handle says of which tape it is, too
         list.__setitem__(self, k, handle)
         if k not in self.places:
             self.places[k] = self.standing or _user_place()
@@ -145,6 +146,9 @@ class RecordingTape(tapes.Tape):
 
     def relieve(self):
         return False
+
+    def by_handle(self):
+        return self.handles
 
     def at_one_line(self):
         return self.handles.at(_user_place()) if self.recorder is not None else super().at_one_line()

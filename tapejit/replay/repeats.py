@@ -19,11 +19,15 @@ from tapejit.eager.tensor import Tensor
 FEWEST = 8  # passes
 MOST_PARTS = 256  # objects of a state that is compared
 MOST_LOOPS = 6  # of one recording
+MOST_BYTES = 1 << 20  # of an array
 MOST_VAIN = 8  # states at one place that differ, after which none are compared
-_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was written in Python, in most cases
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, range, slice, type(Ellipsis))
 _BY_NAME = (type, types.ModuleType, types.BuiltinFunctionType, types.CodeType, np.ufunc)
 _OURS = {Tensor.__bool__.__code__}  # functions between a user's decision and the state
+
+
+class _Plain:
+    """What Python's objects hold by themselves."""
 
 
 class Unknown(Exception):
@@ -81,6 +85,8 @@ class State:
             return
         if isinstance(x, _BY_NAME):
             self._by_identity(x)
+            if isinstance(x, type) and "<locals>" in x.__qualname__:
+                raise Unknown  # its attributes may change
             return
         self._by_identity(kind)
         known = self._met.setdefault(id(x), len(self._met))
@@ -100,10 +106,8 @@ class State:
             for key, value in x.items():
                 self._add(key)
                 self._add(value)
-        elif kind is np.ndarray and x.dtype.kind in "fiubc":
-            self._enter((x.shape, x.dtype.str, x.tobytes() if x.size <= MOST_PARTS else id(x)))
-            if x.size > MOST_PARTS and x.flags.writeable and x.base is None:
-                raise Unknown
+        elif kind is np.ndarray and x.dtype.kind in "fiubc" and x.nbytes <= MOST_BYTES:
+            self._enter((x.shape, x.dtype.str, x.tobytes()))
         elif isinstance(x, types.FunctionType):
             self._by_identity(x.__code__)
             for part in (x.__defaults__, x.__kwdefaults__, tuple(map(_content, x.__closure__ or ()))):
@@ -111,8 +115,11 @@ class State:
         elif isinstance(x, types.MethodType):
             self._add(x.__func__)
             self._add(x.__self__)
-        elif _is_open(kind):
-            self._named(x.__dict__)
+        elif isinstance(x, functools.partial):
+            for part in (x.func, x.args, x.keywords):
+                self._add(part)
+        elif kind.__basicsize__ == _Plain.__basicsize__ and isinstance(getattr(x, "__dict__", None), dict):
+            self._named(x.__dict__)  # there is no room for anything else
         else:
             raise Unknown
 
@@ -122,13 +129,6 @@ class State:
             self.tensors.append(x._r & MASK)
         else:
             self._enter(x._r)
-
-
-def _is_open(kind) -> bool:
-    """Whether all that objects of a class hold is in their ``__dict__``."""
-    made = kind.__mro__[:-1]
-    written = all("__dict__" in vars(c) or "__slots__" not in vars(c) for c in made) and all(c.__flags__ & _HEAP for c in made)
-    return written and hasattr(kind, "__weakref__") and not hasattr(kind, "__next__")
 
 
 def _content(cell):
