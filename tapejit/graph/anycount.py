@@ -162,6 +162,9 @@ class CountedPass(Pass):
             raise Irregular
         return Where(base, int(positions[0]))
 
+    def positions(self, where):
+        raise Irregular
+
     def of_other(self, source, b, passes):
         if not isinstance(source, CountedPass) or source.group != self.group:
             raise Irregular

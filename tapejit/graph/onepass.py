@@ -118,6 +118,11 @@ class Pass:
             return Where(base, int(positions[0]), int(steps[0]))
         return Where(base, 0, 0, table=self.table(positions.astype(np.int64)))
 
+    def positions(self, where):
+        """The positions that a Where says, pass by pass."""
+        t = np.arange(self.run.trips)
+        return where.start + where.step * ((t + where.shift) & where.mask if where.mask else t)
+
     def of_other(self, source, b, passes):
         """Where record b of another run lies, pass by pass: ``passes`` says which of its passes ours read."""
         positions = source.places[b][1]
@@ -273,6 +278,11 @@ class Body(Lowering):
                 self.carriers[key] = len(self.loop.carried)
                 self.loop.carried.append(Carried(-1, passes, dtype, where))
             return self.read(("carried", self.carriers[key]), shape, dtype, finite)
+        return self.graph.cast(self.read(self._kept(b, passes, first), shape, made.dtype, finite), dtype)
+
+    def _kept(self, b, passes, first):
+        """Where the array lies that record b was some passes ago."""
+        made = self.made
         if b not in made.kept_carried:
             raise Irregular
         write, _, firsts = self.kept_writes.get(b) or self._keep_carried(b)
@@ -280,10 +290,8 @@ class Body(Lowering):
         if firsts[most - passes :] != first:
             raise Irregular
         if write.mask:
-            where = replace(write, shift=write.shift - passes)
-        else:
-            where = replace(write, start=write.start - passes * write.step)
-        return self.graph.cast(self.read(where, shape, made.dtype, finite), dtype)
+            return replace(write, shift=write.shift - passes)
+        return replace(write, start=write.start - passes * write.step)
 
     def _keep_carried(self, b):
         """Room for an array handed from pass to pass, with what the first passes find there."""
@@ -348,6 +356,9 @@ class Body(Lowering):
             dtype = parent.loops[rest[0]].dtype_of(rest[1])
         elif self._chained(b) is not None:
             base, positions, dtype, finite = OWN, np.full(len(column), self._chained(b)), made.dtype, False
+        elif kind == "carried" and rest[0] in made.kept_carried:
+            where = self._kept(*rest, made.firsts(b, 0, rest[1]))
+            base, positions, dtype, finite = OWN, made.positions(where), made.dtype, rest[0] not in made.unbounded
         else:
             raise Irregular
         plan = self.columns["plan"][k]
@@ -383,7 +394,9 @@ class Body(Lowering):
             arrays = np.array(arrays).astype(dtype)
             return self.read(Where(made.table(arrays), 0, 1), shape, dtype, np.isfinite(arrays).all())
         places = np.array([a.__array_interface__["data"][0] for a in arrays])
-        if (places == places[0]).all() or (ours and len({a.tobytes() for a in arrays}) == 1):
+        if ours and len({a.tobytes() for a in arrays}) == 1:
+            node = self._outside(self.parent.graph.extern(first.copy()))  # not itself: who holds it tells whose it is
+        elif (places == places[0]).all():
             node = self._outside(self.parent.graph.extern(first))
         elif ours:
             table = np.stack(arrays)

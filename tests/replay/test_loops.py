@@ -8,6 +8,7 @@ import tapejit as tj
 from tapejit.graph import periods, reroll
 
 DATA = np.random.default_rng(0).normal(size=(40, 3))
+CHOICE = np.random.default_rng(5).integers(0, 4, 24)
 SPREAD = np.random.default_rng(1).normal(size=(3, 40)).T
 NUMBERS = [float(x) for x in np.random.default_rng(2).normal(size=40)]
 W = np.random.default_rng(3).normal(size=(3, 3)) * 0.4
@@ -268,10 +269,26 @@ def invariants(x):
     return y * 1e-3
 
 
+def fresh_arrays(x):
+    """The same array made anew in every pass, beside a value that may be inf for all that is known."""
+    m = x[:9].reshape(3, 3)
+    for _ in range(12):
+        m = m / (m + 2.0) + 0.1 * np.eye(3)
+    return m.sum()
+
+
+def looked_up(x):
+    """An element of the state of the pass before, at places without a rule."""
+    y = x[:4]
+    for t in range(24):
+        y = tj.cos(y) + 0.1 * y[int(CHOICE[t])]
+    return y.sum()
+
+
 PROGRAMS = [
     number, lorenz, reads, backwards, strided, anywhere, numbers, data, columns, list_of_states, list_of_vectors, two_back,
     vectors_two_back, matrices, nested, triangle, decided, now_and_then, masks, booleans, zeros, carried_vector, two_loops,
-    fills, follows, rows, overwrites, backwards_in_place, stacked, invariants,
+    fills, follows, rows, overwrites, backwards_in_place, stacked, invariants, fresh_arrays, looked_up,
 ]  # fmt: skip
 
 
