@@ -1,12 +1,12 @@
 """Roots of functions, with exact derivatives."""
 
-import numpy as np
 from numba.extending import is_jitted
 from scipy import optimize
 
 from tapejit import nopython
 from tapejit.optimize.objective import Functions, kept, plain
 from tapejit.optimize.parameters import Parameters
+from tapejit.optimize.running import INTERRUPTED, Run
 from tapejit.replay.transforms import grad, jit, value_and_grad
 
 BY_JACOBIAN = {"hybr", "lm"}
@@ -22,15 +22,22 @@ def root(fun, x0, args=(), method="hybr", jac=None, tol=None, callback=None, opt
         method, tol, callback, options: as in SciPy.
 
     Returns:
-        SciPy's ``OptimizeResult``; ``x`` is like ``x0``.
+        SciPy's ``OptimizeResult``; ``x`` is like ``x0``. After Ctrl-C the point so far with the least sum of squares.
     """
     parameters = Parameters(x0, "root()")
-    functions = Functions(fun, parameters)
+    functions, args, run = Functions(fun, parameters), plain(args), Run("root", False)
     if jac is None and method in BY_JACOBIAN:
         jac = functions.jacobian()
-    result = optimize.root(functions.vector(), parameters.vector, plain(args), method, jac, tol, callback, options)
-    if not np.isfinite(result.fun).all():
-        result.success, result.message = False, f"the function is not finite at the last point: {result.fun}"
+    value = functions.vector()
+
+    def noted(x, *args):
+        found = value(x, *args)
+        run.note(x, float(found @ found))
+        return found
+
+    result = run.result(lambda: optimize.root(noted, parameters.vector, args, method, jac, tol, callback, options))
+    if result.get("status") == INTERRUPTED:
+        result.fun = value(result.x, *args)
     result.x = parameters.tree(result.x)
     return result
 

@@ -102,6 +102,31 @@ def test_ctrl_c_gives_the_best_point_so_far():
     assert result.fun < rosenbrock(np.zeros(5))
 
 
+def test_an_interrupted_root_has_the_best_point_so_far(monkeypatch):
+    made, points = Functions.vector, []
+
+    def interrupted(self):
+        found = made(self)
+
+        def value(x):
+            points.append(np.array(x))
+            if len(points) == 5:
+                raise KeyboardInterrupt
+            return found(x)
+
+        return value
+
+    def circle(x):
+        return tj.stack([x[0] ** 2 + x[1] ** 2 - 4.0, tj.exp(x[0]) + x[1] - 1.0])
+
+    monkeypatch.setattr(Functions, "vector", interrupted)
+    result = optimize.root(circle, np.array([1.0, -1.7]))
+    assert not result.success
+    assert "interrupted" in result.message
+    assert any(np.array_equal(result.x, p) for p in points[:4])
+    assert np.allclose(result.fun, circle(tj.tensor(result.x)).numpy())
+
+
 def test_a_point_is_evaluated_once(monkeypatch):
     points, made = [], Functions.value_and_grad
 
