@@ -116,6 +116,10 @@ def _float_or(dtype):
     return dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
 
 
+def _default_or(dtype):
+    return dtypes.get_default_dtype() if dtype is None else dtype
+
+
 def as_sizes(positional, keyword) -> tuple:
     """A shape given as numbers, as one sequence, or as ``size=``."""
     return shape_argument(positional if keyword is None else (keyword,))
@@ -124,6 +128,8 @@ def as_sizes(positional, keyword) -> tuple:
 @placed
 def empty(*sizes, size=None, dtype=None, requires_grad=False) -> Tensor:
     """A tensor of a shape whose elements are undefined."""
+    if dtypes.as_complex_dtype(dtype) is not None:
+        return full(as_sizes(sizes, size), 0, dtype=dtype, requires_grad=requires_grad)
     dtype = _float_or(dtype)
     _check_grad(dtype, requires_grad)
     return finish(_empty(layout_of(as_sizes(sizes, size), dtype)), requires_grad)
@@ -134,6 +140,9 @@ def full(size, fill_value, *, dtype=None, requires_grad=False) -> Tensor:
     """A tensor of a shape filled with a number, whose kind decides the dtype by default."""
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
+    kind = dtypes.as_complex_dtype(type(fill_value) if dtype is None else dtype)
+    if kind is not None:
+        return makers["c"](np.full(shape_argument((size,)), fill_value, kind.numpy), kind, requires_grad)
     dtype = dtypes.as_dtype(type(fill_value)) if dtype is None else dtypes.as_dtype(dtype)
     _check_grad(dtype, requires_grad)
     layout = layout_of(shape_argument((size,)), dtype)
@@ -145,13 +154,13 @@ def full(size, fill_value, *, dtype=None, requires_grad=False) -> Tensor:
 @placed
 def zeros(*sizes, size=None, dtype=None, requires_grad=False) -> Tensor:
     """A tensor of zeros."""
-    return full(as_sizes(sizes, size), 0, dtype=_float_or(dtype), requires_grad=requires_grad)
+    return full(as_sizes(sizes, size), 0, dtype=_default_or(dtype), requires_grad=requires_grad)
 
 
 @placed
 def ones(*sizes, size=None, dtype=None, requires_grad=False) -> Tensor:
     """A tensor of ones."""
-    return full(as_sizes(sizes, size), 1, dtype=_float_or(dtype), requires_grad=requires_grad)
+    return full(as_sizes(sizes, size), 1, dtype=_default_or(dtype), requires_grad=requires_grad)
 
 
 @placed

@@ -21,7 +21,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
 def prelu(input, weight):
     """As ``leaky_relu`` with a learned slope: one, or one per channel (dimension 1)."""
     channels = input.shape[1] if input.ndim > 1 else 1
-    if weight.ndim > 1 or weight.numel() not in (1, channels) or (not input.ndim and weight.ndim):
+    if weight.ndim > 1 or weight.numel() not in (1, channels):
         raise RuntimeError(
             f"prelu() takes one slope or one for each of {channels} channels, got shape {tuple(weight.shape)} for an input of "
             f"shape {tuple(input.shape)}"

@@ -177,7 +177,6 @@ ERRORS = {
     "rfft": (RuntimeError, "real tensor", lambda z: tj.fft.rfft(z)),
     "a norm": (ValueError, "ortho", lambda z: tj.fft.fft(z, norm="both")),
     "a length": (RuntimeError, "at least 1", lambda z: tj.fft.fft(z, 0)),
-    "zeros": (TypeError, "complex128", lambda z: tj.zeros(3, dtype=tj.complex128)),
     "a complex function": (TypeError, "scalar", lambda z: tj.value_and_grad(lambda x: x * x)(Z)),
 }
 
@@ -196,3 +195,55 @@ def test_an_array_from_outside_is_read_at_every_replay(way):
     for k in range(4):
         outside[1] = k + 2j
         np.testing.assert_allclose(f(Z), Z * (outside if way == "mul" else np.fft.fft(outside)), rtol=1e-13)
+
+
+def _hermitian(n, seed=0):
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=(2, n, n)) + 1j * rng.normal(size=(2, n, n))
+    return a @ a.conj().swapaxes(-1, -2) + n * np.eye(n)
+
+
+@pytest.mark.parametrize("upper", [False, True])
+def test_cholesky_of_hermitian_matrices(upper):
+    a = _hermitian(3)
+    z = tj.tensor(a, requires_grad=True)
+    factor = tj.linalg.cholesky(z, upper=upper)
+    lower = np.linalg.cholesky(a)
+    expected = lower.conj().swapaxes(-1, -2) if upper else lower
+    np.testing.assert_allclose(factor.detach().numpy(), expected, atol=1e-13)
+    weights = np.random.default_rng(1).normal(size=(2, 3, 3)) * (1 - 0.5j)
+    (factor * weights).real.sum().backward()
+    g, step = z.grad.numpy(), 1e-6
+    np.testing.assert_allclose(g, g.conj().swapaxes(-1, -2), atol=1e-14)
+    d = _hermitian(3, 2)
+
+    def loss(a):
+        found = np.linalg.cholesky(a)
+        return ((found.conj().swapaxes(-1, -2) if upper else found) * weights).real.sum()
+
+    slope = (loss(a + step * d) - loss(a - step * d)) / (2 * step)
+    assert (g.conj() * d).real.sum() == pytest.approx(slope, rel=1e-7)
+    with pytest.raises(tj.linalg.LinAlgError, match="positive definite"):
+        tj.linalg.cholesky(tj.tensor(-a))
+
+
+def test_einsum_and_tensordot():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4)), rng.normal(size=(4, 2))
+    c = rng.normal(size=2) - 2j * rng.normal(size=2)
+    z, w = tj.tensor(a, requires_grad=True), tj.tensor(c)
+    found = tj.einsum("ij,jk,k->i", z, tj.tensor(b), w)
+    np.testing.assert_allclose(found.detach().numpy(), np.einsum("ij,jk,k->i", a, b, c), rtol=1e-12)
+    np.testing.assert_allclose(tj.einsum("ij,ij->", z, z).detach().numpy(), (a * a).sum(), rtol=1e-12)
+    np.testing.assert_allclose(tj.tensordot(z, tj.tensor(b), 1).detach().numpy(), a @ b, rtol=1e-12)
+    found.real.sum().backward()
+    np.testing.assert_allclose(z.grad.numpy(), np.broadcast_to((b @ c).conj(), (3, 4)), rtol=1e-12)
+
+
+def test_made_of_a_complex_dtype():
+    for made in (tj.zeros(2, 3, dtype=tj.complex128), tj.ones((2, 3), dtype=tj.complex64), tj.full((2, 3), 1 + 2j)):
+        assert made.shape == (2, 3)
+        assert made.dtype.is_complex
+    assert tj.full((2,), 1 + 2j).tolist() == [1 + 2j, 1 + 2j]
+    assert tj.ones(1, dtype=tj.complex128, requires_grad=True).requires_grad
+    assert tj.empty(3, dtype=tj.complex64).dtype is tj.complex64

@@ -1,11 +1,14 @@
 """Complex tensors reshaped, indexed, joined and summed: the same operation on both parts; products and the linear algebra."""
 
+import builtins
 import functools
+import itertools
 
 from tapejit.eager import families, linalg, reductions
 from tapejit.eager.complexes import complexmath as algebra
 from tapejit.eager.complexes.pair import FUNCTIONS, ComplexTensor, as_complex, both, entered
 from tapejit.eager.functional import where as real_where
+from tapejit.eager.indexing import stack as real_stack
 from tapejit.eager.linalg.checks import squares
 from tapejit.eager.tensor import Tensor
 
@@ -125,12 +128,66 @@ def vdot(x, y) -> ComplexTensor:
     return dot(algebra.conj(as_complex(x)), y)
 
 
+def _of_pairs(function):
+    """A real function that is linear in each of its operands, of pairs: the terms of the expanded product."""
+
+    def product(*operands):
+        choices = [(z.real, z.imag) if isinstance(z, ComplexTensor) else (z,) for z in operands]
+        parts = [None, None]
+        for picked in itertools.product(*(range(len(c)) for c in choices)):
+            term = function(*(c[k] for c, k in zip(choices, picked, strict=True)))
+            term = -term if builtins.sum(picked) % 4 > 1 else term  # i**2 and i**3
+            place = builtins.sum(picked) % 2
+            parts[place] = term if parts[place] is None else parts[place] + term
+        return ComplexTensor(*parts)
+
+    return product
+
+
+def _pairs(operands):
+    return [z if isinstance(z, ComplexTensor) or algebra.is_real(z) else as_complex(z) for z in operands]
+
+
+@entered(method=False)
+def einsum(equation, *operands) -> ComplexTensor:
+    """The sum of products that an equation names, of complex and real tensors."""
+    if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
+        operands = operands[0]
+    return _of_pairs(functools.partial(families.FUNCTIONS["einsum"], equation))(*_pairs(operands))
+
+
+@entered(method=False)
+def tensordot(x, y, dims=2) -> ComplexTensor:
+    """The products of x and y summed over dimensions: the last ``dims`` of x with the first of y, or two lists of them."""
+    return _of_pairs(functools.partial(families.FUNCTIONS["tensordot"], dims=dims))(*_pairs((x, y)))
+
+
 # Linear algebra: a complex matrix A + iB is the real one [[A, -B], [B, A]], of twice the size.
 
 
 def _block(z):
     rows = families.FUNCTIONS["cat"]
     return rows([rows([z.real, -z.imag], -1), rows([z.imag, z.real], -1)], -2)
+
+
+@entered()
+def cholesky(z: ComplexTensor, upper=False) -> ComplexTensor:
+    """L with ``A = L @ L.mH`` (or U with ``A = U.mH @ U``) of positive definite Hermitian matrices.
+
+    With every number as the block [[x, -y], [y, x]] the factor is that of a real matrix of twice the size. One triangle is
+    read; the gradient is that of ``cholesky((A + A.mH) / 2)``.
+
+    Raises:
+        LinAlgError: if a matrix is not positive definite.
+    """
+    squares("cholesky", z.real)
+    if upper:
+        return cholesky(z.mT.conj()).mT.conj()
+    n, batch = z.shape[-1], tuple(z.shape[:-2])
+    blocks = real_stack([real_stack([z.real, -z.imag], -1), real_stack([z.imag, z.real], -1)], -2)
+    k = len(batch)
+    factor = linalg.cholesky(blocks.permute(*range(k), k, k + 2, k + 1, k + 3).reshape(*batch, 2 * n, 2 * n))
+    return ComplexTensor(factor[..., 0::2, 0::2], factor[..., 1::2, 0::2])
 
 
 @entered(method=False)

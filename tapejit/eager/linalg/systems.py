@@ -58,6 +58,7 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left=True, unitriangu
 
 
 @method
+@for_other_kinds
 def cholesky(A: Tensor, upper=False) -> Tensor:
     """The lower triangular L with ``A = L @ L.mT`` (or U with ``A = U.mT @ U``) of positive definite A of shape (..., n, n).
 
