@@ -1,14 +1,18 @@
 """A rotating share of the slow tests: ``pytest -m "" --slow-share 30`` runs all fast tests and a thirtieth of the slow ones.
 
 Which ones is decided by the date, so that in as many days all of them have run; ``TAPEJIT_TEST_DAY`` sets the day's number.
+``--check-heap`` walks the lists of free memory after every test: what writes where it may not is found near the test that did.
 """
 
 import datetime
 import os
 
+import pytest
+
 
 def pytest_addoption(parser):
     parser.addoption("--slow-share", type=int, metavar="N", help="of the slow tests, run every Nth, others every day")
+    parser.addoption("--check-heap", action="store_true", help="after every test, walk the lists of free memory")
 
 
 def pytest_configure(config):
@@ -31,3 +35,13 @@ def pytest_collection_modifyitems(config, items):
     left_out = {item for k, item in enumerate(slow) if (k + day) % share}
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
     items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_runtest_teardown(item):
+    if item.config.getoption("check_heap"):
+        from heaps import check_free_lists
+
+        try:
+            check_free_lists()
+        except AssertionError as fault:
+            pytest.exit(f"after {item.nodeid}: {fault}", returncode=77)

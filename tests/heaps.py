@@ -8,6 +8,8 @@ import tapejit as tj
 from tapejit.core import record as R
 from tapejit.core import tape
 
+ADDRESSES = range(1 << 16, 1 << 47, 16)  # of blocks
+
 
 def live_bytes():
     return int(tape.main.header[R.H_BYTES])
@@ -46,6 +48,25 @@ def check_heap():
             assert head not in free, "a block was given back twice"
             free.add(head)
             head = ctypes.c_int64.from_address(head).value
+
+
+def check_free_lists():
+    """The free blocks of every tape are lists, from address to address, that end; how many blocks there are.
+
+    A block that was written after it was given back shows here, soon after the test that did it (``pytest --check-heap``).
+    """
+    found = 0
+    for number, each in list(tape.tapes.items()):
+        for size_class, head in enumerate(each.header[R.H_FREE_LISTS :].tolist()):
+            length = 0
+            while head:
+                where = f"tape {number}, size class {size_class}, {length} blocks from the head"
+                assert head in ADDRESSES, f"{head:#x} is no address: {where}"
+                assert length < 10_000_000, f"a list without an end: {where}"
+                head = ctypes.c_int64.from_address(head).value
+                length += 1
+            found += length
+    return found
 
 
 def scribble():

@@ -1,4 +1,4 @@
-"""Mixed work for as long as asked: ``python -m tests.soak 1800``. Every number is checked, memory must stay flat.
+"""Mixed work for as long as asked: ``python tests/soak.py 1800``. Every number is checked, memory must stay flat.
 
 Threads, exceptions, interrupts, dropped functions, replay and nopython, all at once. Not collected by pytest.
 """

@@ -3,18 +3,22 @@
 A program is written once, over names that each way in binds to its own functions: ``sin`` of a number, ``vsin`` of a vector.
 ``code`` collects the decisions, so that a program that decides otherwise has another value.
 
-    python tests/three_ways.py 0 1000 [--nopython 20]     # seeds; every how many of them in nopython mode too
+    python tests/three_ways.py 0 10000 --compiled 20 --nopython 100  # seeds; every how many as machine code, in nopython mode
+
+All other programs are replayed by the interpreter of recordings, a twentieth of the time that compiling one takes.
 """
 
 import argparse
 import math
 import random
+import sys
 
 import numpy as np
 from numba import njit
 
 import tapejit as tj
 from tapejit import nopython
+from tapejit.replay import background
 
 SIZE = 6
 JOINED = f"def joined(z):\n    return program(z[:{SIZE}], z[{SIZE}])\n"  # one argument, for second derivatives
@@ -134,16 +138,25 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("first", type=int)
     parser.add_argument("count", type=int)
-    parser.add_argument("--nopython", type=int, default=20, metavar="N", help="every Nth program in nopython mode too")
+    parser.add_argument("--compiled", type=int, default=20, metavar="N", help="every Nth program as machine code too")
+    parser.add_argument("--nopython", type=int, default=100, metavar="N", help="every Nth program in nopython mode too")
     arguments = parser.parse_args()
-    failed = 0
+    background.submit = lambda *_: True  # what waits to be compiled is interpreted
+    ran = dict.fromkeys(("interpreted", "compiled", "nopython", "failed"), 0)
     for seed in range(arguments.first, arguments.first + arguments.count):
+        compiled, native = seed % arguments.compiled == 0, seed % arguments.nopython == 0
+        ran["interpreted"] += 1
+        ran["compiled"] += compiled
+        ran["nopython"] += native
         try:
-            check(seed, compiled=seed % arguments.nopython == 0)
+            check(seed, native, ("auto", "now") if compiled else ("auto",))
         except Exception as error:
-            failed += 1
+            ran["failed"] += 1
             print(f"program {seed}: {type(error).__name__}: {str(error)[:1500]}", flush=True)
-    print(f"{arguments.count} programs, {failed} failed")
+        if (seed + 1) % 500 == 0:
+            print(f"before program {seed + 1}: {ran}", flush=True)
+    print(ran)
+    sys.exit(ran["failed"] > 0)
 
 
 if __name__ == "__main__":

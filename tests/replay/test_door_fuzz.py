@@ -5,6 +5,7 @@
 
 import ctypes
 import mmap
+import os
 import sys
 import warnings
 
@@ -218,11 +219,21 @@ def _one(case, doors, number):
     return True
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
-@pytest.mark.filterwarnings("ignore:tapejit")
-@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect"),
+    pytest.mark.filterwarnings("ignore:tapejit"),
+    pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning"),
+]
+
+
 def test_doors_between_guard_pages():
     right, met = run(0, 10000)
+    assert all(r > m // 2 for r, m in zip(right, met, strict=True)), (right, met)
+
+
+@pytest.mark.slow
+def test_cases_that_no_day_had_before():
+    right, met = run(10000 * int(os.environ["TAPEJIT_TEST_DAY"]), 10000)
     assert all(r > m // 2 for r, m in zip(right, met, strict=True)), (right, met)
 
 
