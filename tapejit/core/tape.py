@@ -357,9 +357,28 @@ def follow(tape, thread_number=None):
         tell(tape)
 
 
+class as_before:
+    """Around what changes the tape that operations of this thread go to, and changes it back.
+
+    An interrupt may come before the first line of any Python code, that which ends a context too: what the inner context
+    did not take back, the outer one does.
+    """
+
+    def __enter__(self):
+        self._stack, self._main_thread = thread.stack, int(main.header[R.H_THREAD])
+        self._depth = len(self._stack)
+        return self
+
+    def __exit__(self, *exc):
+        del self._stack[self._depth :]
+        if threading.current_thread() is threading.main_thread():
+            main.header[R.H_THREAD] = self._main_thread
+            follow(self._stack[-1])
+
+
 @contextlib.contextmanager
 def aside():
-    """Let operations of this thread go to a tape of their own for a while, without gradients."""
+    """Let operations of this thread go to a tape of their own for a while, without gradients; inside ``as_before``."""
     try:
         side = _idle_sides.pop()
     except IndexError:

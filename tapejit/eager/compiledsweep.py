@@ -145,7 +145,7 @@ def go_on(tape, made, retain, to_leaves):
         made = engine.resume(tape.address, tape.words[R.H_MISSING], 0, int(bool(retain)), int(to_leaves))
     if made >= 0:
         return made
-    with tapes.aside() as side:
+    with tapes.as_before(), tapes.aside() as side:
         _waiting[tape.address] = tape
         try:
             while made < 0:

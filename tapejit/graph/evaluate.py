@@ -117,7 +117,7 @@ class _Passes:
 def _called(node, args):
     """The result of a kernel."""
     op = OPS[node.attr.code]
-    with tapes.aside():
+    with tapes.as_before(), tapes.aside():
         tensors = [contiguous(share(x, layout_of(x.shape, dtypes.as_dtype(x.dtype)))) for x in map(np.ascontiguousarray, args)]
         tensors += [None] * (3 - len(tensors))
         layout = layout_of(node.shape, dtypes.as_dtype(node.dtype))

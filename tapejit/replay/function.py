@@ -14,6 +14,7 @@ from tapejit.core.errors import Refused
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.tensor import Tensor
 from tapejit.edge import blocks as B
+from tapejit.edge.onestep import try_to_take
 from tapejit.graph.anycount import NoCount
 from tapejit.graph.onepass import Irregular
 from tapejit.replay.answers import NOT_YET, Answers
@@ -27,7 +28,7 @@ from tapejit.replay.integers import Integers, same_work
 from tapejit.replay.interpreter import Interpreter
 from tapejit.replay.program import Frozen, Program
 from tapejit.replay.reads import Reads
-from tapejit.replay.recorder import NeedsHistory, Recorder, active
+from tapejit.replay.recorder import NeedsHistory, Recorder, active, around
 from tapejit.replay.signature import Signature
 from tapejit.replay.targets import write_results
 from tapejit.replay.tracebacks import shortened
@@ -284,12 +285,13 @@ class Replayed(Door, Answers, Inspected):
         self._counts["eager"] += 1
         history = history or any(x.__class__ is Tensor for x in leaves)
         args, kwargs = self._rebuilt(key, [as_tensor(x) for x in leaves])
-        _depth.inside += 1
-        active.append(self)
+        inside = _depth.inside
         try:
+            _depth.inside = inside + 1
+            active.append(self)
             result = self.function(*args, **kwargs)
         finally:
-            _depth.inside -= 1
+            _depth.inside = inside
             active.remove(self)
         return result if history else map_tree(as_numpy, result)
 
@@ -297,20 +299,21 @@ class Replayed(Door, Answers, Inspected):
 
     def _record(self, signature, key, arrays):
         """Run the function on a tape of its own; its results, None if it cannot be replayed, or another thread records."""
-        if not self._lock.acquire(blocking=False):
-            return None
+        got = []
         try:
-            return self._recorded(signature, key, arrays)
+            try_to_take(self._lock, got)
+            return self._recorded(signature, key, arrays) if True in got else None
         finally:
-            self._lock.release()
+            if True in got:
+                self._lock.release()
 
     def _recorded(self, signature, key, arrays):
         self._counts["recorded"] += 1
         start = time.perf_counter()
         before = Captures(self.fun, statics(key))
-        interpreter = None
+        interpreter, recorder = None, Recorder()
         try:
-            with Recorder() as recorder:
+            with around(recorder), recorder:
                 recorder.reads = reads = Reads(self.fun, statics(key), self.constants)
                 inputs = []
                 for j, x in enumerate(arrays):
@@ -345,11 +348,7 @@ class Replayed(Door, Answers, Inspected):
             return None
         finally:
             inputs = args = kwargs = result = outputs = t = None
-            recorder.brought.clear()
-            recorder.notes.clear()
-            recorder.worked_out.clear()
-            if interpreter is None:
-                recorder.tape.end()
+            recorder.close()
         signature.seconds += time.perf_counter() - start
         signature.structure = structure
         self._enter(signature, Program(frozen, structure, interpreter), counted, before, captures)

@@ -12,11 +12,13 @@ import numpy as np
 
 from tapejit.core import engine, forks
 from tapejit.core import record as R
+from tapejit.core.tape import whole
 from tapejit.eager.compiledsweep import handle_of
+from tapejit.edge.onestep import try_to_take
 from tapejit.replay import apart
 
 MOST_BYTES = 1 << 28  # of values that all kept recordings together may hold
-_held = 0
+_held: dict = {}  # id of an interpreter -> the bytes of its tape
 
 
 class Interpreter:
@@ -28,11 +30,11 @@ class Interpreter:
     """
 
     def __init__(self, recorder, guards, outputs):
-        global _held
+        self.use = []
+        forks.renewed(self, "_lock", threading.Lock)
         tape = self.tape = recorder.tape
         tape.recorder = None
         self.size = int(tape.header[R.H_BYTES]) + apart.size_of(tape)
-        _held += self.size
         written = set(tape.owners[: len(tape)][tape.flags[: len(tape)] & R.PUT != 0].tolist())
         written |= apart.keep_apart(tape)
 
@@ -48,7 +50,8 @@ class Interpreter:
         self.stops = [(k, memory(k), *recorder.worked_out[k]) for k in sorted(recorder.notes)]
         self.count = len(tape)
         _ = engine.forward, engine.reclaim  # compiled now, and not when this object is collected
-        forks.renewed(self, "_lock", threading.Lock)
+        self.use, recorder.use = recorder.use, self.use
+        _held[id(self)] = self.size
 
     @staticmethod
     def can_run(recorder) -> bool:
@@ -59,17 +62,17 @@ class Interpreter:
         tape = recorder.tape
         if any(note.name == "flat" for note in recorder.notes.values()):
             return False
-        if _held + tape.header[R.H_BYTES] + apart.size_of(tape) > MOST_BYTES:
+        if sum(_held.values()) + tape.header[R.H_BYTES] + apart.size_of(tape) > MOST_BYTES:
             return False
         flags, owners = tape.flags[: len(tape)], tape.owners[: len(tape)]
         return not ((flags & R.NO_VALUE).any() or (set(owners[flags & R.PUT != 0].tolist()) & set(recorder.sources)))
 
     def run(self, leaves):
         """The status, as a program gives it, and the results in order; None if another thread is at it, or it is closed."""
-        if not self._lock.acquire(blocking=False):
-            return None
+        got = []
         try:
-            if self.tape is None:
+            try_to_take(self._lock, got)
+            if True not in got or self.tape is None:
                 return None
             for target, source in self.refreshed:
                 target[...] = source
@@ -88,17 +91,20 @@ class Interpreter:
                     return number + 1, ()
             return 0, [x.item() if x.ndim == 0 and x.dtype == np.float64 else x.copy() for x in self.outputs]
         finally:
-            self._lock.release()
+            if True in got:
+                self._lock.release()
 
     def close(self):
-        """Give the tape back."""
-        global _held
+        """Give the tape back; interrupts wait."""
+        whole(self._close)
+
+    def _close(self):
         with self._lock:
             self.inputs = self.refreshed = self.stops = self.guards = self.outputs = ()
-            if self.tape is not None:
-                _held -= self.size
-                self.tape.end()
-                self.tape = None
+            _held.pop(id(self), None)
+            for tape in list(self.use):
+                tape.end(self.use)
+            self.tape = None
 
     def __del__(self):
         if getattr(self, "_lock", None) is not None and not sys.is_finalizing():

@@ -7,6 +7,7 @@ indices), and which values Python looked at. The last become guards: a replay is
 
 import collections
 import contextlib
+import functools
 import os
 import sys
 import threading
@@ -25,6 +26,7 @@ from tapejit.eager.dispatch import from_array, share
 from tapejit.eager.keys import flat_indices
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.cpython import references_beside
+from tapejit.edge.onestep import at_once
 from tapejit.replay.repeats import Repeats
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -136,6 +138,7 @@ class RecordingTape(tapes.Tape):
 
     def begin(self, recorder):
         self.recorder = recorder
+        recorder.use.append(self)
         self.handles = _Lines(self.words[R.H_CAPACITY] + 1)
         self.header[R.H_GRAD_MODE] = R.GRAD
 
@@ -153,11 +156,20 @@ class RecordingTape(tapes.Tape):
     def at_one_line(self):
         return self.handles.at(_user_place()) if self.recorder is not None else super().at_one_line()
 
-    def end(self):
-        """Give the memory of all values back and let the tape be used again, unless the user kept a tensor of it."""
+    def end(self, use):
+        """Give the memory of all values back and let the tape be used again; later, if somebody holds a tensor of it.
+
+        That may be the user, or the traceback of an error that the recorded function raised.
+        May be repeated if an interrupt comes: all but the last step changes nothing the second time, and that takes the tape
+        out of the list ``use``, which is its recorder's.
+        """
+        if not use:
+            return
         self.recorder = None
         if (references_beside([t for t in self.handles if t is not None]) > 1).any():  # more than self.handles
+            at_once((bool, use), (use.clear,), (_held.append, self))
             return
+        self.header[R.H_THREAD] = 0
         self.handles = []
         self.flags[: len(self)] |= R.DEAD
         alive = np.zeros(len(self) + 1, np.uint8)
@@ -167,10 +179,8 @@ class RecordingTape(tapes.Tape):
         self.header[R.H_LIMIT] = 1 << 62
         self.kept_alive.clear()
         engine.give_idle(self.address)
-        if len(_idle) < MOST_IDLE and self.header[R.H_CAPACITY] <= LARGEST_IDLE:
-            _idle.append(self)
-        else:
-            del tapes.tapes[self.number]
+        small = len(_idle) < MOST_IDLE and self.header[R.H_CAPACITY] <= LARGEST_IDLE
+        at_once((bool, use), (use.clear,), (_idle.append, self) if small else (tapes.tapes.pop, self.number, None))
 
 
 def _as_it_is(tensor):
@@ -185,12 +195,40 @@ def _is_integers(k) -> bool:
 
 
 _idle: list = []  # recording tapes that wait for their next recording
+_held: list = []  # those of which somebody held a tensor when they were to end
+
+
+def _end_held():
+    """End tapes of which nobody holds a tensor any more: up to two of those that were not looked at for longest."""
+    for _ in range(2):
+        try:
+            use = [_held.pop(0)]
+        except IndexError:
+            return
+        tapes.whole(functools.partial(use[0].end, use))
+
+
+class around(tapes.as_before):
+    """Around ``with recorder``: takes back what an interrupt left of it."""
+
+    def __init__(self, recorder):
+        self._recorder = recorder
+
+    def __exit__(self, *exc):
+        with contextlib.suppress(ValueError):  # it is not there if its context ended as it should
+            active.remove(self._recorder)
+        super().__exit__(*exc)
 
 
 class Recorder:
-    """One recording, as a context manager: inside, operations of this thread go to its tape."""
+    """One recording, as a context manager: inside, operations of this thread go to its tape. To be used inside ``around``.
+
+    Attributes:
+        use: the list of the tape, empty once that was given back or taken over.
+    """
 
     def __init__(self):
+        self.use = []
         self.inputs = {}  # record -> number of the input
         self.sources = {}  # record -> the NumPy array whose memory holds the value
         self.numbers = {}  # record -> the number it is filled with
@@ -206,6 +244,7 @@ class Recorder:
         self._seen = set()
 
     def __enter__(self):
+        _end_held()
         stack = tapes.thread.stack
         try:
             self.tape = _idle.pop()
@@ -233,6 +272,17 @@ class Recorder:
             self.tape.header[R.H_THREAD] = 0
         self.repeats.forget()
         return False
+
+    def close(self):
+        """Forget what was noted and give the tape back; an interrupt waits until that is done."""
+        tapes.whole(self._close)
+
+    def _close(self):
+        self.brought.clear()
+        self.notes.clear()
+        self.worked_out.clear()
+        for tape in list(self.use):
+            tape.end(self.use)
 
     # What the hooks in tensors and functions call
 

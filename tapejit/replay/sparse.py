@@ -21,6 +21,7 @@ from tapejit.eager.views import expand, reshape, spread
 from tapejit.graph.build import Lowering
 from tapejit.graph.sparsity import TooLarge, pattern
 from tapejit.replay.function import Replayed
+from tapejit.replay.recorder import around
 from tapejit.replay.sparseplan import Plan, target_data
 from tapejit.replay.transforms import Differentiated, pulled, pushed, results_of, scalar
 from tapejit.replay.trees import flatten, is_result
@@ -135,7 +136,7 @@ class Sparse:
         """The pattern, as given or as found from the graph, and its colouring."""
         recorder = _Probe()
         try:
-            with recorder:
+            with around(recorder), recorder:
                 args = [from_array(as_array(a)) if isinstance(a, np.ndarray) else a for a in args]
                 with enable_grad():
                     leaves, y = self._differentiated(args, kwargs)

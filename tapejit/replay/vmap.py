@@ -22,7 +22,7 @@ from tapejit.graph.batch import Batch, plain
 from tapejit.replay.batchaxes import Placed, as_tensor, axes_of, is_batch_leaf, moved
 from tapejit.replay.function import Replayed
 from tapejit.replay.inparts import InParts
-from tapejit.replay.recorder import Recorder
+from tapejit.replay.recorder import Recorder, around
 from tapejit.replay.transforms import decorator
 from tapejit.replay.trees import flatten, unflatten
 
@@ -63,13 +63,6 @@ class Example(Recorder):
             t._set_flags(-1, R.GRAD)
         return t
 
-    def close(self):
-        """Give the tape back; nobody holds tensors of it any more."""
-        self.brought.clear()
-        self.notes.clear()
-        self.worked_out.clear()
-        self.tape.end()
-
 
 def _made_up(shape, dtype):
     """An example with which most functions get on: ones, matrices plus the identity, which are positive definite if square."""
@@ -90,7 +83,7 @@ def batched(function, tensors, size) -> list:
     """
     recorder = Example()
     try:
-        with recorder:
+        with around(recorder), recorder:
             found = function(*[recorder.example(t, j) for j, t in enumerate(tensors)])
             records = [recorder.index(t) for t in found]
             found = None

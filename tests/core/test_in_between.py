@@ -167,7 +167,7 @@ def test_a_handler_that_calls_backward():
     before = signal.signal(signal.SIGALRM, handler)
     end, i = time.monotonic() + 2.0, 0
     try:
-        while time.monotonic() < end:
+        while time.monotonic() < end or calls <= 20:  # the machine may be busy
             i += 1
             if i % 10 == 0:
                 signal.setitimer(signal.ITIMER_REAL, 1e-5 + (i * 0.618 % 1) * 2e-4)
@@ -200,7 +200,7 @@ def test_a_handler_that_computes(seconds):
     kept, end = kept_tensors(), time.monotonic() + seconds
     try:
         i = 0
-        while time.monotonic() < end:
+        while time.monotonic() < end or calls <= 100:  # the machine may be busy
             i += 1
             if i % 30 == 0:
                 signal.setitimer(signal.ITIMER_REAL, 1e-5 + (i * 0.618 % 1) * 3e-4)
