@@ -112,14 +112,17 @@ def count() -> int:
 
 
 def forget_unused(used: set) -> None:
-    """Unlist the layouts whose addresses are not in ``used``, and drop those that were unlisted before."""
+    """Unlist the layouts whose addresses are not in ``used``, and drop those that were unlisted before.
+
+    What has no dimensions stays: there is one of each dtype, and constants of the package refer to them.
+    """
     used |= {_by_address[address].packed.address for address in used if address in _by_address}
     for layout in _unlisted[:]:
         if layout.address not in used:
             _unlisted.remove(layout)
             _by_address.pop(layout.address, None)  # a layout may be listed under two keys
     for key, layout in list(_layouts.items()):
-        if layout.address not in used:
+        if layout.ndim and layout.address not in used:
             _unlisted.append(_layouts.pop(key))
 
 

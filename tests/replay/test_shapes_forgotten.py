@@ -1,7 +1,12 @@
 """A loop that meets new shapes for ever keeps neither their layouts nor their plans."""
 
+import gc
+import types
+
+import pytest
+
 import tapejit as tj
-from tapejit.core import plans
+from tapejit.core import layout, plans
 from tapejit.core import tape as tapes
 
 
@@ -26,3 +31,28 @@ def test_plans_and_layouts_of_gone_tensors_are_forgotten(monkeypatch):
     kept.backward()
     assert x.grad[:8].tolist() == [1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 6.0]
     assert total == sum(3 * i * (i - 1) / 2 + 3 * i for i in range(1, 500))
+
+
+@pytest.mark.parametrize("policy", ["auto", "never"])
+def test_numbers_are_known_after_everything_was_forgotten(policy, monkeypatch):
+    """A recording of numbers alone, when no tensor without dimensions was there for two rounds."""
+    monkeypatch.setattr(plans, "LIMIT", 0)
+    for _ in range(3):
+        tapes.main.reclaim()
+    g = tj.grad(lambda x: x * tj.tensor(2.0) * x if x > 0 else 3 * x, compile=policy)
+    assert (g(2.0), g(-2.0), g(2.0)) == (8.0, 3.0, 8.0)
+    assert g.calls["eager"] == (3 if policy == "never" else 0)
+
+
+def test_layouts_that_the_package_refers_to_are_not_forgotten(monkeypatch):
+    monkeypatch.setattr(plans, "LIMIT", 0)
+    for _ in range(3):
+        tapes.main.reclaim()
+    places = [m for m in gc.get_objects() if isinstance(m, types.ModuleType) and m.__name__.startswith("tapejit.")]
+    values = [v for m in places for v in vars(m).values()]
+    held = [v.values() if isinstance(v, dict) else v for v in values if isinstance(v, (dict, list, tuple))]
+    values += [x for v in held for x in v]
+    constants = [v for v in values if isinstance(v, layout.Layout)]
+    assert constants
+    for found in constants:
+        assert layout.layout_at(found.address) is found
