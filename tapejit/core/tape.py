@@ -162,8 +162,16 @@ class Tape:
 
     def reclaim(self):
         """Drop what nothing can reach any more; grow the tape if that leaves it more than half full."""
-        with self.lock:
-            self._compact()
+        held = False
+        try:  # twice, since an interrupt may come where a lock is given back
+            try:
+                held = self.lock.acquire()
+                self._compact()
+            finally:
+                held = held and self.lock.release()
+        finally:
+            if held:
+                self.lock.release()
         if plans.count() > plans.LIMIT:
             plans.forget_unused([tape.records[: len(tape)] for tape in list(Tape.everyone)])
         if 2 * len(self) > self.header[R.H_CAPACITY]:

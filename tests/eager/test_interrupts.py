@@ -75,6 +75,7 @@ def test_an_interrupt_at_every_line(step):
         n += 1 if n < 90 else 61  # later lines are rounds of the same loop
         kept = world()
         came = interrupted_at(n, STEPS[step])
+        assert not tape.current().lock._is_owned()  # else every other thread waits for ever
         check(kept)
         tape.current().reclaim()
         check(kept)
