@@ -15,7 +15,7 @@ _DTYPES = {"float64": R.F64, "float32": R.F32}
 def warm(dtypes: Iterable[str] = ("float64",), progress: Callable[[int, int, str], object] | None = None) -> int:
     """Compile what first gradients would compile, and keep it on disk for all later processes.
 
-    A first run takes a minute or two, another one a second. Programs of recorded functions and gradients of nopython depend
+    A first run takes half a minute, another one a second. Programs of recorded functions and gradients of nopython depend
     on the user's code and are not among it.
 
     Args:

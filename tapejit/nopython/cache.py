@@ -21,6 +21,11 @@ def helper(function=None, **options):
     return decorate if function is None else decorate(function)
 
 
+def unkept(function):
+    """The same for functions that refer to the user's, which are not kept."""
+    return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
 def typed(stub, **options):
     """``overload`` for the engine's vocabulary: implementations that refer to nothing of the user's are cached."""
     return overload(stub, jit_options={"no_cfunc_wrapper": True, "cache": True}, **options)

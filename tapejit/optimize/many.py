@@ -11,6 +11,7 @@ from numba.extending import is_jitted
 from tapejit import nopython
 from tapejit.core.threads import team
 from tapejit.eager.indexing import unbind
+from tapejit.nopython.cache import unkept
 from tapejit.nopython.optimize.levenberg import MESSAGES, solver
 from tapejit.nopython.optimize.quasinewton import lbfgs
 from tapejit.optimize.objective import kept
@@ -229,7 +230,7 @@ def _by_program(f, p, x, m):
         program(p, x)
     into = program.nopython_into
 
-    @njit(nogil=True, error_model="numpy")
+    @unkept
     def evaluate(p, x, y, w, r, J):
         into(p, x, r, J)
         for i in range(r.shape[0]):
@@ -254,4 +255,4 @@ def _by_points(f, n):
     ]
     scope = {"gradient": nopython.value_and_grad(f, argnums=tuple(range(1, n + 1)))}
     exec(compile("\n".join(source), "<fit_many>", "exec"), scope)
-    return njit(nogil=True, error_model="numpy")(scope["evaluate"])
+    return unkept(scope["evaluate"])

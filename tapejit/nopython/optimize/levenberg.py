@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numba.extending import is_jitted
 
+from tapejit.nopython.cache import helper, unkept
 from tapejit.nopython.rowsandlanes import jacobian
 
 GRADIENT, COST, STEP, EXHAUSTED, STUCK, NOT_FINITE = 1, 2, 3, 0, -2, -1
@@ -19,10 +20,9 @@ MESSAGES = {
     STUCK: "No step makes the sum of squares smaller.",
     NOT_FINITE: "The model is not finite at the start, or the data are not.",
 }
-_options = {"nogil": True, "error_model": "numpy", "cache": True}
 
 
-@njit(fastmath={"reassoc", "contract", "nsz"}, **_options)
+@helper(fastmath={"reassoc", "contract", "nsz"})
 def normal_equations(r, J, A, b):
     """A = J J' (lower triangle) and b = J r for J of shape (parameters, points); gives half the sum of squares."""
     n, m = J.shape
@@ -42,7 +42,7 @@ def normal_equations(r, J, A, b):
     return 0.5 * s
 
 
-@njit(**_options)
+@helper
 def factor(A, L, damping, free):
     """Cholesky's factor of A with its diagonal enlarged, rows of fixed parameters left out; False if there is none."""
     n = len(free)
@@ -62,7 +62,7 @@ def factor(A, L, damping, free):
     return True
 
 
-@njit(**_options)
+@helper
 def solve_factored(L, d):
     """d becomes the solution of L L' x = d."""
     n = len(d)
@@ -76,7 +76,7 @@ def solve_factored(L, d):
         d[j] /= L[j, j]
 
 
-@njit(**_options)
+@helper
 def covariance(A, L, free, scale, out):
     """The inverse of A, times ``scale``; inf where A has no inverse, zeros for fixed parameters."""
     n = len(free)
@@ -92,7 +92,7 @@ def covariance(A, L, free, scale, out):
                 out[j, k] *= scale
 
 
-@njit(**_options)
+@helper
 def fixed_at_bounds(p, b, low, high, free):
     """Mark what may move, and give the largest entry of the gradient among it."""
     largest = 0.0
@@ -103,7 +103,7 @@ def fixed_at_bounds(p, b, low, high, free):
     return largest
 
 
-@njit(**_options)
+@helper
 def damped_step(p, d, A, L, b, low, high, free, damping, trial):
     """The step into ``trial``; (whether there is one, its length over that of p, the reduction it promises)."""
     n = len(p)
@@ -121,7 +121,7 @@ def damped_step(p, d, A, L, b, low, high, free, damping, trial):
     return True, np.sqrt(length / max(size, 1e-300)), promised
 
 
-@njit(**_options)
+@helper
 def keep_step(p, A, b, trial, B, c):
     """The trial becomes the point. Loops: assignments to slices take Numba seconds to compile, for their error messages."""
     for j in range(len(p)):
@@ -141,7 +141,7 @@ def solver(evaluate):
         solution, ``cov`` its covariance; (status, evaluations, half the sum of squares).
     """
 
-    @njit(nogil=True, error_model="numpy")
+    @unkept
     def fit(p, x, y, w, low, high, cov, absolute, most, ftol, xtol, gtol):
         n, m = p.shape[0], y.shape[0]
         r, J, A, B, L = np.empty(m), np.empty((n, m)), np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
@@ -202,7 +202,7 @@ def levenberg_marquardt(
     into = jacobian(residuals, mode="dual").into  # there are no fewer residuals than parameters
     values = residuals if is_jitted(residuals) else njit(residuals)
 
-    @njit(nogil=True, error_model="numpy")
+    @unkept
     def evaluate(p, args, y, w, r, J):
         found = into(*((p,) + args + (J.T,)))  # noqa: RUF005 - as Numba takes it
         for i in range(len(r)):

@@ -6,13 +6,14 @@ J. Nocedal, S. Wright, Numerical Optimization (2006), algorithms 6.1, 7.4 and 7.
 import numpy as np
 from numba import njit
 
+from tapejit.nopython.cache import helper, unkept
 from tapejit.nopython.derivatives import value_and_grad
 from tapejit.nopython.optimize.wolfe import dot, search
 
 CONVERGED, EXHAUSTED, STUCK, NOT_FINITE = 0, 1, 2, 3  # the first three as SciPy's statuses
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@helper
 def _largest(g):
     m = 0.0
     for i in range(len(g)):
@@ -20,27 +21,27 @@ def _largest(g):
     return m
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@helper
 def _identity(H):
     for i in range(H.shape[0]):
         for j in range(H.shape[1]):
             H[i, j] = 1.0 if i == j else 0.0
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@helper
 def _downhill(g, d):
     """A loop: assignments to slices take Numba seconds to compile, for their error messages."""
     for i in range(len(g)):
         d[i] = -g[i]
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@helper
 def _direction_dense(H, g, d):
     for i in range(len(g)):
         d[i] = -dot(H[i], g)
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@helper
 def _update_dense(H, s, y, u, first):
     """The inverse Hessian's approximation after a step s that changed the gradient by y."""
     n, sy = len(s), dot(s, y)
@@ -58,7 +59,7 @@ def _update_dense(H, s, y, u, first):
             H[i, j] += factor * s[i] * s[j] - (u[i] * s[j] + s[i] * u[j]) / sy
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@helper
 def _direction_limited(S, Y, rho, alpha, count, g, d):
     """The two loops over the last steps; those before count - len(S) are forgotten."""
     memory = len(S)
@@ -85,7 +86,7 @@ def _direction_limited(S, Y, rho, alpha, count, g, d):
 def _evaluation(fun):
     into = value_and_grad(fun).into
 
-    @njit(nogil=True, error_model="numpy")
+    @unkept
     def evaluate(x, gradient, args):
         return into(*((x,) + args + (gradient,)))  # noqa: RUF005 - as Numba takes it
 

@@ -8,8 +8,10 @@ import numpy as np
 from numba import njit
 from numba.extending import is_jitted
 
+from tapejit.nopython.cache import helper, unkept
 
-@njit(nogil=True, error_model="numpy", cache=True)
+
+@helper
 def place_corner(x0, k, corner):
     """The start, for k > 0 with one number a little larger."""
     corner[:] = x0
@@ -30,7 +32,7 @@ def nelder_mead(fun, *, xtol=1e-8, ftol=1e-8, maxfev=10_000):
     """
     fun = fun if is_jitted(fun) else njit(fun)
 
-    @njit(nogil=True, error_model="numpy")
+    @unkept
     def at(t, centre, corner, point, args):
         for i in range(len(point)):
             point[i] = centre[i] + t * (corner[i] - centre[i])

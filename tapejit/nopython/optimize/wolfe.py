@@ -5,12 +5,13 @@ their equation 3.59.
 """
 
 import numpy as np
-from numba import njit
+
+from tapejit.nopython.cache import helper, unkept
 
 _DECREASE, _CURVATURE, _TRIES = 1e-4, 0.9, 40
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@helper
 def dot(a, b):
     s = 0.0
     for i in range(len(a)):
@@ -18,7 +19,7 @@ def dot(a, b):
     return s
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@helper
 def cubic_minimum(a, fa, da, b, fb, db):
     """Where the cubic through (a, fa) and (b, fb) with slopes da and db is least, kept inside; the middle if it is nowhere."""
     c = da + db - 3.0 * (fa - fb) / (a - b)
@@ -32,7 +33,7 @@ def cubic_minimum(a, fa, da, b, fb, db):
     return t if min(a, b) + edge <= t <= max(a, b) - edge else middle
 
 
-@njit(nogil=True, error_model="numpy")
+@unkept
 def search(evaluate, args, x, d, value, slope, step, trial, gradient):
     """A step along d that decreases the function enough and leaves a slope that is flat enough.
 
