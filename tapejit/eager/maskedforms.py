@@ -127,8 +127,9 @@ def softmin(input, dim, *, dtype=None, mask=None) -> Tensor:
     return reductions.softmax(-_filled(_cast(input, dtype), mask, math.inf), dim)
 
 
-def logsumexp(input, dim, *, keepdim=False, dtype=None, mask=None) -> Tensor:
-    """log of the sum of exponentials; -inf of nothing."""
+def logsumexp(input, dim=None, *, keepdim=False, dtype=None, mask=None) -> Tensor:
+    """log of the sum of exponentials, over all dimensions by default; -inf of nothing."""
+    dim = tuple(range(input.ndim)) if dim is None else dim
     return reductions.logsumexp(_filled(_cast(input, dtype), mask, -math.inf), dim, keepdim)
 
 

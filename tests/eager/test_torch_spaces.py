@@ -196,3 +196,9 @@ def test_axis_as_a_keyword():
     assert tj.equal(tj.roll(x, 1, axis=0), x.roll(1, 0))
     assert len(tj.split(x, 2, axis=1)) == 2
     assert x.nbytes == 96
+
+
+def test_masked_logsumexp_over_everything():
+    x, mask = np.array([[0.1, 2.0], [-1.0, 0.5]]), np.array([[True, False], [True, True]])
+    found = tj.masked.logsumexp(tj.tensor(x), mask=tj.tensor(mask))
+    assert found.item() == pytest.approx(np.log(np.exp(x[mask]).sum()))
