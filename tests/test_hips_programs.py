@@ -215,6 +215,10 @@ def test_numbers_do_not_change_under_augmented_assignment(grad):
         s -= 1.0
         s /= 2.0
         assert float(t) == before
+    whole = 0 + np.prod((np.prod((2.0, 3.0), dtype=int), 4))  # whole numbers, as of a shape
+    start, whole_before = whole, int(whole)
+    whole += np.prod((5,))
+    assert (int(start), int(whole)) == (whole_before, whole_before + 5) == (24, 29)
     for s in (tj.tensor(2.0), tj.tensor(X).sum(), np.reshape(np.array([1.0]), ())):
         t, before = s, float(s)
         s += 1.0

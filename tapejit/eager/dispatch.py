@@ -13,7 +13,7 @@ import numpy as np
 from tapejit.core import dtypes, engine, errors
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
-from tapejit.core.layout import Layout, layout_of
+from tapejit.core.layout import Layout, layout_of, scalar_layout
 from tapejit.core.plans import bounded, cached, elementwise_plan, plan_at
 from tapejit.core.refusals import KindError
 from tapejit.eager import foreign
@@ -298,7 +298,7 @@ def apply(op, *operands) -> Tensor:
         if dtype is dtypes.bool_ and op.ufunc in (np.subtract, np.negative):
             raise KindError(f"{op.name}() does not take bools: use ~ or logical_xor() for masks, or .to(tapejit.int64)")
         if op.ufunc is not None:
-            return noted(op.name, lambda *xs: from_array(op.ufunc(*plain(xs))), *operands)
+            return _number(noted(op.name, lambda *xs: from_array(op.ufunc(*plain(xs))), *operands), operands)
         if op.condition:
             return noted(op.name, lambda *xs: from_array(np.where(*plain(xs))), *operands)
         dtype = dtypes.get_default_dtype()
@@ -307,6 +307,13 @@ def apply(op, *operands) -> Tensor:
     else:
         operands = [as_float(x, dtype) for x in operands]
     return apply_floats(op, dtype, operands)
+
+
+def _number(result, operands) -> Tensor:
+    """A result without dimensions of a number of NumPy's kind is one, too."""
+    if not result._layout.ndim and any(isinstance(x, Tensor) and x._layout.scalar for x in operands):
+        result._layout = scalar_layout(result._layout.dtype)
+    return result
 
 
 def _one_float(operands) -> dtypes.DType | None:
