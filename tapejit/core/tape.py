@@ -162,15 +162,12 @@ class Tape:
 
     def reclaim(self):
         """Drop what nothing can reach any more; grow the tape if that leaves it more than half full."""
-        held = False
-        try:  # twice, since an interrupt may come where a lock is given back
-            try:
-                held = self.lock.acquire()
+        inside = self.lock._is_owned()
+        try:
+            with self.lock:
                 self._compact()
-            finally:
-                held = held and self.lock.release()
         finally:
-            if held:
+            if not inside and self.lock._is_owned():  # an interrupt came where it was to be given back
                 self.lock.release()
         if plans.count() > plans.LIMIT:
             plans.forget_unused([tape.records[: len(tape)] for tape in list(Tape.everyone)])
