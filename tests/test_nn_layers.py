@@ -147,3 +147,14 @@ def test_as_pytorch(name):
     assert gradients.keys() == {key for key, _ in ours.named_parameters()}
     for key, p in ours.named_parameters():
         np.testing.assert_allclose(p.grad.numpy(), gradients[key], atol=1e-10, err_msg=key)
+
+
+def test_lazy_layers_become_what_they_stand_for():
+    net = nn.Sequential(nn.LazyConv2d(4, 3, padding=1), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(2, bias=False))
+    assert list(net.parameters()) == []
+    assert net.eval()(tj.ones(3, 2, 5, 5)).shape == (3, 2)
+    assert [type(layer).__name__ for layer in net] == ["Conv2d", "BatchNorm2d", "Flatten", "Linear"]
+    assert [tuple(p.shape) for p in net.parameters()] == [(4, 2, 3, 3), (4,), (4,), (4,), (2, 100)]
+    assert not net[1].training
+    net(tj.ones(3, 2, 5, 5)).sum().backward()
+    assert net[3].weight.grad is not None

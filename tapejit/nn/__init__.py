@@ -46,6 +46,15 @@ from tapejit.nn.dense import (
     Unflatten,
 )
 from tapejit.nn.dropping import AlphaDropout, Dropout3d, FeatureAlphaDropout, RReLU
+from tapejit.nn.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyLinear,
+)
 from tapejit.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
