@@ -2,6 +2,7 @@
 
 import importlib
 
+from tapejit.eager import escapes
 from tapejit.eager.devices import check_device
 from tapejit.eager.tensor import Tensor, method
 
@@ -45,7 +46,8 @@ def __dlpack_device__(self):
 
 @method
 def __complex__(self) -> complex:
-    return complex(self.item())
+    escapes.check(self, "complex()")
+    return complex(self._item())
 
 
 def _shift(name, reflected=False):
