@@ -10,6 +10,7 @@ import operator
 
 from tapejit.edge.compiler import compute_cfg_from_blocks
 from tapejit.edge.compiler import numba_ir as ir
+from tapejit.nopython.regions import variables_read
 from tapejit.nopython.scalars import PREDICATES
 from tapejit.nopython.types import Tape
 
@@ -41,12 +42,7 @@ class _Analysis:
             target = inst.target
             if not target.name.startswith("$") and isinstance(self.typeof(target.name), Tape):
                 self.groups.setdefault(target.unversioned_name, set()).add(target.name)
-            used = (
-                [inst.value] if isinstance(inst.value, ir.Var) else getattr(inst.value, "list_vars", list)()
-            )
-        else:
-            used = inst.list_vars()
-        for variable in {v.name for v in used}:
+        for variable in {v.name for v in variables_read(inst)}:
             self.uses.setdefault(variable, []).append((label, inst))
 
     def run(self):

@@ -70,6 +70,13 @@ def region(blocks, first, header):
     return Region({label: blocks[label] for label in reversed(order)}, header)
 
 
+def variables_read(inst) -> list:
+    """The variables that an instruction reads; the one it assigns is none of them."""
+    if not isinstance(inst, ir.Assign):
+        return inst.list_vars()
+    return [inst.value] if isinstance(inst.value, ir.Var) else getattr(inst.value, "list_vars", list)()
+
+
 class Uses:
     """Where the variables of a function are assigned and used."""
 
@@ -83,13 +90,9 @@ class Uses:
     def _enter(self, label, inst):
         if isinstance(inst, ir.Del):
             return
-        read = inst.list_vars()
         if isinstance(inst, ir.Assign):
             self.assignments[inst.target.name] += 1
-            read = (
-                [inst.value] if isinstance(inst.value, ir.Var) else getattr(inst.value, "list_vars", list)()
-            )
-        for variable in read:
+        for variable in variables_read(inst):
             self.used.setdefault(variable.name, set()).add(label)
 
     def shared(self, name, label, body):

@@ -21,7 +21,7 @@ import operator
 from numba.core import types
 
 from tapejit.edge.compiler import numba_ir as ir
-from tapejit.nopython.regions import Uses, region
+from tapejit.nopython.regions import Uses, region, variables_read
 from tapejit.nopython.scalars import ARITHMETIC, PREDICATES, result_type
 from tapejit.nopython.types import Active, Tape, is_active, is_active_array, is_number
 
@@ -340,9 +340,7 @@ def sinks(blocks, typeof, sums):
                 found.setdefault(inst.value.name, set()).add(id(inst))
             elif isinstance(inst, ir.Assign) and is_active(typeof(inst.target.name)):
                 own = {id(inst)} if inst.target.name in sums else found.get(inst.target.name, set())
-                value = inst.value
-                read = [value] if isinstance(value, ir.Var) else getattr(value, "list_vars", list)()
-                for variable in read:
+                for variable in variables_read(inst):
                     found.setdefault(variable.name, set()).update(own)
     return found
 
