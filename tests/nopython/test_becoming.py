@@ -51,7 +51,10 @@ def a_tuple_of_state(x, start):
     return np.sum(state[0]) * np.sum(state[2]) * state[1]
 
 
-@pytest.mark.parametrize("f", [vectors_and_matrices, in_branches, a_tuple_of_state], ids=lambda f: f.__name__)
+SLOW = [pytest.param(f, marks=pytest.mark.slow) for f in (vectors_and_matrices, in_branches)]
+
+
+@pytest.mark.parametrize("f", [*SLOW, a_tuple_of_state], ids=lambda f: f.__name__)
 def test_an_array_of_plain_numbers_becomes_differentiated(f):
     start = START.copy()
     expected = differences(lambda x: f(x, start), X)

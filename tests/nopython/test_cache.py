@@ -73,6 +73,7 @@ LINEAR_ALGEBRA = """
 """
 
 
+@pytest.mark.slow
 def test_another_process_loads_linear_algebra(tmp_path):
     """What is loaded calls LAPACK by names that have to be known before."""
     script = tmp_path / "algebra.py"

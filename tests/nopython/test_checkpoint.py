@@ -65,6 +65,7 @@ def test_memory_is_bounded():
     assert limited(short, U, 0.01, 700) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_checkpoints_nest():
     """Blocks of steps, each a checkpoint of checkpoints: memory like the square root of the number of steps."""
     inner = nopython.checkpoint(step)
@@ -146,6 +147,7 @@ def test_arguments_and_results_of_every_kind():
     assert found[1][0] == pytest.approx(differences(lambda a: plain(a, *args[1:]), args[0]), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_second_derivatives():
     short, plain = marching(nopython.checkpoint(step)), marching(step)
     u = U[::4]
