@@ -22,12 +22,13 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def made(monkeypatch):
-    """The modules that LLVM was given."""
+    """The modules of programs that LLVM was given; those of the engine are compiled with options of their own."""
     texts, object_code = [], optimiser.object_code
 
-    def counted(text, joins):
-        texts.append(text)
-        return object_code(text, joins)
+    def counted(text, joins, **options):
+        if not options:
+            texts.append(text)
+        return object_code(text, joins, **options)
 
     monkeypatch.setattr(optimiser, "object_code", counted)
     return texts
