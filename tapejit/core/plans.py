@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 
 from tapejit.core import layout as layouts
-from tapejit.core.layout import Layout, layout_of, packed_strides
+from tapejit.core.layout import Layout, layout_of, packed_strides, scalar_layout
 from tapejit.core.refusals import ArgumentError
 
 _plans: dict = {}
@@ -137,7 +137,8 @@ def merge_dims(sizes, *stride_lists):
 def elementwise_plan(dtype, *operands) -> Plan:
     """The plan of an elementwise op over operands given as Layouts, or None for an immediate (see ``core.rows``)."""
     shape = broadcast_shapes(*(o.shape for o in operands if o is not None))
-    out = layout_of(shape, dtype)
+    number = not shape and any(o is not None and o.scalar for o in operands)
+    out = scalar_layout(dtype) if number else layout_of(shape, dtype)
     if all(o is None or (o.shape == shape and o.contiguous) for o in operands):
         return Plan((), out)
     memory, adjoint, reduced = [], [], 0
