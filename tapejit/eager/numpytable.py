@@ -299,7 +299,7 @@ def _row(words):
     name, *rest = words
     if len(rest) == 1:
         name, _, own = name.partition(":")
-        target = getattr(asnumpy, own or name)
+        target = asnumpy.named(own or name)
         if rest[0] == "-":
             return Function(name, target, {}, (), raw=True)
         names = list(inspect.signature(target).parameters)
