@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tapejit as tj
+from tapejit.implicit import solutions
 from tests.oracle import check_grad
 
 root = tj.implicit.root
@@ -84,3 +85,45 @@ def test_what_cannot_be_solved_is_said():
         root(lambda x: x.sum() * tj.ones(2), tj.ones(2))
     with pytest.raises(ValueError, match="gives 1 numbers for an x of 2"):
         root(lambda x: x.sum(), tj.ones(2))
+
+
+STARTS = {"float32": np.ones(2, np.float32), "int": np.ones(2, int), "list": [1, 2], "tensor": tj.ones(2)}
+
+
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+def test_starts_of_every_kind(start):
+    x = root(lambda x, a: [x[0] * x[0] - a, x[1] - x[0]], start, 2.0)
+    assert np.allclose(x.numpy(), np.sqrt(2.0), rtol=1e-6)
+    assert (x.dtype == tj.float32) == (getattr(start, "dtype", None) == np.float32)
+
+
+def test_a_complex_start_is_refused():
+    with pytest.raises(TypeError, match="complex"):
+        root(lambda x: x * x - 2, 1 + 0j)
+
+
+def test_what_is_kept_of_a_function_follows_what_it_reads():
+    target = tj.tensor(4.0, requires_grad=True)
+
+    def f(x):
+        return x * x - target * factor
+
+    for factor in (1.0, 4.0, 9.0, 16.0):
+        x = root(f, tj.tensor([3.0]))
+        x.sum().backward()
+        assert np.isclose(x.item(), 2 * np.sqrt(factor))
+        assert np.isclose(target.grad.item(), np.sqrt(factor) / 4)
+        target.grad = None
+
+
+def test_factors_serve_several_steps(monkeypatch):
+    factored, lu_factor = [], solutions.lu_factor
+    monkeypatch.setattr(solutions, "lu_factor", lambda A: factored.append(A) or lu_factor(A))
+    a = np.linspace(1, 2, 30)
+
+    def f(x, a):
+        return x + 0.1 * tj.sin(x) - a
+
+    x = root(f, np.zeros(30), a)
+    assert np.abs(f(x, a).numpy()).max() < 1e-12
+    assert len(factored) <= 3  # Newton's method with one for each step takes four, and one where the root is
