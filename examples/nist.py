@@ -1,9 +1,9 @@
 """The 27 nonlinear regressions of NIST's Statistical Reference Datasets, from both starts, with exact Jacobians.
 
-The files (public domain) are at https://www.itl.nist.gov/div898/strd/nls/nls_main.shtml. Prints, for each start, to how many
-digits parameters and standard deviations agree with the certified ones.
+The files, in examples/data, are in the public domain (https://www.itl.nist.gov/div898/strd/nls/nls_main.shtml). Prints, for
+each start, to how many digits parameters and standard deviations agree with the certified ones.
 
-    python examples/nist.py FOLDER
+    python examples/nist.py
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 
 import tapejit as tj
 
-BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "nist_strd"
+FILES = Path(__file__).resolve().parent / "data" / "nist_strd"
 
 
 def chwirut(x, b1, b2, b3):
@@ -47,19 +47,14 @@ def enso(x, b1, b2, b3, b4, b5, b6, b7, b8, b9):
 MODELS = {
     "Bennett5": lambda x, b1, b2, b3: b1 * (b2 + x) ** (-1 / b3),
     "BoxBOD": saturation,
-    "Chwirut1": chwirut,
-    "Chwirut2": chwirut,
+    **dict.fromkeys(("Chwirut1", "Chwirut2"), chwirut),
     "DanWood": lambda x, b1, b2: b1 * x**b2,
     "ENSO": enso,
     "Eckerle4": lambda x, b1, b2, b3: b1 / b2 * tj.exp(-0.5 * ((x - b3) / b2) ** 2),
-    "Gauss1": gauss,
-    "Gauss2": gauss,
-    "Gauss3": gauss,
+    **dict.fromkeys(("Gauss1", "Gauss2", "Gauss3"), gauss),
     "Hahn1": cubic,
     "Kirby2": lambda x, b1, b2, b3, b4, b5: (b1 + b2 * x + b3 * x**2) / (1 + b4 * x + b5 * x**2),
-    "Lanczos1": lanczos,
-    "Lanczos2": lanczos,
-    "Lanczos3": lanczos,
+    **dict.fromkeys(("Lanczos1", "Lanczos2", "Lanczos3"), lanczos),
     "MGH09": lambda x, b1, b2, b3, b4: b1 * (x**2 + x * b2) / (x**2 + x * b3 + b4),
     "MGH10": lambda x, b1, b2, b3: b1 * tj.exp(b2 / (x + b3)),
     "MGH17": lambda x, b1, b2, b3, b4, b5: b1 + b2 * tj.exp(-x * b4) + b3 * tj.exp(-x * b5),
@@ -95,40 +90,57 @@ def fit(name, start, x, y):
     y = np.log(y) if name == "Nelson" else y
     best = None
     for method in ("lm", "trf"):
-        options = dict(x_scale="jac", max_nfev=4000) if method == "trf" else dict(maxfev=4000)
+        options = dict.fromkeys(("ftol", "xtol", "gtol"), 1e-15)
+        options |= dict(x_scale="jac", max_nfev=4000) if method == "trf" else dict(maxfev=4000)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                p, covariance = tj.optimize.curve_fit(
-                    MODELS[name], x, y, start, method=method, ftol=1e-15, xtol=1e-15, gtol=1e-15, **options
-                )
+            with warnings.catch_warnings(action="ignore"):
+                p, covariance = tj.optimize.curve_fit(MODELS[name], x, y, start, method=method, **options)
         except (RuntimeError, ValueError):
             continue
         residual = float(((np.asarray(MODELS[name](x, *p)) - y) ** 2).sum())
         if np.isfinite(covariance).all() and (best is None or residual < best[0]):
             best = residual, p, np.sqrt(np.diag(covariance))
-    return (np.full(len(start), np.nan),) * 2 if best is None else best[1:]
+    return best[1:] if best else (np.full(len(start), np.nan),) * 2
 
 
-def main():
+def picture(path, fits):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 7.5), layout="constrained")
+    axes = figure.subplots(5, 6)
+    [axis.set_axis_off() for axis in axes.flat]
+    for axis, (name, (x, y, p)) in zip(axes.flat, fits.items(), strict=False):
+        found = np.asarray(MODELS[name](x, *p))
+        y = np.log(y) if name == "Nelson" else y
+        along = np.atleast_2d(x)[-1]
+        order = np.argsort(along)
+        axis.plot(along, y, ".", color="0.6", ms=3)
+        axis.plot(along[order], found[order], "." if x.ndim == 2 else "-", lw=1, ms=2)
+        axis.set_title(name, fontsize=8)
+    figure.savefig(path, dpi=80)
+
+
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, nargs="?", default=BESIDE)
-    folder = parser.parse_args().folder
-    if not folder.is_dir():
-        print(f"NIST's files are not in {folder}: fetch them (see above) and name their folder")
-        return
-    print(f"{'':10}   digits of parameters (standard deviations)\n{'':10} {'start 1':>15} {'start 2':>15}")
-    good = 0
-    for name in MODELS:
-        starts, certified, deviations, x, y = read(folder / f"{name}.dat")
-        cells = []
+    parser.add_argument("--quick", action="store_true", help="every fifth data set")
+    parser.add_argument("--out", default="nist.png", help="the picture; empty for none")
+    options = parser.parse_args(arguments)
+
+    print(f"digits of parameters (standard deviations)\n{'':10} {'start 1':>15} {'start 2':>15}")
+    agreed, fits = {}, {}
+    for name in list(MODELS)[:: 5 if options.quick else 1]:
+        starts, certified, deviations, x, y = read(FILES / f"{name}.dat")
+        agreed[name] = []
         for start in starts:
             p, sigma = fit(name, start, x, y)
-            agree = np.nan_to_num(digits(p, certified)), np.nan_to_num(digits(sigma, deviations))
-            good += agree[0] >= 4
-            cells.append(f"{agree[0]:8.1f} ({agree[1]:4.1f})")
-        print(f"{name:10} {cells[0]:>15} {cells[1]:>15}")
-    print(f"{good} of {2 * len(MODELS)} starts end at the certified parameters (to four digits and more)")
+            agreed[name].append((np.nan_to_num(digits(p, certified)), np.nan_to_num(digits(sigma, deviations))))
+        fits[name] = x, y, p
+        print(f"{name:10}" + "".join(f" {a:8.1f} ({b:4.1f})" for a, b in agreed[name]))
+    good = sum(a >= 4 for both in agreed.values() for a, _ in both)
+    print(f"{good} of {2 * len(agreed)} starts end at the certified parameters (to four digits and more)")
+    if options.out:
+        picture(options.out, fits)
+    return agreed
 
 
 if __name__ == "__main__":

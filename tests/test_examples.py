@@ -96,3 +96,21 @@ def test_the_gradient_of_soft_dtw_is_that_of_algorithm_2():
     assert max(differences) < 1e-12
     for data, mean, barycentre in found.values():
         assert module.mean_cost(barycentre, data, 1.0) < module.mean_cost(mean, data, 1.0) - 10
+
+
+@pytest.mark.slow
+def test_nists_certified_parameters_are_met_from_both_starts():
+    agreed = example("nist").main(["--out", ""])
+    assert len(agreed) == 27
+    assert sum(parameters >= 4 for both in agreed.values() for parameters, _ in both) >= 53
+    deviations = [both[1][1] for name, both in agreed.items() if name != "Lanczos1"]  # its residuals are roundings
+    assert min(deviations) >= 4
+
+
+@pytest.mark.slow
+def test_digits_are_read_as_well_as_by_scikit_learn():
+    pytest.importorskip("sklearn")
+    _, (ours, theirs, apart) = run("digits_nn")
+    assert ours > 0.9
+    assert ours > theirs - 0.03
+    assert apart < 1e-12
