@@ -57,6 +57,20 @@ def _(what):
     return lambda: g.into(*arguments, out)
 
 
+@matrix.library("tapejit sparse", "tapejit", form="sparse_hessian, into an earlier result")
+def _():
+    import tapejit as tj
+
+    h, x = tj.sparse_hessian(rosenbrock, compile="now"), point(N)
+    out = h(x)
+
+    def call():
+        return h.into(x, out)
+
+    call.dense = out.toarray
+    return call
+
+
 @both("JAX", "jax", form="jit of jvp of grad; of hessian")
 def _(what):
     import jax

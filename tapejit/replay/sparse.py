@@ -22,7 +22,7 @@ from tapejit.graph.build import Lowering
 from tapejit.graph.sparsity import TooLarge, pattern
 from tapejit.replay.function import Replayed
 from tapejit.replay.recorder import around
-from tapejit.replay.sparseplan import Plan, target_data
+from tapejit.replay.sparseplan import Plan, filled, target_data
 from tapejit.replay.transforms import Differentiated, pulled, pushed, results_of, scalar
 from tapejit.replay.trees import flatten, is_result
 from tapejit.replay.vmap import Example, batched
@@ -59,7 +59,10 @@ class Sparse:
 
     def __call__(self, *args, **kwargs):
         plan, entries = self._prepared(args, kwargs)
-        return plan.matrices(self._checked(plan, entries(*args, **kwargs)))
+        values = entries(*args, **kwargs)
+        if plan.alone is not None and values.__class__ is np.ndarray:
+            return filled(plan.alone, values)
+        return plan.matrices(self._checked(plan, values))
 
     def into(self, *args):
         """``J.into(*args, out)``: the entries written into ``out``, which is returned.
@@ -76,8 +79,9 @@ class Sparse:
             raise TypeError(f"{self.what}().into() takes the arguments, then what the entries are written into; got nothing")
         *args, out = args
         plan, entries = self._prepared(args, {})
-        empty = plan.empty[0]
-        if plan.split is None and plan.proven and getattr(out, "indices", None) is empty.indices and out.indptr is empty.indptr:
+        alone = plan.alone
+        same = alone is not None and out.__class__ is alone.__class__
+        if same and out.indices is alone.indices and out.indptr is alone.indptr:
             entries.into(*args, out.data)  # an earlier result
             return out
         targets = target_data(plan, out)
@@ -235,6 +239,8 @@ class Sparse:
 
 def _quick_key(args):
     """What tells arguments apart if they are arrays and floats, None for others."""
+    if len(args) == 1 and args[0].__class__ is np.ndarray:
+        return args[0].shape, args[0].dtype
     key = []
     for x in args:
         if x.__class__ is np.ndarray:

@@ -18,6 +18,8 @@ class Plan:
         seeds: one row per product, the sum of the unit vectors of a colour.
         places: for each entry, block after block in CSR order, where it stands in the products one after another.
         vector: one for checks.
+        empty: the matrices of the result without entries.
+        alone: the one matrix that is the result, if there is one and no other entries need be looked for, else None.
     """
 
     def __init__(self, rows, mode, symmetric, split=None, proven=True):
@@ -41,6 +43,7 @@ class Plan:
         self.split = split
         self._order = None
         self.empty = [_fixed(sparse, rows)] if split is None else self._in_blocks(sparse, *split)
+        self.alone = self.empty[0] if split is None and proven else None
 
     def _in_blocks(self, sparse, heights, widths):
         """The empty matrices of the blocks; entries stand block after block from now on."""
@@ -68,10 +71,10 @@ class Plan:
     def matrices(self, values):
         """The CSR array with these entries, or the tuple of blocks."""
         if self.split is None:
-            return _filled(self.empty[0], values)
+            return filled(self.empty[0], values)
         found, start = [], 0
         for empty in self.empty:
-            found.append(_filled(empty, values[start : start + empty.nnz]))
+            found.append(filled(empty, values[start : start + empty.nnz]))
             start += empty.nnz
         heights, widths = self.split
         if heights is None:
@@ -88,10 +91,12 @@ def _fixed(sparse, rows):
     return empty
 
 
-def _filled(empty, values):
-    found = object.__new__(type(empty))  # SciPy would check the indices again
-    found.__dict__.update(empty.__dict__)
-    found.data = values
+def filled(empty, values):
+    """The matrix with these entries."""
+    found = object.__new__(empty.__class__)  # SciPy would check the indices again
+    attributes = found.__dict__
+    attributes.update(empty.__dict__)
+    attributes["data"] = values
     return found
 
 
