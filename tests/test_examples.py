@@ -18,6 +18,12 @@ def example(name):
     return module
 
 
+@pytest.fixture(autouse=True)
+def beside_each_other(monkeypatch):
+    """An example may import another, as it does where it is run."""
+    monkeypatch.syspath_prepend(ROOT / "examples")
+
+
 def run(name, *more):
     """(the module, what its main gives)."""
     module = example(name)
@@ -114,3 +120,9 @@ def test_digits_are_read_as_well_as_by_scikit_learn():
     assert ours > 0.9
     assert ours > theirs - 0.03
     assert apart < 1e-12
+
+
+@pytest.mark.slow
+def test_the_no_u_turn_sampler_has_the_published_means():
+    module, draws = run("eight_schools_nuts")
+    assert np.allclose(draws.mean((0, 1)), module.PUBLISHED, atol=0.3)
