@@ -190,6 +190,9 @@ def full_like(x: Tensor, fill_value, *, dtype=None, requires_grad=False) -> Tens
 @placed
 def eye(n: int, m: int | None = None, *, dtype=None, requires_grad=False) -> Tensor:
     """The identity matrix."""
+    kind = dtypes.as_complex_dtype(dtype)
+    if kind is not None:
+        return makers["c"](np.eye(int(n), int(n if m is None else m)), kind, requires_grad)
     dtype = _float_or(dtype)
     shape = checked((int(n), int(n if m is None else m)), dtype)
     return finish(from_array(np.eye(*shape), dtype), requires_grad)

@@ -69,8 +69,6 @@ linalg.norm linalg.norm x* ord axis>dim keepdims>keepdim
 linalg.inv linalg.inv a*
 linalg.det linalg.det a*
 linalg.slogdet linalg.slogdet a*
-linalg.eig linalg.eig a*
-linalg.eigvals linalg.eigvals a*
 linalg.eigh linalg.eigh a* UPLO
 linalg.eigvalsh linalg.eigvalsh a* UPLO
 linalg.qr linalg.qr a* mode
@@ -191,6 +189,8 @@ isrealobj 1
 result_type -
 linalg.solve:solve 2
 linalg.cholesky:cholesky 1
+linalg.eig:eig 1
+linalg.eigvals:eigvals 1
 linalg.svd:svd 1
 linalg.pinv:pinv 1
 linalg.lstsq:lstsq 2

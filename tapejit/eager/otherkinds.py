@@ -9,7 +9,7 @@ from tapejit.eager.tensor import Tensor
 
 numbers: dict = {}  # kind of NumPy's dtype -> the functions of tensors of such numbers
 others: dict = {}  # classes of tensors that are no records -> their functions, by the names of the public ones
-makers: dict = {}  # kind of NumPy's dtype -> what makes a tensor of such an array
+makers: dict = {}  # kind of NumPy's dtype -> what makes a tensor of such an array; "pairs": of a real tensor of pairs
 
 
 def other_kind(args):

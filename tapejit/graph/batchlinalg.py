@@ -15,7 +15,8 @@ RULES = {}
 # Where the number of matrices stands in the words of a plan.
 _COUNTS = {
     **dict.fromkeys("cholesky cholesky_adjoint lu permutation matrix_exp eigh eig log_determinant".split(), 1),
-    **dict.fromkeys(("svd", "qr"), 2),
+    **dict.fromkeys("complex_eigh complex_eig complex_lu".split(), 1),
+    **dict.fromkeys("svd qr complex_svd complex_qr".split(), 2),
 }
 
 
@@ -42,7 +43,7 @@ def _worked_out(r, value, source):
     return emit(r.op, r.layout(), contiguous(r.lifted(value)), contiguous(r.lifted(source)))
 
 
-RULES.update(dict.fromkeys("cofactors determinant pinv undefined".split(), _worked_out))
+RULES.update(dict.fromkeys("cofactors determinant pinv undefined complex_cofactors complex_determinant".split(), _worked_out))
 
 
 def _triangular(r, b, t):

@@ -27,16 +27,27 @@ _LAPACK = {
     "orgqr": "iiipippix",
     "geev": "ccipipppipipix",
 }
+# Of complex numbers, pairs of one's own precision: under the names ZHEEVD and so on, in either precision.
+_COMPLEX = {
+    "getrf": "iipipx",
+    "heevd": "ccipippipipix",
+    "gesdd": "ciipippipipippx",
+    "geqrf": "iipippix",
+    "ungqr": "iiipippix",
+    "geev": "ccipippipipipx",
+}
+_PRECISIONS = (("d", "z"), ("s", "c"))
 
 
 @functools.cache
 def link() -> None:
     """Make the symbols ``tapejit_dpotrf`` and so on known to the process."""
-    for module, routines in (("cython_blas", _BLAS), ("cython_lapack", _LAPACK)):
-        for prefix in "ds":
+    families = ("cython_blas", _BLAS, 0), ("cython_lapack", _LAPACK, 0), ("cython_lapack", _COMPLEX, 1)
+    for module, routines, kind in families:
+        for prefixes in _PRECISIONS:
             for routine in routines:
-                address = get_cython_function_address(f"scipy.linalg.{module}", prefix + routine)
-                llvm.add_symbol(f"tapejit_{prefix}{routine}", address)
+                address = get_cython_function_address(f"scipy.linalg.{module}", prefixes[kind] + routine)
+                llvm.add_symbol(f"tapejit_{prefixes[kind]}{routine}", address)
 
 
 _WORD, _INT, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
@@ -77,5 +88,7 @@ def _routine(prefix, name, kinds):
 
 # by dtype code: the names that kernels use -> the routines
 ROUTINES = tuple(
-    {name.upper(): _routine(prefix, name, kinds) for name, kinds in (_BLAS | _LAPACK).items()} for prefix in "ds"
+    {name.upper(): _routine(real, name, kinds) for name, kinds in (_BLAS | _LAPACK).items()}
+    | {f"Z{name.upper()}": _routine(pairs, name, kinds) for name, kinds in _COMPLEX.items()}
+    for real, pairs in _PRECISIONS
 )

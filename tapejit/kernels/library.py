@@ -22,6 +22,7 @@ from tapejit.edge.plain.operators import NOTHING, WORD
 from tapejit.kernels import (
     along,
     blas,
+    complexspectral,
     factor,
     indexed,
     lapack,
@@ -34,7 +35,7 @@ from tapejit.kernels import (
 )
 from tapejit.kernels.pointwise import elementwise_kernel
 
-_FAMILIES = (along, factor, indexed, matrixexp, ordering, products, solves, spectral, strided)
+_FAMILIES = (along, complexspectral, factor, indexed, matrixexp, ordering, products, solves, spectral, strided)
 KERNELS: dict = {}  # name of an op -> (forward, reverse of each operand), plain functions that are compiled on first use
 for _family in _FAMILIES:
     KERNELS.update(_family.KERNELS)

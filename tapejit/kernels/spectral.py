@@ -3,7 +3,9 @@
 Each makes one block: all of its first result, then all of its second, and so on. The plans are
 
     eigh (w, V): n, batches, whether vectors are wanted        svd (U, S, Vh): m, n, batches, full, vectors
-    qr (Q, R): m, n, batches, complete                         eig (w, V): n, batches
+    qr (Q, R): m, n, batches, complete
+
+``complexspectral`` has those of complex numbers, and ``eig``, whose results are complex.
 """
 
 from tapejit.core.record import PLAN
@@ -12,10 +14,9 @@ from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64 as P
 from tapejit.edge.raw import as_i64, copy_bytes, native_alloc, native_free, zero_bytes
 from tapejit.kernels.lapack import ALL, NO, ROUTINES, SOME, UPPER, VALUES
-from tapejit.spec.linalg import NOT_REAL
 
 SIZE = 8  # bytes of an element; rebound with P
-SYEVD, GESDD, GEQRF, ORGQR, GEEV = (ROUTINES[0][name] for name in ("SYEVD", "GESDD", "GEQRF", "ORGQR", "GEEV"))
+SYEVD, GESDD, GEQRF, ORGQR = (ROUTINES[0][name] for name in ("SYEVD", "GESDD", "GEQRF", "ORGQR"))
 
 
 @inner
@@ -116,33 +117,8 @@ def qr_forward(record, out, x, y, z):
     native_free(work)
 
 
-def eig_forward(record, out, x, y, z):
-    """Of a matrix with real eigenvalues; vectors of length 1."""
-    p = as_i64(as_i64(record)[PLAN >> 3])
-    n, batches = p[0], p[1]
-    count = 64 * n
-    work = native_alloc((count + 2 * n * n + n) * SIZE)
-    own = work + count * SIZE
-    right = own + n * n * SIZE
-    imaginary = right + n * n * SIZE
-    status = 0
-    for i in range(batches if n > 0 else 0):
-        transposed(n, n, x + i * n * n * SIZE, own)
-        info = GEEV(NO, VALUES, n, own, n, out + i * n * SIZE, imaginary, own, n, right, n, work, count)
-        for j in range(n):
-            if info == 0 and P(imaginary)[j] != 0.0:
-                info = NOT_REAL
-        if info != 0:
-            status = failed(i, info)
-            break
-        transposed(n, n, right, out + (batches * n + i * n * n) * SIZE)
-    native_free(work)
-    return status
-
-
 KERNELS = {
     "eigh": (eigh_forward,),
     "svd": (svd_forward,),
     "qr": (qr_forward,),
-    "eig": (eig_forward,),
 }

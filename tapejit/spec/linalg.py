@@ -11,8 +11,6 @@ import math
 from tapejit.spec.table import joint
 from tapejit.spec.vocabulary import ops
 
-NOT_REAL = 1 << 30  # the status of ``eig`` for an eigenvalue that is not real, beyond all that LAPACK answers
-
 
 def parts(t, shapes):
     """The parts of a block, one after another, as views."""
@@ -325,26 +323,6 @@ def _qr_square(gq, gr, q, upper):
 
 
 qr = joint("qr", arity=1, needs=("out",), rule=_qr_rule, label="LinalgQr")
-
-
-def _eig_rule(r, g, x, y, z, out):
-    """Of real eigenvalues, and vectors of length 1."""
-    gw, gv = parts(g, r.plan.results)
-    w, v = parts(out, r.plan.results)
-    move = ops.matmul(v.mT, gv)
-    along = move.diagonal(0, -2, -1)
-    inner = move - ops.matmul(v.mT, v) * along[..., None, :]
-    inner = inner * _apart(w, inner) + ops.diagonal_matrix(gw)
-    return (ops.solve(v.mT, ops.matmul(inner, v.mT)),)
-
-
-def _no_real(info):
-    if info == NOT_REAL:
-        return "has eigenvalues that are not real, which tapejit has no dtype for: use eigh() if it is symmetric"
-    return _not_converged(info)
-
-
-eig = joint("eig", arity=1, needs=("out",), rule=_eig_rule, failure=_no_real, label="LinalgEig")
 
 
 # Functions of a matrix

@@ -26,7 +26,7 @@ FUNCTIONS = {
     "slogdet": lambda x: linalg.slogdet(x).logabsdet,
     "lu": lambda x: (linalg.lu_factor(x).LU ** 2).sum(),
     "eigh": lambda x: (linalg.eigh(symmetric(x)).eigenvectors[0] ** 3).sum() ** 2,
-    "eig": lambda x: (linalg.eig(x).eigenvectors[0] ** 2).sum(),
+    "eig": lambda x: (linalg.eig(x).eigenvectors[0].abs() ** 2).sum(),
     "svd": lambda x: (linalg.svd(x).U[0] ** 4).sum(),
     "qr": lambda x: (linalg.qr(x).Q ** 3).sum(),
     "pinv": lambda x: (linalg.pinv(x[:2]) ** 2).sum(),

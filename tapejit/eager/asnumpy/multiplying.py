@@ -101,6 +101,21 @@ def cholesky(a, upper=False):
     return linalg.cholesky(a).mT if upper else linalg.cholesky(a)
 
 
+def eig(a):
+    """NumPy's types: real where every eigenvalue is."""
+    values, vectors = linalg.eig(a)
+    return linalg.Eigen(values.real, vectors.real) if _all_real(values) else linalg.Eigen(values, vectors)
+
+
+def eigvals(a):
+    values = linalg.eigvals(a)
+    return values.real if _all_real(values) else values
+
+
+def _all_real(z):
+    return bool((z.imag == 0).all())
+
+
 def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
     return linalg.svd(a, full_matrices) if compute_uv else linalg.svdvals(a)
 

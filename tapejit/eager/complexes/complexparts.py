@@ -1,15 +1,13 @@
-"""Complex tensors reshaped, indexed, joined and summed: the same operation on both parts; products and the linear algebra."""
+"""Complex tensors reshaped, indexed, joined and summed, the same operation on both parts; and their products."""
 
 import builtins
 import functools
 import itertools
 
-from tapejit.eager import families, linalg, reductions
+from tapejit.eager import families, linalg
 from tapejit.eager.complexes import complexmath as algebra
 from tapejit.eager.complexes.pair import FUNCTIONS, ComplexTensor, as_complex, both, entered
 from tapejit.eager.functional import where as real_where
-from tapejit.eager.indexing import stack as real_stack
-from tapejit.eager.linalg.checks import squares
 from tapejit.eager.tensor import Tensor
 
 # What moves or adds elements acts on each part by itself.
@@ -160,63 +158,3 @@ def einsum(equation, *operands) -> ComplexTensor:
 def tensordot(x, y, dims=2) -> ComplexTensor:
     """The products of x and y summed over dimensions: the last ``dims`` of x with the first of y, or two lists of them."""
     return _of_pairs(functools.partial(families.FUNCTIONS["tensordot"], dims=dims))(*_pairs((x, y)))
-
-
-# Linear algebra: a complex matrix A + iB is the real one [[A, -B], [B, A]], of twice the size.
-
-
-def _block(z):
-    rows = families.FUNCTIONS["cat"]
-    return rows([rows([z.real, -z.imag], -1), rows([z.imag, z.real], -1)], -2)
-
-
-@entered()
-def cholesky(z: ComplexTensor, upper=False) -> ComplexTensor:
-    """L with ``A = L @ L.mH`` (or U with ``A = U.mH @ U``) of positive definite Hermitian matrices.
-
-    With every number as the block [[x, -y], [y, x]] the factor is that of a real matrix of twice the size. One triangle is
-    read; the gradient is that of ``cholesky((A + A.mH) / 2)``.
-
-    Raises:
-        LinAlgError: if a matrix is not positive definite.
-    """
-    squares("cholesky", z.real)
-    if upper:
-        return cholesky(z.mT.conj()).mT.conj()
-    n, batch = z.shape[-1], tuple(z.shape[:-2])
-    blocks = real_stack([real_stack([z.real, -z.imag], -1), real_stack([z.imag, z.real], -1)], -2)
-    k = len(batch)
-    factor = linalg.cholesky(blocks.permute(*range(k), k, k + 2, k + 1, k + 3).reshape(*batch, 2 * n, 2 * n))
-    return ComplexTensor(factor[..., 0::2, 0::2], factor[..., 1::2, 0::2])
-
-
-@entered(method=False)
-def solve(a, b) -> ComplexTensor:
-    """x with a @ x = b, of a matrix (or a batch of them) and a vector or a matrix, by the real system of twice the size.
-
-    Raises:
-        RuntimeError: if ``a`` is not square; LinAlgError if it is singular.
-    """
-    a, b = as_complex(a), as_complex(b)
-    squares("solve", a.real)
-    n, axis = a.shape[-1], -1 if b.ndim == 1 or b.ndim == a.ndim - 1 else -2
-    x = linalg.solve(_block(a), families.FUNCTIONS["cat"]([b.real, b.imag], axis))
-    return ComplexTensor(x.narrow(axis, 0, n), x.narrow(axis, n, n))
-
-
-@entered("inverse", method=False)
-def inv(z: ComplexTensor) -> ComplexTensor:
-    """The inverse of square matrices.
-
-    Raises:
-        RuntimeError: if they are not square; LinAlgError for a singular one.
-    """
-    squares("inv", z.real)
-    n, whole = z.shape[-1], linalg.inv(_block(z))
-    return ComplexTensor(whole[..., :n, :n], whole[..., n:, :n])
-
-
-@entered()
-def norm(z: ComplexTensor):
-    """The root of the sum of the squared moduli of all elements."""
-    return reductions.sum(z.real * z.real + z.imag * z.imag).sqrt()

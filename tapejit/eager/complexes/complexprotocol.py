@@ -1,6 +1,7 @@
 """NumPy's functions of complex tensors: ``np.exp(z)``, ``array * z``, ``np.sum(z, axis=0)``; what has no form here raises."""
 
-from tapejit.eager.complexes import complexmath, complexparts, fourier  # noqa: F401 - their functions are entered
+from tapejit.eager import linalg
+from tapejit.eager.complexes import complexlinalg, complexmath, complexparts, fourier  # noqa: F401 - their functions are entered
 from tapejit.eager.complexes.pair import FUNCTIONS, ComplexTensor
 
 _UFUNCS = {
@@ -13,6 +14,17 @@ _KEYWORDS = {"axis": "dim", "axes": "dim", "keepdims": "keepdim"}
 
 def _refused(name):
     return TypeError(f"np.{name}() of complex tensors is not there; z.detach().numpy() gives NumPy's array of their values")
+
+
+def _svd(a, full_matrices=True, compute_uv=True, hermitian=False):
+    return linalg.svd(a, full_matrices) if compute_uv else linalg.svdvals(a)
+
+
+def _norm(x, ord=None, dim=None, keepdim=False):
+    return linalg.norm(x, ord, dim, keepdim)
+
+
+_LINALG = {"norm": _norm, "multi_dot": linalg.multi_dot, "svd": _svd}  # what is not called as PyTorch's
 
 
 def complex_ufunc(self, ufunc, method, *inputs, **kwargs):
@@ -29,9 +41,10 @@ def _array_function(self, func, types, args, kwargs):
     transform = fourier.of_numpy(name) if module == "numpy.fft" else None
     if transform is not None:
         return transform(*args, **kwargs)
-    if name not in FUNCTIONS:
+    function = (_LINALG.get(name) if module == "numpy.linalg" else None) or FUNCTIONS.get(name)
+    if function is None:
         raise _refused(func.__name__)
-    return FUNCTIONS[name](*args, **{_KEYWORDS.get(key, key): value for key, value in kwargs.items()})
+    return function(*args, **{_KEYWORDS.get(key, key): value for key, value in kwargs.items()})
 
 
 ComplexTensor.__array_ufunc__, ComplexTensor.__array_function__ = complex_ufunc, _array_function

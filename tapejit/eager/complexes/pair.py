@@ -240,6 +240,11 @@ def as_complex(x, like=None) -> ComplexTensor:
     raise TypeError(f"a complex operation takes tensors, NumPy arrays and numbers, got {type(x).__name__}")
 
 
+def of_pairs(t: Tensor) -> ComplexTensor:
+    """The complex tensor whose numbers are pairs along the last dimension of a real one."""
+    return ComplexTensor(t[..., 0], t[..., 1])
+
+
 def paired(z: ComplexTensor, gradient) -> Tensor:
     """Re(sum(conj(gradient) * z)): the real number whose gradients ``gradient`` asks for."""
     gradient = as_complex(gradient, z)
@@ -262,4 +267,4 @@ def entered(*names, method=True):
 
 
 otherkinds.others[ComplexTensor] = otherkinds.numbers["c"] = FUNCTIONS
-otherkinds.makers["c"] = from_complex_array
+otherkinds.makers.update(c=from_complex_array, pairs=of_pairs)

@@ -2,7 +2,7 @@
 
 
 from tapejit.core.refusals import LinAlgError
-from tapejit.eager.linalg.decompositions import QR, eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
+from tapejit.eager.linalg.decompositions import QR, Eigen, eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
 from tapejit.eager.linalg.functions import (
     cond,
     cross,
@@ -46,7 +46,7 @@ from tapejit.eager.linalg.tensorforms import (
 
 __all__ = [
     "cholesky_ex", "inv_ex", "lu_factor_ex", "solve_ex", "tensorinv", "tensorsolve", "vecdot",
-    "LinAlgError", "QR", "bmm", "cholesky", "cholesky_inverse", "cholesky_solve", "cond", "cross", "det",
+    "Eigen", "LinAlgError", "QR", "bmm", "cholesky", "cholesky_inverse", "cholesky_solve", "cond", "cross", "det",
     "diag", "diag_embed", "diagonal", "diagonal_matrix", "dot", "eig", "eigh", "eigvals", "eigvalsh", "inv",
     "kron", "logdet", "lstsq", "lu", "lu_factor", "lu_solve", "matmul", "matrix_exp", "matrix_norm",
     "matrix_power", "matrix_rank", "mm", "multi_dot", "mv", "norm", "outer", "pinv", "qr", "slogdet",

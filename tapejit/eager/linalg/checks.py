@@ -9,19 +9,18 @@ from tapejit.eager.views import contiguous, strided_view
 
 
 def matrices(name, a) -> Tensor:
-    """A float tensor of one or more matrices.
+    """A float or complex tensor of one or more matrices.
 
     Raises:
         TypeError: if it is not a tensor.
-        RuntimeError: unless it has two dimensions or more, and a float dtype.
+        RuntimeError: unless it has two dimensions or more, and a float or complex dtype.
     """
-    if a.__class__ in others:
-        raise TypeError(f"linalg.{name}() takes real tensors; of complex ones there are solve(), inv(), norm() and products")
-    if not isinstance(a, Tensor):
+    other = a.__class__ in others
+    if not other and not isinstance(a, Tensor):
         raise TypeError(f"linalg.{name}() takes tensors, got {type(a).__name__}: convert it with tapejit.tensor(...)")
     if a.ndim < 2:
         raise RuntimeError(f"linalg.{name}() takes a matrix or a batch of them, got shape {a.shape}")
-    if not a.dtype.is_floating_point:
+    if not other and not a.dtype.is_floating_point:
         raise RuntimeError(f"linalg.{name}() needs a floating-point tensor, got {a.dtype}; use .to(tapejit.float64)")
     return a
 
@@ -46,7 +45,7 @@ def same_dtype(name, a, b) -> None:
         RuntimeError: if the dtypes differ, as in PyTorch.
     """
     for t in (a, b):
-        if not isinstance(t, Tensor):
+        if not isinstance(t, Tensor) and t.__class__ not in others:
             raise TypeError(f"linalg.{name}() takes tensors, got {type(t).__name__}: convert it with tapejit.tensor(...)")
     if a.dtype is not b.dtype:
         raise RuntimeError(f"linalg.{name}() takes tensors of one dtype, got {a.dtype} and {b.dtype}; convert one with .to()")

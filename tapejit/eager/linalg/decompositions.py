@@ -7,7 +7,9 @@ from tapejit.eager.grad_mode import no_grad
 from tapejit.eager.indexing import cat, stack
 from tapejit.eager.linalg.checks import emitted, matrices, squares
 from tapejit.eager.linalg.systems import slogdet
+from tapejit.eager.otherkinds import for_other_kinds, makers
 from tapejit.eager.tensor import Tensor
+from tapejit.spec import complexforms as complexops
 from tapejit.spec import linalg as ops
 
 
@@ -45,6 +47,7 @@ def _eigen_shapes(A):
     return (A.shape[-1], math.prod(batch), 1), ((*batch, A.shape[-1]), tuple(A.shape)), batch
 
 
+@for_other_kinds
 def eigh(A: Tensor, UPLO="L") -> Eigen:
     """(w, V) with ``A = V @ diag(w) @ V.mT`` of symmetric A, w ascending; one triangle is read.
 
@@ -59,6 +62,7 @@ def eigh(A: Tensor, UPLO="L") -> Eigen:
     return Eigen(*emitted(ops.eigh, (A,), words, shapes, batch=batch))
 
 
+@for_other_kinds
 def eigvalsh(A: Tensor, UPLO="L") -> Tensor:
     """The eigenvalues of symmetric A, ascending; for equal ones, the gradient is that of their sum."""
     A = _symmetric("eigvalsh", A, UPLO)
@@ -68,24 +72,29 @@ def eigvalsh(A: Tensor, UPLO="L") -> Tensor:
     return emitted(ops.eigh, (A,), (*words[:2], 0), shapes[:1], batch=batch)[0]
 
 
+@for_other_kinds
 def eig(A: Tensor) -> Eigen:
-    """(w, V) with ``A @ V = V @ diag(w)`` of a square matrix whose eigenvalues are all real; vectors have length 1.
+    """(w, V) with ``A @ V = V @ diag(w)`` of square A, both complex, as in PyTorch; vectors have length 1.
 
-    PyTorch gives complex tensors; these are real ones.
+    A function of V has a gradient if it does not depend on the phases of the vectors, else it is NaN; for equal eigenvalues
+    see ``eigh``.
 
     Raises:
-        LinAlgError: if an eigenvalue is not real, with the matrix's place in the batch.
+        LinAlgError: if LAPACK does not converge (NaN or inf in A).
     """
     A = squares("eig", A)
     words, shapes, batch = _eigen_shapes(A)
-    return Eigen(*emitted(ops.eig, (A,), words, shapes, batch=batch))
+    found = emitted(complexops.eig, (A,), words, tuple((*shape, 2) for shape in shapes), batch=batch)
+    return Eigen(*map(makers["pairs"], found))
 
 
+@for_other_kinds
 def eigvals(A: Tensor) -> Tensor:
-    """The eigenvalues of a square matrix, all of them real; see ``eig``."""
+    """The eigenvalues of a square matrix, as a complex tensor; see ``eig``."""
     return eig(A).eigenvalues
 
 
+@for_other_kinds
 def svd(A: Tensor, full_matrices=True) -> SVD:
     """(U, S, Vh) with ``A = U @ diag(S) @ Vh``, S descending; of shapes (m, k), (k,), (k, n) unless ``full_matrices``.
 
@@ -102,16 +111,17 @@ def svd(A: Tensor, full_matrices=True) -> SVD:
     shapes = ((*batch, m, m if full else k), (*batch, k), (*batch, n if full else k, n))
     U, S, Vh = emitted(ops.svd, (A,), (m, n, math.prod(batch), int(full), 1), shapes, batch=batch)
     if full and A.requires_grad:
-        U = cat((U[..., :k], _undefined(U[..., k:], S)), -1) if m > n else U
-        Vh = cat((Vh[..., :k, :], _undefined(Vh[..., k:, :], S)), -2) if n > m else Vh
+        U = cat((U[..., :k], undefined(U[..., k:], S)), -1) if m > n else U
+        Vh = cat((Vh[..., :k, :], undefined(Vh[..., k:, :], S)), -2) if n > m else Vh
     return SVD(U, S, Vh)
 
 
-def _undefined(value, source):
+def undefined(value, source):
     """A value that depends on what ``source`` does, but has no derivative: to use it in one is an error."""
     return emitted(ops.undefined, (value.detach(), source.sum()), (), (tuple(value.shape),))[0]
 
 
+@for_other_kinds
 def svdvals(A: Tensor) -> Tensor:
     """The singular values, descending; for equal ones, the gradient is that of their sum."""
     A = matrices("svdvals", A)
@@ -122,6 +132,7 @@ def svdvals(A: Tensor) -> Tensor:
     return emitted(ops.svd, (A,), (m, n, math.prod(batch), 0, 0), ((*batch, min(m, n)),), batch=batch)[0]
 
 
+@for_other_kinds
 def qr(A: Tensor, mode="reduced") -> QR:
     """(Q, R) with ``A = Q @ R``, R upper triangular; the signs are LAPACK's.
 
@@ -141,7 +152,7 @@ def qr(A: Tensor, mode="reduced") -> QR:
         R = qr(A).R
         with no_grad():
             whole = qr(A.detach(), "complete")
-        return QR(_undefined(whole.Q, R), _undefined(whole.R, R))
+        return QR(undefined(whole.Q, R), undefined(whole.R, R))
     columns = m if complete else k
     shapes = ((*batch, m, columns), (*batch, columns, n))
     Q, R = emitted(ops.qr, (A,), (m, n, math.prod(batch), int(complete)), shapes, batch=batch)

@@ -15,14 +15,19 @@ from tapejit.eager.linalg.decompositions import eigvalsh, svd, svdvals
 from tapejit.eager.linalg.multiply import matmul
 from tapejit.eager.linalg.norms import norm
 from tapejit.eager.linalg.systems import inv
+from tapejit.eager.otherkinds import for_other_kinds
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import diagonal
 from tapejit.spec import linalg as ops
 
 
+def default_rtol(A) -> float:
+    return float(np.finfo(A.dtype.numpy).eps) * max(A.shape[-2:])
+
+
 def _tolerance(A, largest, rtol, atol):
     """The size below which a singular value counts as zero, as in PyTorch."""
-    eps = np.finfo(A.dtype.numpy).eps * max(A.shape[-2:])
+    eps = default_rtol(A)
     atol = 0.0 if atol is None else atol
     if rtol is None:
         above = atol > 0 if not isinstance(atol, Tensor) else (atol > 0).to(A.dtype)
@@ -32,6 +37,7 @@ def _tolerance(A, largest, rtol, atol):
 
 
 @method_as("pinverse")
+@for_other_kinds
 def pinv(A: Tensor, *, atol=None, rtol=None, hermitian=False, rcond=None) -> Tensor:
     """The Moore-Penrose inverse of shape (..., n, m), singular values below ``max(atol, rtol * largest)`` taken as zero.
 
@@ -59,6 +65,7 @@ def _as_columns(*tolerances):
     return (t[..., None] if isinstance(t, Tensor) and t.ndim else t for t in tolerances)
 
 
+@for_other_kinds
 def matrix_rank(A: Tensor, *, atol=None, rtol=None, hermitian=False) -> Tensor:
     """How many singular values are above the tolerance of ``pinv``, as integers."""
     A = matrices("matrix_rank", A)
@@ -78,6 +85,7 @@ class LeastSquares(NamedTuple):
     singular_values: Tensor
 
 
+@for_other_kinds
 def lstsq(A: Tensor, B: Tensor, rcond=None, *, driver=None) -> LeastSquares:
     """The least squares solution X of ``A @ X = B`` of least norm, by the pseudo-inverse.
 
@@ -95,15 +103,18 @@ def lstsq(A: Tensor, B: Tensor, rcond=None, *, driver=None) -> LeastSquares:
     X = matmul(pinv(A, rtol=rcond), columns)
     rank = matrix_rank(A, rtol=rcond) if driver != "gels" else from_array(np.zeros(0, np.int64))
     m, n = A.shape[-2:]
-    residuals = creation.zeros(0, dtype=A.dtype)
+    real = A.dtype if isinstance(A, Tensor) else A.real.dtype
+    residuals = creation.zeros(0, dtype=real)
     if m > n and driver != "gelsy" and bool((rank == n).all()):
-        residuals = ((matmul(A, X) - columns) ** 2).sum(-2)
+        rest = matmul(A, X) - columns
+        residuals = (rest * rest.conj()).real.sum(-2)
     with no_grad():
-        values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else creation.zeros(0, dtype=A.dtype)
+        values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else creation.zeros(0, dtype=real)
     return LeastSquares(X.squeeze(-1) if vectors else X, residuals, rank, values)
 
 
 @method
+@for_other_kinds
 def matrix_power(A: Tensor, n: int) -> Tensor:
     """``A`` multiplied by itself n times, by repeated squaring; negative n: the inverse's power.
 
@@ -125,12 +136,14 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
 
 
 @method
+@for_other_kinds
 def matrix_exp(A: Tensor) -> Tensor:
     """The exponential of square matrices (Padé of order 13, scaling and squaring)."""
     A = squares("matrix_exp", A)
     return emitted(ops.matrix_exp, (A,), (A.shape[-1], math.prod(A.shape[:-2])), (tuple(A.shape),))[0]
 
 
+@for_other_kinds
 def cond(A: Tensor, p=None) -> Tensor:
     """The condition number ``norm(A, p) * norm(inv(A), p)``; by default of the 2-norm, the ratio of singular values."""
     A = matrices("cond", A)
@@ -150,6 +163,7 @@ def trace(A: Tensor) -> Tensor:
 
 
 @method
+@for_other_kinds
 def kron(A: Tensor, B: Tensor) -> Tensor:
     """The Kronecker product of two tensors of any dimensions."""
     same_dtype("kron", A, B)
@@ -205,6 +219,7 @@ def _in_order(tensors, split, i, j):
     return matmul(_in_order(tensors, split, i, k), _in_order(tensors, split, k + 1, j))
 
 
+@for_other_kinds
 def cross(A: Tensor, B: Tensor, *, dim=-1) -> Tensor:
     """The vector product of two tensors along a dimension of size 3; their shapes are broadcast.
 
@@ -221,6 +236,7 @@ def cross(A: Tensor, B: Tensor, *, dim=-1) -> Tensor:
     return A.roll(-1, dim) * B.roll(-2, dim) - A.roll(-2, dim) * B.roll(-1, dim)
 
 
+@for_other_kinds
 def vander(x: Tensor, N=None) -> Tensor:
     """The powers 0 to N - 1 of the elements of x, along a new last dimension."""
     x = x if x.ndim else x.unsqueeze(0)

@@ -6,12 +6,13 @@ from numbers import Number
 from tapejit.eager import reductions
 from tapejit.eager.linalg.checks import matrices
 from tapejit.eager.linalg.decompositions import svdvals
-from tapejit.eager.otherkinds import for_other_kinds
+from tapejit.eager.otherkinds import for_other_kinds, others
 from tapejit.eager.tensor import Tensor
-from tapejit.eager.views import permute
 
 
 def _real(name, x, dtype):
+    if x.__class__ in others:
+        return x if dtype is None else x.to(dtype)
     if not isinstance(x, Tensor):
         raise TypeError(f"linalg.{name}() takes a tensor, got {type(x).__name__}: convert it with tapejit.tensor(...)")
     if dtype is not None:
@@ -21,6 +22,7 @@ def _real(name, x, dtype):
     return x
 
 
+@for_other_kinds
 def vector_norm(x: Tensor, ord=2, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The norm of all elements, or over some dimensions, x seen as vectors; any number, inf and -inf are orders."""
     x = _real("vector_norm", x, dtype)
@@ -31,6 +33,7 @@ def vector_norm(x: Tensor, ord=2, dim=None, keepdim=False, *, dtype=None) -> Ten
     return reductions.norm(x, ord, dim, keepdim)
 
 
+@for_other_kinds
 def matrix_norm(A: Tensor, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None) -> Tensor:
     """The norm of matrices, which two dimensions hold.
 
@@ -48,7 +51,7 @@ def matrix_norm(A: Tensor, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None
     if ord == "fro":
         return reductions.norm(A, 2, (row, column), keepdim)
     rest = [d for d in range(A.ndim) if d not in (row, column)]
-    M = permute(A, *rest, row, column)
+    M = A.permute(*rest, row, column)
     if ord in ("nuc", 2, -2):
         s = svdvals(M)
         result = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord == 2 else s.amin(-1)
@@ -63,7 +66,6 @@ def matrix_norm(A: Tensor, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None
     return result
 
 
-@for_other_kinds
 def norm(A: Tensor, ord=None, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """``vector_norm`` or ``matrix_norm``: matrices where two dimensions are given, or where a matrix is and an order.
 

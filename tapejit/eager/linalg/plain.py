@@ -16,9 +16,9 @@ class SVD(NamedTuple):
 
 @method
 def svd(A: Tensor, some=True, compute_uv=True) -> SVD:
-    """(U, S, V) with ``A = U @ diag(S) @ V.mT``; see ``linalg.svd``."""
+    """(U, S, V) with ``A = U @ diag(S) @ V.mH``; see ``linalg.svd``."""
     U, S, Vh = linalg.svd(A, full_matrices=not some)
-    return SVD(U, S, Vh.mT) if compute_uv else SVD((U * 0).detach(), S, (Vh * 0).detach().mT)
+    return SVD(U, S, Vh.mH) if compute_uv else SVD((U * 0).detach(), S, (Vh * 0).detach().mH)
 
 
 @method

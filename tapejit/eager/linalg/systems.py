@@ -37,6 +37,7 @@ def _one_batch(a, b):
     return a, b
 
 
+@for_other_kinds
 def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left=True, unitriangular=False) -> Tensor:
     """X with ``A @ X = B``, or ``X @ A = B`` if not ``left``; A of shape (..., n, n) is upper or lower triangular.
 
@@ -81,6 +82,7 @@ def cholesky_adjoint(factor, g) -> Tensor:
 
 
 @method
+@for_other_kinds
 def cholesky_solve(B: Tensor, L: Tensor, upper=False) -> Tensor:
     """X with ``A @ X = B`` where ``A = L @ L.mT`` (or ``L.mT @ L`` if ``upper``), B of shape (..., n, k).
 
@@ -97,6 +99,7 @@ def cholesky_solve(B: Tensor, L: Tensor, upper=False) -> Tensor:
 
 
 @method
+@for_other_kinds
 def cholesky_inverse(L: Tensor, upper=False) -> Tensor:
     """The inverse of ``L @ L.mT`` (or ``L.mT @ L`` if ``upper``)."""
     return cholesky_solve(creation.eye(L.shape[-1], dtype=L.dtype), L, upper)
@@ -139,6 +142,7 @@ def saved_factors(A, checked=True) -> Tensor:
         return factored(A, checked)
 
 
+@for_other_kinds
 def lu_factor(A: Tensor, *, pivot=True) -> Factors:
     """(LU, pivots): L below the diagonal (its own is 1) and U on and above it, of square A; pivots are integers from 1.
 
@@ -161,6 +165,7 @@ def permutation_matrix(pivots) -> Tensor:
     return emitted(ops.permutation, (pivots,), (shape[-1], math.prod(shape[:-2])), (shape,))[0]
 
 
+@for_other_kinds
 def lu(A: Tensor, *, pivot=True) -> LU:
     """(P, L, U) with ``A = P @ L @ U`` of square A."""
     factors, pivots = lu_factor(A, pivot=pivot)
@@ -168,6 +173,7 @@ def lu(A: Tensor, *, pivot=True) -> LU:
     return LU(P, factors.tril(-1) + creation.eye(A.shape[-1], dtype=A.dtype), factors.triu())
 
 
+@for_other_kinds
 def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left=True, adjoint=False) -> Tensor:
     """X with ``A @ X = B`` from ``lu_factor(A)``; ``A.mT`` with ``adjoint``, ``X @ A = B`` if not ``left``."""
     LU, B = squares("lu_solve", LU), matrices("lu_solve", B)
@@ -251,6 +257,7 @@ class SignLog(NamedTuple):
 
 
 @method
+@for_other_kinds
 def slogdet(A: Tensor) -> SignLog:
     """(sign, log|det|) of square matrices; (0, -inf) for a singular one, whose gradient is not finite."""
     A = squares("slogdet", A)
@@ -264,6 +271,7 @@ def slogdet(A: Tensor) -> SignLog:
 
 
 @method
+@for_other_kinds
 def logdet(A: Tensor) -> Tensor:
     """log det of square matrices: NaN where it is negative, -inf where it is zero."""
     sign, logarithm = slogdet(A)
@@ -271,6 +279,7 @@ def logdet(A: Tensor) -> Tensor:
 
 
 @method
+@for_other_kinds
 def det(A: Tensor) -> Tensor:
     """The determinants of square matrices, with derivatives at singular ones too.
 
@@ -282,7 +291,7 @@ def det(A: Tensor) -> Tensor:
     if n == 0:
         return creation.ones(tuple(A.shape[:-2]), dtype=A.dtype)
     if n <= 3:
-        return _small_determinant(A, n)
+        return small_determinant(A, n)
     with no_grad():
         shapes = (tuple(A.shape), tuple(A.shape[:-1]), tuple(A.shape[:-2]))
         factors, _, sign = ops.parts(factored(A, False), shapes)
@@ -290,7 +299,7 @@ def det(A: Tensor) -> Tensor:
     return emitted(ops.determinant, (value, A), (), (tuple(A.shape[:-2]),))[0]
 
 
-def _small_determinant(A, n):
+def small_determinant(A, n):
     a = [[A[..., i, j] for j in range(n)] for i in range(n)]
     if n == 1:
         return a[0][0] * 1.0

@@ -10,16 +10,19 @@ from tapejit.core.refusals import LinAlgError
 from tapejit.eager import creation
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.linalg.systems import cholesky, inv, lu_factor, solve, solve_triangular
+from tapejit.eager.otherkinds import for_other_kinds
 from tapejit.eager.reductions import sum
 from tapejit.eager.tensor import Tensor
-from tapejit.eager.views import movedim_order, permute, reshape
+from tapejit.eager.views import movedim_order
 
 
+@for_other_kinds
 def vecdot(x: Tensor, y: Tensor, *, dim=-1) -> Tensor:
     """The inner products of vectors along a dimension; the others are broadcast."""
     return sum(x * y, dim)
 
 
+@for_other_kinds
 def tensorinv(A: Tensor, ind=2) -> Tensor:
     """The inverse of A as a map from its last dimensions to its first ``ind``: ``tensordot(tensorinv(A), B, ind)`` solves.
 
@@ -30,16 +33,17 @@ def tensorinv(A: Tensor, ind=2) -> Tensor:
     n = math.prod(rows)
     if ind < 1 or n != math.prod(columns):
         raise RuntimeError(f"linalg.tensorinv() needs as many elements before dimension {ind} as after it, got shape {A.shape}")
-    return reshape(inv(reshape(A, (n, n))), columns + rows)
+    return inv(A.reshape(n, n)).reshape(columns + rows)
 
 
+@for_other_kinds
 def tensorsolve(A: Tensor, B: Tensor, dims=None) -> Tensor:
     """The X with ``tensordot(A, X, X.ndim) == B``; ``dims`` of A are moved to its end first."""
     if dims is not None:
-        A = permute(A, movedim_order(A.ndim, [d % A.ndim for d in dims], range(A.ndim - len(dims), A.ndim)))
+        A = A.permute(*movedim_order(A.ndim, [d % A.ndim for d in dims], range(A.ndim - len(dims), A.ndim)))
     shape = tuple(A.shape[B.ndim :])
     n = math.prod(shape)
-    return reshape(solve(reshape(A, (B.numel(), n)), reshape(B, (B.numel(), 1))), shape)
+    return solve(A.reshape(B.numel(), n), B.reshape(B.numel(), 1)).reshape(shape)
 
 
 def triangular_solve(b: Tensor, A: Tensor, upper=True, transpose=False, unitriangular=False):
