@@ -71,3 +71,33 @@ def test_public_names():
     assert not {"dispatch", "tape", "replay", "kernels", "FUNCTIONS", "functional"} & set(names)
     assert not {name for name in names if name.startswith("_")} - {"__version__"}
     assert dir(tj.nopython) == tj.nopython.__all__
+
+
+def _in_scipy():
+    import scipy.integrate
+    import scipy.optimize
+    import scipy.stats
+
+    return {
+        "scipy.stats.norm.cdf": lambda x: scipy.stats.norm.cdf(x).sum(),
+        "implicit.root": lambda x: scipy.optimize.brentq(lambda r: r * r - x[0], 0, 10),
+        "implicit.odeint": lambda x: scipy.integrate.solve_ivp(lambda t, y: -x[0] * y, (0, 1), [1.0]).y[0, -1],
+        "tapejit's functions": lambda x: scipy.integrate.quad(lambda r: r * x[0], 0, 1)[0],
+    }
+
+
+@pytest.mark.parametrize("instead", _in_scipy())
+def test_what_leaves_into_scipy_says_so_at_the_users_line(instead):
+    function = _in_scipy()[instead]
+    with pytest.raises(RuntimeError, match=instead) as error:
+        tj.grad(function)(np.array([2.0, 3.0]))
+    assert f"{__file__}:{function.__code__.co_firstlineno}" in str(error.value)
+    assert traceback.extract_tb(error.value.__traceback__)[-1].filename == __file__
+
+
+def test_warnings_stand_at_the_users_line():
+    seen = np.array([2.0, "a"], dtype=object)
+    g = tj.jit(lambda x: x * seen[0])
+    with pytest.warns(UserWarning, match="runs eagerly") as record:
+        g(1.0)
+    assert record[0].filename == __file__

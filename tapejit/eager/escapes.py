@@ -5,14 +5,14 @@ and ``item()``, ``tolist()`` and ``detach()`` are how one says that it is meant.
 """
 
 import math
+import sys
 import threading
-import warnings
 
 import numpy as np
 
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
-from tapejit.edge.userline import called, current_node, place, user_frame
+from tapejit.edge.userline import called, current_node, place, user_frame, warn
 
 _IN_WORDS = {
     math.fsum: "tj.stack(values).sum()",
@@ -22,6 +22,15 @@ _IN_WORDS = {
     math.degrees: "x * (180 / math.pi)",
     math.radians: "x * (math.pi / 180)",
 }
+
+
+_ROOTS = "brentq brenth ridder bisect newton toms748 root root_scalar fsolve"
+_OF_SCIPY = dict.fromkeys(_ROOTS.split(), "implicit.root") | {
+    "fixed_point": "implicit.fixed_point",
+    **dict.fromkeys(("minimize", "minimize_scalar", "fmin", "fmin_bfgs"), "implicit.minimize"),
+    **dict.fromkeys(("odeint", "solve_ivp"), "implicit.odeint"),
+}
+_SPACES = {"stats": "scipy.stats.", "special": "scipy.special.", "linalg": "linalg."}
 
 
 class _Depth(threading.local):
@@ -88,14 +97,11 @@ def _warn(by):
         return
     _warned.add(where)
     what, instead = _advice(frame, by)
-    warnings.warn_explicit(
+    message = (
         f"{what} turns a tensor that requires a gradient into a plain value, which ends its history: {instead}; "
-        "x.item() or x.detach() says that this is meant",
-        UserWarning,
-        *where,
-        frame.f_globals.get("__name__"),
-        frame.f_globals.setdefault("__warningregistry__", {}),
+        "x.item() or x.detach() says that this is meant"
     )
+    warn(message, frame=frame)
 
 
 def _advice(frame, by):
@@ -109,6 +115,8 @@ def _advice(frame, by):
         return f"{written}()", "use tj.stack(list of tensors), or keep the tensor as it is"
     if function is not None and function is getattr(np, getattr(function, "__name__", ""), None):
         return f"{written}()", _for_function(function)
+    if (getattr(function, "__module__", None) or "").startswith("scipy."):
+        return f"{written}()", _for_scipy(function)
     if function is float or by in ("item()", "tolist()"):
         return by, "keep the tensor as it is (x < 3, `if` and `while` need no number)"
     if by == "numpy()" and written and written.endswith(".numpy"):
@@ -116,6 +124,18 @@ def _advice(frame, by):
     if type(current_node(frame)).__name__ in ("Assign", "AugAssign", "Expr") and written is None:
         return "assigning into a NumPy array", "collect values in a list for tj.stack(list), or fill a tensor, made by tj.zeros"
     return (f"{written}()" if written else by), "use tapejit's functions, which take tensors"
+
+
+def _for_scipy(function):
+    """What there is in place of a function of SciPy, which takes plain numbers."""
+    package, name = function.__module__.split(".")[1], function.__name__
+    if package == "stats":  # a method of a distribution
+        name = f"{getattr(getattr(function, '__self__', None), 'name', '')}.{name}"
+    found = sys.modules.get("tapejit")
+    words = _OF_SCIPY.get(name) or _SPACES.get(package, "") + name
+    for part in words.split("."):
+        found = getattr(found, part, None)
+    return "use tapejit's functions, which take tensors" if found is None else f"use tj.{words}, which takes tensors"
 
 
 def _for_function(function):

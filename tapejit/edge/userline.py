@@ -4,14 +4,18 @@ import ast
 import builtins
 import linecache
 import os
+import re
 import sys
 import sysconfig
+import warnings
 
 import numpy as np
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _SITE = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
 STDLIB = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")})
+PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "pandas", "torch", "jax", "jaxlib", "matplotlib", "sklearn")
+_INSTALLED = re.compile(rf"-packages[/\\]({'|'.join(PACKAGES)})[/\\]")
 _NUMPY = os.path.join(os.path.dirname(np.__file__), "")
 
 
@@ -22,10 +26,26 @@ def is_library(filename: str) -> bool:
     return filename.startswith(STDLIB) and not any(part in filename for part in _SITE)
 
 
+def is_installed(filename: str) -> bool:
+    """Whether a file is one of a library that computes with arrays."""
+    return bool(_INSTALLED.search(filename))
+
+
+def warn(message, category=UserWarning, frame=None):
+    """Warn at the user's line, the innermost if ``frame`` does not say which."""
+    frame = frame or user_frame()
+    if frame is None:
+        warnings.warn(message, category, stacklevel=2)
+        return
+    space = frame.f_globals
+    registry = space.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, space.get("__name__"), registry)
+
+
 def user_frame():
     """The innermost frame of the user's own code, None if there is none."""
     frame = sys._getframe(1)
-    while frame is not None and is_library(frame.f_code.co_filename):
+    while frame is not None and (is_library(frame.f_code.co_filename) or is_installed(frame.f_code.co_filename)):
         frame = frame.f_back
     return frame
 

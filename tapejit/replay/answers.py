@@ -1,8 +1,8 @@
 """Which program answers a call, and what runs it: the recording itself until it is compiled, then machine code."""
 
 import time
-import warnings
 
+from tapejit.edge.userline import warn
 from tapejit.replay import background
 from tapejit.replay.doorwords import SignatureBlock
 
@@ -107,7 +107,7 @@ class Answers:
             return
         signature.uncompilable = True
         why = f"compiling it failed: {program.failure!r}"
-        warnings.warn(f"tapejit: {signature.paths.name} is interpreted from now on, {why}", stacklevel=6)
+        warn(f"tapejit: {signature.paths.name} is interpreted from now on, {why}")
         if program.interpreter is None:
             signature.renew()
 

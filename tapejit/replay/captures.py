@@ -5,11 +5,13 @@ the same of functions that it names), and by ``reads`` when it runs. Compared by
 """
 
 import functools
+import inspect
 import types
 
 import numpy as np
 
 from tapejit.edge import blocks as B
+from tapejit.replay.states import State
 
 _DEPTH = 4
 _SMALL = 64
@@ -64,7 +66,7 @@ class Captures:
     def _value(self, value, names, depth):
         if isinstance(value, np.ndarray):
             self.arrays.append(value)
-        elif isinstance(value, (types.FunctionType, types.MethodType)) or hasattr(value, "__wrapped__"):
+        elif isinstance(value, (types.FunctionType, types.MethodType)) or _wraps(value):
             self._function(value, depth - 1)
         elif isinstance(value, (list, tuple, dict)):
             for item in list(value.values() if isinstance(value, dict) else value)[:_SMALL]:
@@ -93,6 +95,7 @@ class Captures:
         self.places += [(*place, None) for key, place in reads.places.items() if key not in known]
         seen = {id(value) for *_, value, snapshot in self.places if snapshot is not None}
         self.places += [("itself", x, None, x, held) for k, (x, held) in reads.containers.items() if k not in seen]
+        self.places += [("itself", x, None, x, state) for x, state in reads.states.values()]
         have = {id(a) for a in self.arrays}
         self.arrays += [a for a in reads.arrays if id(a) not in have]
 
@@ -118,7 +121,10 @@ class Captures:
         found, owned = [], []
         for where, owner, name, value, snapshot in list(self.places):
             owned += [owner, name, value]
-            if where != "itself":
+            if where == "absent":
+                owned.append(functools.partial(_absent, owner, name))
+                found.append((B.ANSWER, id(owned[-1]), 0, id(True)))
+            elif where != "itself":
                 found.append((_PLACES[where], id(owner), id(name), id(value)))
             if snapshot is not None:
                 test = functools.partial(self.matches, value, snapshot)
@@ -128,6 +134,8 @@ class Captures:
 
     @staticmethod
     def matches(now, snapshot):
+        if isinstance(snapshot, State):
+            return snapshot.holds()
         if len(now) != len(snapshot):
             return False
         if isinstance(snapshot, dict):
@@ -140,6 +148,11 @@ def _is_data(value):
     return value is not None and not callable(value) and not hasattr(value, "__get__")
 
 
+def _wraps(value) -> bool:
+    """Whether an object is a function around another; its own ``__getattr__`` is not asked."""
+    return inspect.getattr_static(value, "__wrapped__", None) is not None
+
+
 def _cell(cell, _):
     try:
         return cell.cell_contents
@@ -147,7 +160,12 @@ def _cell(cell, _):
         return _cell
 
 
+def _absent(space, name):
+    return name not in space
+
+
 _READ = {
+    "absent": _absent,
     "itself": lambda owner, _: owner,
     "cell": _cell,
     "item": lambda space, name: space.get(name),

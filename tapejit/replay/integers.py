@@ -6,10 +6,10 @@ but comparisons looked at the number, the argument is a run-time value from then
 """
 
 import inspect
-import warnings
 
 import numpy as np
 
+from tapejit.edge.userline import warn
 from tapejit.replay.trees import LEAF
 
 TRIES_AT = 3  # different values of one argument
@@ -57,10 +57,9 @@ class Integers:
             return
         self._hinted = True
         name, what, count = _most_varied(function, signatures)
-        warnings.warn(
+        warn(
             f"tapejit: {function!r} has been recorded for {len(signatures)} kinds of arguments, {count} of them by the {what} "
-            f"of argument {name}: every new one costs a recording; numbers that change at every call should be floats",
-            stacklevel=6,
+            f"of argument {name}: every new one costs a recording; numbers that change at every call should be floats"
         )
 
 
@@ -81,8 +80,9 @@ def same_work(one, other):
 
 
 def _looked_at(program):
-    """What of a recording depends on a number as such: values that Python read, and exponents worked out."""
-    exponents = sum(n.op == "pow" and n.args[1].op != "const" for n in program.frozen.graph.nodes)
+    """What of a recording depends on a number as such: values that Python read, and exponents of what may be differentiated."""
+    powers = [n.args for n in program.frozen.graph.nodes if n.op == "pow"]
+    exponents = sum("const" not in (base.op, exponent.op) for base, exponent in powers)  # 0.9 ** t has no derivative in 0.9
     return sum(kind != "truth" for _, kind, _ in program.frozen.guards), exponents
 
 

@@ -1,7 +1,6 @@
 """Which program answers a call: the paths a function has taken, told apart by the outcomes of its guards."""
 
-import warnings
-
+from tapejit.edge.userline import warn
 from tapejit.graph.anycount import agree
 
 MOST_PATHS = 128
@@ -97,7 +96,7 @@ class Paths:
             self.eager = why
             if self.quiet:
                 return
-            warnings.warn(f"tapejit: {self.name} runs eagerly from now on: {why}", stacklevel=6)
+            warn(f"tapejit: {self.name} runs eagerly from now on: {why}")
 
     def after(self, program, status):
         """The program to try when guard ``status - 1`` of another did not hold, None if no known path can be right.

@@ -6,32 +6,40 @@ called to find out. Functions that would give something else at the next call (r
 """
 
 import collections
+import contextvars
+import functools
 import gc
 import inspect
+import operator
 import re
 import sys
 import types
+import weakref
 
 import numpy as np
 
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.between import runs_in_between
-from tapejit.edge.userline import PACKAGE, STDLIB, is_library
+from tapejit.edge.userline import PACKAGE, PACKAGES, STDLIB, called, is_installed, is_library
 from tapejit.replay.loads import NOTHING, loads
+from tapejit.replay.states import State, is_opaque
 from tapejit.replay.unrepeatable import is_generator, kind_of_code, kind_of_function
 
-_PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "pandas", "torch", "jax", "jaxlib", "matplotlib", "sklearn")
-_LIBRARIES = {*_PACKAGES, "tapejit", *sys.stdlib_module_names}
-_INSTALLED = re.compile(rf"-packages[/\\]({'|'.join(_PACKAGES)})[/\\]")
+_LIBRARIES = {*PACKAGES, "tapejit", *sys.stdlib_module_names}
 _COMPILER = re.compile(r"-packages[/\\](numba|llvmlite)[/\\]")
 _passed: dict = {}  # by file: whether its functions are not watched, or "aside": nor what they call
 _CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque)
+_GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 _CHANGING = {"append", "extend", "insert", "add", "update", "appendleft", "write", "clear", "remove", "discard"}
 _ENDS = (Tensor, np.ndarray, np.generic, float, int, str, bytes, complex, type(None), types.BuiltinFunctionType, np.ufunc)
 
 
 def _is_library_module(module) -> bool:
     return module.__name__.partition(".")[0] in _LIBRARIES
+
+
+class Unrepeatable(RuntimeError):
+    """A recorded function calls what gives something else at the next call."""
 
 
 class Reads:
@@ -41,11 +49,13 @@ class Reads:
         places: tuples (where, owner, name, value) in the order of the first read, by what tells them apart.
         containers: by id, a list, dict or the like and a copy of what it held.
         arrays: arrays that were read.
+        states: by id, an object that code of another library reads, and its State.
     """
 
     def __init__(self, function, objects, allowed):
         self.places, self.containers, self.arrays = {}, {}, []
         self.allowed = allowed
+        self.states, self._opaque = {}, {}
         self._known = {}  # id -> object that was there before
         self._functions = collections.defaultdict(list)  # by code
         self._inner = set()  # code of functions made inside
@@ -68,6 +78,7 @@ class Reads:
         for x in list(self._known.values()):
             for name in self._loose:
                 self._attribute(x, name)
+        self.states = {k: (x, State(x)) for k, x in self._opaque.items()}
 
     def _called(self, frame, event, arg):
         if self._aside is not None or frame.f_code.co_filename.startswith(PACKAGE):  # nearly all calls: those of an operation
@@ -79,7 +90,7 @@ class Reads:
         file = code.co_filename
         passed = _passed.get(file)
         if passed is None:
-            passed = is_library(file) or bool(_INSTALLED.search(file))
+            passed = is_library(file) or is_installed(file)
             passed = _passed[file] = "aside" if _COMPILER.search(file) else passed
         if passed == "aside":  # a function compiles: what that reads, a terminal's colours say, is not what the function reads
             self._aside = frame
@@ -87,7 +98,7 @@ class Reads:
         if passed:
             kind = kind_of_code(code)
             if kind is not None:
-                self._refuse(kind, code.co_name, frame.f_back, None)
+                self._refuse(kind, called(frame.f_back)[1] or code.co_name, frame.f_back, None)
             return None
         found = loads(code)
         self._inner.update(found.inner)
@@ -103,7 +114,7 @@ class Reads:
         while frame is not None and frame.f_code.co_filename.startswith(STDLIB):
             frame = frame.f_back
         file = frame.f_code.co_filename if frame else "<"
-        if is_library(file) or file.startswith("<string") or _INSTALLED.search(file):
+        if is_library(file) or file.startswith("<string") or is_installed(file):
             return  # not the user's call
         if self.allowed is True or written in self.allowed or any(a is function for a in self.allowed if function is not None):
             return
@@ -111,7 +122,7 @@ class Reads:
         if any(a is module or a is getattr(function, "__self__", self) for a in self.allowed):
             return
         where = f"{file}:{frame.f_lineno}"
-        raise RuntimeError(
+        raise Unrepeatable(
             f"{written}() gives {kind}; inside a function that is recorded it would be the same at every replay: work it out "
             f"outside and pass it as an argument, or allow it with static={written!r} ({where})"
         )
@@ -128,7 +139,7 @@ class Reads:
             if not isinstance(value, _CONTAINERS):
                 self._outside(value)
             if isinstance(value, types.ModuleType):
-                value = self._of_module(value, x)
+                owner, value = value, self._of_module(value, x)
             elif kind == "attribute":
                 if is_generator(value) and first:
                     self._refuse("a random number", str(chain), frame, getattr(value, x, None))
@@ -136,20 +147,48 @@ class Reads:
                     if x not in _CHANGING:
                         self._outside(value)
                     return NOTHING
-                value = self._attribute(value, x)
+                if isinstance(value, contextvars.ContextVar) and first:
+                    self._refuse("what its context holds", str(chain), frame, None)
+                owner, value = value, self._attribute(value, x)
+                if value is NOTHING:
+                    self._absent(owner, x)
             else:
                 key = x if kind == "item" else self._variable(*x, frame)
-                value = self._item(value, key)
+                owner, value = value, self._item(value, key)
             if value is NOTHING:
+                self._whole(owner)
                 return NOTHING
             outside = True
+        if outside or id(value) in self._known:
+            self._whole(value)
         if outside:
             self._outside(value)
+            if value is globals:
+                self._named_globals(frame)
+            elif isinstance(value, weakref.ref):
+                self._outside(value())
             if callable(value) and first:
                 kind = kind_of_function(value, chain.bare_call)
                 if kind is not None:
                     self._refuse(kind, str(chain), frame, value)
         return value
+
+    def _whole(self, x):
+        """Note an object that code which is not watched reads values of."""
+        if is_opaque(x, _LIBRARIES):
+            self._opaque.setdefault(id(x), x)
+
+    def _absent(self, owner, name):
+        """Note that an object has no such attribute: it may get one."""
+        space = getattr(owner, "__dict__", None)
+        if isinstance(space, dict) and inspect.getattr_static(owner, name, NOTHING) is NOTHING:
+            self._outside(space)
+
+    def _named_globals(self, frame):
+        """Note what ``globals()`` is asked for by names that are written there."""
+        for name in frame.f_code.co_consts:
+            if isinstance(name, str) and name in frame.f_globals:
+                self._place("item", frame.f_globals, name, frame.f_globals[name])
 
     def _variable(self, is_global, name, frame):
         space = frame.f_globals if is_global else frame.f_locals
@@ -163,7 +202,10 @@ class Reads:
                 value = frame.f_globals[name]
                 self._place("item", frame.f_globals, name, value)
                 return value, True
-            return frame.f_builtins.get(name, NOTHING), True
+            value = frame.f_builtins.get(name, NOTHING)
+            if value is NOTHING:
+                self.places.setdefault(("absent", id(frame.f_globals), name), ("absent", frame.f_globals, name, True))
+            return value, True
         value = frame.f_locals.get(name, NOTHING)
         if value is NOTHING or name not in frame.f_code.co_freevars:
             return value, False
@@ -224,8 +266,10 @@ class Reads:
 
     def _everything(self, owner):
         space = getattr(owner, "__dict__", None)
-        for name in list(space) if isinstance(space, dict) else ():
-            self._attribute(owner, name)
+        if isinstance(space, dict):
+            self._outside(space)  # other attributes may be added
+            for name in list(space):
+                self._attribute(owner, name)
         return NOTHING
 
     def _item(self, owner, key):
@@ -278,10 +322,10 @@ class Reads:
             )
         else:
             self._known.setdefault(id(type(x)), type(x))
-            for part in ("fun", "func", "__func__", "__wrapped__", "args"):  # transforms, partials, decorated functions
-                inner = inspect.getattr_static(x, part, None) if part != "func" and part != "args" else getattr(x, part, None)
-                if isinstance(inner, (types.FunctionType, types.MethodType)) or (part == "args" and isinstance(inner, tuple)):
-                    self._outside(inner)
+            parts = [inspect.getattr_static(x, part, None) for part in ("fun", "__func__", "__wrapped__")]
+            parts = [part for part in parts if isinstance(part, (types.FunctionType, types.MethodType))]
+            for part in (x.func, x.args, x.keywords) if isinstance(x, functools.partial) else parts:
+                self._outside(part)
 
 
 class _Watched:
@@ -319,6 +363,8 @@ class _Watched:
 
 def _takes_all(x) -> bool:
     """Whether a function may read anything of an object that it is given, unseen."""
+    if isinstance(x, _GETTERS):
+        return True
     if isinstance(x, types.BuiltinFunctionType):
         seen = x.__name__ in ("len", "print", "isinstance", "range", "id", "type", "callable")
         return x.__module__ in ("builtins", "operator", "_operator") and not seen

@@ -92,3 +92,17 @@ def test_a_function_recorded_often_says_which_argument_it_is():
     h = tj.jit(lambda x: x * 2)
     with pytest.warns(UserWarning, match=r"by the shape or dtype of argument 'x'"):
         call_all(h, [(np.ones(n),) for n in range(1, 60)])
+
+
+def test_a_counter_may_be_the_exponent_of_a_number():
+    def adam(w, m, v, t):
+        slope = 2 * w
+        m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope * slope
+        return w - 0.1 * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8), m, v
+
+    step, eager = tj.jit(adam), tj.jit(adam, compile="never")
+    state = wanted = X, np.zeros(2), np.zeros(2)
+    for t in range(1, 100):
+        state, wanted = step(*state, t), eager(*wanted, t)
+        np.testing.assert_allclose(state, wanted, rtol=1e-10, atol=1e-12)
+    assert step.calls["recorded"] <= 6
