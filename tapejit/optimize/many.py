@@ -10,6 +10,7 @@ from numba.extending import is_jitted
 
 from tapejit import nopython
 from tapejit.core.threads import team
+from tapejit.eager.creation import as_tensor
 from tapejit.eager.indexing import unbind
 from tapejit.nopython.cache import unkept
 from tapejit.nopython.optimize.levenberg import MESSAGES, solver
@@ -29,8 +30,9 @@ class Fits:
     """The results of ``fit_many``; row k of everything belongs to problem k.
 
     Attributes:
-        x: parameters, (problems, parameters).
-        cov: their covariances, (problems, parameters, parameters); inf where it cannot be estimated, nan where a fit failed.
+        x: parameters, (problems, parameters); the start where a fit failed or was not begun.
+        cov: their covariances, (problems, parameters, parameters); inf where it cannot be estimated, nan where a fit failed
+            or was not begun.
         cost: half the sums of squares.
         status: 1, 2 or 3 for ``gtol``, ``ftol``, ``xtol``; 0: evaluations used up; -1: not finite; -2: stuck; -3: interrupted.
         nfev: evaluations of the model.
@@ -77,7 +79,7 @@ def fit_many(f, x, Y, p0, *, x_axis=None, sigma=None, absolute_sigma=False, boun
     Raises:
         ValueError: for shapes that do not fit together.
     """
-    Y, x = (np.ascontiguousarray(plain_array(a), dtype=np.float64) for a in (Y, x))
+    Y, x = _real("fit_many()", Y=Y, x=x)
     if Y.ndim != 2 or not Y.size:
         raise ValueError(f"fit_many(): Y has shape {Y.shape}; it holds a data set in each row, (problems, points)")
     count, m = Y.shape
@@ -87,26 +89,48 @@ def fit_many(f, x, Y, p0, *, x_axis=None, sigma=None, absolute_sigma=False, boun
     n = start.shape[-1]
     try:
         p = np.array(np.broadcast_to(start, (count, n)), order="C")
-        w = np.ones((1, m)) if sigma is None else np.atleast_2d(1.0 / np.broadcast_to(plain_array(sigma), (count, m)))
+        with np.errstate(divide="ignore"):  # such a problem is not finite
+            w = np.ones((1, m)) if sigma is None else np.atleast_2d(1.0 / np.broadcast_to(plain_array(sigma), (count, m)))
         low, high = (np.array(np.broadcast_to(np.asarray(b, dtype=np.float64), (n,))) for b in bounds)
     except ValueError as error:
         raise ValueError(
             f"fit_many(): for Y {Y.shape}, p0 has shape {start.shape}, sigma {np.shape(sigma)}, bounds "
             f"{[np.shape(b) for b in bounds]}: {error}"
         ) from None
+    if not (low < high).all():
+        raise ValueError(f"fit_many(): bounds {low} and {high}; each lower one is less than the upper one")
     np.clip(p, low, high, out=p)
     first = x if x_axis is None else x[0]
     run = kept(f, ("many", n, m, first.shape), lambda: _loop(f, p[0], first, m))
-    found = Fits(p, np.empty((count, n, n)), np.empty(count), np.full(count, WAITING), np.zeros(count, np.int64))
+    found = Fits(
+        p, np.full((count, n, n), np.nan), np.full(count, np.nan), np.full(count, WAITING), np.zeros(count, np.int64)
+    )
     each = x[None] if x_axis is None else x
     options = (low, high, bool(absolute_sigma), max_nfev, float(ftol), float(xtol), float(gtol))
 
     def go(part):
         rows = [d if len(d) == 1 else d[part] for d in (each, Y, w)]
-        run(found.x[part], *rows, found.cov[part], found.cost[part], found.status[part], found.nfev[part], *options)
+        try:
+            run(found.x[part], *rows, found.cov[part], found.cost[part], found.status[part], found.nfev[part], *options)
+        except RuntimeError as error:
+            if "no recorded path" not in str(error):
+                raise
+            raise RuntimeError(
+                "fit_many(): the model takes another path for other parameters (an `if` on a value): write tj.where, or jit it "
+                f"with Numba, for one point ({error})"
+            ) from None
 
     _in_chunks(go, count, "fit_many", threads, progress)
     return found
+
+
+def _real(what, **arrays):
+    """The arrays as contiguous float64."""
+    for name, a in arrays.items():
+        a = plain_array(a)
+        if a.dtype.kind == "c":
+            raise TypeError(f"{what}: {name} is complex; fit real and imaginary parts as data of their own")
+        yield np.ascontiguousarray(a, dtype=np.float64)
 
 
 @dataclass
@@ -184,6 +208,8 @@ def _minimiser(solve, count):
 
 def _in_chunks(go, count, what, threads, progress):
     """Run slices of the problems; Ctrl-C leaves those that were not begun as they are."""
+    if threads < 1:
+        raise ValueError(f"{what}(): threads={threads}; at least one")
     shown = bar(what, " problems", count) if progress else None
     go(slice(0, 0))  # compiles
     size = min(_CHUNK, -(-count // max(threads, 1)))
@@ -218,7 +244,10 @@ def _by_program(f, p, x, m):
     """The model as a recorded program, for all points at once."""
 
     def model(p, x):
-        value = f(x, *unbind(p)).expand((m,))
+        value = as_tensor(f(x, *unbind(p)))
+        if value.shape not in ((), (1,), (m,)):
+            raise ValueError(f"fit_many(): the model gives shape {tuple(value.shape)} for data sets of {m} points")
+        value = value.expand((m,))
         return value, value
 
     def rows(p, x):

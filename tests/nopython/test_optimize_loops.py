@@ -7,6 +7,8 @@ from numba import njit
 
 import tapejit as tj
 from tapejit import nopython
+from tapejit.optimize import many
+from tests.pressing import Pressing
 
 X = np.linspace(0, 4, 40)
 Y = 2.5 * np.exp(-1.3 * X) + 0.5 + 0.05 * np.random.default_rng(1).normal(size=40)
@@ -87,3 +89,18 @@ def test_many_minima_at_once(threads):
     assert np.allclose(found.x[good, 1], targets[good, 1], atol=2e-2)
     with pytest.raises(ValueError, match="row for"):
         tj.optimize.minimize_many(squares, np.zeros(2), targets, weights[:3])
+
+
+def test_minima_stop_at_ctrl_c_and_show_a_bar(monkeypatch, capsys):
+    targets, weights = np.random.default_rng(3).normal(size=(9000, 2)), np.linspace(1, 3, 9000)
+    pytest.importorskip("tqdm")
+    tj.optimize.minimize_many(squares, np.zeros(2), targets[:20], weights[:20], progress=True)
+    assert "minimize_many" in capsys.readouterr().err
+    monkeypatch.setattr(many, "bar", lambda *words: Pressing())
+    found = tj.optimize.minimize_many(squares, np.zeros(2), targets, weights, progress=True)
+    rest = found.status == many.WAITING
+    assert rest.any()
+    assert not rest.all()
+    assert (found.x[rest] == 0).all()
+    assert np.isnan(found.fun[rest]).all()
+    assert (found.nfev[~rest] > 0).all()

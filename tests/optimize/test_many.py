@@ -9,6 +9,7 @@ from numba import njit
 
 import tapejit as tj
 from tapejit.optimize import many as chunks
+from tests.pressing import Pressing
 
 X = np.linspace(0, 4, 20)
 _rng = np.random.default_rng(1)
@@ -111,3 +112,57 @@ def test_an_interrupted_run_has_what_was_done(when, monkeypatch):
     assert fits.success[:2048].all()
     assert fits.success.all() or "Interrupted" in fits.message
     assert when == "result" or (fits.status[2048:] == chunks.WAITING).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_leaves_the_rest_as_it_was(threads, monkeypatch):
+    monkeypatch.setattr(chunks, "bar", lambda *words: Pressing())
+    many = np.tile(Y, (3000, 1))
+    fits = tj.optimize.fit_many(decay, X, many, np.ones(3), threads=threads, progress=True)
+    rest = fits.status == chunks.WAITING
+    assert rest.any()
+    assert fits.success[~rest].all()
+    assert (fits.x[rest] == 1).all()
+    assert (fits.nfev[rest] == 0).all()
+    assert np.isnan(fits.cov[rest]).all()
+    assert np.isnan(fits.cost[rest]).all()
+    assert "Interrupted before" in fits.message
+
+
+def test_a_bar_counts_the_problems(capsys):
+    pytest.importorskip("tqdm")
+    tj.optimize.fit_many(decay, X, Y, np.ones(3), progress=True)
+    assert "fit_many" in capsys.readouterr().err
+    tj.optimize.fit_many(decay, X, Y, np.ones(3))
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_not_finite_has_a_status():
+    data, starts, sigma, places = Y[:6].copy(), np.ones((6, 3)), np.full((6, 20), 0.02), np.tile(X, (6, 1))
+    data[0, 3], starts[1, 2], sigma[2, 1], sigma[3, 1], places[4, 0] = np.inf, np.nan, np.nan, 0.0, np.nan
+    fits = tj.optimize.fit_many(decay, places, data, starts, x_axis=0, sigma=sigma)
+    assert fits.status[:5].tolist() == [-1] * 5
+    assert fits.success[5]
+    assert np.isnan(fits.cov[:5]).all()
+
+
+def test_as_many_points_as_parameters_leave_no_covariance():
+    fits = tj.optimize.fit_many(lambda x, a, b: a * x + b, X[:2], Y[:3, :2], [1.0, 1.0])
+    assert fits.success.all()
+    assert (fits.cov == np.inf).all()
+
+
+def test_a_model_that_takes_another_path_is_said():
+    with pytest.raises(RuntimeError, match="another path"):
+        tj.optimize.fit_many(lambda x, a: a * x if a > 0 else 2 * a * x, X, np.outer([2.0, -3.0], X), [1.0])
+
+
+def test_data_and_bounds_that_mean_nothing_are_refused():
+    with pytest.raises(TypeError, match="complex"):
+        tj.optimize.fit_many(decay, X, Y * 1j, np.ones(3))
+    with pytest.raises(ValueError, match="lower"):
+        tj.optimize.fit_many(decay, X, Y, np.ones(3), bounds=(2, 1))
+    with pytest.raises(ValueError, match="the model gives shape"):
+        tj.optimize.fit_many(decay, X[:7], Y, np.ones(3))
+    with pytest.raises(ValueError, match="threads"):
+        tj.optimize.fit_many(decay, X, Y, np.ones(3), threads=0)

@@ -78,9 +78,9 @@ def solve_factored(L, d):
 
 @helper
 def covariance(A, L, free, scale, out):
-    """The inverse of A, times ``scale``; inf where A has no inverse, zeros for fixed parameters."""
+    """The inverse of A, times ``scale``; inf where A has no inverse or the scale is inf, zeros for fixed parameters."""
     n = len(free)
-    if not factor(A, L, 0.0, free):
+    if scale == np.inf or not factor(A, L, 0.0, free):
         out[:] = np.inf
         return
     for j in range(n):
