@@ -7,11 +7,11 @@ from tapejit.nopython import (
     casts,
     gammas,
     interpolation,
+    matrixnames,
     models,
     optable,
     optimize,
     scalars,
-    solving,
     statistics,
 )
 from tapejit.nopython.checkpoint import checkpoint

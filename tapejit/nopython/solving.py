@@ -8,26 +8,15 @@ A symmetric matrix (``cholesky``, ``eigh``) gets a symmetric gradient, that of `
 """
 
 import numpy as np
-from numba.core import types
 
 from tapejit.nopython import factors
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import typed
-from tapejit.nopython.exchange import flag, replaces
 from tapejit.nopython.like import first_of
 from tapejit.nopython.matrixops import matrix_op
 from tapejit.nopython.scalars import primal
 from tapejit.nopython.twins import active_function
 from tapejit.nopython.types import is_active_array
-
-
-def _is_matrix(ty):
-    return isinstance(ty, types.Array) and ty.ndim == 2
-
-
-def _is_active_matrix(ty):
-    return _is_matrix(ty) and is_active_array(ty)
-
 
 # Pieces: of plain matrices by LAPACK, of active ones by the functions below
 
@@ -51,7 +40,7 @@ def solve_factored(f, b, transposed):
 @typed(solve_factored)
 def _solve_factored(f, b, transposed):
     if len(f) == 1:
-        return lambda f, b, transposed: _system(f[0].T.copy() if transposed else f[0], b)[0]
+        return lambda f, b, transposed: system_op(f[0].T.copy() if transposed else f[0], b)[0]
     return lambda f, b, transposed: factors.lu_solve(f[0], f[1], b, transposed)
 
 
@@ -63,7 +52,7 @@ def lower_solve(triangle, b, transposed):
 @typed(lower_solve)
 def _lower_solve(triangle, b, transposed):
     if is_active_array(triangle) or is_active_array(b):
-        return lambda triangle, b, transposed: _system(triangle.T.copy() if transposed else triangle, b)[0]
+        return lambda triangle, b, transposed: system_op(triangle.T.copy() if transposed else triangle, b)[0]
     return lambda triangle, b, transposed: factors.triangular_solve(triangle, b, 0, transposed)
 
 
@@ -74,7 +63,7 @@ def inverse(a):
 @typed(inverse)
 def _inverse(a):
     if is_active_array(a):
-        return lambda a: _inv_op(a)[0]
+        return lambda a: inv_op(a)[0]
 
     def of_plain(a):
         lu, pivots = factors.lu_factor(a, False)
@@ -91,7 +80,7 @@ def cofactor_matrix(a, det):
 @typed(cofactor_matrix)
 def _cofactor_matrix(a, det):
     if is_active_array(a):
-        return lambda a, det: _inv_op(a)[0].T * det
+        return lambda a, det: inv_op(a)[0].T * det
 
     def of_plain(a, det):
         lu, pivots = factors.lu_factor(a, True)
@@ -110,7 +99,7 @@ def log_determinant(a):
 @typed(log_determinant)
 def _log_determinant(a):
     if is_active_array(a):
-        return lambda a: _slogdet_op(a)
+        return lambda a: slogdet_op(a)
 
     def of_plain(a):
         lu, pivots = factors.lu_factor(a, True)
@@ -136,7 +125,7 @@ def _decomposition(a, kind):
             "svd": factors.svd,
         }[name]
         return (lambda a, kind: (plain(a),)) if name == "cholesky" else (lambda a, kind: plain(a))
-    active = {"cholesky": _cholesky_op, "eigh": _eigh_op, "qr": _qr_op, "svd": _svd_op}[name]
+    active = {"cholesky": cholesky_op, "eigh": eigh_op, "qr": qr_op, "svd": svd_op}[name]
     return lambda a, kind: active(a)
 
 
@@ -258,7 +247,7 @@ def _system_pushforward(saved, tangents):
     return (solve_factored(f, db - np.dot(da, x), 0),)
 
 
-_system = matrix_op("solve", 2, _system_forward, _system_pullback, _system_pushforward)
+system_op = matrix_op("solve", 2, _system_forward, _system_pullback, _system_pushforward)
 
 
 @active_function
@@ -278,7 +267,7 @@ def _inv_pushforward(saved, tangents):
     return (-np.dot(np.dot(saved[0], tangents[0]), saved[0]),)
 
 
-_inv_op = matrix_op("inv", 1, _inv_forward, _inv_pullback, _inv_pushforward)
+inv_op = matrix_op("inv", 1, _inv_forward, _inv_pullback, _inv_pushforward)
 
 
 @active_function
@@ -298,7 +287,7 @@ def _det_pushforward(saved, tangents):
     return (_inner_product(cofactor_matrix(saved[0], saved[1]), tangents[0]),)
 
 
-_det_op = matrix_op("det", 1, _det_forward, _det_pullback, _det_pushforward)
+det_op = matrix_op("det", 1, _det_forward, _det_pullback, _det_pushforward)
 
 
 @active_function
@@ -316,7 +305,7 @@ def _slogdet_pushforward(saved, tangents):
     return _inner_product(inverse(saved[0]).T, tangents[0]), 0.0
 
 
-_slogdet_op = matrix_op("slogdet", 1, _slogdet_forward, _slogdet_pullback, _slogdet_pushforward)
+slogdet_op = matrix_op("slogdet", 1, _slogdet_forward, _slogdet_pullback, _slogdet_pushforward)
 
 
 @active_function
@@ -338,7 +327,7 @@ def _cholesky_pushforward(saved, tangents):
     return (np.dot(lower, _half_lower(inner, 0.5)),)
 
 
-_cholesky_op = matrix_op("cholesky", 1, _cholesky_forward, _cholesky_pullback, _cholesky_pushforward)
+cholesky_op = matrix_op("cholesky", 1, _cholesky_forward, _cholesky_pullback, _cholesky_pushforward)
 
 
 @active_function
@@ -363,7 +352,7 @@ def _eigh_pushforward(saved, tangents):
     return _diagonal(inner), np.dot(v, inner * _apart(w, inner, False))
 
 
-_eigh_op = matrix_op("eigh", 1, _eigh_forward, _eigh_pullback, _eigh_pushforward)
+eigh_op = matrix_op("eigh", 1, _eigh_forward, _eigh_pullback, _eigh_pushforward)
 
 
 @active_function
@@ -395,7 +384,7 @@ def _qr_pushforward(saved, tangents):
     return x + np.dot(q, turn - along), np.dot(along - turn, r)
 
 
-_qr_op = matrix_op("qr", 1, _qr_forward, _qr_pullback, _qr_pushforward)
+qr_op = matrix_op("qr", 1, _qr_forward, _qr_pullback, _qr_pushforward)
 
 
 @active_function
@@ -449,7 +438,7 @@ def _svd_pushforward(saved, tangents):
     return du, _diagonal(inner), dv
 
 
-_svd_op = matrix_op("svd", 1, _svd_forward, _svd_pullback, _svd_pushforward)
+svd_op = matrix_op("svd", 1, _svd_forward, _svd_pullback, _svd_pushforward)
 
 
 def pseudo_inverse(a, rcond):
@@ -459,7 +448,7 @@ def pseudo_inverse(a, rcond):
 @typed(pseudo_inverse)
 def _pseudo_inverse(a, rcond):
     if is_active_array(a):
-        return lambda a, rcond: _pinv_op(a, rcond)[0]
+        return lambda a, rcond: pinv_op(a, rcond)[0]
     return lambda a, rcond: factors.pinv(a, rcond)
 
 
@@ -493,202 +482,4 @@ def _pinv_pushforward(saved, tangents):
     return (result - np.dot(p, np.dot(d, p)),)
 
 
-_pinv_op = matrix_op("pinv", 2, _pinv_forward, _pinv_pullback, _pinv_pushforward)
-
-
-# NumPy's functions
-
-
-@active_function
-def _solve_vector(a, b):
-    (x,) = _system(a, b.reshape((b.size, 1)))
-    return x.ravel()
-
-
-@active_function
-def _solve_matrix(a, b):
-    (x,) = _system(a, b)
-    return x
-
-
-@replaces(np.linalg.solve)
-def _solve(a, b):
-    fits = _is_matrix(a) and isinstance(b, types.Array) and (is_active_array(a) or is_active_array(b))
-    return {1: _solve_vector, 2: _solve_matrix}.get(b.ndim) if fits else None
-
-
-def _of_matrix(function):
-    """Decorator: the form of a function of one matrix is the function that it decorates."""
-
-    def enter(dispatcher):
-        @replaces(function)
-        def form(a):
-            return dispatcher if _is_active_matrix(a) else None
-
-        return dispatcher
-
-    return enter
-
-
-@_of_matrix(np.linalg.inv)
-@active_function
-def _inv(a):
-    return inverse(a)
-
-
-@_of_matrix(np.linalg.det)
-@active_function
-def _det(a):
-    (det,) = _det_op(a)
-    return det
-
-
-@_of_matrix(np.linalg.slogdet)
-@active_function
-def _slogdet(a):
-    logarithm, sign = _slogdet_op(a)
-    return primal(sign), logarithm
-
-
-@_of_matrix(np.linalg.cholesky)
-@active_function
-def _cholesky(a):
-    (lower,) = _cholesky_op(a)
-    return lower
-
-
-@_of_matrix(np.linalg.eigh)
-@active_function
-def _eigh(a):
-    return _eigh_op(a)
-
-
-@_of_matrix(np.linalg.eigvalsh)
-@active_function
-def _eigvalsh(a):
-    return _eigh_op(a)[0]
-
-
-@_of_matrix(np.linalg.qr)
-@active_function
-def _qr(a):
-    m, n = a.shape
-    if m >= n:
-        return _qr_op(a)
-    q, square = _qr_op(a[:, :m].copy())
-    r = empty_like_element((m, n), first_of(square))
-    r[:, :m] = square
-    r[:, m:] = np.dot(q.T, a[:, m:].copy())
-    return q, r
-
-
-@active_function
-def _svd_reduced(a):
-    return _svd_op(a)
-
-
-@active_function
-def _svd_full(a):
-    if a.shape[0] != a.shape[1]:
-        raise ValueError(
-            "svd() of a matrix that is not square is differentiated with full_matrices=False only"
-        )
-    return _svd_op(a)
-
-
-@replaces(np.linalg.svd)
-def _svd(a, full_matrices=True):
-    if not _is_active_matrix(a):
-        return None
-    if flag(full_matrices) is False:
-        return lambda a, full_matrices=True: _svd_reduced(a)
-    return lambda a, full_matrices=True: _svd_full(a) if full_matrices else _svd_reduced(a)
-
-
-@active_function
-def _pinv_of(a, rcond):
-    return _pinv_op(a, rcond)[0]
-
-
-@replaces(np.linalg.pinv)
-def _pinv(a, rcond=1e-15):
-    return (lambda a, rcond=1e-15: _pinv_of(a, rcond)) if _is_active_matrix(a) else None
-
-
-@active_function
-def _least_squares(a, b, rcond):
-    """NumPy's four results: the solution, the residuals' squares, the rank and the singular values."""
-    m, n = a.shape
-    s = _svd_op(a)[1]
-    small = rcond if rcond >= 0.0 else 2.220446049250313e-16 * max(m, n)
-    rank = 0
-    for k in range(s.size):
-        rank += primal(s[k]) > small * primal(s[0])
-    x = np.dot(_pinv_op(a, small)[0], b)
-    rest = b - np.dot(a, x)
-    return x, _squares(rest, rank == n and m > n), rank, s
-
-
-def _squares(rest, wanted):
-    """The squares of residuals, summed over each column; nothing where NumPy gives nothing."""
-    raise NotImplementedError
-
-
-@typed(_squares)
-def _squares_typed(rest, wanted):
-    if rest.ndim == 1:
-        return lambda rest, wanted: np.sum(rest * rest, axis=0, keepdims=True)[: 1 if wanted else 0]
-    return lambda rest, wanted: np.sum(rest * rest, axis=0)[: rest.shape[1] if wanted else 0]
-
-
-@replaces(np.linalg.lstsq)
-def _lstsq(a, b, rcond=-1.0):
-    if (
-        _is_matrix(a)
-        and isinstance(b, types.Array)
-        and b.ndim <= 2
-        and (is_active_array(a) or is_active_array(b))
-    ):
-        return lambda a, b, rcond=-1.0: _least_squares(a, b, rcond)
-    return None
-
-
-@active_function
-def _power(a, n):
-    if a.shape[0] != a.shape[1]:
-        raise np.linalg.LinAlgError("Last 2 dimensions of the array must be square.")
-    base = inverse(a) if n < 0 else a + 0.0
-    n = abs(n)
-    result = empty_like_element(a.shape, first_of(a))
-    for i in range(a.shape[0]):
-        for j in range(a.shape[0]):
-            result[i, j] = 1.0 if i == j else 0.0
-    while n > 0:
-        if n & 1:
-            result = np.dot(result, base)
-        n >>= 1
-        if n > 0:
-            base = np.dot(base, base)
-    return result
-
-
-@replaces(np.linalg.matrix_power)
-def _matrix_power(a, n):
-    return _power if _is_active_matrix(a) and isinstance(n, types.Integer) else None
-
-
-@active_function
-def _kron_of(a, b):
-    m, n = b.shape
-    out = empty_like_element((a.shape[0] * m, a.shape[1] * n), first_of(a) * first_of(b))
-    for i in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            out[i, j] = a[i // m, j // n] * b[i % m, j % n]
-    return out
-
-
-@replaces(np.kron)
-def _kron(a, b):
-    return (
-        _kron_of if _is_matrix(a) and _is_matrix(b) and (is_active_array(a) or is_active_array(b)) else None
-    )
+pinv_op = matrix_op("pinv", 2, _pinv_forward, _pinv_pullback, _pinv_pushforward)
