@@ -20,7 +20,7 @@ def least_squares(fun, x0, jac=None, bounds=(-np.inf, np.inf), method="trf", fto
         fun: ``fun(x, *args, **kwargs)`` gives the residuals, an array or a sequence; of tensors, or jitted by Numba.
         x0: where to start, an array or a tree of arrays, as for ``minimize``.
         jac: None for the exact one; else as in SciPy.
-        bounds: as in SciPy; for a tree a tree of pairs (low, high) or None, one for each array.
+        bounds: as in SciPy; for a tree a tree of pairs (low, high) or None, one for each array, or a pair of trees.
         method, ftol, xtol, gtol, options: as in SciPy (``loss``, ``f_scale``, ``x_scale``, ``max_nfev``, ``verbose``, ...).
         progress: show a bar (needs tqdm).
 
@@ -42,6 +42,8 @@ def least_squares(fun, x0, jac=None, bounds=(-np.inf, np.inf), method="trf", fto
     limits = bounds
     if not parameters.is_vector and isinstance(bounds, (dict, list)):
         limits = tuple(np.array(parameters.bounds(bounds)).T)
+    elif not parameters.is_vector and isinstance(bounds, tuple) and len(bounds) == 2:
+        limits = parameters.ends(bounds)
     result = run.result(
         lambda: optimize.least_squares(
             residuals, parameters.vector, functions.jacobian() if jac is None else jac, limits, method, ftol, xtol, gtol,
@@ -72,9 +74,16 @@ def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_
         (parameters, covariance), and what SciPy adds with ``full_output``. After Ctrl-C: the best point so far, infinite
         covariances, and an ``OptimizeWarning``.
     """
+    if isinstance(p0, (dict, str)) or (np.ndim(p0) > 1):
+        raise TypeError(f"curve_fit(): p0 is {p0!r}; it has a number for each parameter of the model, in their order")
     model = kept(f, "model", lambda: lambda p, x: f(x, *unbind(p)))
     start = Parameters(np.ones(kept(f, "count", lambda: _count(f))) if p0 is None else np.atleast_1d(p0), "curve_fit()")
     xdata, ydata = plain((xdata, ydata))
+    if np.ndim(ydata) != 1 or np.iscomplexobj(ydata):
+        raise ValueError(
+            f"curve_fit(): ydata has shape {np.shape(ydata)} and dtype {np.asarray(ydata).dtype}; it is a vector of real "
+            "numbers: ravel what the model gives, and stack real and imaginary parts"
+        )
     free = bounds is _FREE or np.array_equal(bounds, _FREE)
     usual = free and method in (None, "lm") and jac is None and nan_policy is None and options.keys() <= _OF_MINPACK
     data = _data(xdata, ydata, sigma, check_finite, start.vector.size) if usual else None

@@ -69,7 +69,7 @@ class Parameters:
         """SciPy's bounds from a tree like the parameters that has a pair (low, high), or None, for each array."""
         if bounds is None or self.is_vector or not isinstance(bounds, (dict, tuple, list)):
             return bounds
-        pairs = _pairs(self.structure, bounds, [])
+        pairs = [(-np.inf, np.inf) if b is None else tuple(b) for b in _leaves(self.structure, bounds, [])]
         if len(pairs) != len(self.shapes):
             raise ValueError(f"bounds: {len(pairs)} pairs for {len(self.shapes)} arrays of parameters")
         found = []
@@ -77,6 +77,20 @@ class Parameters:
             ends = (np.broadcast_to(np.asarray(end, dtype=np.float64), shape).ravel() for end in (low, high))
             found += list(zip(*(e.tolist() for e in ends), strict=True))
         return found
+
+    def ends(self, bounds):
+        """(low, high) as vectors, from a pair of which each is a number or a tree like the parameters."""
+        return tuple(self._spread(end) for end in bounds)
+
+    def _spread(self, end):
+        if _is_number(end):
+            return np.full(self.vector.size, float(end))
+        try:
+            ends = [np.asarray(x, dtype=object) for x in _leaves(self.structure, end, [])]
+            spread = [np.broadcast_to(x, shape).ravel() for x, shape in zip(ends, self.shapes, strict=True)]
+            return np.concatenate([[float(number) for number in x] for x in spread])
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ValueError(f"bounds: {end!r} is neither a number nor a tree like the parameters") from None
 
 
 def as_tree(key, vector):
@@ -101,14 +115,16 @@ def _kinds(structure):
     return [end for part in structure[-1] for end in _kinds(part)]
 
 
-def _pairs(structure, bounds, found):
-    """The pairs of a tree of bounds, in the order of the parameters."""
+def _leaves(structure, tree, found):
+    """What stands in a tree where the parameters have their arrays, in the order of the parameters."""
     if structure == LEAF:
-        found.append((-np.inf, np.inf) if bounds is None else tuple(bounds))
+        found.append(tree)
         return found
     if structure[0] == "static":
         return found
-    children = [bounds.get(k) for k in structure[1]] if len(structure) == 3 else bounds
+    if len(structure) == 3 and tree.keys() - set(structure[1]):
+        raise ValueError(f"bounds: there are no parameters {sorted(tree.keys() - set(structure[1]))}")
+    children = [tree.get(k) for k in structure[1]] if len(structure) == 3 else tree
     for part, inner in zip(structure[-1], children, strict=True):
-        _pairs(part, inner, found)
+        _leaves(part, inner, found)
     return found

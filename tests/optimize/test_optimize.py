@@ -345,3 +345,28 @@ def test_boundary_value_problems():
         np.linspace(0, 1, 5), np.array([[0, 1, 0, -1, 0.0], [0, 0, 0, 0, 0]]), p=[6.0],
     )  # fmt: skip
     assert np.isclose(wave.p[0], 2 * np.pi, atol=1e-3)
+
+
+def test_bounds_of_a_tree_may_be_two_trees():
+    data = 2.0 * np.exp(-0.7 * X)
+    start = {"a": 1.0, "b": np.ones(1)}
+    fit = tj.optimize.least_squares(
+        lambda p: p["a"] * tj.exp(-p["b"] * X) - data, start, bounds=(0, {"a": 1.5, "b": [9.0]})
+    )
+    assert np.isclose(fit.x["a"], 1.5)
+    with pytest.raises(ValueError, match="tree like the parameters"):
+        tj.optimize.least_squares(lambda p: p["a"] * X - data, start, bounds=(0, {"a": 1.5}))
+    with pytest.raises(ValueError, match=r"no parameters \['c'\]"):
+        tj.optimize.minimize(lambda p: ((p["a"] * X - data) ** 2).sum(), start, bounds={"c": (0, 1)})
+
+
+def test_data_that_curve_fit_cannot_take_are_said():
+    def line(x, a, b):
+        return a * x + b
+
+    with pytest.raises(ValueError, match="vector of real numbers"):
+        tj.optimize.curve_fit(line, X, X + 1j)
+    with pytest.raises(ValueError, match="vector of real numbers"):
+        tj.optimize.curve_fit(line, X, np.stack([X, X]))
+    with pytest.raises(TypeError, match="a number for each parameter"):
+        tj.optimize.curve_fit(line, X, X, p0={"a": 1.0})
