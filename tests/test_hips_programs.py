@@ -236,3 +236,34 @@ def test_gradients_of_tensors_without_gradients_are_such():
     t = tj.tensor(2.0, requires_grad=True)
     misc.grad(lambda x: x**3)(t).backward()
     assert t.grad.item() == 12.0
+
+
+def test_histories_are_there_where_they_are_wanted():
+    """The outermost transform of arrays gives values, by the compiled sweep; inside of others it is differentiated further."""
+    def cube(x):
+        return np.sum(x**3)
+
+    def slope(x):
+        return np.sum(misc.grad(cube)(x) * x)
+
+    numpy.testing.assert_allclose(misc.grad(slope)(X), 9 * X**2)
+    never = tj.grad(cube, compile="never")
+    numpy.testing.assert_allclose(tj.grad(lambda x: never(x).sum(), compile="never")(X), 6 * X)
+    t = tj.tensor(X, requires_grad=True)
+    never(t).sum().backward()
+    numpy.testing.assert_allclose(t.grad.numpy(), 6 * X)
+    w = tj.tensor(2.0, requires_grad=True)
+    never_of_captured = tj.grad(lambda x: (w * x**2).sum(), compile="never")
+    never_of_captured(tj.tensor(X)).sum().backward()
+    assert w.grad.item() == pytest.approx(2 * X.sum())
+    before = w * 3.0  # a history from outside outlives the sweep
+    numpy.testing.assert_allclose(tj.grad(lambda x: (before * x).sum(), compile="never")(X), [6.0, 6.0, 6.0])
+    before.backward()
+    assert w.grad.item() == pytest.approx(2 * X.sum() + 3)
+
+    class Model:
+        @misc.grad
+        def of_object(x):
+            return np.sum(x**2)
+
+    numpy.testing.assert_allclose(Model.of_object(X), 2 * X)

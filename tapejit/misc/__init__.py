@@ -23,6 +23,8 @@ def _values(transformed, fun):
         map_tree(lambda x: found.append(isinstance(x, Tensor) and x.requires_grad), tree)
         return any(found)
 
+    transformed.values_only = True  # no history is worked out where none is given
+
     @functools.wraps(fun)
     def call(*args, **kwargs):
         result = transformed(*args, **kwargs)

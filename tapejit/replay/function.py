@@ -41,12 +41,18 @@ _NO_OWNERS = (Tensor, np.ndarray, np.generic, float, int, str, tuple, list, dict
 
 
 class _Depth(threading.local):
-    """How many transforms run eagerly in this thread, one inside the other."""
+    """How many transforms run eagerly in this thread, one inside the other, and whether the results of all are values only."""
 
     inside = 0
+    values = False
 
 
 _depth = _Depth()
+
+
+def history_wanted() -> bool:
+    """Whether what a transform works out now may be differentiated again: not where it is the outermost, and gives values."""
+    return _depth.inside != 1 or not _depth.values
 
 
 def _in_child():
@@ -82,6 +88,7 @@ class Replayed(Door, Answers, Inspected):
         self.constants = constants if isinstance(constants, (tuple, list, set)) or constants is True else (constants,)
         self._names_used = False
         self._method = None  # the same of methods, made when it is first bound
+        self.values_only = False  # whether eager results of tensors without gradients are such tensors
         self.of_objects = False  # whether the first argument is the object that a method belongs to
         self._signatures = {}
         self._integers = Integers()
@@ -107,7 +114,7 @@ class Replayed(Door, Answers, Inspected):
                     static = shifted(self.static)
                     parts = self.policy, self._build, self.constants
                     made = Replayed(function, self.fun, self.transform, numbers, static, *parts)
-                    made.of_objects = True
+                    made.of_objects, made.values_only = True, self.values_only
                     self._method = made
         return self._method
 
@@ -283,11 +290,15 @@ class Replayed(Door, Answers, Inspected):
     def _eagerly(self, key, leaves, args, kwargs, history=False):
         """Run on the thread's own tape; with a history, results are tensors that can be differentiated further."""
         self._counts["eager"] += 1
-        history = history or any(x.__class__ is Tensor for x in leaves)
+        inside, values = _depth.inside, not history
+        for x in leaves:
+            if x.__class__ is Tensor:
+                history, values = True, values and self.values_only and not x.requires_grad
         args, kwargs = self._rebuilt(key, [as_tensor(x) for x in leaves])
-        inside = _depth.inside
         try:
             _depth.inside = inside + 1
+            if not inside:
+                _depth.values = values
             active.append(self)
             result = self.function(*args, **kwargs)
         finally:

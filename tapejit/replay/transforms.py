@@ -18,7 +18,7 @@ from tapejit.eager.escapes import differentiated, watched
 from tapejit.eager.grad_mode import enable_grad
 from tapejit.eager.tangents import push
 from tapejit.eager.tensor import Tensor
-from tapejit.replay.function import Replayed
+from tapejit.replay.function import Replayed, history_wanted
 from tapejit.replay.trees import flatten, is_result, unflatten
 from tapejit.spec.structured import VIEWS
 
@@ -149,13 +149,16 @@ def scalar(y, what):
     return y
 
 
-def pulled(outputs, seeds, leaves):
-    """The vector-Jacobian product; zeros for leaves that do not matter."""
+def pulled(outputs, seeds, leaves, create_graph=True):
+    """The vector-Jacobian product; zeros for leaves that do not matter.
+
+    Without ``create_graph`` the compiled sweep takes it; a recording sees every operation either way.
+    """
     pairs = [(y, s) for y, s in zip(outputs, seeds, strict=True) if y.requires_grad]
     if not pairs:
         return [zeros_like(x) for x in leaves]
     outputs, seeds = zip(*pairs, strict=True)
-    found = autograd.grad(outputs, leaves, seeds, create_graph=True, allow_unused=True)
+    found = autograd.grad(outputs, leaves, seeds, True, create_graph, allow_unused=True)
     return [zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
 
 
@@ -186,7 +189,7 @@ def value_and_grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), sta
             result = wanted.call(fun)
             value, aux = result if has_aux else (result, None)
             y = scalar(value, "value_and_grad()")
-            gradient = wanted.rebuild(pulled([y], [None], wanted.leaves))
+            gradient = wanted.rebuild(pulled([y], [None], wanted.leaves, history_wanted()))
         return ((y, aux) if has_aux else y), gradient
 
     return Replayed(transformed, fun, "value_and_grad", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
@@ -201,7 +204,8 @@ def grad(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(), co
             wanted = Differentiated(args, argnums, "grad()", kwargs, fun)
             result = wanted.call(fun)
             value, aux = result if has_aux else (result, None)
-            gradient = wanted.rebuild(pulled([scalar(value, "grad()")], [None], wanted.leaves))
+            y = scalar(value, "grad()")
+            gradient = wanted.rebuild(pulled([y], [None], wanted.leaves, history_wanted()))
         return (gradient, aux) if has_aux else gradient
 
     return Replayed(transformed, fun, "grad", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
