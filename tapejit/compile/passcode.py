@@ -3,11 +3,22 @@
 from llvmlite import ir
 
 from tapejit.compile.codegen import TABLE, Code
-from tapejit.compile.scalarcode import BYTES, CONTRACT, I64, IN_MEMORY, as_it_is, finish, is_fragile, itemsize
+from tapejit.compile.scalarcode import (
+    BYTES,
+    CONTRACT,
+    F64,
+    I64,
+    IN_MEMORY,
+    as_it_is,
+    finish,
+    is_fragile,
+    itemsize,
+)
 from tapejit.compile.schedule import Planner
 from tapejit.compile.steps import Call
-from tapejit.graph.anycount import EDGE, NEAR
-from tapejit.graph.loop import OWN, Where
+from tapejit.graph.anycount import NEAR
+from tapejit.graph.counting import EDGE, FOREVER
+from tapejit.graph.loop import OWN, Count, Where
 from tapejit.graph.node import LAZY
 
 MOVES = ("input", "const", "view", "copy", "cast")
@@ -148,11 +159,14 @@ class LoopCode(Program):
         finish(function)
 
     def _look_for_room(self):
-        """No pass without memory for it, and for what those around it leave; no loop that nobody can end."""
-        b = self.builder
+        """No pass without memory for it, and for what those around it leave; none that may be another than those recorded."""
+        b, most = self.builder, self.loop.most
         used = b.add(self.counter, I64(SPARE))
         with b.if_then(b.icmp_unsigned(">", used, self.room), likely=False):
             b.ret(I64(self.failing))
+        if most < FOREVER:
+            with b.if_then(b.icmp_unsigned(">", self.counter, I64(most)), likely=False):
+                b.ret(I64(self.failing + 1))
 
     def _leave_slots(self):
         """Note the number of passes, and copy what single ones have left to where others read it."""
@@ -160,8 +174,11 @@ class LoopCode(Program):
         if loop.counted == "until":
             self.passes = self.counter
             b.store(self.passes, b.gep(self.words, [I64(2 + loop.group)]))
-            with b.if_then(b.icmp_unsigned("<", self.passes, I64(FEWEST)), likely=False):
+            with b.if_then(b.icmp_unsigned("<", self.passes, I64(max(FEWEST, loop.fewest))), likely=False):
                 b.ret(I64(self.failing + 1))
+            if loop.count_at >= 0:
+                place = b.gep(self.block, [I64(loop.count_at * itemsize(loop.dtype))])
+                b.store(b.sitofp(self.passes, F64), self._typed(place, "f8"))
         trips, size = self.passes, itemsize(loop.dtype)
         copy = self.module.declare_intrinsic("llvm.memcpy", [BYTES, BYTES, I64])
         for slot, where, t, n in loop.slots:
@@ -228,8 +245,11 @@ class LoopCode(Program):
         b, loop = self.builder, self.loop
         inputs = {node.attr: node.dtype for node in loop.graph.nodes if node.op == "input"}
         for j, where in enumerate(loop.reads):
-            carried = where.__class__ is tuple
-            self.pointers["in", j] = b.bitcast(registers[where[1]][-1], BYTES) if carried else self._element(where, inputs[j])
+            if where.__class__ is Where:
+                self.pointers["in", j] = self._element(where, inputs[j])
+            else:
+                place = self._counted(where) if where.__class__ is Count else registers[where[1]][-1]
+                self.pointers["in", j] = b.bitcast(place, BYTES)
         for j, (node, where) in enumerate(zip(loop.outputs, loop.writes, strict=True)):
             if where is not None:
                 self.pointers["out", j] = self._element(where, node.dtype)
@@ -240,6 +260,17 @@ class LoopCode(Program):
             else:
                 self.written[j] = place = self.address("ws", self.memory.more(node.n * itemsize(node.dtype)))
                 self.pointers["out", j] = place
+
+    def _counted(self, count):
+        """The place of a number that goes along with the passes."""
+        b = self.builder
+        total = b.add(b.mul(self.counter, I64(count.step)), I64(count.start))
+        if count.ends:
+            total = b.add(total, b.mul(self.end, I64(count.ends)))
+        with b.goto_entry_block():
+            place = b.alloca(F64)
+        b.store(b.sitofp(total, F64), place)
+        return place
 
     def address(self, base, offset):
         if base[0] in ("in", "out"):

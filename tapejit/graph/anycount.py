@@ -11,11 +11,12 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 import numpy as np
 
 from tapejit.graph import periods
-from tapejit.graph.loop import OWN, Where
-from tapejit.graph.onepass import IN_REGISTERS, Irregular, Pass
+from tapejit.graph.counting import EDGE, FOREVER, derived, is_value, value
+from tapejit.graph.loop import OWN, Count, Where
+from tapejit.graph.onepass import IN_REGISTERS, Irregular, Pass, number_of
 from tapejit.graph.reroll import Rolled
 
-EDGE = 4  # passes at either end that others may read
+FURTHER = (1, 2, 5)  # decisions later, by which forms are told apart
 NEAR = 3  # by how many passes the number of a loop may differ from that of the one it follows
 
 
@@ -47,6 +48,8 @@ class AnyCount(Rolled):
 
     Attributes:
         groups: per loop its run, its number of passes, and the record of a pass that decides.
+        countings: per loop its ``Counting``, or None.
+        counted_numbers: those after the loops that these counted.
         counted: by run that has as many passes as one of them, the number of the loop.
 
     Raises:
@@ -54,7 +57,7 @@ class AnyCount(Rolled):
     """
 
     def __init__(self, recorder, outputs, decisions, repeats):
-        self.repeats, self.groups = repeats, []
+        self.repeats, self.groups, self.countings, self.counted_numbers = repeats, [], [], []
         super().__init__(recorder, outputs, decisions)
 
     def _least(self):
@@ -67,13 +70,16 @@ class AnyCount(Rolled):
         return found
 
     def _build(self):
+        self.counted_numbers = []
+        self.signs = {}  # by number of a loop, whether positions that move with its counters grow
         self._classify()
         super()._build()
 
     def _classify(self):
         """Which runs have as many passes as a loop, and what others read of their first and last passes."""
-        found = [self._group(repeat) for repeat in self.repeats]
-        self.groups = [group for group in found if group is not None]
+        found = [(self._group(repeat), repeat.counting) for repeat in self.repeats]
+        self.groups = [group for group, _ in found if group is not None]
+        self.countings = [counting for group, counting in found if group is not None]
         self.counted = {first: j for j, (first, _, _) in enumerate(self.groups)}
         if len(self.counted) != len(self.groups) or not self.groups:
             raise NoCount
@@ -128,6 +134,44 @@ class AnyCount(Rolled):
     def _pass(self, number, run):
         return CountedPass(self, number, run) if number in self.counted else Pass(self, number, run)
 
+    # Numbers of Python's after a loop
+
+    def _immediate(self, k, dtype):
+        imm = self.imm32[k] if dtype == "f4" else self.columns["imm"][k]
+        found = self.count_of(imm, int(self.at[k]), np.dtype(dtype).type)
+        return super()._immediate(k, dtype) if found is None else self.graph.cast(found, dtype)
+
+    def count_of(self, number, at, kind=float):
+        """The node of a number at some place of the recording that a loop before has counted, None if none has.
+
+        That it has not only come out by chance, two recordings show that agree.
+        """
+        found = [
+            (form, decision, counting, group)
+            for counting, group in zip(self.countings, self.groups, strict=True)
+            if counting is not None and group[0] in self.loops and at >= self.runs[group[0]].end
+            for form, decision in counting.candidates()
+            if is_value(form, counting.at(decision), number, kind)
+        ]
+        others = {tuple(value(form, counting.at(d + further)) for further in FURTHER) for form, d, counting, _ in found}
+        if len(others) > 1:
+            raise NoCount
+        self.counted_numbers += [number] * len(others)
+        return self._worked_out(*found[0]) if found else None
+
+    def _worked_out(self, form, decision, counting, group):
+        if form[0] != "counter":
+            return number_of(self.graph, form, lambda part: self._worked_out(part, decision, counting, group))
+        first, count, _ = group
+        made = self.loops[first]
+        if made.loop.count_at < 0:
+            raise NoCount
+        passes = self.graph.view(made.node, (), (), made.loop.count_at)
+        last, step = counting.counters[form[1]]
+        moved = self.graph.elementwise("mul", passes, self.graph.const(float(step), (), "f8"), exact=True)
+        start = self.graph.const(float(last + step * (decision - count)), (), "f8")
+        return self.graph.elementwise("add", moved, start, exact=True)
+
     def stands_for_itself(self, number):
         i = int(self.at[self.recorder.guards[number].record])
         owner = int(self.owner[i])
@@ -139,7 +183,7 @@ class CountedPass(Pass):
 
     def begin(self):
         super().begin()
-        self.spots, self.slots, self.stacked = {}, {}, 0
+        self.spots, self.slots, self.moving, self.stacked = {}, {}, {}, 0
         self.group = self.parent.counted[self.number]
         self.first, self.count, _ = self.parent.groups[self.group]
 
@@ -147,9 +191,15 @@ class CountedPass(Pass):
         loop, args = super().build()
         loop.counted = "until" if self.number == self.first else "again"
         loop.more, loop.stacked, loop.group = self.run.trips - self.count, self.stacked, self.group
+        counting = self.parent.countings[self.group]
+        if counting is not None and loop.counted == "until":
+            loop.fewest = max(self.count - counting.fewer, 0)
+            loop.most = self.count + counting.more if counting.more < FOREVER else FOREVER
+            if loop.dtype == "f8":
+                loop.count_at, self.size, loop.size = self.size, self.size + 2, self.size + 2
         for (b, t), slot in self.slots.items():
             t = t if t < EDGE else t - self.run.trips
-            loop.slots.append((slot, self.spots[b], t, self.layout(b).n))
+            loop.slots.append((slot, self.spots.get(b) or self.moving[b], t, self.layout(b).n))
         return loop, args
 
     def table(self, values):
@@ -159,8 +209,45 @@ class CountedPass(Pass):
         if positions.__class__ is _Along:
             return Where(base, positions.start, positions.step, ends=positions.ends, stack=positions.stack)
         if (positions != positions[0]).any():
-            raise Irregular
+            return self._moving(base, positions)
         return Where(base, int(positions[0]))
+
+    def _moving(self, base, positions):
+        """Positions that move with a counter, in the order of the loop or against it.
+
+        Which of the two is guessed: where it is the other one, recordings with other numbers of passes do not agree.
+        """
+        steps = np.diff(positions)
+        if self.parent.countings[self.group] is None or (steps != steps[0]).any():
+            raise Irregular
+        step, start = int(steps[0]), int(positions[0])
+        signs = self.parent.signs.setdefault(self.group, set())
+        if self.number == self.first:
+            signs.add(step > 0)
+        if signs == {step > 0}:
+            return Where(base, start, step)
+        if len(signs) != 1:
+            raise Irregular
+        return Where(base, start + step * self.count, step, ends=-step)
+
+    def counted(self, values):
+        counting = self.parent.countings[self.group]
+        forms = [] if counting is None else [form for inside in counting.inside for form in derived(inside)]
+        trips, kind = self.run.trips, values.dtype.type
+        for form in forms:
+            for backwards in (False, True)[: 1 + (self.number != self.first)]:
+                for shift in range(-EDGE, EDGE + 1):
+                    passes = range(trips - 1 + shift, shift - 1, -1) if backwards else range(shift, trips + shift)
+                    if all(is_value(form, counting.at(t - self.count), x, kind) for t, x in zip(passes, values, strict=True)):
+                        return form, {name: self._count(*c, backwards, shift) for name, c in counting.counters.items()}
+        return None
+
+    def _count(self, last, step, backwards, shift):
+        """A counter in each pass: in the order of the loop, or from its last pass to its first, some passes away."""
+        start = last - step * self.count + step * shift
+        if not backwards:
+            return Count(start, step)
+        return Count(start + step * (self.run.trips - self.count - 1), -step, step)
 
     def positions(self, where):
         raise Irregular
@@ -178,8 +265,13 @@ class CountedPass(Pass):
             return _Along(spot.start + (t - self.count) * n, -n, n, spot.stack)
         raise Irregular
 
+    def lies_outside(self, b, where):
+        if where.step:
+            self.moving[b] = where
+            self._copied(b)
+
     def place(self, b, t):
-        if b in self.spots:
+        if b in self.spots or b in self.moving:
             return None, self.slots[b, t]
         return super().place(b, t)
 
@@ -218,25 +310,22 @@ class CountedPass(Pass):
                     raise Irregular
                 self.slots[b, t], self.size = self.size, self.size + n + n % 2
 
+    def guard_numbers(self, passes, places):
+        if self.number == self.first and any(passes[-1] in repeat.guards for repeat in self.parent.repeats):
+            self.loop.ending = len(self.loop.guards)
+        return places[passes[0]], 0
+
     def number_guards(self, places):
+        super().number_guards(places)
         loop = self.loop
-        loop.guards, loop.numbers = [], []
-        for node, kind, expected, passes in self.body.guards:
-            if node.op == "const":
-                continue
-            if self.number == self.first and any(passes[-1] in repeat.guards for repeat in self.parent.repeats):
-                loop.ending = len(loop.guards)
-            loop.guards.append((node, kind, expected))
-            loop.numbers.append((places[passes[0]], 0))
-        for node in self.fallible:
-            loop.guards.append((node, "status", 0))
-            loop.numbers.append((places["status", self.node.id], 0))
         if (loop.counted == "until") != (loop.ending >= 0):
             raise NoCount
 
 
 def agree(a, b) -> bool:
     """Whether two frozen recordings are one program but for the passes that they were recorded with."""
+    if any(x == y for x, y in zip(a.counted, b.counted, strict=False)):
+        return False
     return all(same(getattr(a, name), getattr(b, name)) for name in ("graph", "outputs", "guards", "inputs"))
 
 

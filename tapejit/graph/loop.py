@@ -29,6 +29,15 @@ class Where:
 
 
 @dataclass(frozen=True)
+class Count:
+    """The number ``start + ends * N + step * t`` in pass t, N being how many there are."""
+
+    start: int
+    step: int
+    ends: int = 0
+
+
+@dataclass(frozen=True)
 class Carried:
     """A number handed from pass to pass: ``distance`` passes on, it is read; the first ones are read from memory."""
 
@@ -56,7 +65,7 @@ class Loop:
 
     Attributes:
         graph: of one pass. Its inputs are numbered as ``reads``.
-        reads: per input a Where, or the number of a Carried as ("carried", number, distance).
+        reads: per input a Where, a Count, or the number of a Carried as ("carried", number, distance).
         outputs: nodes; ``writes`` says where each goes, None for what is only carried or an update.
         copies: (element of the block or Where to, Where from, elements) done before the first pass.
         guards: triples (node, kind, expected); ``numbers`` the program's number of each in pass 0, and its step.
@@ -67,6 +76,8 @@ class Loop:
         group: the number of the first such loop, for all that have as many passes.
         stacked: bytes that a pass leaves in memory that grows.
         slots: (element of the block, Where from, pass, elements) done after the last pass; passes below 0 count from the end.
+        count_at: the element of the block that is the number of passes after the last one, -1 for none.
+        fewest, most: numbers of passes of which it is known that Python does the same.
     """
 
     graph: object
@@ -88,3 +99,6 @@ class Loop:
     group: int = 0
     stacked: int = 0
     slots: list = field(default_factory=list)
+    count_at: int = -1
+    fewest: int = 0
+    most: int = 1 << 40

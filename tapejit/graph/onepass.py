@@ -9,6 +9,7 @@ from tapejit.core.plans import plan_at
 from tapejit.edge.cpython import references_beside
 from tapejit.graph.build import Lowering
 from tapejit.graph.chains import SHOWN, chains
+from tapejit.graph.counting import NAMES
 from tapejit.graph.finite import Finite
 from tapejit.graph.loop import OWN, Carried, Loop, Update, Where
 from tapejit.graph.node import Graph, unit_free
@@ -123,12 +124,18 @@ class Pass:
         t = np.arange(self.run.trips)
         return where.start + where.step * ((t + where.shift) & where.mask if where.mask else t)
 
+    def counted(self, values):
+        """(form, by counter a Count) of numbers that Python has counted, pass by pass; None if it has not."""
+
     def of_other(self, source, b, passes):
         """Where record b of another run lies, pass by pass: ``passes`` says which of its passes ours read."""
         positions = source.places[b][1]
         if positions is None:
             raise Irregular
         return positions[passes]
+
+    def lies_outside(self, b, where):
+        """Hear that record b lies in memory that is there for the whole program."""
 
     def place(self, b, t):
         """The node, None for the loop itself, and the position in it of record b in pass t."""
@@ -187,20 +194,24 @@ class Pass:
         return self.body.is_finite(b)
 
     def number_guards(self, places):
+        """Tell the loop which guards of the program are its own (see ``Rolled.number_guards``)."""
         loop = self.loop
         loop.guards, loop.numbers = [], []
         for node, kind, expected, passes in self.body.guards:
-            if node.op == "const":
-                continue
-            numbers = np.array([places[g] for g in passes])
-            steps = np.diff(numbers)
-            if (steps != steps[0]).any():
-                raise Irregular
-            loop.guards.append((node, kind, expected))
-            loop.numbers.append((int(numbers[0]), int(steps[0])))
+            if node.op != "const":
+                loop.numbers.append(self.guard_numbers(passes, places))
+                loop.guards.append((node, kind, expected))
         for node in self.fallible:
             loop.guards.append((node, "status", 0))
             loop.numbers.append((places["status", self.node.id], 0))
+
+    def guard_numbers(self, passes, places):
+        """The program's number of a guard in the first pass, and the step from pass to pass."""
+        numbers = np.array([places[g] for g in passes])
+        steps = np.diff(numbers)
+        if (steps != steps[0]).any():
+            raise Irregular
+        return int(numbers[0]), int(steps[0])
 
 
 class Body(Lowering):
@@ -318,7 +329,16 @@ class Body(Lowering):
             return super()._immediate(k, dtype)
         values = np.ascontiguousarray(column)
         values = values.view(np.float32)[::2] if dtype == "f4" else values
+        counted = made.counted(values)
+        if counted is not None:
+            return self.graph.cast(self._worked_out(*counted), dtype)
         return self.read(Where(made.table(values), 0, 1), (), dtype, np.isfinite(values).all())
+
+    def _worked_out(self, form, counts):
+        """A form of counters (see ``graph.counting``), as Python works it out."""
+        if form[0] == "counter":
+            return self.read(counts[form[1]], (), "f8", True)
+        return number_of(self.graph, form, lambda part: self._worked_out(part, counts))
 
     def _lower(self, k):
         made = self.made
@@ -520,11 +540,12 @@ class Body(Lowering):
         if node.op != "input" or node.dtype != made.layout(b).dtype.numpy.str[1:]:
             return False
         where = self.loop.reads[node.attr]
-        if where.__class__ is tuple or where.base == OWN or where.mask or max(where.table, where.stack) >= 0:
+        if where.__class__ is not Where or where.base == OWN or where.mask or max(where.table, where.stack) >= 0 or where.ends:
             return False
         positions = where.start + where.step * np.arange(made.run.trips)
         made.places[b] = made.args[where.base], positions
         made.outside[b] = node.dtype
+        made.lies_outside(b, where)
         return True
 
     def _guards(self):
@@ -555,6 +576,13 @@ class Body(Lowering):
             if not self.is_finite(b) or not all(parent.finite(parent.values[k]) for k in first):
                 made.unbounded.add(b)
         return len(made.unbounded) > before
+
+
+def number_of(graph, form, inner):
+    """The node of a number, or of an operation of Python on what ``inner`` gives of its operands."""
+    if form[0] == "number":
+        return graph.const(float(form[1]), (), "f8")
+    return graph.elementwise(NAMES[form[0]], inner(form[1]), inner(form[2]), exact=True)
 
 
 def _carried_arrays(made):

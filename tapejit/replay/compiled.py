@@ -8,7 +8,7 @@ from numba import from_dtype, njit
 from numba.core import cgutils, errors, types
 from numba.extending import intrinsic
 
-from tapejit.replay.trees import LEAF
+from tapejit.replay.trees import LEAF, Whole
 
 
 def _address(value):
@@ -271,6 +271,8 @@ def expression(structure, names, scope) -> str:
         pairs = ", ".join(f"({k!r}, {expression(s, names, scope)})" for k, s in zip(structure[1], structure[2], strict=True))
         return f"{name}([{pairs}])"
     items = [expression(s, names, scope) for s in structure[1]]
+    if kind is Whole:
+        return f"int({items[0]})"
     if kind is tuple:
         return f"({''.join(i + ', ' for i in items)})"
     if kind is list:

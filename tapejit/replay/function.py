@@ -32,7 +32,7 @@ from tapejit.replay.recorder import NeedsHistory, Recorder, active, around
 from tapejit.replay.signature import Signature
 from tapejit.replay.targets import write_results
 from tapejit.replay.tracebacks import shortened
-from tapejit.replay.trees import flatten, is_dynamic, is_result, map_tree, unflatten
+from tapejit.replay.trees import flatten, integers, is_dynamic, is_result, map_tree, unflatten, with_leaves
 from tapejit.replay.values import as_numpy, as_tensor, assemble, kind, memory, statics
 
 MOST_SIGNATURES = 256
@@ -347,7 +347,7 @@ class Replayed(Door, Answers, Inspected):
             kinds = [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays]
             frozen = _frozen(recorder, kinds, records)
             recorder.held.update(map(id, frozen.graph.arrays))
-            counted = _of_any_count(recorder, kinds, records)
+            counted = _of_any_count(recorder, kinds, records, structure)
             if (self.policy == "auto" or signature.uncompilable) and Interpreter.can_run(recorder):
                 guards = [(place, *rest) for place, (_, *rest) in zip(frozen.places, frozen.guards, strict=False)]
                 interpreter = Interpreter(recorder, guards, records)
@@ -379,7 +379,7 @@ class Replayed(Door, Answers, Inspected):
                 signature.captures.merge(captures)
             signature.paths.add(program)
             if counted is not None:
-                signature.paths.add_counted(counted, program.structure, Program)
+                signature.paths.add_counted(*counted, Program)
             if self.policy == "now" and signature.paths.eager is None and self._is_ready(signature, program):
                 self._open(signature, signature.paths, program)
 
@@ -465,13 +465,18 @@ def _frozen(recorder, inputs, outputs):
         raise Refused(f"its recording could not be read: {why!r}") from why
 
 
-def _of_any_count(recorder, inputs, outputs):
-    """The recording as that of a loop with any number of passes, None if it has no such loop."""
+def _of_any_count(recorder, inputs, outputs, structure):
+    """The recording as that of a loop with any number of passes, and its results' structure; None if it has no such loop."""
     repeats = recorder.repeats.found(recorder.guards)
+    if not repeats:
+        return None
     try:
-        return Frozen(recorder, inputs, outputs, repeats) if repeats else None
+        frozen = Frozen(recorder, inputs, outputs, repeats, integers(structure))
     except (NoCount, Irregular, Refused):
         return None
+    structure, order = with_leaves(structure, frozen.whole, len(outputs))
+    frozen.outputs = [frozen.outputs[j] for j in order]
+    return frozen, structure
 
 
 def _rebuild(maker, build, options):

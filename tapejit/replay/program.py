@@ -24,10 +24,15 @@ class Frozen:
         guards: triples (node, kind, expected) in the order in which they were met; ``lines`` says where.
         outcomes: one per guard, what tells paths apart.
         passes: how many passes there were of loops that may have any number of them (see ``graph.anycount``).
+        counted: numbers after such loops that these counted.
+        whole: per integer among the results whether such a loop has counted it; it is one of the outputs then.
     """
 
-    def __init__(self, recorder, inputs, outputs, repeats=()):
+    def __init__(self, recorder, inputs, outputs, repeats=(), integers=()):
         lowering, self.outputs, decided = _lowered(recorder, outputs, repeats)
+        counts = [lowering.count_of(n, len(lowering.live), int) for n in integers] if repeats else []
+        self.whole = tuple(node is not None for node in counts)
+        self.outputs += [node for node in counts if node is not None]
         self.inputs = inputs
         self.guards, self.lines, self.outcomes = [], [], []
         self.places = []  # of the guards: a record, or an array outside
@@ -59,11 +64,13 @@ class Frozen:
         verify.after("lowering", lowering.graph, roots)
         roots = pack_scalars(lowering.graph, roots)
         verify.after("pack_scalars", lowering.graph, roots)
-        self.outputs = roots[: len(outputs)]
-        self.guards = [(node, *rest) for node, (_, *rest) in zip(roots[len(outputs) :], self.guards, strict=True)]
+        count = len(self.outputs)
+        self.outputs = roots[:count]
+        self.guards = [(node, *rest) for node, (_, *rest) in zip(roots[count:], self.guards, strict=True)]
         self.graph, self.kept = lowering.graph, lowering.kept
         self.records = len(recorder.tape)
         self.passes = [count for _, count, _ in lowering.groups] if repeats else []
+        self.counted = lowering.counted_numbers if repeats else []
         self.listing = listing(recorder, lowering)
 
 

@@ -2,11 +2,12 @@
 
 Python is deterministic. Where the same instruction looks at a truth value again, and all that Python holds there is as it was,
 but for tensors that have moved on by one pass, the next pass leaves the same records one pass on, as long as the decision is
-the same. That is looked at here, at each decision; a counter, a list that grows or an iterator that advances is another state.
+the same. That is looked at here, at each decision; a list that grows or an object that changes is another state. Numbers that
+differ, and a ``for`` over a range that has advanced, are let through if nothing but arithmetic sees them (see ``counters``).
 """
 
-import dis
 import functools
+import itertools
 import sys
 import types
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ import numpy as np
 
 from tapejit.core.record import MASK, TAPE_SHIFT
 from tapejit.eager.tensor import Tensor
+from tapejit.graph.counting import FEWEST, Counting
+from tapejit.replay.counters import Loop, followed, iterated
 
-FEWEST = 8  # passes
 MOST_PARTS = 256  # objects of a state that is compared
 MOST_LOOPS = 6  # of one recording
 MOST_BYTES = 1 << 20  # of an array
@@ -36,9 +38,10 @@ class Unknown(Exception):
 
 @dataclass(frozen=True)
 class Repeat:
-    """Guards one pass apart: ``guards`` are their numbers, the last of which ended the loop."""
+    """Guards one pass apart: ``guards`` are their numbers, the last of which ended the loop; ``counting``, what it counted."""
 
     guards: tuple
+    counting: Counting = None
 
     @property
     def passes(self):
@@ -50,14 +53,20 @@ class State:
 
     Attributes:
         parts: what must be equal; ``tensors``: the records of the tensors of the recording, in the order they were met.
+        numbers: those that the outermost frame has under a name, or in tuples there, by the way to them.
     """
 
     def __init__(self, frames, tape):
-        self.tape, self.parts, self.tensors, self.kept = tape, [], [], []
+        self.tape, self.parts, self.tensors, self.kept, self.numbers = tape, [], [], [], {}
         self._met = {}
         for frame in frames:
             self._enter(frame.f_lasti)
-            self._named(frame.f_locals)
+            if frame is not frames[-1]:
+                self._named(frame.f_locals)
+                continue
+            for name, x in frame.f_locals.items():
+                self._enter(name)
+                self._countable(x, (name,))
 
     def follows(self, before, length):
         """Whether this is a state with tensors that stand still or have moved by ``length`` records."""
@@ -72,6 +81,19 @@ class State:
     def _named(self, space):
         for name, x in space.items():
             self._enter(name)
+            self._add(x)
+
+    def _countable(self, x, way):
+        """What may be a counter, or a tuple of some."""
+        kind = x.__class__
+        if kind is int or kind is float:
+            self._enter(kind)
+            self.numbers[way] = x
+        elif kind is tuple:
+            self._enter((kind, len(x)))
+            for j, part in enumerate(x):
+                self._countable(part, (*way, j))
+        else:
             self._add(x)
 
     def _by_identity(self, x):
@@ -138,12 +160,6 @@ def _content(cell):
         return None
 
 
-@functools.lru_cache(1024)
-def _iterated(code):
-    """The stretches of bytecode that a ``for`` repeats."""
-    return [(i.offset, i.argval) for i in dis.get_instructions(code) if i.opname in ("FOR_ITER", "SEND")]
-
-
 class Repeats:
     """The decisions of a recording, and which of them follow from one another.
 
@@ -156,6 +172,9 @@ class Repeats:
         self.last = {}  # place -> (frames, state, guard, length of the tape)
         self.vain = {}  # place -> states that did not follow
         self.before = {}  # guard -> (the one a pass before, the records of the pass)
+        self.numbers = {}  # guard -> the numbers that Python holds there
+        self.loops = {}  # place -> what the walk through its code begins with
+        self.places = {}  # guard -> place
 
     def forget(self):
         """Let go of frames and what they hold."""
@@ -174,7 +193,7 @@ class Repeats:
         # The innermost frame that was there the last time has run since; those around it have not.
         moving = frames[: 1 + next((j for j, pair in enumerate(zip(frames, known[0], strict=True)) if pair[0] is pair[1]), 0)]
         try:
-            if any(first < f.f_lasti < end for f in moving for first, end in _iterated(f.f_code)):
+            if any(first < f.f_lasti < end for f in moving[:-1] for first, end in iterated(f.f_code)):
                 raise Unknown
             state = State(moving, self.tape)
         except Unknown:
@@ -185,6 +204,10 @@ class Repeats:
             length = at - known[3]
             if state.follows(known[1], length):
                 self.before[guard] = known[2], length
+                self.numbers[guard], self.numbers[known[2]] = state.numbers, known[1].numbers
+                self.places[guard] = place
+                if place not in self.loops:
+                    self.loops[place] = Loop(frames[len(moving) - 1 :])
             else:
                 self.vain[place] = self.vain.get(place, 0) + 1
         self.last[place] = frames, state, guard, at
@@ -212,5 +235,30 @@ class Repeats:
             chain[0].append(number)
             reached[number] = chain
             if guard.outcome != guards[first].outcome and len(chain[0]) > FEWEST:
-                best[number] = Repeat(tuple(chain[0]))
-        return list(best.values())[:MOST_LOOPS]
+                best[number] = tuple(chain[0])
+        repeats = []
+        for number, chain in best.items():
+            if len(repeats) == MOST_LOOPS:
+                break
+            try:
+                repeats.append(Repeat(chain, self._counted(number, chain, guards[chain[0]].outcome)))
+            except Exception:  # also where an interpreter has code that is not known here: then each number is a path
+                continue
+        self.loops.clear()
+        return repeats
+
+    def _counted(self, number, chain, outcome):
+        """What a loop counts, None for nothing."""
+        loop = self.loops[self.places[number]]
+        rows = [self.numbers[g] for g in chain]
+        moving = {way: [row[way] for row in rows] for way in rows[0] if any(row[way] != rows[0][way] for row in rows)}
+        if not moving and not loop.iterates:
+            return None
+        counters, loose = {}, set()
+        for way, values in moving.items():
+            step = values[1] - values[0]
+            if step.__class__ is int and all(b - a == step for a, b in itertools.pairwise(values)):
+                counters[way] = values[-1], step
+            else:
+                loose.add(way)
+        return followed(loop, counters, loose, outcome, len(chain) - 1)

@@ -16,6 +16,15 @@ from tapejit.replay.exact import exact
 LEAF, NODE = "*", "node"
 
 
+class Whole:
+    """Makes an integer of the one leaf below it, as a named tuple makes one of its parts."""
+
+    _fields = ("number",)
+
+    def __new__(cls, number):
+        return int(number)
+
+
 def _complex(rest, parts):
     """Parts as a complex tensor; those of callers who passed arrays, as a complex array."""
     return ComplexTensor(*parts) if any(isinstance(x, Tensor) for x in parts) else complex_array(*parts)
@@ -146,6 +155,38 @@ def unflatten(structure, leaves):
         return kind(zip(structure[1], (unflatten(s, leaves) for s in structure[2]), strict=True))
     items = [unflatten(s, leaves) for s in structure[1]]
     return kind(*items) if hasattr(kind, "_fields") else kind(items)
+
+
+def integers(structure) -> list:
+    """The Python integers that stand in a structure, from first to last."""
+    if structure == LEAF:
+        return []
+    if structure[0] == "static":
+        return [structure[2]] if structure[2].__class__ is int else []
+    return [n for part in structure[-1] for n in integers(part)]
+
+
+def with_leaves(structure, chosen, count):
+    """A structure some of whose integers are leaves, the last ones; and the order of all leaves as they stand in it.
+
+    Args:
+        chosen: per integer whether it is one of them.
+        count: how many leaves there are without these.
+    """
+    chosen, old, new, order = iter(chosen), iter(range(count)), iter(range(count, 1 << 30)), []
+
+    def changed(part):
+        if part == LEAF:
+            order.append(next(old))
+            return part
+        if part[0] == "static":
+            if part[2].__class__ is not int or not next(chosen):
+                return part
+            order.append(next(new))
+            return Whole, (LEAF,)
+        return *part[:-1], tuple(map(changed, part[-1]))
+
+    return changed(structure), order
 
 
 def is_dynamic(x) -> bool:
