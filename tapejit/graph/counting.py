@@ -157,7 +157,7 @@ def counting(counters, inside, after, conditions, known):
             raise Unsafe
         if condition.after:
             fewer = min(fewer, _how_long(made, condition, 0, -1))
-        more = min(more, _how_long(made, condition, 0 if condition.after else -1, 1) + (not condition.after))
+        more = min(more, _how_long(made, condition, 0 if condition.after else -1, 1))
     return Counting(counters, inside, after, fewer, more)
 
 

@@ -220,6 +220,26 @@ def test_a_limit_that_is_reached_is_another_path():
     assert programs(g)
 
 
+@pytest.mark.parametrize("limit", [30, 31, 32, 33])
+@pytest.mark.parametrize("compare", [lambda n, limit: n == limit, lambda n, limit: n >= limit, lambda n, limit: not n < limit])
+def test_the_pass_in_which_a_comparison_turns_is_not_passed_over(compare, limit):
+    def f(x):
+        y, n = x[0], 0
+        while y > 0.5:
+            y = y - x[1]
+            n += 1
+            if compare(n, limit):
+                y = y * 0.9
+        return y * x[2] * n
+
+    g, eager = tj.value_and_grad(f, compile="now"), tj.value_and_grad(f, compile="never")
+    for count in (12, 20, *range(26, 38)):
+        x = np.array([1.0, 0.5 / (count - 0.5), 0.2])
+        for a, b in zip(g(x), eager(x), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+    assert programs(g)
+
+
 # What Python decides by a counter
 
 
