@@ -66,6 +66,10 @@ class Writer:
             "vsqrt(v * v + 1.0)", f"v / (1.0 + {r} * {r})", "where(x > 0.5, v, 1.0 - v)", "vatan(v * x)",
         ])  # fmt: skip
 
+    def loop_ends(self):
+        """How many passes a ``for`` and a ``while`` may have, at most."""
+        return SIZE - 1, 5
+
     def condition(self, index):
         left = self.random.choice(["s", "a", "y", "total(v)"])
         return f"{left} {self.random.choice(['>', '<', '>=', '<='])} {self.number(index)}"
@@ -85,13 +89,13 @@ class Writer:
             self.statement(depth + 1, index)
         elif kind == "for":
             name = f"i{len(self.lines)}"
-            self.put(depth, f"for {name} in range(1, {self.random.randint(2, SIZE)}):")
+            self.put(depth, f"for {name} in range(1, {self.random.randint(2, self.loop_ends()[0] + 1)}):")
             for _ in range(self.random.randint(1, 2)):
                 self.statement(depth + 1, name)
         else:
             name = f"k{len(self.lines)}"
             self.put(depth, f"{name} = 0")
-            self.put(depth, f"while {name} < {self.random.randint(1, 5)} and {self.condition(index)}:")
+            self.put(depth, f"while {name} < {self.random.randint(1, self.loop_ends()[1])} and {self.condition(index)}:")
             self.put(depth + 1, f"{name} += 1")
             self.put(depth + 1, "code = code * 0.5 + 0.7")
             self.statement(depth + 1, index)
