@@ -1,4 +1,4 @@
-"""Random programs, and an exact oracle for them: the same source run in plain Python on dual numbers.
+"""Random programs, and an exact oracle for them and for others: the same code run in plain Python on dual numbers.
 
 A program takes a vector of twenty numbers and uses scalars, tuples, a work array, a view of it and slices, loops of all
 kinds (some long enough for strips), branches, breaks, calls and in-place operators. Every assignment is squashed by a
@@ -7,6 +7,7 @@ bounded function, so values stay near one and nothing overflows. The oracle's ar
 
 import math
 import random
+import types
 
 import numpy as np
 
@@ -15,11 +16,11 @@ VIEW = 8  # numbers in the view of the work array
 
 
 class Number:
-    """A float and its gradient, with the operators that programs use."""
+    """A float and its gradient (0.0 for one of nothing but zeros), with the operators that programs use."""
 
-    def __init__(self, v, g=None):
+    def __init__(self, v, g=0.0):
         self.v = float(v)
-        self.g = np.zeros(SIZE) if g is None else g
+        self.g = g
 
     @staticmethod
     def of(x):
@@ -303,6 +304,37 @@ def make(seed):
     point = np.random.default_rng(seed).normal(size=SIZE) * 0.7
     plain = dict(PYTHON)
     exec(compile(source, f"<program {seed}>", "exec"), plain)
-    numbers = np.array([Number(v, np.eye(SIZE)[k]) for k, v in enumerate(point)], dtype=object)
-    result = Number.of(plain["program"](numbers))
-    return source, (result.v, result.g), point
+    return source, dual(plain["program"], point), point
+
+
+def dual(f, point):
+    """The value and the gradient of a function of one vector, which runs in plain Python on an array of ``Number``."""
+    numbers = np.array([Number(v, e) for v, e in zip(point, np.eye(len(point)), strict=True)], dtype=object)
+    result = Number.of(f(numbers))
+    return result.v, np.broadcast_to(result.g, len(point))
+
+
+def _filled(make):
+    def array(shape, dtype=None):
+        made = make(shape, dtype or float)
+        return made if dtype else np.array([Number(v) for v in made.flat], dtype=object).reshape(made.shape)
+
+    return array
+
+
+MODULES = {
+    "math": types.SimpleNamespace(**{name: PYTHON[name] for name in ("sin", "cos", "tanh", "exp", "sqrt")}),
+    "np": types.SimpleNamespace(
+        zeros=_filled(np.zeros),
+        ones=_filled(np.ones),
+        sum=lambda a: PYTHON["total"](np.ravel(a)),
+        sin=np.vectorize(PYTHON["sin"], otypes=[object]),
+        arange=np.arange,
+        int64=np.int64,
+    ),
+}  # what functions written for Numba see in place of the modules
+
+
+def exactly(f, point):
+    """``dual`` of a function written for Numba over ``math`` and ``np``."""
+    return dual(types.FunctionType(f.__code__, f.__globals__ | MODULES), point)

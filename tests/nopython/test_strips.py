@@ -1,4 +1,4 @@
-"""Loops recorded in strips: every shape of loop against dual numbers, which know no strips, and that strips are used.
+"""Loops recorded in strips: every shape of loop against the same loop in plain Python, and that strips are used.
 
 Where a loop carries something from pass to pass, the passes must be recorded one by one; the result shows it.
 """
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from finite_differences import differences
 from numba import njit
+from random_programs import exactly
 
 from tapejit import nopython
 from tapejit.nopython import statementtape as tape
@@ -16,6 +17,7 @@ from tapejit.nopython.memory import get_thread_tape, read
 from tapejit.nopython.statementtape import CALL
 
 SIZE = 45
+POINT = np.cos(np.arange(SIZE) * 1.7) + 0.1
 LOOPS = {}
 
 
@@ -518,26 +520,37 @@ def test_division_by_zero_in_a_strip_raises():
 @pytest.mark.parametrize("name", LOOPS)
 def test_loop(name):
     f, strips = LOOPS[name]
-    x = np.cos(np.arange(SIZE) * 1.7) + 0.1
     nopython.free_memory()
-    value, gradient = nopython.value_and_grad(f, mode="tape")(x.copy())
+    value_and_grad = nopython.value_and_grad(f, mode="tape")
+    value, gradient = value_and_grad(POINT.copy())
     assert bool(count_strips(10 * SIZE)) == strips
-    expected, exact = nopython.value_and_grad(f, mode="dual")(x.copy())
+    expected, exact = exactly(f, POINT)
     assert value == pytest.approx(expected, rel=1e-13)
     assert gradient == pytest.approx(exact, rel=1e-11, abs=1e-11 * np.abs(exact).max())
-    again = nopython.grad(f, mode="tape")(x.copy())
+    _, again = value_and_grad(POINT.copy())
     assert np.array_equal(again, gradient), "adjoints are left clean"
 
 
-def test_against_finite_differences():
-    x = np.cos(np.arange(SIZE) * 1.7) + 0.1
-    for name in ("stencil", "running_sum", "columns", "many_terms"):
-        f = LOOPS[name][0]
-        assert nopython.grad(f)(x.copy()) == pytest.approx(differences(njit(f), x), rel=1e-5, abs=1e-6)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOOPS)
+def test_loop_by_dual_numbers(name):
+    f, _ = LOOPS[name]
+    value, gradient = nopython.value_and_grad(f, mode="dual")(POINT.copy())
+    expected, exact = exactly(f, POINT)
+    assert value == pytest.approx(expected, rel=1e-13)
+    assert gradient == pytest.approx(exact, rel=1e-11, abs=1e-11 * np.abs(exact).max())
 
 
-@pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 18, 33, 1000])
-def test_loops_of_any_length(size):
+@pytest.mark.parametrize("name", LOOPS)
+def test_the_plain_loop_against_finite_differences(name):
+    f, _ = LOOPS[name]
+    value, gradient = exactly(f, POINT)
+    assert value == pytest.approx(f(POINT.copy()), rel=1e-13)
+    expected = differences(f, POINT)
+    assert gradient == pytest.approx(expected, rel=1e-5, abs=1e-6 * max(1.0, np.abs(expected).max()))
+
+
+def test_loops_of_any_length():
     def f(x):
         w = np.zeros(x.size)
         for i in range(x.size):
@@ -547,8 +560,10 @@ def test_loops_of_any_length(size):
             s += w[i] * w[i - 1]
         return s + w[-1]
 
-    x = np.linspace(-1.0, 1.0, size)
-    assert nopython.grad(f)(x) == pytest.approx(nopython.grad(f, mode="dual")(x), rel=1e-12, abs=1e-12)
+    gradient = nopython.grad(f)
+    for size in (1, 2, 15, 16, 17, 18, 33, 300):
+        x = np.linspace(-1.0, 1.0, size)
+        assert gradient(x) == pytest.approx(exactly(f, x)[1], rel=1e-12, abs=1e-12), size
 
 
 def test_float32():
