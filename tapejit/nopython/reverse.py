@@ -30,6 +30,7 @@ from tapejit.nopython.statementtape import (
     COUNTS,
     INDICES,
     STATEMENTS,
+    STRIP,
     TERMS,
     _counter,
     call_sweep,
@@ -37,6 +38,7 @@ from tapejit.nopython.statementtape import (
     get_counter,
     set_counter,
 )
+from tapejit.nopython.stripsweep import sweep_strip
 from tapejit.nopython.twins import active_function
 from tapejit.nopython.types import coefficient_type, is_active, with_leaf
 
@@ -217,6 +219,11 @@ def sweep(tape, low):
                     for j in range(get_counter(tape, STATEMENTS)):
                         adjoints[j] = 0.0
                     return False
+                continue
+            if n == STRIP:
+                last = k
+                k = k + 1 - indices[p - 2]
+                p = sweep_strip(tape, last, p)
                 continue
             n = -n  # an addition to a running sum, whose adjoint the others need too
             p -= 1

@@ -35,6 +35,7 @@ from tapejit.nopython.types import coefficient_type, words
 TERMS, STATEMENTS, CAPACITY, COEFFICIENTS, INDICES, COUNTS, ADJOINTS, LIMIT = range(8)
 _HEADER = 64
 CALL = -(1 << 29)  # the count of a statement whose part of the sweep is a function's (see ``call_sweep``)
+STRIP = CALL + 1  # the same of a statement that ends a strip (see ``stripsweep``)
 SCRATCH = 0  # the number of a tape on which nothing is recorded: arrays of dual numbers stand on it
 SPARE = 64  # terms that may be written past the capacity
 

@@ -7,19 +7,51 @@ from tapejit.nopython import stripsweep
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.types import is_active
 
-I32, I64 = llvm.IntType(32), llvm.IntType(64)
+I8, I32, I64 = (llvm.IntType(bits) for bits in (8, 32, 64))
 
 
 def word(value):
     return llvm.Constant(I64, value)
 
 
-class Operand:
-    """Statements that passes refer to: number ``base`` at the first pass, ``step`` more at each other one."""
+class Line:
+    """Statements that passes refer to along a line: ``base`` at its first element, ``step`` more at each other one.
 
-    def __init__(self, base, step):
+    Where an array's edges were filled in another way: the statement of the first ``begin`` elements is ``head``, that of
+    those from ``end`` on ``tail``.
+    """
+
+    def __init__(self, base, step, head=None, begin=None, tail=None, end=None):
         self.base = base
         self.step = step
+        self.head = head
+        self.begin = begin
+        self.tail = tail
+        self.end = end
+
+    def words(self, n):
+        """What stands on the tape, of a line with ``n`` passes."""
+        if self.begin is None:
+            return self.base, self.step, word(0), word(0), word(0), n
+        return self.base, self.step, self.head, self.begin, self.tail, self.end
+
+
+class Operand:
+    """The element of a line that passes refer to: in pass ``k`` number ``k + offset``."""
+
+    def __init__(self, line, offset=0):
+        self.line = line
+        self.offset = offset
+
+    def number(self, builder, turn):
+        """The statement that a pass refers to."""
+        line = self.line
+        element = builder.add(turn, word(self.offset))
+        number = builder.add(line.base, builder.mul(line.step, element))
+        if line.begin is None:
+            return number
+        number = builder.select(builder.icmp_signed("<", element, line.begin), line.head, number)
+        return builder.select(builder.icmp_signed(">=", element, line.end), line.tail, number)
 
 
 class Checks:
@@ -37,7 +69,7 @@ class Checks:
                 if is_active(self.lower.typeof(name)):
                     known = algebra(self.context, self.builder, self.lower.typeof(name)).unpack(value)
                     for _, index in known.terms:
-                        self._remember(index, Operand(index, word(0)))
+                        self._remember(index, Operand(Line(index, word(0))))
                 self.outside[name] = value
         return self.outside[name]
 
@@ -55,6 +87,18 @@ class Checks:
             own = self.context.cast(builder, self.load(name), ty, types.intp)
             value = builder.add(value, builder.mul(own, word(k)))
         return value
+
+    def _element_at(self, access):
+        """The address of this pass's element: the first pass's and as many steps as passes, which vectorises."""
+        builder = self.builder
+        pointer, step = self.starts[access.key]
+        if not access.moves:
+            return pointer
+        if self.lower.typeof(access.array).layout == "C" and access.is_dense:
+            return builder.gep(pointer, [self.turn], inbounds=True)
+        start = builder.bitcast(pointer, I8.as_pointer())
+        here = builder.gep(start, [builder.mul(step, self.turn)], inbounds=True)
+        return builder.bitcast(here, pointer.type)
 
     def _pointer(self, access, counter):
         """(the address of an element, its indices, the extents); an index without the counter may count from the end."""
@@ -97,25 +141,24 @@ class Checks:
                 outside = builder.or_(outside, builder.icmp_unsigned(">=", index, extent))
             number = builder.gep(pointer, [llvm.Constant(I32, 0), llvm.Constant(I32, 1)], inbounds=True)
             start = builder.ptrtoint(pointer, I64)
-            places[access.key] = (start, builder.sub(builder.ptrtoint(following, I64), start),
-                                  builder.ptrtoint(number, I64))  # fmt: skip
+            step = builder.sub(builder.ptrtoint(following, I64), start)
+            places[access.key] = start, step, builder.ptrtoint(number, I64)
+            self.starts[access.key] = pointer, step
         n = builder.select(outside, word(0), left)
         for reads in self._lines():
             (low, lowest), (high, _) = reads[0], reads[-1]
             if not lowest.moves:
                 number = builder.inttoptr(places[lowest.key][2], I64.as_pointer())
                 mark = self.streams[lowest.key] = llvm.Constant(I64, llvm.Undefined)
-                self._remember(mark, Operand(builder.load(number), word(0)))
+                self._remember(mark, Operand(Line(builder.load(number), word(0))))
                 continue
             _, step, number = places[lowest.key]
             span = builder.add(n, word(high - low))
-            found = self._call(stripsweep.run_length, number, step, span)
-            length, base, delta = cgutils.unpack_tuple(builder, found)
+            length, *found = cgutils.unpack_tuple(
+                builder, self._call(stripsweep.scan_line, number, step, span)
+            )
             n = builder.sub(length, word(high - low))
-            for place, access in reads:
-                mark = self.streams[access.key] = llvm.Constant(I64, llvm.Undefined)
-                ahead = builder.mul(delta, word(place - low))
-                self._remember(mark, Operand(builder.add(base, ahead), delta))
+            self.lines.append((found, [(place - low, access) for place, access in reads]))
         fits = builder.icmp_signed(">=", n, word(stripsweep.LEAST))
         for one, other in self._pairs():
             a, b = places[one.key], places[other.key]
@@ -127,6 +170,17 @@ class Checks:
             fits = builder.and_(fits, apart)
         self.n = n
         builder.cbranch(fits, self.before, failed)
+
+    def _name_streams(self):
+        """What each read of an array refers to, now that the number of passes is known."""
+        builder = self.builder
+        for (begin, head, base, delta, end, tail), reads in self.lines:
+            last = builder.add(self.n, word(reads[-1][0]))
+            begin, end = (builder.select(builder.icmp_signed("<", k, last), k, last) for k in (begin, end))
+            line = Line(base, delta, head, begin, tail, end)
+            for offset, access in reads:
+                mark = self.streams[access.key] = llvm.Constant(I64, llvm.Undefined)
+                self._remember(mark, Operand(line, offset))
 
     def _lines(self):
         """The reads, those together that go along one line of an array: [[(place in the line, access)]]."""

@@ -9,6 +9,7 @@ statement leaves zeros for its coefficients. Each pass first asks how many passe
 """
 
 from llvmlite import ir as llvm
+from llvmlite.ir import instructions
 from numba.core import cgutils, types
 
 from tapejit.edge.compiler import make_range_iterator
@@ -17,9 +18,11 @@ from tapejit.nopython import statementtape, stripsweep
 from tapejit.nopython.algebra import Pending, algebra
 from tapejit.nopython.real import Real
 from tapejit.nopython.stripadding import Adding
-from tapejit.nopython.stripchecks import I32, I64, Checks, Operand, word
+from tapejit.nopython.stripchecks import I32, I64, Checks, Line, Operand, word
 from tapejit.nopython.stripsums import Refused, Sums
 from tapejit.nopython.types import is_active, is_number
+
+_PURE = frozenset("fadd fsub fmul fdiv fneg select fcmp icmp sitofp uitofp fpext fptrunc add sub mul".split())
 
 
 class Count:
@@ -49,7 +52,9 @@ class Strip(Checks, Sums, Adding):
         self.known = {}  # id(LLVM value of a statement's number) -> Operand
         self.kept = []  # those values, so that no id is used twice
         self.outside = {}  # variable -> its value, loaded before the loop
+        self.starts = {}  # key of an access -> (the address of its first element, the bytes to the next pass's)
         self.streams = {}  # key of an access -> the mark that stands for its statements' numbers
+        self.lines = []  # (how the numbers along a line of an array go, the reads of it)
         self.stored = {}  # key of an access -> (value, number) stored by this pass
         self.sums = {}  # id of a running sum's mark -> [mark, its statement, the same once added to]
         self.slots = {}  # variable of a running sum, once assigned in the body -> mark
@@ -169,8 +174,10 @@ class Strip(Checks, Sums, Adding):
     def _write_body(self, finish):
         builder = self.builder
         builder.position_at_end(self.before)
+        self.fore = (self.head, self.check, self.before, builder.function.entry_basic_block)
         self.position = statementtape.load_counter(builder, self.at.terms)
         self.statement = statementtape.load_counter(builder, self.at.statements)
+        self._name_streams()
         builder.position_at_end(self.body)
         start = len(builder.function.blocks)
         self.turn = builder.phi(I64)
@@ -252,7 +259,7 @@ class Strip(Checks, Sums, Adding):
         if access.stored:
             v, number = self.stored[access.key]
             return Pending(alg.base.unpack(v), [(alg.coef.constant(1.0), number)])
-        pointer, _, _ = self._pointer(access, self.counter)
+        pointer = self._element_at(access)
         place = builder.gep(pointer, [llvm.Constant(I32, 0), llvm.Constant(I32, 0)], inbounds=True)
         value = builder.load(place, align=8)
         self._own_memory(value, access.array)
@@ -279,7 +286,7 @@ class Strip(Checks, Sums, Adding):
             return
         number = self._number_of(terms)
         self.stored[access.key] = v, number
-        pointer, _, _ = self._pointer(access, self.counter)
+        pointer = self._element_at(access)
         for k, item in enumerate((v, number)):
             place = builder.gep(pointer, [llvm.Constant(I32, 0), llvm.Constant(I32, k)], inbounds=True)
             self._own_memory(builder.store(item, place, align=8), access.array)
@@ -290,7 +297,7 @@ class Strip(Checks, Sums, Adding):
             return word(0)
         operand, coefficient = terms[0]
         if len(terms) == 1 and Real._is(self.coef, coefficient, 1.0):
-            number = self.builder.add(operand.base, self.builder.mul(operand.step, self.turn))
+            number = operand.number(self.builder, self.turn)
             self._remember(number, operand)
             return number
         return self._record(terms)
@@ -323,8 +330,17 @@ class Strip(Checks, Sums, Adding):
             return self.builder.add(start, count.value(self.builder, self.n))
 
     def _is_invariant(self, value):
-        outside = (self.head, self.check, self.before, self.builder.function.entry_basic_block)
-        return isinstance(value, (llvm.Constant, llvm.Argument)) or getattr(value, "parent", None) in outside
+        """Whether a number is the same in every pass; what computes it is then moved out of the loop."""
+        if isinstance(value, (llvm.Constant, llvm.Argument)) or getattr(value, "parent", None) in self.fore:
+            return True
+        pure = isinstance(value, instructions.Instruction) and value.opname in _PURE
+        if not pure or not all(map(self._is_invariant, value.operands)):
+            return False
+        value.parent.instructions.remove(value)
+        value.parent = self.before
+        self.before.instructions.append(value)
+        self.builder.position_at_end(self.builder.basic_block)
+        return True
 
     def _terms(self, terms, fixed):
         """Write the coefficients that vary, set room aside for those that do not: [(operand, coefficient, place)].
@@ -354,8 +370,7 @@ class Strip(Checks, Sums, Adding):
             placed.append((operand, None, self.places[key]))
         for operand, coefficient in terms:
             if fixed and self._is_invariant(coefficient):
-                placed.append((operand, coefficient, self._at(self.position, self.terms)))
-                self.terms.add(0, 1)
+                placed.append((operand, coefficient, word(0)))
         return placed, fresh
 
     def _put(self, coefficient, place):
@@ -405,45 +420,50 @@ class Strip(Checks, Sums, Adding):
         self.statements.add(1, 0)
         self._close(placed, start, None)
         index = self.builder.add(number, self.turn)
-        self._remember(index, Operand(number, word(1)))
+        self._remember(index, Operand(Line(number, word(1))))
         return index
 
     def _open(self):
-        """Where a group's terms begin; the first is the address of what sweeps it."""
-        start = self._at(self.position, self.terms)
-        self.terms.add(0, 1)
-        return start
+        """Where a group's terms begin."""
+        return self._at(self.position, self.terms)
 
     def _close(self, placed, start, total):
         end = self._at(self.position, self.terms)
-        self.terms.add(0, 4 * len(placed) + 5)
+        lines = {}
+        for operand, coefficient, place in placed:
+            lines.setdefault(operand.line, []).append((operand.offset, coefficient, place))
+        self.terms.add(0, stripsweep.LINE * len(lines) + stripsweep.MEMBER * len(placed) + 5)
         with self.builder.goto_block(self.before):
             last = self.builder.sub(
                 self.builder.add(self.statement, self.statements.value(self.builder, self.n)), word(1)
             )
-        self.groups.append((placed, start, end, total, last))
+        self.groups.append((lines, start, end, total, last))
 
     # behind the loop
 
     def _finish(self):
         builder = self.builder
-        address = statementtape.sweep_address(self.context, builder, stripsweep.sweep_strip)
-        address = builder.bitcast(address, llvm.DoubleType())
-        for placed, start, end, total, last in self.groups:
-            builder.store(address, builder.gep(self.at.coefficients, [start], inbounds=True), align=8)
-            words = []
-            for operand, coefficient, place in placed:
-                if coefficient is not None:
-                    target = builder.gep(self.at.coefficients, [place], inbounds=True)
-                    builder.store(coefficient, target, align=8)
-                words += [operand.base, operand.step, place, word(int(coefficient is None))]
+        for lines, start, end, total, last in self.groups:
+            words, constants = [], []
+            for line, members in lines.items():
+                words += [*line.words(self.n), word(len(members))]
+                for offset, coefficient, place in members:
+                    words += [word(offset), place]
+                    constants.append((len(words), coefficient))
+                    words += [None, None]
             statements = self.n if total is None else word(1)
-            words += [word(len(placed)), self.n, word(-1) if total is None else total, statements, start]
+            words += [word(len(words)), self.n, word(-1) if total is None else total, statements, start]
             for k, value in enumerate(words):
-                target = builder.gep(self.at.indices, [builder.add(end, word(k))], inbounds=True)
-                builder.store(builder.trunc(value, I32), target, align=4)
+                if value is not None:
+                    target = builder.gep(self.at.indices, [builder.add(end, word(k))], inbounds=True)
+                    builder.store(builder.trunc(value, I32), target, align=4)
+            for k, value in constants:
+                if value is not None:
+                    target = builder.gep(self.at.indices, [builder.add(end, word(k))], inbounds=True)
+                    target = builder.bitcast(target, llvm.DoubleType().as_pointer())
+                    builder.store(value, target, align=4)
             target = builder.gep(self.at.counts, [last], inbounds=True)
-            builder.store(llvm.Constant(I32, statementtape.CALL), target, align=4)
+            builder.store(llvm.Constant(I32, statementtape.STRIP), target, align=4)
         statementtape.store_counter(
             builder, builder.add(self.position, self.terms.value(builder, self.n)), self.at.terms
         )

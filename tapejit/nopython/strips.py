@@ -78,6 +78,11 @@ class Access:
     def moves(self):
         return any(part.counter for part in self.indices)
 
+    @property
+    def is_dense(self):
+        """Whether passes go from an element to the next one, where the array's last axis is dense."""
+        return self.indices[-1].counter == 1 and not any(part.counter for part in self.indices[:-1])
+
     def line(self):
         """(what all accesses along the same line share, the place in the line at the first pass)."""
         moving = [part for part in self.indices if part.counter]

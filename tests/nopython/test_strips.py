@@ -14,7 +14,7 @@ from random_programs import exactly
 from tapejit import nopython
 from tapejit.nopython import statementtape as tape
 from tapejit.nopython.memory import get_thread_tape, read
-from tapejit.nopython.statementtape import CALL
+from tapejit.nopython.statementtape import STRIP
 
 SIZE = 45
 POINT = np.cos(np.arange(SIZE) * 1.7) + 0.1
@@ -36,7 +36,7 @@ def count_strips(statements):
     counts = read(get_thread_tape(1), tape.COUNTS, 0)
     found = 0
     for k in range(statements):
-        found += read(counts, k, np.int32(0)) == CALL
+        found += read(counts, k, np.int32(0)) == STRIP
     return found
 
 
@@ -497,6 +497,66 @@ def coefficients_of_several_terms(x):
         w[0, i] = c * (x[i - 1] + x[i + 1] - x[i])
         w[1, i] = c * (x[i - 1] + x[i])
     return np.sum(w[0] * w[1])
+
+
+def edges(x, n, kind, width):
+    """Stencils over rows whose edges were filled in another way, some with coefficients that vary."""
+    u = np.zeros(n)
+    for i in range(width, n - width):
+        u[i] = x[i] * x[i]
+    for i in range(width):
+        if kind == 1:
+            u[i], u[n - 1 - i] = 0.5, x[3]
+        elif kind == 2:
+            u[i], u[n - 1 - i] = u[width], u[n - 1 - width]
+        elif kind == 3:
+            u[i], u[n - 1 - i] = x[i] * 2.0, x[1] * x[2]
+    s = 0.0
+    for _ in range(3):
+        v = np.zeros(n)
+        w = np.zeros(n)
+        for i in range(2, n - 2):
+            c = u[i - 2] * u[i + 1] + u[i]
+            v[i] = u[i] + 0.1 * (u[i - 1] + u[i + 1] - 2.0 * u[i]) - 0.05 * u[i - 2] + 0.02 * u[i + 2]
+            w[i] = c * math.sqrt(u[i] * u[i] + u[i - 1] * u[i - 1] + 1.0)
+            s += u[i - 2] * u[i + 2] + 0.3 * u[i + 1]
+        for i in range(2, n - 2):
+            u[i] = v[i - 1] - 0.5 * w[i + 1]
+    m = np.zeros(n)
+    for i in range(1, n - 1):
+        m[i] = u[i - 1]
+    for i in range(n):
+        s += m[i] * u[i]
+    return s
+
+
+@pytest.mark.parametrize("width", [0, 1, 2, 3])
+def test_edges(width):
+    g, exact = (nopython.value_and_grad(edges, mode=mode) for mode in ("tape", "dual"))
+    for kind in range(4):
+        for n in (18, 20, 21, 24, 27, 28, 29, 36, 37, 45):
+            x = np.cos(np.arange(n) * 1.7 + width) + 0.1
+            value, gradient = g(x, n, kind, width)
+            expected, other = exact(x, n, kind, width)
+            assert value == pytest.approx(expected, rel=1e-13)
+            assert gradient == pytest.approx(other, rel=1e-11, abs=1e-11 * np.abs(other).max()), (kind, n)
+            assert np.array_equal(g(x, n, kind, width)[1], gradient), "adjoints are left clean"
+
+
+def test_one_infinite_coefficient_for_all_passes():
+    def f(x, d):
+        w = np.zeros(x.size)
+        for i in range(1, x.size - 1):
+            w[i] = (x[i - 1] + x[i + 1]) * (1.0 / d) + x[i]
+        s = 0.0
+        for i in range(x.size):
+            s += w[i] if i % 2 else 0.0
+        return s
+
+    x, d = np.zeros(40), np.float64(5e-324)
+    gradient = nopython.grad(f, mode="tape")(x, d)
+    assert np.array_equal(np.isinf(gradient), np.arange(40) % 2 == 0)
+    assert np.array_equal(gradient[1:-1:2], np.ones(19))
 
 
 def divides(x, n):
