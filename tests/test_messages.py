@@ -101,3 +101,28 @@ def test_warnings_stand_at_the_users_line():
     with pytest.warns(UserWarning, match="runs eagerly") as record:
         g(1.0)
     assert record[0].filename == __file__
+
+
+def test_tensors_of_pytorch_among_the_operands_are_named():
+    class Tensor:
+        __module__ = "torch"
+
+        def numpy(self):
+            return X
+
+    for f in (lambda x: x * Tensor(), lambda x: Tensor() + x, lambda x: x > Tensor(), lambda x: tj.maximum(x, Tensor())):
+        with pytest.raises(TypeError, match="torch Tensor"):
+            tj.jit(f)(X)
+
+
+def test_functions_of_pytorch_say_what_there_is_instead():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match=r"torch\.exp\(\) is given a tensor of tapejit: use tj\.exp.*test_messages\.py"):
+        tj.grad(lambda x: torch.exp(x).sum())(X)
+    with pytest.raises(TypeError, match=r"an operand is a torch Tensor.*x\.detach\(\)\.numpy\(\)"):
+        tj.grad(lambda x: (torch.ones(2) * x).sum())(X)
+
+
+def test_argnums_that_is_nothing_of_the_kind():
+    with pytest.raises(TypeError, match=r"argnums=1\.0 is neither a number, nor a name"):
+        tj.grad(square, argnums=1.0)

@@ -263,7 +263,7 @@ def _operand(op, x):
     if column is not None:
         return from_array(column)
     raise TypeError(
-        f"{op.name}() takes tensors, NumPy arrays and numbers, got {type(x).__name__}: convert it with tapejit.tensor(...)"
+        f"{op.name}() takes tensors, NumPy arrays and numbers, got {foreign.name_of(x)}: convert it with tapejit.tensor(...)"
     )
 
 
@@ -445,7 +445,7 @@ def binary_method(op, by_number=None, slow=None):
         elif isinstance(other, (Number, np.ndarray, Tensor, np.generic)):
             return slow(self, other)
         else:
-            other = foreign.column(other)
+            other = foreign.operand(other)
             return NotImplemented if other is None else slow(self, other)
         if r >= 0:
             t = _new(Tensor)
@@ -474,7 +474,7 @@ def reflected_method(op):
             return apply(op, other, self)
         if isinstance(other, (Number, np.ndarray, np.generic)):
             return apply(op, other, self)
-        other = foreign.column(other)
+        other = foreign.operand(other)
         return NotImplemented if other is None else apply(op, other, self)
 
     return method

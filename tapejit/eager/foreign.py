@@ -27,6 +27,44 @@ def packed(x) -> np.ndarray:
     return np.array(x, dtype=dtype, order="C")
 
 
+_ARRAYS = {
+    "torch": "x.detach().numpy(), or tapejit's own tensors",
+    "polars": "x.to_numpy()",
+    "jax": "np.asarray(x)",
+    "jaxlib": "np.asarray(x)",
+    "cupy": "x.get()",
+    "tensorflow": "x.numpy()",
+}
+
+
+def named_array(x):
+    """An array of another library, in words, and what to pass in its place; None for anything else."""
+    kind = type(x)
+    library = kind.__module__.partition(".")[0]
+    if library not in _ARRAYS or not (hasattr(x, "__array__") or hasattr(x, "numpy")):
+        return None
+    return f"a {library} {kind.__name__}", _ARRAYS[library]
+
+
+def name_of(x) -> str:
+    """The name of an object's class, with that of its library where it may be taken for one of ours."""
+    found = named_array(x)
+    return type(x).__name__ if found is None else found[0].removeprefix("a ")
+
+
+def operand(x):
+    """As ``column``, of the other operand of an operator.
+
+    Raises:
+        TypeError: for an array of another library: Python would say no more than that two Tensors do not go together.
+    """
+    found = named_array(x)
+    if found is not None:
+        instead = found[1].removesuffix(", or tapejit's own tensors")
+        raise TypeError(f"an operand is {found[0]}, the other a tensor of tapejit: give it as an array, {instead}")
+    return column(x)
+
+
 def column(x):
     """The values of a Series, Index or DataFrame of pandas as an array; None for anything else.
 

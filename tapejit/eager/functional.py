@@ -211,7 +211,7 @@ def comparison(name, doc):
         if not isinstance(x, Tensor):
             x = from_array(x)
         if not isinstance(other, (Tensor, int, float, bool, np.ndarray, np.generic)):
-            other = foreign.column(other)
+            other = foreign.operand(other)
             if other is None:
                 return NotImplemented
         try:

@@ -15,6 +15,7 @@ from tapejit.core.layout import Layout, layout_of, packed_strides
 from tapejit.core.plans import bounded, region_plan
 from tapejit.core.refusals import ArgumentError, OutOfRange
 from tapejit.eager.dispatch import apply, as_float, emit, emit_view, empty, from_array, result_dtype, view_by
+from tapejit.eager.foreign import name_of
 from tapejit.eager.inplace import assign
 from tapejit.eager.keys import as_key, flat_indices, is_basic, last_of_each, plain_part, select, steps_back
 from tapejit.eager.places import place, put_flat, take_flat
@@ -266,7 +267,7 @@ def cat(tensors, dim=0, *, op=ops.cat) -> Tensor:
         raise ArgumentError("cat() got an empty list; it needs at least one tensor")
     for t in tensors:
         if t.__class__ is not Tensor:
-            raise TypeError(f"cat() takes tensors, got {type(t).__name__}: convert it with tapejit.tensor(...)")
+            raise TypeError(f"cat() takes tensors, got {name_of(t)}: convert it with tapejit.tensor(...)")
     tensors = [t for t in tensors if t.shape != (0,)] or tensors[:1]
     d = dimension(dim, tensors[0].ndim)
     if not tensors[0].ndim:

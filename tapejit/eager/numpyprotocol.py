@@ -9,7 +9,7 @@ from tapejit.core import record as R
 from tapejit.core import tape as tapes
 from tapejit.eager.complexes.complexprotocol import complex_ufunc
 from tapejit.eager.complexes.fourier import of_numpy
-from tapejit.eager.escapes import Escaped
+from tapejit.eager.escapes import Escaped, public
 from tapejit.eager.numpytable import look_up
 from tapejit.eager.otherkinds import other_kind
 from tapejit.eager.tensor import Tensor, method_as
@@ -125,4 +125,17 @@ def _write(ufunc, result, target):
     return target
 
 
+def _torch_function(func, types, args=(), kwargs=None):
+    """What PyTorch asks first where a tensor of tapejit is an argument of one of its functions.
+
+    Raises:
+        TypeError: always, since its functions take its own tensors.
+    """
+    name = getattr(func, "__name__", str(func))
+    instead = f"use tj.{name}" if name in public else "use tapejit's functions"
+    where = place(user_frame())
+    raise TypeError(f"torch.{name}() is given a tensor of tapejit: {instead}, or `import tapejit as torch` ({where})")
+
+
+Tensor.__torch_function__ = staticmethod(_torch_function)
 Tensor.__pandas_priority__ = 5000  # columns of tables leave arithmetic with tensors to the tensor

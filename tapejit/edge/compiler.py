@@ -25,3 +25,11 @@ from numba.cpython.rangeobj import make_range_iterator
 from numba.np import arraymath, arrayobj
 
 from tapejit.edge.numba import AbstractTemplate, caching, cpu_target, infer_global, signature
+
+
+def is_known(value) -> bool:
+    """Whether compiled code may call, or read, a global object."""
+    try:
+        return cpu_target.typing_context.resolve_value_type(value) is not None
+    except ValueError:  # what has no type
+        return False

@@ -9,12 +9,14 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from tapejit.edge.compiler import arrayobj, impl_ret_new_ref
+from tapejit.nopython.algebra import algebra
 from tapejit.nopython.cache import typed
 from tapejit.nopython.exchange import supplied
 from tapejit.nopython.named import named_as
 from tapejit.nopython.twins import active_function
 from tapejit.nopython.types import (
     Active,
+    holds_namedtuple,
     holds_plain_floats,
     is_active,
     is_active_array,
@@ -108,19 +110,51 @@ def assigned(array, values):
     return array
 
 
-def activated(a, ref):
-    """An active copy of an array of plain floats, also of those in a tuple; anything else as it is."""
+@intrinsic
+def constant_of(typingctx, x, ref):
+    """A plain number as a constant of an active type."""
+    ty = with_leaf(ref.instance_type, x) if isinstance(x, types.Float) else ref.instance_type
+
+    def codegen(context, builder, sig, args):
+        alg = algebra(context, builder, ty)
+        return alg.pack(alg.lift(sig.args[0], args[0]))
+
+    return ty(types.unliteral(x), ref), codegen
+
+
+def activated(a, ref, kinds):
+    """An active copy of an array of plain floats, also of those in a tuple, and of a namedtuple; anything else as it is.
+
+    ``kinds``: the numbers in a namedtuple that become active, ``float64`` for floats alone, ``int64`` for integers too.
+    """
     raise NotImplementedError
 
 
 @typed(activated)
-def _activated(a, ref):
-    if not holds_plain_floats(a):
-        return lambda a, ref: a
+def _activated(a, ref, kinds):
+    if isinstance(a, types.BaseNamedTuple):
+        return lambda a, ref, kinds: named_as(a, _items_activated(a, ref, kinds))
+    if not holds_plain_floats(a) and not holds_namedtuple(a):
+        return lambda a, ref, kinds: a
     if isinstance(a, types.BaseTuple):
-        return lambda a, ref: named_as(a, (activated(a[0], ref),) + activated(a[1:], ref))
+        return lambda a, ref, kinds: (activated(a[0], ref, kinds),) + activated(a[1:], ref, kinds)
     element = with_leaf(ref.instance_type, a.dtype)
-    return lambda a, ref: assigned(empty_of(a.shape, element), a)
+    return lambda a, ref, kinds: assigned(empty_of(a.shape, element), a)
+
+
+def _items_activated(a, ref, kinds):
+    """The same of what is in a namedtuple, where numbers count too: Numba has no type for two kinds of one."""
+    raise NotImplementedError
+
+
+@typed(_items_activated)
+def _typed_items(a, ref, kinds):
+    if len(a) == 0:
+        return lambda a, ref, kinds: ()
+    integers = (types.Integer, types.Boolean) if kinds.instance_type == types.int64 else ()
+    if isinstance(types.unliteral(a[0]), (types.Float, *integers)):
+        return lambda a, ref, kinds: (constant_of(a[0], ref),) + _items_activated(a[1:], ref, kinds)
+    return lambda a, ref, kinds: (activated(a[0], ref, kinds),) + _items_activated(a[1:], ref, kinds)
 
 
 @active_function
@@ -259,9 +293,9 @@ class _Forms:
     def copy_method(self, a):
         return self.copy(a) if isinstance(a, types.Array) else (lambda a: a.copy())
 
-    def become(self, a):
+    def become(self, kinds):
         element = self.structure
-        return lambda a: activated(a, element)
+        return lambda a: (lambda a: activated(a, element, kinds))
 
     def astype(self, a, dtype):
         element = _dtype(self.structure, dtype) if isinstance(a, types.Array) else None
@@ -289,7 +323,8 @@ def allocators(structure):
         np.copy: forms.copy,
         "copy": forms.copy_method,
         "astype": forms.astype,
-        "become": forms.become,
+        "become": forms.become(types.float64),
+        "become_whole": forms.become(types.int64),
     }
     return {function: _entered(function, typer) for function, typer in typers.items()}
 

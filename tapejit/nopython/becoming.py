@@ -1,8 +1,9 @@
-"""Variables that begin as an array of plain numbers and become differentiated ones, in a loop or a branch.
+"""Variables that begin as an array, or a namedtuple, of plain numbers and become differentiated ones, in a loop or a branch.
 
 Numba gives one type to what several assignments of a name have in common, and an array of plain numbers has none in common
-with an array of active ones. Where typing fails so, each value that comes in is exchanged for an active copy at the end of
-the block it comes from, and the function is typed again; likewise where a function returns now one, now the other.
+with an array of active ones, nor a namedtuple of them. Where typing fails so, each value that comes in is exchanged for an
+active copy at the end of the block it comes from, and the function is typed again; likewise where a function returns now
+one, now the other. Integers of a namedtuple become active where its floats alone are not enough.
 
 The array itself stays as it is. So that nobody can tell the copy from it, a function that writes into either is refused.
 """
@@ -15,15 +16,17 @@ from tapejit.nopython.writing import Flow
 
 MOST_VARIABLES = 40  # of one function that begin as plain numbers and become active
 _VARIABLE = re.compile(r"Cannot unify (?P<kinds>.*) for '(?P<name>[^']+)'", re.S)
+_PLAIN = re.compile(r"array\(float|\b(?!(?:array|Tuple|UniTuple|Tape|Dual|Literal|OptionalType)\b)[A-Za-z_]\w*\(")
+_COPIES = "$tapejit_active", "$tapejit_whole"
 _RESULT = re.compile(r"Can't unify return type from the following types: (?P<kinds>[^\n]*)")
 
 
 class Becoming:
-    """The variables of one function that were made to begin as active ones; ``become`` makes the copies."""
+    """The variables of one function that were made to begin as active ones; ``forms`` has what makes the copies."""
 
-    def __init__(self, func_ir, become):
+    def __init__(self, func_ir, forms):
         self.func_ir = func_ir
-        self.become = become
+        self.become = forms["become"], forms["become_whole"]  # in namedtuples, integers are the second's
         self.copied = set()  # names of the values that copies were made of
         self.tries = MOST_VARIABLES
 
@@ -40,7 +43,7 @@ class Becoming:
     def _phi(self, name):
         phi = next((inst.value for inst in self._assignments("phi") if inst.target.name == name), None)
         values = phi.incoming_values if phi else []
-        if not values or any(_is_copy(value) for value in values):
+        if not values or any(self._is_whole(value) for value in values):
             return False
         for k, (label, value) in enumerate(zip(phi.incoming_blocks, values, strict=True)):
             if isinstance(value, ir.Var):
@@ -52,7 +55,7 @@ class Becoming:
         casts = {inst.target.name: (label, inst) for inst, label in self._assignments("cast", labels=True)}
         returned = [casts.get(block.terminator.value.name) for block in self.func_ir.blocks.values()
                     if isinstance(block.terminator, ir.Return)]  # fmt: skip
-        if None in returned or any(_is_copy(inst.value.value) for _, inst in returned):
+        if None in returned or any(self._is_whole(inst.value.value) for _, inst in returned):
             return False
         for label, inst in returned:
             block = self.func_ir.blocks[label]
@@ -68,11 +71,13 @@ class Becoming:
     def _copy(self, block, value, place=-1):
         """A variable for the active copy of ``value``, made at a place of ``block``."""
         scope, loc = block.scope, value.loc
+        whole = value.name.startswith(_COPIES[0])  # a second time: floats were not enough
+        become = self.become[whole]
         function = scope.redefine("$tapejit_become", loc)
-        copy = scope.redefine("$tapejit_active", loc)
+        copy = scope.redefine(_COPIES[whole], loc)
         call = ir.Expr.call(function, [value], (), loc)
         new = [
-            ir.Assign(ir.Global(self.become.__name__, self.become, loc), function, loc),
+            ir.Assign(ir.Global(become.__name__, become, loc), function, loc),
             ir.Assign(call, copy, loc),
         ]
         block.body[place:place] = new
@@ -87,10 +92,10 @@ class Becoming:
         return Flow(self.func_ir, typemap).written(plain) if plain else None
 
 
-def _is_copy(value):
-    return isinstance(value, ir.Var) and value.name.startswith("$tapejit_active")
+    def _is_whole(self, value):
+        return isinstance(value, ir.Var) and value.name.startswith(_COPIES[1])
 
 
 def _is_mixed(kinds):
-    """Whether a message speaks of arrays of plain floats, and of active values."""
-    return "array(float" in kinds and ("Tape(" in kinds or "Dual(" in kinds)
+    """Whether a message speaks of arrays of plain floats, or of namedtuples, and of active values."""
+    return bool(_PLAIN.search(kinds)) and ("Tape(" in kinds or "Dual(" in kinds)

@@ -63,6 +63,10 @@ class _TypedCompiler(_FunctionCompiler):
     def _get_implementation(self, args, kws):
         return self.choose(args, self.given)
 
+    def compile(self, args, return_type):
+        """Without Numba's memory of failures: objects of any class without a type have one signature."""
+        return self._compile_core(args, return_type)
+
     def _compile_core(self, args, return_type):
         plain = self.targetoptions
         if any(map(has_active, args)):  # no Python object stands for an active value
@@ -130,6 +134,8 @@ def pickled(transform):
 
     @functools.wraps(transform)
     def make(*args, **options):
+        if not args and "f" not in options:  # a decorator with arguments
+            return functools.partial(make, **options)
         result = transform(*args, **options)
         bound = inspect.signature(transform).bind(*args, **options)
         call = transform.__name__, tuple(bound.arguments.items())

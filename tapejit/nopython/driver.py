@@ -11,6 +11,7 @@ import re
 
 from numba.core import types
 
+from tapejit.eager.foreign import named_array
 from tapejit.edge.compiler import Dispatcher
 from tapejit.nopython import inputs, lanes, like, results, reverse, sharing, statements, statementtape
 from tapejit.nopython.cache import generated_function
@@ -120,15 +121,16 @@ class Driver:
     def pack(self, items):
         return items[0] if self.single else "(" + "".join(f"{item}, " for item in items) + ")"
 
-    def check(self, args):
+    def check(self, args, given=()):
         """Refuse differentiated arguments that are not made of floats."""
         for k in self.argnums:
             ty = args[k] if k < len(args) else None
             if not _is_differentiable(ty) and not inputs.needs_floats(ty):
+                what, instead = _in_words(ty, given[k] if k < len(given) else None)
                 raise DifferentiationError(
-                    f"[tapejit] cannot differentiate {self.function.__name__} in {self.names[k]}: it is {ty}, and only "
+                    f"[tapejit] cannot differentiate {self.function.__name__} in {self.names[k]}: it is {what}, and only "
                     "floats, float arrays of one to three dimensions, lists of numbers and tuples are differentiated\n"
-                    "  instead: pass a float (3.0, x.astype(float)), or leave the argument out of argnums\n[/tapejit]"
+                    f"  instead: {instead}, or leave the argument out of argnums\n[/tapejit]"
                 )
 
     def only(self, body):
@@ -142,7 +144,7 @@ class Driver:
         """
 
         def body(args, given):
-            self.check(args)
+            self.check(args, given)
             found = choose(args, given)
             if any(inputs.needs_floats(args[k]) for k in self.argnums):
                 name, lines, extra = self.written[found]
@@ -276,6 +278,20 @@ def _is_differentiable(ty):
     if isinstance(ty, types.Array):
         return isinstance(ty.dtype, (types.Float, Active)) and 1 <= ty.ndim <= 3
     return isinstance(ty, (types.Float, Active))
+
+
+def _in_words(ty, x):
+    """What an argument is that cannot be differentiated, and what to pass in its place."""
+    found = named_array(x)
+    if found is not None:
+        return found[0], f"pass {found[1]}"
+    if hasattr(x, "to_numpy"):
+        return f"a {type(x).__name__}", "pass x.to_numpy()"
+    if isinstance(x, dict):
+        return "a dict", "pass its values as arguments of their own, or as a namedtuple"
+    if isinstance(ty, types.PyObject):
+        return f"of type {type(x).__name__}", "pass a float, a float array, or a namedtuple of them"
+    return f"{ty}", "pass a float (3.0, x.astype(float))"
 
 
 def has_loop(f, seen=None):

@@ -2,11 +2,12 @@
 
 import linecache
 import re
+import textwrap
 import types as pytypes
 
 from numba.core.errors import TypingError
 
-from tapejit.edge.compiler import Dispatcher, numba_ir
+from tapejit.edge.compiler import Dispatcher, is_known, numba_ir
 
 
 class DifferentiationError(TypingError):
@@ -14,6 +15,11 @@ class DifferentiationError(TypingError):
 
 
 _RULE = "give its derivative with tapejit.nopython.rule"
+_IN_PLACE_OF = {
+    "reversed": "count down, range(n - 1, -1, -1), or take x[::-1]",
+    "map": "write a loop, or a list comprehension",
+    "filter": "write a loop, or a list comprehension",
+}
 _REMEDIES = (
     # what Numba's own message contains -> (the construct, what to do)
     (
@@ -26,6 +32,11 @@ _REMEDIES = (
         r"setitem\(array\((?:Tape|Dual)\(.*array\(",
         "assigning to part of an array in this way",
         "write a loop over the elements",
+    ),
+    (
+        r"setitem\((?:list|reflected list|DictType)\W.*(?:float|int)\d+.*(?:Tape|Dual)\(",
+        "writing a differentiated value into a list, or a dict, of plain numbers",
+        "begin with np.zeros(n) in place of [0.0] * n, or append to the list",
     ),
     (
         r"<class 'complex'>|>>> [^\n]*complex(?:64|128)",
@@ -102,6 +113,8 @@ def _unknown_name(message, func_ir):
             if found:
                 kind = type(value.value).__name__
                 return f"{value.name!r}, of type {kind},", "pass numbers or arrays as arguments instead"
+            if isinstance(value.value, type) and not is_known(value.value):
+                return f"{value.name}()", _IN_PLACE_OF.get(value.name, "write it as a loop over numbers and arrays")
     return None
 
 
@@ -141,6 +154,9 @@ def describe(message):
         name = found.group(1)
         name = f"np.{name}" if "<ufunc" in found.group(0) else name
         return f"{name} with these arguments", f"write it with supported operations, or {_RULE}"
+    found = re.search(r"unsupported NumPy function '(numpy[\w.]*)'", message)
+    if found:
+        return found.group(1).replace("numpy", "np", 1), f"write it with supported functions or a loop, or {_RULE}"
     found = re.search(r"Unknown attribute '(\w+)'", message)
     if found:
         return (
@@ -156,4 +172,5 @@ def clean(error):
     if "[tapejit]" not in plain:
         return None
     start = plain.index("[tapejit]") + len("[tapejit] ")
-    return plain[start : plain.index("[/tapejit]", start)].rstrip()
+    first, *rest = plain[start : plain.index("[/tapejit]", start)].rstrip().splitlines()
+    return "\n".join([first, *textwrap.indent(textwrap.dedent("\n".join(rest)), "  ").splitlines()])

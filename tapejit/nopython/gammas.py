@@ -1,4 +1,4 @@
-"""np.cbrt, np.logaddexp and math.lgamma of active numbers: Numba's values, with derivatives of their own."""
+"""np.cbrt, np.logaddexp, math.lgamma and math.gamma of active numbers: Numba's values, with derivatives of their own."""
 
 import math
 
@@ -105,4 +105,12 @@ def _log_gamma(x):
     return attach(constant_like(x, math.lgamma(below)), polygamma(0, below), x)
 
 
+@active_function
+def _gamma(x):
+    below = inner(x)
+    value = math.gamma(below)
+    return attach(constant_like(x, value), value * polygamma(0, below), x)
+
+
 enter_form(math.lgamma, lambda x: _log_gamma if is_active(x) else None)
+enter_form(math.gamma, lambda x: _gamma if is_active(x) else None)

@@ -1,11 +1,11 @@
-"""np.linspace and np.interp with active numbers."""
+"""np.linspace, np.interp and np.trapezoid with active numbers."""
 
 import numpy as np
 from numba.core import types
 
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.arrays import at, constant_element
-from tapejit.nopython.exchange import replaces
+from tapejit.nopython.exchange import is_absent, replaces
 from tapejit.nopython.scalars import primal
 from tapejit.nopython.twins import active_function
 from tapejit.nopython.types import is_active, is_active_array, is_number
@@ -67,3 +67,28 @@ def _interp(x, xp, fp):
     if isinstance(x, types.Array) and x.ndim == 1:
         return lambda x, xp, fp: _interpolate_each(x, xp, fp)
     return (lambda x, xp, fp: _interpolate(x, xp, fp)) if is_active(x) or is_number(x) else None
+
+
+@active_function
+def _trapezoid(y, x):
+    total = 0.0 * (constant_element(y) + constant_element(x))
+    for k in range(1, y.size):
+        total += 0.5 * (x[k] - x[k - 1]) * (y[k] + y[k - 1])
+    return total
+
+
+@active_function
+def _even_trapezoid(y, dx):
+    total = 0.0 * constant_element(y) * dx
+    for k in range(1, y.size):
+        total += 0.5 * dx * (y[k] + y[k - 1])
+    return total
+
+
+@replaces(np.trapezoid)
+def _trapezoids(y, x=None, dx=1.0):
+    if not (isinstance(y, types.Array) and y.ndim == 1 and (is_active_array(y) or is_active_array(x) or is_active(dx))):
+        return None
+    if is_absent(x):
+        return lambda y, x=None, dx=1.0: _even_trapezoid(y, dx)
+    return (lambda y, x=None, dx=1.0: _trapezoid(y, x)) if isinstance(x, types.Array) and x.ndim == 1 else None

@@ -147,7 +147,7 @@ class ActiveTypeInference(NopythonTypeInference):
     def run_pass(self, state):
         structure = structure_of(state.args)
         own = structure is None or is_own_module(state.func_id.func)
-        becoming = None if own else Becoming(state.func_ir, supplied.allocators(structure)["become"])
+        becoming = None if own else Becoming(state.func_ir, supplied.allocators(structure))
         result = self._typed(state, becoming)
         for expr, sig in state.calltypes.items():
             refuse_inspection(state, expr, sig)

@@ -192,6 +192,27 @@ def _floordiv(x, y):
     return None
 
 
+@overload(divmod)
+def _divmod(x, y):
+    if result_type(operator.add, (x, y)) is not None:
+        return lambda x, y: (x // y, x % y)
+    return None
+
+
+@overload(math.copysign)
+def _copysign(x, y):
+    if is_active(x) or is_active(y):
+        return lambda x, y: abs(x) if math.copysign(1.0, primal(y)) > 0.0 else -abs(x)
+    return None
+
+
+@overload(math.ldexp)
+def _ldexp(x, n):
+    if is_active(x) and isinstance(n, types.Integer):
+        return lambda x, n: x * 2.0**n
+    return None
+
+
 @overload(operator.not_)
 def _not(x):
     if is_active(x):

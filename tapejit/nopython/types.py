@@ -105,6 +105,11 @@ def holds_plain_floats(ty):
     return isinstance(ty, types.Array) and isinstance(ty.dtype, types.Float)
 
 
+def holds_namedtuple(ty):
+    """Whether a type is a namedtuple, or a tuple with one."""
+    return isinstance(ty, types.BaseNamedTuple) or (isinstance(ty, types.BaseTuple) and any(map(holds_namedtuple, ty)))
+
+
 def scalars_in(ty):
     """The scalar types inside an argument's type."""
     if isinstance(ty, (types.Array, types.List, types.ListType)):

@@ -12,7 +12,7 @@ from tapejit.nopython.types import Active
 # What gives a part of an array, or the array itself; any other function of NumPy makes a new one.
 _VIEWS = frozenset(
     "T reshape ravel transpose view swapaxes squeeze flat asarray ascontiguousarray asfortranarray atleast_1d atleast_2d "
-    "atleast_3d broadcast_to broadcast_arrays expand_dims become".split()
+    "atleast_3d broadcast_to broadcast_arrays expand_dims become become_whole".split()
 )
 _WRITERS = frozenset("fill sort partition put fill_diagonal copyto shuffle setflat append extend".split())
 _PARTS = ("getitem", "static_getitem", "getattr", "getiter", "iternext", "pair_first", "exhaust_iter", "cast")

@@ -46,6 +46,8 @@ def _numbers(argnums, fun, what):
         TypeError: for a name that the function does not have.
     """
     if not isinstance(argnums, (int, str)):
+        if not isinstance(argnums, (tuple, list, range, np.ndarray)):
+            raise TypeError(f"{what}(): argnums={argnums!r} is neither a number, nor a name, nor a tuple of them")
         return tuple(_numbers(k, fun, what) for k in argnums)
     if isinstance(argnums, int):
         return argnums

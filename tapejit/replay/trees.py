@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 
 from tapejit.eager.complexes.pair import ComplexTensor, complex_array
-from tapejit.eager.foreign import column
+from tapejit.eager.foreign import column, named_array
 from tapejit.eager.tensor import Tensor
 from tapejit.replay.binding import Same
 from tapejit.replay.exact import exact
@@ -122,24 +122,12 @@ def flatten(tree, is_leaf, leaves):
     return "static", exact(tree), tree
 
 
-_ARRAYS = {
-    "torch": "x.detach().numpy(), or tapejit's own tensors",
-    "polars": "x.to_numpy()",
-    "jax": "np.asarray(x)",
-    "jaxlib": "np.asarray(x)",
-    "cupy": "x.get()",
-    "tensorflow": "x.numpy()",
-}
-
-
 def _no_array(x):
     """Raise TypeError for an array of another library."""
-    kind = type(x)
-    library = kind.__module__.partition(".")[0]
-    if library in _ARRAYS and (hasattr(x, "__array__") or hasattr(x, "numpy")):
-        raise TypeError(
-            f"an argument is a {library} {kind.__name__}; functions of tapejit take NumPy arrays: pass {_ARRAYS[library]}"
-        )
+    found = named_array(x)
+    if found is not None:
+        what, instead = found
+        raise TypeError(f"an argument is {what}; functions of tapejit take NumPy arrays: pass {instead}")
 
 
 def unflatten(structure, leaves):

@@ -38,6 +38,8 @@ def arguments(function, scalar):
         return array, types.int64
     if function is np.linspace:
         return scalar, types.float64, types.int64
+    if function is np.trapezoid:
+        return (array,)
     return (array, array) if function in (*TWO, "dot") else (array,)
 
 

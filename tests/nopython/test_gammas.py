@@ -20,6 +20,11 @@ def everything(x):
         + np.sum(np.square(x))
         + np.sum(np.floor(x) * x)
         + np.sum(np.degrees(x))
+        + math.gamma(x[1])
+        + divmod(x[5], x[0])[1] * math.ldexp(x[3], 2)
+        + math.copysign(x[0] * x[1], -x[2])
+        + np.trapezoid(np.sin(x), x)
+        + np.trapezoid(x * x, dx=x[2])
     )
 
 

@@ -62,6 +62,23 @@ def catches_one_kind(x):
     return y
 
 
+def counts_down(x):
+    s = 0.0
+    for i in reversed(range(2)):
+        s = 0.9 * s + x[i]
+    return s
+
+
+def einsum(x):
+    return np.einsum("i,i->", x, x)
+
+
+def fills_a_list(x):
+    z = [0.0] * 2
+    z[0] = x[0]
+    return z[0]
+
+
 @njit
 def nested(x):
     return opens_a_file_too(x) * 2.0
@@ -84,6 +101,9 @@ CASES = {
     ufunc: ("np.copysign", "rule"),
     generator: ("yield|generator|comprehension|closure", "instead:"),
     misspelt: ("no attribute 'sine'", "instead:"),
+    counts_down: (r"reversed\(\)", "range"),
+    einsum: ("np.einsum", "a loop"),
+    fills_a_list: ("a list, or a dict, of plain numbers", "np.zeros"),
     catches_one_kind: ("except", "Exception"),
 }
 
@@ -97,6 +117,7 @@ def test_a_message_names_the_construct_and_ends_with_the_line(f):
     lines = "".join(text).rstrip().splitlines()
     assert len(lines) <= 30
     assert any("test_messages.py:" in line for line in lines[-3:])
+    assert str(caught.value).splitlines()[1].startswith("  instead:")  # whatever Numba has put around it
 
 
 @pytest.mark.parametrize(
@@ -116,3 +137,33 @@ def test_argnums_by_name():
     for wrong in ("q", 2, -3, (0, "w"), 1.0, (), None):
         with pytest.raises((ValueError, TypeError), match=r"argnums|iterable"):
             nopython.grad(f, argnums=wrong)
+
+
+def test_an_argument_that_is_no_float_is_named():
+    class Series:
+        def to_numpy(self):
+            return np.ones(2)
+
+    class Tensor:
+        __module__ = "torch"
+
+        def numpy(self):
+            return np.ones(2)
+
+    g = nopython.grad(lambda x: x[0])
+    for x, words in (
+        (Series(), r"a Series.*x\.to_numpy\(\)"),
+        (Tensor(), r"a torch Tensor.*x\.detach\(\)\.numpy\(\)"),
+        ({"a": 1.0}, "a dict.*namedtuple"),
+        (object(), "of type object.*float array"),
+    ):
+        with pytest.raises(nopython.DifferentiationError, match=f"(?s){words}"):
+            g(x)
+
+
+def test_a_decorator_takes_arguments():
+    @nopython.value_and_grad(argnums="w", mode="dual")
+    def f(x, w):
+        return x * w * w
+
+    assert f(3.0, 2.0) == (12.0, 12.0)

@@ -4,6 +4,7 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
+from finite_differences import differences as slopes
 from numba import njit
 
 from tapejit import nopython
@@ -86,3 +87,63 @@ CHECKPOINTED = nopython.checkpoint(kept)
 
 def test_a_checkpoint_keeps_a_namedtuple():
     assert nopython.grad(with_a_checkpoint, mode="tape")(Rates(3.0, 2.0)) == pytest.approx((25.0, 36.0))
+
+
+People = namedtuple("People", "well ill past")
+Counted = namedtuple("Counted", "total count")
+Nested = namedtuple("Nested", "inner path")
+
+
+def epidemic(x, steps):
+    now = People(0.99, 0.01, 0.0)
+    for _ in range(steps):
+        fallen, risen = x[0] * now.well * now.ill, x[1] * now.ill
+        now = People(now.well - 0.1 * fallen, now.ill + 0.1 * (fallen - risen), now.past + 0.1 * risen)
+    return now.ill
+
+
+def with_integers(x, steps):
+    now = Counted(0, 1)
+    for _ in range(steps):
+        now = Counted(now.total + x[0] * now.count, now.count + 1)
+    return now.total * x[1]
+
+
+def with_an_index(x, steps):
+    now = Counted(0.0, 1)
+    for _ in range(steps):
+        now = Counted(now.total + x[now.count % 2], now.count + 1)
+    return now.total**2 * x[0]
+
+
+def in_a_branch(x, steps):
+    now = Counted(np.ones(2), 1.0)
+    if steps > 3:
+        now = Counted(now.total * x, now.count)
+    return np.sum(now.total) * now.count * x[0]
+
+
+def inside_others(x, steps):
+    now = Nested(Counted(1.0, 0.0), np.ones(2)), 2.0
+    for _ in range(steps):
+        first, weight = now
+        now = Nested(Counted(first.inner.total * x[0], first.inner.count + x[1]), first.path * x[0]), weight * x[1]
+    return now[0].inner.total + now[0].path[0] * now[0].inner.count * now[1]
+
+
+SLOW = [pytest.param(f, marks=pytest.mark.slow) for f in (epidemic, in_a_branch, with_an_index)]
+
+
+@pytest.mark.parametrize("f", [with_integers, inside_others, *SLOW], ids=lambda f: f.__name__)
+def test_a_namedtuple_of_plain_numbers_becomes_a_differentiated_one(f):
+    x = np.array([0.5, 0.1])
+    expected = slopes(lambda x: f(x, 4), x)
+    value, gradient = nopython.value_and_grad(f, mode="tape")(x, 4)
+    assert value == pytest.approx(f(x, 4), rel=1e-13)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_the_same_with_dual_numbers():
+    x = np.array([0.5, 0.1])
+    expected = slopes(lambda x: epidemic(x, 4), x)
+    np.testing.assert_allclose(nopython.grad(epidemic, mode="dual")(x, 4), expected, rtol=1e-6)
