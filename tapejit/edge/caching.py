@@ -21,7 +21,7 @@ import llvmlite
 import numba
 from numba.core import ccallback, compiler, dispatcher
 
-from tapejit.edge import store
+from tapejit.edge import parts, sharedcode, store
 from tapejit.edge.numba import caching
 from tapejit.spec import primitives, table
 
@@ -115,11 +115,10 @@ class FunctionCache(caching._Cache):
         try:
             if pickle.load(file) != key:
                 return None
-            payload = pickle.load(file)
+            return _rebuilt(target_context, *pickle.load(file))
         except Exception:  # what a pickle refers to may be gone, whatever error that makes
             store.discard(name)
             return None
-        return compiler.CompileResult._rebuild(target_context, *payload)
 
     def save_overload(self, signature, result):
         """Keep a compiled function, unless its code holds addresses of this process."""
@@ -128,12 +127,66 @@ class FunctionCache(caching._Cache):
         if store.folder() is None:
             return
         key = self._key(signature, result.codegen)
-        store.write(self._name(key), caching.dumps(key) + caching.dumps(result._reduce()))
+        name = self._name(key)
+        descriptor = result.fndesc
+        descriptor.typemap = descriptor.calltypes = None
+        rest = descriptor, result.environment, result.signature, result.objectmode, result.lifted, result.reload_init
+
+        def write(state):
+            store.write(name, caching.dumps(key) + caching.dumps((state, *rest)))
+
+        library = result.library
+        if isinstance(library, parts.Part):
+            library.keep(descriptor.llvm_func_name, write)
+        else:
+            _note_shared(result)
+            write(library.serialize_using_object_code())
+
+
+def _rebuilt(target_context, state, descriptor, environment, signature, objectmode, lifted, reload_init):
+    """A compiled function as it was kept."""
+    for function in reload_init:
+        function()
+    generator = target_context.codegen()
+    library = generator.unserialize_library(state) if state[1] == "object" else parts.Part.loaded(generator, state)
+    return compiler.compile_result(
+        target_context=target_context,
+        typing_context=target_context.typing_context,
+        library=library,
+        environment=environment,
+        entry_point=target_context.get_executable(library, descriptor, environment),
+        fndesc=descriptor,
+        type_annotation="",
+        signature=signature,
+        objectmode=objectmode,
+        lifted=lifted,
+        reload_init=reload_init,
+    )
+
+
+class UsersCache(caching.FunctionCache):
+    """Numba's cache, for functions of others: their code may call the engine's."""
+
+    def load_overload(self, signature, target_context):
+        try:
+            return super().load_overload(signature, target_context)
+        except sharedcode.Missing:
+            return None
+
+    def save_overload(self, signature, result):
+        _note_shared(result)
+        super().save_overload(signature, result)
+
+
+def _note_shared(result):
+    """Have the engine's objects that a function calls put in place before it is loaded."""
+    for name in sharedcode.described(result.library._final_module)[2]:
+        result.reload_init.append(functools.partial(sharedcode.need, name))
 
 
 def _cache_of(function):
     """The cache for a function: ours for this package's, Numba's for all others."""
-    return FunctionCache(function) if is_ours(function) else caching.FunctionCache(function)
+    return FunctionCache(function) if is_ours(function) else UsersCache(function)
 
 
 def install() -> None:

@@ -4,7 +4,11 @@ import linecache
 from pathlib import Path
 
 from numba import njit
+from numba.core import types
 from numba.extending import overload
+
+from tapejit.edge.parts import PartsOfNumba
+from tapejit.edge.plain import compilers  # noqa: F401 - functions of numbers are compiled by it
 
 GENERATED = "<nopython "  # co_filename of a generated function: "<nopython NAME DIGEST>"
 ENGINE = "engine-"  # begins the digest of one that is made of the engine's sources alone
@@ -17,18 +21,28 @@ def helper(function=None, **options):
     Wrappers for Python and C would double what the small ones take to compile.
     """
     options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "cache": True}
-    decorate = njit(nogil=True, error_model="numpy", **options)
+    decorate = njit(nogil=True, error_model="numpy", pipeline_class=PartsOfNumba, **options)
     return decorate if function is None else decorate(function)
 
 
 def unkept(function):
     """The same for functions that refer to the user's, which are not kept."""
-    return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": PartsOfNumba}
+    return njit(nogil=True, error_model="numpy", **options)(function)
+
+
+def call(context, builder, function, *args):
+    """Write a call of one of them with integers into code that is being written."""
+    signature = function._numba_type_.get_call_type(context.typing_context, (types.int64,) * len(args), {})
+    compiled = function.overloads[tuple(signature.args)]
+    context.add_linking_libs([compiled.library])
+    return context.call_internal(builder, compiled.fndesc, signature, args)
 
 
 def typed(stub, **options):
     """``overload`` for the engine's vocabulary: implementations that refer to nothing of the user's are cached."""
-    return overload(stub, jit_options={"no_cfunc_wrapper": True, "cache": True}, **options)
+    jit_options = {"no_cfunc_wrapper": True, "cache": True, "pipeline_class": PartsOfNumba}
+    return overload(stub, jit_options=jit_options, **options)
 
 
 def is_cacheable(function):

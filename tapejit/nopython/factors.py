@@ -11,6 +11,7 @@ from tapejit.kernels.factor import BLOCK, cholesky_backward, cholesky_small, fac
 from tapejit.kernels.lapack import ROUTINES, UPPER
 from tapejit.kernels.solves import SMALL, solve_factored, solve_rows
 from tapejit.nopython.cache import helper
+from tapejit.nopython.memory import address_in
 
 POTRF = ROUTINES[0]["POTRF"]
 
@@ -31,7 +32,7 @@ def lu_factor(a, singular):
     check_square(a)
     n = a.shape[0]
     lu, pivots, work = a.copy(), np.empty(n), np.empty(n)
-    if n > 0 and factorised(n, lu.ctypes.data, pivots.ctypes.data, work.ctypes.data) > 0 and not singular:
+    if n > 0 and factorised(n, address_in(lu), address_in(pivots), address_in(work)) > 0 and not singular:
         raise np.linalg.LinAlgError("Matrix is singular to machine precision.")
     return lu, pivots
 
@@ -46,7 +47,7 @@ def lu_solve(lu, pivots, b, transposed):
         )
     out = b.copy()
     if out.size > 0:
-        solve_factored(n, b.shape[1], transposed, lu.ctypes.data, pivots.ctypes.data, out.ctypes.data)
+        solve_factored(n, b.shape[1], transposed, address_in(lu), address_in(pivots), address_in(out))
     return out
 
 
@@ -84,9 +85,12 @@ def cholesky_factor(a):
     """The lower factor; the upper triangle of ``a`` is not read."""
     check_square(a)
     n = a.shape[0]
-    out = np.tril(a)
+    out = np.empty((n, n))
+    for i in range(n):  # np.tril would be a dozen functions to compile
+        for j in range(n):
+            out[i, j] = a[i, j] if j <= i else 0.0
     if n > 0:
-        info = cholesky_small(n, out.ctypes.data) if n <= SMALL else POTRF(UPPER, n, out.ctypes.data, n)
+        info = cholesky_small(n, address_in(out)) if n <= SMALL else POTRF(UPPER, n, address_in(out), n)
         if info != 0:
             raise np.linalg.LinAlgError("Matrix is not positive definite.")
     return out
@@ -99,9 +103,9 @@ def cholesky_adjoint(lower, g):
     out = g.copy()
     if n > 0:
         work = native_alloc(8 * BLOCK * BLOCK)
-        cholesky_backward(n, lower.ctypes.data, out.ctypes.data, work)
+        cholesky_backward(n, address_in(lower), address_in(out), work)
         native_free(work)
-        mirror(n, out.ctypes.data)
+        mirror(n, address_in(out))
     return out
 
 
@@ -112,7 +116,7 @@ def triangular_solve(triangle, b, upper, transposed):
     out = b.copy()
     if out.size > 0:
         solve_rows(
-            1, upper, transposed, 0, n, b.shape[1], triangle.ctypes.data, n, out.ctypes.data, b.shape[1]
+            1, upper, transposed, 0, n, b.shape[1], address_in(triangle), n, address_in(out), b.shape[1]
         )
     return out
 

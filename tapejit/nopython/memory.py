@@ -155,6 +155,16 @@ def element_pointer(context, builder, ty, base, index):
 
 
 @intrinsic
+def address_in(typingctx, x):
+    """Where an array's numbers are."""
+
+    def codegen(context, builder, sig, args):
+        return builder.ptrtoint(context.make_array(x)(context, builder, args[0]).data, I64)
+
+    return types.int64(x), codegen
+
+
+@intrinsic
 def read(typingctx, base, index, like):
     """The value of ``like``'s type at an index of the array at address ``base``."""
     ty = types.unliteral(like)

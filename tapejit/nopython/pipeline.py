@@ -2,7 +2,6 @@
 
 from tapejit.edge.compiler import (
     BaseNativeLowering,
-    CompilerBase,
     DefaultPassBuilder,
     MakeFunctionToJitFunction,
     NativeLowering,
@@ -10,6 +9,7 @@ from tapejit.edge.compiler import (
     NopythonTypeInference,
     register_pass,
 )
+from tapejit.edge.parts import PartCompiler
 from tapejit.nopython.lowering import ActiveLower
 from tapejit.nopython.passes import ActivePass, ActiveTypeInference
 from tapejit.nopython.types import is_active_array
@@ -34,7 +34,7 @@ class ActiveRewrites(NopythonRewrites):
         return not any(map(is_active_array, state.typemap.values())) and super().run_pass(state)
 
 
-class ActiveCompiler(CompilerBase):
+class ActiveCompiler(PartCompiler):
     """Compiles a function for active arguments."""
 
     def define_pipelines(self):

@@ -4,19 +4,25 @@ Differentiated arrays are copied into active ones, so a write into one of two ar
 other: the result would not be the function's. Reading such arrays is sound, and is left alone.
 """
 
-import numpy as np
-from numba.core import types
+import hashlib
 
-from tapejit.nopython.cache import helper, typed
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from tapejit.nopython.cache import ENGINE, call, generated_function, helper, typed
+from tapejit.nopython.memory import I64
 from tapejit.nopython.reverse import index_of
 from tapejit.nopython.scalars import primal
 from tapejit.nopython.types import Tape, is_active_array
 
 
-def _arrays_in(ty):
+def _arrays_in(ty, path=()):
+    """Where the arrays among arguments are: the places in the tuples around them."""
     if isinstance(ty, types.BaseTuple):
-        return sum(map(_arrays_in, ty))
-    return int(isinstance(ty, types.Array))
+        return [found for k, item in enumerate(ty) for found in _arrays_in(item, (*path, k))]
+    return [path] if isinstance(ty, types.Array) else []
 
 
 @helper
@@ -27,10 +33,8 @@ def _gcd(a, b):
 
 
 @helper
-def _meet(a, b):
-    """Whether two arrays, as ``_places`` describes them, may have a byte in common."""
-    low_a, high_a, step_a, size_a = a
-    low_b, high_b, step_b, size_b = b
+def _meet(low_a, high_a, step_a, size_a, low_b, high_b, step_b, size_b):
+    """Whether two arrays, as ``_place`` describes them, may have a byte in common."""
     if high_a <= low_b or high_b <= low_a:
         return False
     step = _gcd(step_a, step_b)
@@ -40,43 +44,30 @@ def _meet(a, b):
     return ahead < size_a or step - ahead < size_b
 
 
-def _place(x):
-    """(first byte, byte behind the last, greatest common step, bytes of an element)."""
-    raise NotImplementedError
+@intrinsic
+def _place(typingctx, x):
+    """(first byte, byte behind the last, greatest common step, bytes of an element) of an array."""
 
+    def codegen(context, builder, sig, args):
+        array = context.make_array(sig.args[0])(context, builder, args[0])
+        nothing, one = I64(0), I64(1)
+        start = builder.ptrtoint(array.data, I64)
+        low, high, step, empty = start, start, nothing, ir.IntType(1)(0)
+        pairs = [cgutils.unpack_tuple(builder, v, x.ndim) for v in (array.shape, array.strides)]
+        for extent, stride in zip(*pairs, strict=True):
+            span = builder.mul(builder.sub(extent, one), stride)
+            below = builder.icmp_signed("<", span, nothing)
+            empty = builder.or_(empty, builder.icmp_signed("==", extent, nothing))
+            low = builder.select(below, builder.add(low, span), low)
+            high = builder.select(below, high, builder.add(high, span))
+            size = builder.select(builder.icmp_signed("<", stride, nothing), builder.neg(stride), stride)
+            common = call(context, builder, _gcd, step, size)
+            step = builder.select(builder.icmp_signed("==", span, nothing), step, common)
+        high = builder.add(high, array.itemsize)
+        place = (builder.select(empty, start, low), builder.select(empty, start, high), step, array.itemsize)
+        return context.make_tuple(builder, sig.return_type, place)
 
-@typed(_place)
-def _place_of_array(x):
-    ndim = x.ndim
-
-    def implementation(x):
-        low = high = x.ctypes.data
-        step = 0
-        for k in range(ndim):
-            if x.shape[k] == 0:
-                return low, low, 0, x.itemsize
-            span = (x.shape[k] - 1) * x.strides[k]
-            low += min(span, 0)
-            high += max(span, 0)
-            if span != 0:
-                step = _gcd(step, abs(x.strides[k]))
-        return low, high + x.itemsize, step, x.itemsize
-
-    return implementation
-
-
-def _places(args):
-    """``_place`` of every array among the arguments."""
-    raise NotImplementedError
-
-
-@typed(_places)
-def _places_typed(args):
-    if not _arrays_in(args):
-        return lambda args: ()
-    if isinstance(args, types.BaseTuple):
-        return lambda args: _places(args[0]) + _places(args[1:])
-    return lambda args: (_place(args),)
+    return types.UniTuple(types.int64, 4)(x), codegen
 
 
 def _is_changed(x, active, low):
@@ -108,32 +99,6 @@ def _statement_typed(x):
     return (lambda x: index_of(x)) if isinstance(x, Tape) else (lambda x: 0)
 
 
-def _disturbed(args, active, places, k, low):
-    raise NotImplementedError
-
-
-@typed(_disturbed)
-def _disturbed_typed(args, active, places, k, low):
-    if isinstance(args, types.BaseTuple):
-        if not _arrays_in(args):
-            return lambda args, active, places, k, low: False
-        first = _arrays_in(args[0])
-        return lambda args, active, places, k, low: (
-            _disturbed(args[0], active[0], places, k, low)
-            or _disturbed(args[1:], active[1:], places, k + first, low)
-        )
-    if not is_active_array(active) or active.dtype == getattr(args, "dtype", None):
-        return lambda args, active, places, k, low: False
-
-    def of_array(args, active, places, k, low):
-        for j in range(len(places)):
-            if j != k and _meet(places[k], places[j]):
-                return _is_changed(args, active, low)
-        return False
-
-    return of_array
-
-
 def disturbed(args, active, low):
     """Whether a differentiated array overlaps with another argument and one of the two was written to.
 
@@ -144,6 +109,30 @@ def disturbed(args, active, low):
 
 @typed(disturbed)
 def _disturbed_any(args, active, low):
-    if _arrays_in(args) < 2 or args == active:
+    arrays = _arrays_in(args)
+    if len(arrays) < 2 or args == active:
         return lambda args, active, low: False
-    return lambda args, active, low: _disturbed(args, active, _places(args), 0, low)
+    copied = [k for k, path in enumerate(arrays) if _is_copied(_at(args, path), _at(active, path))]
+    lines = [f"p{k} = _place(args{_text(path)})" for k, path in enumerate(arrays)]
+    for k in copied:
+        overlaps = " or ".join(f"_meet(*p{k}, *p{j})" for j in range(len(arrays)) if j != k)
+        path = _text(arrays[k])
+        lines += [f"if ({overlaps}) and _is_changed(args{path}, active{path}, low):", "    return True"]
+    source = "\n    ".join(["def disturbed(args, active, low):", *lines, "return False"]) + "\n"
+    scope = {"_place": _place, "_meet": _meet, "_is_changed": _is_changed}
+    digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
+    return generated_function("disturbed", source, scope, ENGINE + digest)
+
+
+def _is_copied(given, active):
+    return is_active_array(active) and active.dtype != given.dtype
+
+
+def _at(ty, path):
+    for k in path:
+        ty = ty[k]
+    return ty
+
+
+def _text(path):
+    return "".join(f"[{k}]" for k in path)

@@ -5,6 +5,7 @@ derivative rule's parameters say which values it needs: ``g`` is the adjoint of 
 operands, ``out`` is the result. Kernels, higher derivatives, tests and documentation are made from the entry.
 """
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -92,6 +93,11 @@ class Op:
             self.traced[which] = as_expr(rule(*map(symbol, names)))
         return self.traced[which]
 
+    @functools.cached_property
+    def formulas(self) -> str:
+        """The value rule and the derivative rules of an elementwise op as text."""
+        return repr([self.trace(k) for k in range(1 + self.arity) if k == 0 or self.rules[k - 1]])
+
     def __call__(self, *args):
         """Apply the op inside a rule: to symbols it gives an expression, to Tensors it gives a Tensor."""
         for arg in args:
@@ -140,8 +146,7 @@ def close() -> None:
 
 def entered_later() -> str:
     """What tells the elementwise ops that are not the package's own: of code on disk that may be made of them."""
-    rows = [op for op in OPS[len(_own) :] if op.elementwise]
-    return repr([(op.name, [op.trace(k) for k in range(1 + op.arity) if k == 0 or op.rules[k - 1]]) for op in rows])
+    return repr([(op.name, op.formulas) for op in OPS[len(_own) :] if op.elementwise])
 
 
 def camel(name: str) -> str:

@@ -4,6 +4,7 @@ import functools
 import math
 
 import numpy as np
+from llvmlite import ir
 from numba.core import types
 
 from tapejit.edge.numba import cpu_target
@@ -14,7 +15,8 @@ from tapejit.edge.vecmath.emit import DOUBLE as DOUBLES
 from tapejit.edge.vecmath.emit import SINGLE as SINGLES
 from tapejit.edge.vecmath.emit import Value
 
-_NUMBA = {WORD: types.intp, BIT: types.boolean, DOUBLE: types.float64, SINGLE: types.float32}
+_HALF = ir.IntType(32)  # only to say what an intrinsic reads or writes: a value of it becomes a word
+_NUMBA = {WORD: types.intp, _HALF: types.int32, BIT: types.boolean, DOUBLE: types.float64, SINGLE: types.float32}
 _LLVM = {np.sqrt: "llvm.sqrt", math.sqrt: "llvm.sqrt", np.log: "llvm.log", math.log: "llvm.log"}
 _POINTERS = {
     types.CPointer(element): None for element in (types.float64, types.float32, types.int64, types.int32, types.uint8)
@@ -67,7 +69,12 @@ def _call_intrinsic(arithmetic, function, arguments):
     signature, write = found
     takes = [context.get_value_type(t) for t in signature.args]
     converted = [arithmetic.as_kind(a, k) for a, k in zip(arguments, takes, strict=True)]
-    answer = write(context, arithmetic.builder, signature, converted)
+    try:
+        answer = write(context, arithmetic.builder, signature, converted)
+    except Exception as error:  # it takes the function around it for one of Numba's
+        raise Unknown(f"{function}: {error}") from None
+    if signature.return_type == types.int32:
+        answer = arithmetic.builder.sext(answer, WORD)
     return None if signature.return_type == types.void else answer
 
 
@@ -112,7 +119,12 @@ def _is_nan(arithmetic, x):
     return arithmetic.builder.fcmp_unordered("uno", x, x)
 
 
+def _as_half(arithmetic, x):
+    return arithmetic.as_kind(x, _HALF)
+
+
 _OWN = {
+    types.int32: _as_half,
     int: _as_int,
     float: _as_float,
     bool: _as_bool,
