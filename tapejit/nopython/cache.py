@@ -4,7 +4,7 @@ import linecache
 from pathlib import Path
 
 from numba import njit
-from numba.core import types
+from numba.core.types import int64
 from numba.extending import overload
 
 from tapejit.edge.parts import PartsOfNumba
@@ -31,9 +31,10 @@ def unkept(function):
     return njit(nogil=True, error_model="numpy", **options)(function)
 
 
-def call(context, builder, function, *args):
-    """Write a call of one of them with integers into code that is being written."""
-    signature = function._numba_type_.get_call_type(context.typing_context, (types.int64,) * len(args), {})
+def call(context, builder, function, *args, types=None):
+    """Write a call of one of them into code that is being written; of integers, where no types are given."""
+    given = types or (int64,) * len(args)
+    signature = function._numba_type_.get_call_type(context.typing_context, given, {})
     compiled = function.overloads[tuple(signature.args)]
     context.add_linking_libs([compiled.library])
     return context.call_internal(builder, compiled.fndesc, signature, args)

@@ -129,6 +129,23 @@ def tangent(typingctx, x, lane):
     return ty(x, types.int64), codegen
 
 
+def array_over(context, builder, arrty, address, extents):
+    """``array_at`` where code is being written."""
+    data = context.get_data_type(arrty.dtype)
+    item = context.get_abi_sizeof(data)
+    strides = []
+    step = ir.Constant(I64, item)
+    for extent in reversed(extents):
+        strides.insert(0, step)
+        step = builder.mul(step, extent)
+    array = context.make_array(arrty)(context, builder)
+    pointer = builder.inttoptr(address, data.as_pointer())
+    arrayobj.populate_array(
+        array, data=pointer, shape=extents, strides=strides, itemsize=ir.Constant(I64, item), meminfo=None
+    )
+    return impl_ret_borrowed(context, builder, arrty, array._getvalue())
+
+
 @intrinsic
 def array_at(typingctx, address, shape, like):
     """A C-ordered array over memory that somebody else owns."""
@@ -136,19 +153,7 @@ def array_at(typingctx, address, shape, like):
     arrty = types.Array(like, ndim, "C")
 
     def codegen(context, builder, sig, args):
-        item = context.get_abi_sizeof(context.get_data_type(like))
-        extents = cgutils.unpack_tuple(builder, args[1])
-        strides = []
-        step = ir.Constant(I64, item)
-        for extent in reversed(extents):
-            strides.insert(0, step)
-            step = builder.mul(step, extent)
-        array = context.make_array(arrty)(context, builder)
-        pointer = builder.inttoptr(args[0], context.get_data_type(like).as_pointer())
-        arrayobj.populate_array(
-            array, data=pointer, shape=extents, strides=strides, itemsize=ir.Constant(I64, item), meminfo=None
-        )
-        return impl_ret_borrowed(context, builder, arrty, array._getvalue())
+        return array_over(context, builder, arrty, args[0], cgutils.unpack_tuple(builder, args[1]))
 
     return arrty(types.int64, shape, like), codegen
 

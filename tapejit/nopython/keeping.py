@@ -7,10 +7,11 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 
 from tapejit.nopython.alloc import empty_like_element
+from tapejit.nopython.cache import call, helper
 from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.inputs import lift, variable
 from tapejit.nopython.like import _zero, first_of
-from tapejit.nopython.memory import as_i32, read, size_of, write
+from tapejit.nopython.memory import I32, I64, as_i32, read, size_of, write
 from tapejit.nopython.named import named_as, tuple_type
 from tapejit.nopython.reverse import coefficient_of, index_of, take_adjoint
 from tapejit.nopython.statements import inner
@@ -83,55 +84,86 @@ def _same_values(like, x, kept):
 # Arguments as words in the tape's memory
 
 
-def room_of(x):
+def leaves_of(context, builder, ty, value):
+    """(type, value) of all that is in an argument and no tuple."""
+    if not isinstance(ty, types.BaseTuple):
+        return [(ty, value)]
+    items = [leaves_of(context, builder, t, builder.extract_value(value, k)) for k, t in enumerate(ty)]
+    return [leaf for item in items for leaf in item]
+
+
+def check_fit(x):
+    """Refuse an argument that cannot be kept."""
+    if isinstance(x, types.BaseTuple):
+        for item in x:
+            check_fit(item)
+        return
+    known = isinstance(x, types.Array) and x.ndim <= 3 and (is_active(x.dtype) or is_number(x.dtype))
+    if not (known or is_number(x) or is_active(x)):
+        raise _unfit(x)
+
+
+def bytes_of(context, ty):
+    """How many bytes a number takes: whole words."""
+    return (context.get_abi_sizeof(context.get_data_type(ty)) + 7) // 8 * 8
+
+
+def _room(context, builder, ty, value):
+    if not isinstance(ty, types.Array):
+        return I64(bytes_of(context, ty))
+    size = context.make_array(ty)(context, builder, value).nitems
+    return builder.add(builder.mul(size, I64(bytes_of(context, ty.dtype))), I64(8 * ty.ndim))
+
+
+def _sum_over_leaves(term):
+    """Code for the sum of ``term(context, builder, type, value, *types of the others)`` over what is in the last argument."""
+
+    def codegen(context, builder, sig, args):
+        total = I64(0)
+        for ty, value in leaves_of(context, builder, sig.args[-1], args[-1]):
+            total = builder.add(total, term(context, builder, ty, value, *sig.args[:-1]))
+        return total
+
+    return codegen
+
+
+@intrinsic
+def room_of(typingctx, x):
     """How many bytes an argument takes."""
-    raise NotImplementedError
+    check_fit(x)
+    return types.int64(x), _sum_over_leaves(_room)
 
 
-@overload(room_of)
-def _room_of(x):
-    if isinstance(x, types.BaseTuple):
-        if len(x) == 0:
-            return lambda x: 0
-        return lambda x: room_of(x[0]) + room_of(x[1:])
-    if isinstance(x, types.Array) and x.ndim <= 3 and (is_active(x.dtype) or is_number(x.dtype)):
-        ndim = x.ndim
-        return lambda x: 8 * ndim + x.size * ((size_of(first_of(x)) + 7) // 8 * 8)
-    if is_number(x) or is_active(x):
-        return lambda x: (size_of(x) + 7) // 8 * 8
-    raise _unfit(x)
-
-
-def store(place, x):
+@intrinsic
+def store(typingctx, place, x):
     """Write an argument; returns the place behind it."""
-    raise NotImplementedError
+    check_fit(x)
+
+    def codegen(context, builder, sig, args):
+        at = args[0]
+        for ty, value in leaves_of(context, builder, x, args[1]):
+            if isinstance(ty, types.Array):
+                at = call(context, builder, _store_array, at, value, types=(types.int64, ty))
+                continue
+            data = context.data_model_manager[ty].as_data(builder, value)
+            pointer = builder.inttoptr(at, data.type.as_pointer())
+            builder.store(data, pointer, align=min(8, context.get_abi_sizeof(data.type)))
+            at = builder.add(at, I64(bytes_of(context, ty)))
+        return at
+
+    return types.int64(types.int64, x), codegen
 
 
-@overload(store)
-def _store(place, x):
-    if isinstance(x, types.BaseTuple):
-        if len(x) == 0:
-            return lambda place, x: place
-        return lambda place, x: store(store(place, x[0]), x[1:])
-    if not isinstance(x, types.Array):
-
-        def of_number(place, x):
-            write(place, 0, x)
-            return place + room_of(x)
-
-        return of_number
-
-    def of_array(place, x):
-        for extent in x.shape:
-            write(place, 0, extent)
-            place += 8
-        step = (size_of(first_of(x)) + 7) // 8 * 8
-        for index in np.ndindex(x.shape):
-            write(place, 0, x[index])
-            place += step
-        return place
-
-    return of_array
+@helper
+def _store_array(place, x):
+    for extent in x.shape:
+        write(place, 0, extent)
+        place += 8
+    step = (size_of(first_of(x)) + 7) // 8 * 8
+    for index in np.ndindex(x.shape):
+        write(place, 0, x[index])
+        place += step
+    return place
 
 
 def load(place, ref):
@@ -202,71 +234,65 @@ def number_of(typingctx, ref):
     return ty(ref), codegen
 
 
-def count_inputs(like, x):
+def _inputs_in(context, builder, ty, value, like):
+    if is_active_array(ty) and ty.dtype.level == like.level:
+        return context.make_array(ty)(context, builder, value).nitems
+    return I64(int(level(ty) == like.level))
+
+
+@intrinsic
+def count_inputs(typingctx, like, x):
     """How many numbers of an argument have statements."""
-    raise NotImplementedError
+    return types.int64(like, x), _sum_over_leaves(_inputs_in)
 
 
-@overload(count_inputs)
-def _count_inputs(like, x):
-    if isinstance(x, types.BaseTuple) and len(x):
-        return lambda like, x: count_inputs(like, x[0]) + count_inputs(like, x[1:])
-    if is_active_array(x) and x.dtype.level == like.level:
-        return lambda like, x: x.size
-    n = int(level(x) == like.level)
-    return lambda like, x: n
-
-
-def note_statements(like, x, indices, k):
+@intrinsic
+def note_statements(typingctx, like, x, indices, k):
     """Write the statements of an argument's numbers from word ``k`` on; the word behind them."""
-    raise NotImplementedError
 
-
-@overload(note_statements)
-def _note_statements(like, x, indices, k):
-    if isinstance(x, types.BaseTuple):
-        if len(x) == 0:
-            return lambda like, x, indices, k: k
-        return lambda like, x, indices, k: note_statements(
-            like, x[1:], indices, note_statements(like, x[0], indices, k)
-        )
-    if level(x) == like.level:
-
-        def of_number(like, x, indices, k):
-            as_i32(indices)[k] = index_of(x)
-            return k + 1
-
-        return of_number
-    if not (is_active_array(x) and x.dtype.level == like.level):
-        return lambda like, x, indices, k: k
-
-    def of_array(like, x, indices, k):
-        for index in np.ndindex(x.shape):
-            as_i32(indices)[k] = index_of(x[index])
-            k += 1
+    def codegen(context, builder, sig, args):
+        k = args[3]
+        for ty, value in leaves_of(context, builder, x, args[1]):
+            if is_active_array(ty) and ty.dtype.level == like.level:
+                k = call(context, builder, _note_array, value, args[2], k, types=(ty, types.int64, types.int64))
+            elif level(ty) == like.level:
+                word = builder.trunc(builder.extract_value(value, 2), I32)  # as of ``index_of``
+                builder.store(word, builder.gep(builder.inttoptr(args[2], I32.as_pointer()), [k]))
+                k = builder.add(k, I64(1))
         return k
 
-    return of_array
+    return types.int64(like, x, types.int64, types.int64), codegen
+
+
+@helper
+def _note_array(x, indices, k):
+    for index in np.ndindex(x.shape):
+        as_i32(indices)[k] = index_of(x[index])
+        k += 1
+    return k
 
 
 # Results
 
 
-def count_results(y):
-    raise NotImplementedError
+def _results_in(context, builder, ty, value):
+    if not _is_counted(ty.dtype if isinstance(ty, types.Array) else ty):
+        return I64(0)
+    return context.make_array(ty)(context, builder, value).nitems if isinstance(ty, types.Array) else I64(1)
 
 
-@overload(count_results)
-def _count_results(y):
-    if isinstance(y, types.BaseTuple):
-        if len(y) == 0:
-            return lambda y: 0
-        return lambda y: count_results(y[0]) + count_results(y[1:])
-    if isinstance(y, types.Array):
-        return (lambda y: y.size) if _is_counted(y.dtype) else (lambda y: 0)
-    if is_number(y) or is_active(y):
-        return (lambda y: 1) if _is_counted(y) else (lambda y: 0)
-    raise _unfit(y)
+@intrinsic
+def count_results(typingctx, y):
+    """How many numbers of a result have statements."""
+    _check_result(y)
+    return types.int64(y), _sum_over_leaves(_results_in)
+
+
+def _check_result(y):
+    for item in y if isinstance(y, types.BaseTuple) else ():
+        _check_result(item)
+    if not (isinstance(y, (types.BaseTuple, types.Array)) or is_number(y) or is_active(y)):
+        raise _unfit(y)
 
 
 def as_results(like, y, first, step):

@@ -18,7 +18,7 @@ import hashlib
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from tapejit.edge.compiler import cpu_target
@@ -26,22 +26,21 @@ from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import ENGINE, generated_function, typed
 from tapejit.nopython.exchange import enter_form
-from tapejit.nopython.inputs import array_at, tangent
+from tapejit.nopython.inputs import array_over, tangent
 from tapejit.nopython.keeping import (
     add_adjoint,
     address_of,
     as_results,
+    bytes_of,
     count_inputs,
     count_results,
-    load,
-    load_shape,
     note_statements,
     number_of,
     room_of,
     store,
 )
-from tapejit.nopython.like import first_of, zero_coefficient
-from tapejit.nopython.memory import as_i32, read, size_of, write
+from tapejit.nopython.like import zero_coefficient
+from tapejit.nopython.memory import I64, as_i32, read, write
 from tapejit.nopython.reverse import is_nothing, take_adjoint
 from tapejit.nopython.statements import constant_like, inner
 from tapejit.nopython.statementtape import (
@@ -117,50 +116,64 @@ def _narrowed(leaf, x):
     return (lambda leaf, x: np.float32(x)) if x == types.float64 else (lambda leaf, x: x)
 
 
-def shapes_of(y):
-    raise NotImplementedError
-
-
-@typed(shapes_of)
-def _shapes_of(y):
+def _shape_type(y):
     if isinstance(y, types.BaseTuple):
-        if len(y) == 0:
-            return lambda y: ()
-        return lambda y: (shapes_of(y[0]),) + shapes_of(y[1:])
-    return (lambda y: y.shape) if isinstance(y, types.Array) else (lambda y: ())
+        return types.BaseTuple.from_types(tuple(map(_shape_type, y)))
+    return types.UniTuple(types.intp, y.ndim) if isinstance(y, types.Array) else types.Tuple(())
+
+
+@intrinsic
+def shapes_of(typingctx, y):
+    """The shapes of results, in tuples as they are; () of a number."""
+
+    def shape(context, builder, ty, value):
+        if isinstance(ty, types.BaseTuple):
+            parts = [shape(context, builder, t, builder.extract_value(value, k)) for k, t in enumerate(ty)]
+        elif isinstance(ty, types.Array):
+            parts = cgutils.unpack_tuple(builder, context.make_array(ty)(context, builder, value).shape)
+        else:
+            parts = []
+        return context.make_tuple(builder, _shape_type(ty), parts)
+
+    return _shape_type(y)(y), lambda context, builder, sig, args: shape(context, builder, sig.args[0], args[0])
 
 
 # The tape
 
 
-def view(place, ref):
-    """``load`` of what is kept, without copying arrays: (a tuple, array or number, the place behind it)."""
-    raise NotImplementedError
-
-
-@typed(view)
-def _view(place, ref):
-    ty = ref.instance_type
+def _view_type(ty):
+    """The type of what ``view`` finds."""
     if isinstance(ty, types.BaseTuple):
-        if len(ty) == 0:
-            return lambda place, ref: ((), place)
-        head, tail = ty[0], types.BaseTuple.from_types(tuple(ty)[1:])
+        return types.BaseTuple.from_types(tuple(map(_view_type, ty)))
+    return types.Array(ty.dtype, ty.ndim, "C") if isinstance(ty, types.Array) else types.unliteral(ty)
 
-        def of_tuple(place, ref):
-            first, behind = view(place, head)
-            others, end = view(behind, tail)
-            return (first,) + others, end
 
-        return of_tuple
+def _viewed(context, builder, ty, place):
+    """(what is kept at a place, the place behind it)."""
+    if isinstance(ty, types.BaseTuple):
+        items = []
+        for item in ty:
+            value, place = _viewed(context, builder, item, place)
+            items.append(value)
+        return context.make_tuple(builder, ty, items), place
     if not isinstance(ty, types.Array):
-        return lambda place, ref: load(place, ref)
-    item, ndim = ty.dtype, ty.ndim
+        pointer = builder.inttoptr(place, context.get_data_type(ty).as_pointer())
+        value = context.data_model_manager[ty].load_from_data_pointer(builder, pointer, align=None)
+        return value, builder.add(place, I64(bytes_of(context, ty)))
+    words = builder.inttoptr(place, I64.as_pointer())
+    extents = [builder.load(builder.gep(words, [I64(k)])) for k in range(ty.ndim)]
+    place = builder.add(place, I64(8 * ty.ndim))
+    size = I64(bytes_of(context, ty.dtype))
+    for extent in extents:
+        size = builder.mul(size, extent)
+    return array_over(context, builder, ty, place, extents), builder.add(place, size)
 
-    def of_array(place, ref):
-        x = array_at(place + 8 * ndim, load_shape(place, ref), number_of(item))
-        return x, place + 8 * ndim + x.size * size_of(first_of(x))
 
-    return of_array
+@intrinsic
+def view(typingctx, place, ref):
+    """What is kept at a place, of a given type: a tuple, array or number; arrays are not copied."""
+    ty = _view_type(ref.instance_type)
+    return ty(types.int64, ref), lambda context, builder, sig, args: _viewed(context, builder, ty, args[0])[0]
 
 
 @active_function
@@ -392,7 +405,7 @@ def {name}(tape, k, p):
     start, results = np.int64(words[p - 1]), np.int64(words[p - 2])
     zero = zero_coefficient(number_of(LIKE))
     place = read(tape, {coefficients}, 0) + 8 * slot_of(number_of(LIKE)) * start + 8
-    shapes, saved = view(place, KEPT)[0]
+    shapes, saved = view(place, KEPT)
     cotangents, nothing = take_cotangents(tape, k + 1 - results, shapes, zero)
     if not nothing:
         hand_adjoints(tape, start, XS, pullback(saved, cotangents), zero)
