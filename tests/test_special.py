@@ -20,7 +20,7 @@ THERE = {
     "lgamma": scipy.gammaln, "digamma": scipy.psi, "sinc": np.sinc, "_zeta": scipy.zeta,
     "lambertw": lambda x: scipy.lambertw(x).real,
 }  # fmt: skip
-ILL_CONDITIONED = {"logit": 4e-15, "rel_entr": 4e-15, "ndtr": 4e-15, "log_ndtr": 1e-14}
+ILL_CONDITIONED = {"logit": 4e-15, "rel_entr": 4e-15, "ndtr": 4e-15, "log_ndtr": 1e-14, "voigt_profile": 4e-15}
 
 
 def function_of(op):
@@ -189,3 +189,60 @@ def test_in_nopython_code():
     y.backward()
     np.testing.assert_allclose(value, y.item(), rtol=1e-14)
     np.testing.assert_allclose(gradient, t.grad.numpy(), rtol=1e-13)
+
+
+VOIGT = [
+    (1.0, 0.7, 0.3), (0.0, 1.0, 1.0), (5.0, 0.5, 0.1), (30.0, 0.5, 0.1), (1e3, 1.0, 1.0), (2.0, 1.0, 0.0), (9.0, 1.0, 1e-3),
+    (8.0, 1.0, 2.0), (1.0, 2.0, -0.3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", VOIGT)
+def test_voigt_profile_against_forty_digits(point):
+    mp = pytest.importorskip("mpmath")
+
+    def exact(x, s, g):
+        z = (mp.mpf(x) + 1j * mp.mpf(g)) / (mp.mpf(s) * mp.sqrt(2))
+        return (mp.exp(-z * z) * mp.erfc(-1j * z)).real / (mp.mpf(s) * mp.sqrt(2 * mp.pi))
+
+    with mp.workdps(40):
+        value = float(exact(*point))
+        first = [float(mp.diff(exact, point, tuple(int(j == k) for k in range(3)))) for j in range(3)]
+        second = [float(mp.diff(exact, point, tuple(int(j == k) + int(k == 1) for k in range(3)))) for j in range(3)]
+    xs = [tj.tensor(a, requires_grad=True) for a in point]
+    y = special.voigt_profile(*xs)
+    assert y.item() == pytest.approx(value, rel=4e-15)
+    slopes = tj.autograd.grad(y, xs, create_graph=True)
+    np.testing.assert_allclose([s.item() for s in slopes], first, rtol=1e-11, atol=1e-30)
+    np.testing.assert_allclose([s.item() for s in tj.autograd.grad(slopes[1], xs)], second, rtol=1e-9, atol=1e-30)
+
+
+def test_voigt_profile_at_its_ends():
+    x, s, g = np.array([0.0, 1.0, 2.0, np.inf, np.nan, 0.0]), np.zeros(6), np.array([0.0, 0.0, 1.0, 1.0, 1.0, np.inf])
+    np.testing.assert_allclose(special.voigt_profile(*map(tj.tensor, (x, s, g))).numpy()[:5], scipy.voigt_profile(x, s, g)[:5])
+    check_grad(lambda x, g: special.voigt_profile(x, tj.tensor(0.0), g), np.array([0.5, -2.0]), np.array([1.0, 0.3]))
+    y = tj.tensor(0.0, requires_grad=True)  # dV/dy = y d2V/dx2, which is that of Cauchy's density
+    (slope,) = tj.autograd.grad(special.voigt_profile(tj.tensor(0.5), y, tj.tensor(1.0)), y, create_graph=True)
+    slope.backward()
+    assert slope.item() == 0.0
+    assert y.grad.item() == pytest.approx(2 / math.pi * (3 * 0.25 - 1) / 1.25**3)
+
+
+def test_voigt_profile_is_fitted_in_every_way():
+    x = np.linspace(-4, 4, 60)
+    target = scipy.voigt_profile(x - 0.3, 0.8, 0.4)
+
+    def loss(p):
+        return ((tj.special.voigt_profile(x - p[0], p[1], p[2]) - target) ** 2).sum()
+
+    def loop(p):
+        total = 0.0
+        for k in range(x.size):
+            total += (tj.special.voigt_profile(x[k] - p[0], p[1], p[2]) - target[k]) ** 2
+        return total
+
+    p = np.array([0.0, 1.0, 1.0])
+    t = tj.tensor(p, requires_grad=True)
+    loss(t).backward()
+    np.testing.assert_allclose(tj.grad(loss)(p), t.grad.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(tj.nopython.grad(loop)(p), t.grad.numpy(), rtol=1e-10)

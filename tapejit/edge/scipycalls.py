@@ -29,6 +29,7 @@ _DOUBLE, _INT, _WORD = ir.DoubleType(), ir.IntType(32), ir.IntType(64)
 def _found(name, arity):
     """The address of a function of doubles, SciPy's or our own."""
     if name in FUNCTIONS:
+        getattr(FUNCTIONS[name], "link", lambda: None)()  # to what it calls itself
         signature = types.float64(*[types.float64] * arity, types.int32)
         _kept.append(cfunc(signature, cache=True, error_model="numpy")(FUNCTIONS[name]))
         return _kept[-1].address

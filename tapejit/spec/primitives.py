@@ -143,7 +143,8 @@ for _name, _arity in LIBRARY.items():
 # Functions of numbers of ``edge.specialmath``, called in the same way
 OWN = {
     "lambertw": 1, "lambertw_lower": 1, "gammainc_a": 2, "gammainc_aa": 2, "gamma_density": 2, "hurwitz_zeta": 2, "zeta_s": 2,
-    "zeta_ss": 2, "betainc_a": 3, "betainc_b": 3, "betainc_aa": 3, "betainc_ab": 3, "betainc_bb": 3, "beta_density": 3,
+    "zeta_ss": 2, "wofz_real": 3, "wofz_imag": 3,
+    "betainc_a": 3, "betainc_b": 3, "betainc_aa": 3, "betainc_ab": 3, "betainc_bb": 3, "beta_density": 3,
 }  # fmt: skip
 for _name, _arity in OWN.items():
     primitive(_name, _arity, FUNCTION, 1000, _own(_name), library=_name, op=_name if _name == "lambertw" else f"_{_name}")

@@ -6,7 +6,7 @@ Formulas of derivatives: DLMF, https://dlmf.nist.gov, chapters 5 (gamma), 7 (err
 import math
 
 from tapejit.spec.elementwise import chain, chain_div, cos, exp, log, log1p, sign, where
-from tapejit.spec.expr import m
+from tapejit.spec.expr import as_expr, m
 from tapejit.spec.table import elementwise
 
 _SQRT_HALF = math.sqrt(0.5)
@@ -294,3 +294,74 @@ def lambertw(x):
 def lambertw_lower(x):
     """The real w <= -1 with w * exp(w) = x, for -1/e <= x < 0"""
     return m.lambertw_lower(x)
+
+
+# Voigt's profile, by Faddeeva's function w: V = Re(w(z)) / (y sqrt(2 pi)), z = (x + i gamma) / (y sqrt(2))
+
+
+@elementwise(
+    dx=lambda g: chain(g, 0.0),
+    dy=lambda g, x, y, z: chain(g, wofz_real(x + 1.0, y, z)),
+    dz=lambda g, x, y, z: -chain(g, wofz_imag(x + 1.0, y, z)),
+    name="_wofz_real",
+    domain=((0.0, 0.0), (-3.0, 3.0), _POSITIVE),
+)
+def wofz_real(x, y, z):
+    """The real part of the x-th derivative of Faddeeva's function at y + i z; x is cut to a whole number"""
+    return m.wofz_real(x, y, z)
+
+
+@elementwise(
+    dx=lambda g: chain(g, 0.0),
+    dy=lambda g, x, y, z: chain(g, wofz_imag(x + 1.0, y, z)),
+    dz=lambda g, x, y, z: chain(g, wofz_real(x + 1.0, y, z)),
+    name="_wofz_imag",
+    domain=((0.0, 0.0), (-3.0, 3.0), _POSITIVE),
+)
+def wofz_imag(x, y, z):
+    """The imaginary part of the x-th derivative of Faddeeva's function at y + i z; x is cut to a whole number"""
+    return m.wofz_imag(x, y, z)
+
+
+_SQRT_2 = math.sqrt(2)
+
+
+def _of_voigt(part, n):
+    """A derivative of the profile: ``part`` of the n-th one of w, divided by y sqrt(2 pi) (y sqrt(2))^n."""
+
+    def value(x, y, z):
+        s = _SQRT_2 * where(y == 0.0, 1.0, y)
+        scale = math.sqrt(math.pi) * s
+        for _ in range(n):
+            scale = scale * s
+        return part(float(n), x / s, z / s) / scale
+
+    return value
+
+
+def _voigt_dx(x, y, z):
+    d = x * x + z * z
+    return where(y == 0.0, -2.0 / math.pi * (x * z) / (d * d), _of_voigt(wofz_real, 1)(x, y, z))
+
+
+def _voigt_dz(x, y, z):
+    d = x * x + z * z
+    return where(y == 0.0, (x * x - z * z) / (math.pi * (d * d)), -_of_voigt(wofz_imag, 1)(x, y, z))
+
+
+def _voigt_dxx(x, y, z):
+    d = x * x + z * z
+    return where(y == 0.0, 2.0 / math.pi * (z * (3.0 * (x * x) - z * z)) / (d * d * d), _of_voigt(wofz_real, 2)(x, y, z))
+
+
+@elementwise(
+    dx=lambda g, x, y, z: chain(g, _voigt_dx(x, y, z)),
+    dy=lambda g, x, y, z: chain(g, y * _voigt_dxx(x, y, z)),  # the profile solves dV/dy = y d2V/dx2
+    dz=lambda g, x, y, z: chain(g, _voigt_dz(x, y, z)),
+    domain=((-3.0, 3.0), _POSITIVE, _POSITIVE),
+)
+def voigt_profile(x, y, z):
+    """The density at x of a normal deviate of standard deviation y plus a Cauchy one of half width z at half maximum"""
+    s = _SQRT_2 * m.select(y == 0.0, 1.0, y)
+    wide = m.wofz_real(as_expr(0.0), x / s, z / s) / (math.sqrt(math.pi) * s)
+    return m.select(y == 0.0, m.select((x == 0.0) & (z == 0.0), math.inf, z / (math.pi * (x * x + z * z))), wide)

@@ -10,7 +10,7 @@ from tapejit.eager.specialfunctions import logsumexp_weighted as logsumexp
 
 _SAME = (
     "beta betainc betaln dawsn digamma entr erf erfc erfcinv erfcx erfinv exp2 expm1 gamma gammainc gammaincc i0 i0e i1 "
-    "i1e j0 j1 k0 k0e k1 k1e lgamma log1p log_ndtr ndtr ndtri rel_entr sinc xlog1py xlogy y0 y1"
+    "i1e j0 j1 k0 k0e k1 k1e lgamma log1p log_ndtr ndtr ndtri rel_entr sinc voigt_profile xlog1py xlogy y0 y1"
 ).split()
 globals().update({name: _functions[name] for name in _SAME})
 gammaln, psi, expit = _functions["lgamma"], _functions["digamma"], _functions["sigmoid"]

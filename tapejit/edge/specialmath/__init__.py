@@ -4,7 +4,7 @@
 takes an int at the end, as Cython's functions do.
 """
 
-from . import hurwitz, incomplete_beta, incomplete_gamma, lambert
+from . import faddeeva, hurwitz, incomplete_beta, incomplete_gamma, lambert
 
 FUNCTIONS = {
     "gammainc_a": incomplete_gamma.gammainc_a,
@@ -21,4 +21,6 @@ FUNCTIONS = {
     "hurwitz_zeta": hurwitz.hurwitz_zeta,
     "zeta_s": hurwitz.zeta_s,
     "zeta_ss": hurwitz.zeta_ss,
+    "wofz_real": faddeeva.wofz_real,
+    "wofz_imag": faddeeva.wofz_imag,
 }
