@@ -34,9 +34,10 @@ _SPACES = {"stats": "scipy.stats.", "special": "scipy.special.", "linalg": "lina
 
 
 class _Depth(threading.local):
-    """How many transforms run a function of the user's in this thread, one inside the other."""
+    """How many transforms run a function of the user's in this thread, one inside the other, and the arguments they made."""
 
     inside = 0
+    arguments = ()
 
 
 class Escaped(RuntimeError):
@@ -56,9 +57,11 @@ def watched(function, args, kwargs):
     return recorder.reads.watch(function, args, kwargs)
 
 
-def differentiated(function, args, kwargs):
-    """As ``watched``, of a function that is differentiated: values must not leave."""
+def differentiated(function, args, kwargs, arguments=()):
+    """As ``watched``, of a function that is differentiated in ``arguments``: values must not leave, and these not change."""
+    before = _depth.arguments
     _depth.inside += 1
+    _depth.arguments = (*before, *arguments)
     try:
         return watched(function, args, kwargs)
     except ValueError as error:
@@ -67,6 +70,24 @@ def differentiated(function, args, kwargs):
         raise
     finally:
         _depth.inside -= 1
+        _depth.arguments = before
+
+
+def check_argument(x):
+    """Note that ``x`` is about to be changed in place.
+
+    Raises:
+        RuntimeError: if it is, or shares its memory with, an argument in which a transform differentiates.
+    """
+    if not _depth.arguments or not x.requires_grad or not tapes.current().header[R.H_GRAD_MODE]:
+        return
+    tape = x._tape()
+    owner = tape.owners[x._r & R.MASK]
+    if any(a._r >> R.TAPE_SHIFT == x._r >> R.TAPE_SHIFT and tape.owners[a._r & R.MASK] == owner for a in _depth.arguments):
+        raise RuntimeError(
+            "an argument that is differentiated, or a part of it such as x[0], is changed in place, and its gradient would be "
+            f"that of what it became: write y = y + 1 for y += 1, or work on x.clone() ({place(user_frame())})"
+        )
 
 
 def check(tensor, by, quiet=False):

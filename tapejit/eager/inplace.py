@@ -12,7 +12,7 @@ from tapejit.core import tape as tapes
 from tapejit.core.layout import packed_strides
 from tapejit.core.plans import region_plan
 from tapejit.core.record import MASK
-from tapejit.eager import functional, hooks
+from tapejit.eager import escapes, functional, hooks
 from tapejit.eager.dispatch import emit_view, from_array, plain
 from tapejit.eager.grad_mode import is_grad_enabled, no_grad
 from tapejit.eager.keys import assign_selected, select
@@ -44,6 +44,7 @@ def check_inplace(x: Tensor, *operands) -> bool:
         raise RuntimeError(
             "this tensor shares the memory of a read-only NumPy array and cannot be changed in place; work on a clone()"
         )
+    escapes.check_argument(x)
     recorder = tapes.current().recorder
     if recorder is not None:
         return recorder.check_inplace(x)

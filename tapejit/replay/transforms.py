@@ -116,7 +116,7 @@ class Differentiated:
 
     def call(self, fun):
         """The user's function, its values kept from leaving."""
-        return differentiated(fun, self.args, self.kwargs)
+        return differentiated(fun, self.args, self.kwargs, self.leaves)
 
     def rebuild(self, values):
         """Values, one per leaf, in the shape of the arguments."""
