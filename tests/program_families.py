@@ -26,7 +26,7 @@ from tapejit import nopython
 MEMBERS = 100  # programs of a family
 PLACES = 5
 CHOICES = 4
-WITHIN = ("value", 1e-11, 0), ("gradient", 1e-7, 1e-9), ("product with the Hessian", 1e-6, 1e-8)
+WITHIN = ("value", 1e-11, 1e-15), ("gradient", 1e-7, 1e-9), ("product with the Hessian", 1e-6, 1e-8)
 
 
 class Family(Writer):

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 from finite_differences import differences
-from numba import njit
 
 from tapejit import nopython
 
@@ -32,11 +31,10 @@ POINT = np.array([0.7, 1.9, 2.3, 0.4, 1.1, 3.2])
 
 
 def test_first_and_second_derivatives():
-    plain = njit(everything)
     g = nopython.value_and_grad(everything, mode="tape")
     value, gradient = g(POINT)
-    assert value == pytest.approx(plain(POINT), rel=1e-14)
-    assert gradient == pytest.approx(differences(plain, POINT), rel=1e-6)
+    assert value == pytest.approx(everything(POINT), rel=1e-13)
+    assert gradient == pytest.approx(differences(everything, POINT), rel=1e-6)
     v = np.cos(np.arange(6.0))
     along = differences(lambda t: np.vdot(g(POINT + t[0] * v)[1], v), np.zeros(1))[0]
     assert nopython.hvp(everything)(POINT, v) @ v == pytest.approx(along, rel=1e-6)

@@ -35,13 +35,13 @@ def check_float32(seed):
     assert np.allclose(slope, gradient, rtol=1e-5, atol=1e-6), source
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_few_programs(seed):
     check(seed, "tape")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10, 510))
+@pytest.mark.parametrize("seed", range(4, 510))
 def test_many_programs(seed):
     if seed % 10 == 9:
         check_float32(seed)
