@@ -9,10 +9,12 @@ from tapejit.eager import anomaly, hooks
 from tapejit.eager.compiledsweep import RecordView, handle_of, operand_records, plan_sweep, same_tape
 from tapejit.eager.dispatch import constant
 from tapejit.eager.grad_mode import set_grad_enabled
+from tapejit.eager.learnedsweep import swept_by_number
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import strided_view
 from tapejit.spec.table import BY_NAME, OPS, VALUES
 
+SHORT = 200  # records that a sweep visits, up to which nothing is learned from
 _NORM, _SQUARE, _MUL = (BY_NAME[name] for name in ("norm", "square", "mul"))
 _FLAGS, _IMM = map(R.RECORD.names.index, ("flags", "imm"))
 
@@ -86,11 +88,42 @@ def _contributions(tape, k, g, wanted, inputs, sweep):
             yield x, rule(record, g, *operands, out)
 
 
+def _swept_on_recording(tape, order, leaves, outputs, seeds, inputs):
+    """The sweep on a tape that keeps all its records where they are; None if there are hooks."""
+    numbers = [*order, *leaves, *(x._r & MASK for x in inputs)]
+    if (tape.flags[numbers] & R.HOOKED).any():
+        return None
+    asked_for, sweep = set(inputs), {}
+    wanted = _Wanted(tape, {*order, *leaves})
+    with tape.at_one_line():
+        seeds = [constant(1.0, y._layout.packed) if seed is None else seed for y, seed in zip(outputs, seeds, strict=True)]
+        pairs = [(y._r & MASK, seed) for y, seed in zip(outputs, seeds, strict=True)]
+        asked = [x._r & MASK for x in inputs]
+        found = swept_by_number(
+            tape, order, leaves, pairs, asked, lambda k, g: _contributions(tape, k, g, wanted, asked_for, sweep)
+        )
+    return {k: found.get(k) for k in asked}
+
+
+class _Wanted:
+    """The Tensors of some records, as a set."""
+
+    def __init__(self, tape, records):
+        self.number, self.records = tape.number, records
+
+    def __contains__(self, x):
+        return x._r >> R.TAPE_SHIFT == self.number and x._r & MASK in self.records
+
+
 def swept_as_tensors(outputs, seeds, inputs, retain, create_graph=True) -> dict:
     """The sweep by the op table's rules on Tensors: record number of each input -> its gradient."""
     tape = outputs[0]._tape()
     same_tape(tape, (*outputs, *inputs))
     order, leaves = plan_sweep(tape, outputs, inputs)
+    if tape.recorder is not None and len(order) > SHORT and create_graph and not anomaly.active():
+        found = _swept_on_recording(tape, order, leaves, outputs, seeds, inputs)
+        if found is not None:
+            return found
     nodes = [handle_of(tape, k) for k in order]  # the handles keep the records; their numbers may change below
     wanted = {*nodes, *(handle_of(tape, k) for k in leaves)}
     asked_for = set(inputs)  # `in` a list would compare values

@@ -104,18 +104,22 @@ class _Lines(list):
         super().__init__([None] * length)
         self.places = {}
         self.standing = None  # the place of all records that are made meanwhile
+        self.stretches = []  # (records, the place at which they stand), of those that have no handle yet
 
     def line(self, k):
         """``file:line`` of what made record k."""
-        return _line_of(self.places.get(k))
+        found = self.places.get(k) or next((place for records, place in self.stretches if k in records), None)
+        return _line_of(found)
 
     @contextlib.contextmanager
-    def at(self, place):
+    def at(self, place, tape):
         """Records that are made meanwhile stand at a place, without a look at the frames."""
         before, self.standing = self.standing, self.standing or place
+        begin = len(tape)
         try:
             yield
         finally:
+            self.stretches.append((range(begin, len(tape)), self.standing))
             self.standing = before
 
     def __setitem__(self, k, handle):
@@ -154,7 +158,7 @@ class RecordingTape(tapes.Tape):
         return self.handles
 
     def at_one_line(self):
-        return self.handles.at(_user_place()) if self.recorder is not None else super().at_one_line()
+        return self.handles.at(_user_place(), self) if self.recorder is not None else super().at_one_line()
 
     def end(self, use):
         """Give the memory of all values back and let the tape be used again; later, if somebody holds a tensor of it.
