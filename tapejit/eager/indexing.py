@@ -20,7 +20,7 @@ from tapejit.eager.inplace import assign
 from tapejit.eager.keys import as_key, flat_indices, is_basic, last_of_each, plain_part, select, steps_back
 from tapejit.eager.places import place, put_flat, take_flat
 from tapejit.eager.tensor import Tensor, method, method_as
-from tapejit.eager.views import clone, contiguous, dimension, reshape, view_of, view_plan
+from tapejit.eager.views import clone, contiguous, dimension, reshape, view_plan
 from tapejit.spec import structured as ops
 from tapejit.spec.elementwise import where
 
@@ -41,9 +41,11 @@ def _basic(x: Tensor, key) -> Tensor:
     if len(key) == 1 and layout.ndim:
         fast = _leading_view(layout, key[0])
         if fast is not None:
-            out, op, plan, offset, start = fast
-            seen = view_by((out, op.code, plan, offset * layout.dtype.itemsize, start), x)
-            return emit_view(op, x, out, offset, plan=plan, start=start) if seen is None else seen
+            return _seen_by(fast, x)
+    known = _told_apart(layout, key)
+    fast = _basic_views.get(known)
+    if fast is not None:
+        return _seen_by(fast, x)
     back = steps_back(key)
     try:
         shape, memory, offset = _probe(layout, layout.strides, key)
@@ -52,11 +54,37 @@ def _basic(x: Tensor, key) -> Tensor:
             _, logical, start = _probe(layout, packed_strides(layout.shape), key)
     except IndexError as error:
         raise IndexError(f"{error} (tensor of shape {layout.shape})") from None
-    seen = view_of(x, shape, memory, logical, offset, start, _SLICE)
+    out, plan = view_plan(layout.dtype, shape, memory, logical)
+    found = out, _SLICE, plan, offset, start
+    if known is not None and not back:
+        _basic_views[known] = found
+    seen = _seen_by(found, x)
     return clone(seen) if back else seen
 
 
-_leading_views = bounded()
+def _seen_by(found, x):
+    """A view by its layout, op, plan, offset and start."""
+    out, op, plan, offset, start = found
+    seen = view_by((out, op.code, plan, offset * x._layout.dtype.itemsize, start), x)
+    return emit_view(op, x, out, offset, plan=plan, start=start) if seen is None else seen
+
+
+def _told_apart(layout, key):
+    """A layout and a key of integers and slices of them as something to look up, None for other keys."""
+    parts = [layout]
+    for part in key:
+        kind = part.__class__
+        if kind is int:
+            parts.append(part)
+        elif kind is slice and {part.start.__class__, part.stop.__class__, part.step.__class__} <= _BOUNDS:
+            parts.append((part.start, part.stop, part.step))
+        else:
+            return None
+    return tuple(parts)
+
+
+_BOUNDS = {int, type(None)}
+_basic_views, _leading_views = bounded(), bounded()
 
 
 def _leading_view(layout, part):

@@ -4,6 +4,8 @@
 gradient of each part. Read where its elements come from, it depends on one record, at the same distance in every pass.
 """
 
+import functools
+
 import numpy as np
 
 from tapejit.core.layout import packed_strides
@@ -61,7 +63,12 @@ def _positions(lowering, k, of):
     """The elements that a view, or a placement of record ``of``, is about."""
     shape, plan = tuple(lowering._layout(of).shape), lowering.columns["plan"][k]
     strides = plan_at(plan).strides if plan else packed_strides(shape)
-    return positions(shape, strides, int(lowering.columns["imm"][k])).reshape(-1)
+    return _from_the_first(shape, strides) + int(lowering.columns["imm"][k])
+
+
+@functools.lru_cache(256)
+def _from_the_first(shape, strides):
+    return positions(shape, strides, 0)
 
 
 def _placed(lowering, chains, k, x):

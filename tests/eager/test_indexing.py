@@ -497,3 +497,23 @@ def test_flip_and_roll():
     check_grad(lambda x: x.roll(1) ** 2 * x, a)
     with pytest.raises(IndexError):
         x.flip(2)
+
+
+ENDS = [(1, 2), (-1, slice(None, 2)), (slice(1, None), slice(None, None, 2)), (slice(None, None, -1), 0), (0, -2)]
+
+
+@pytest.mark.parametrize("key", ENDS)
+def test_a_key_that_was_seen_before_gives_the_same_part(key):
+    x = np.arange(12.0).reshape(3, 4)
+    for array in (x, x.T, x[::2], x + 1):
+        for _ in range(3):
+            t = tj.tensor(array, requires_grad=True)
+            np.testing.assert_array_equal(t[key].detach().numpy(), array[key])
+            (2.0 * t[key]).sum().backward()
+            expected = np.zeros_like(array)
+            expected[key] = 2.0
+            np.testing.assert_array_equal(t.grad.numpy(), expected)
+    with pytest.raises(IndexError):
+        tj.tensor(x)[3, 0]
+    with pytest.raises(IndexError):
+        tj.tensor(x)[3, 0]
