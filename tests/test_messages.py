@@ -126,3 +126,17 @@ def test_functions_of_pytorch_say_what_there_is_instead():
 def test_argnums_that_is_nothing_of_the_kind():
     with pytest.raises(TypeError, match=r"argnums=1\.0 is neither a number, nor a name"):
         tj.grad(square, argnums=1.0)
+
+
+def test_what_numpy_names_otherwise_says_so():
+    M = np.arange(6.0).reshape(2, 3)
+    for f, words in (
+        (lambda x: x.max(axis=1).sum(), r"\.values, or amax"),
+        (lambda x: x.min(1)[:, None].sum(), r"\.values, or take amax"),
+        (lambda x: x.sum() / x.size, r"x\.numel\(\)"),
+    ):
+        with pytest.raises((AttributeError, TypeError), match=words):
+            tj.grad(f)(M)
+    found = tj.tensor(M).max(1)
+    assert found[0] is found.values
+    assert not hasattr(found, "sum")

@@ -1,5 +1,7 @@
 """Arrays from outside: which of them can be read where they lie, and what the others need."""
 
+import types
+
 import numpy as np
 
 from tapejit.core import dtypes
@@ -56,9 +58,12 @@ def operand(x):
     """As ``column``, of the other operand of an operator.
 
     Raises:
-        TypeError: for an array of another library: Python would say no more than that two Tensors do not go together.
+        TypeError: for an array of another library: Python would say no more than that two Tensors do not go together; for
+            ``x.size`` without its parentheses.
     """
     found = named_array(x)
+    if isinstance(x, types.MethodType) and x.__name__ in ("size", "numel", "dim"):
+        raise TypeError(f"{x.__name__} is a method, as in PyTorch: x.numel() elements, x.size() the shape, x.dim() dimensions")
     if found is not None:
         instead = found[1].removesuffix(", or tapejit's own tensors")
         raise TypeError(f"an operand is {found[0]}, the other a tensor of tapejit: give it as an array, {instead}")

@@ -190,9 +190,9 @@ def logsigmoid(x) -> Tensor:
 
 
 def floor_divide(x, y) -> Tensor:
-    """floor(x / y), elementwise; integers stay integers."""
+    """The quotient rounded down, elementwise, as Python's ``//``: that without the remainder; integers stay integers."""
     if result_dtype([t if isinstance(t, Tensor) else as_scalar(t) for t in (x, y)]).is_floating_point:
-        return FUNCTIONS["floor"](apply(elementwise.div, x, y))
+        return apply(elementwise._floordiv, x, y)
     return noted("floor_divide", lambda *xs: from_array(np.floor_divide(*plain(xs))), x, y)
 
 
@@ -298,6 +298,8 @@ def _operators():
     methods["__abs__"] = FUNCTIONS["abs"]
     methods["__floordiv__"] = floor_divide
     methods["__rfloordiv__"] = lambda self, other: floor_divide(other, self)
+    methods["__divmod__"] = lambda self, other: (self // other, self % other)
+    methods["__rdivmod__"] = lambda self, other: (other // self, other % self)
     for name, function in COMPARISONS.items():
         methods[f"__{name}__"] = function
     for name in ("and", "or", "xor"):

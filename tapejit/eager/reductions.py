@@ -290,6 +290,14 @@ class ValuesIndices(tuple):
     def indices(self):
         return self[1]
 
+    def __getattr__(self, name):
+        raise AttributeError(f"this is (values, indices), as PyTorch gives them, without {name!r}: take .values, or amax()")
+
+    def __getitem__(self, key):
+        if isinstance(key, (tuple, list, Tensor, np.ndarray)) or key is None:
+            raise TypeError("this is (values, indices), as PyTorch gives them: index .values, or take amax(), amin()")
+        return tuple.__getitem__(self, key)
+
     def __repr__(self):
         return f"(values={self[0]!r},\nindices={self[1]!r})"
 

@@ -223,6 +223,8 @@ def index_put(x: Tensor, indices, values, accumulate=False) -> Tensor:
 
 def take(x: Tensor, index: Tensor) -> Tensor:
     """The elements of the flattened x at an index, in its shape; negative ones count from the end."""
+    if isinstance(index, (list, np.ndarray)):
+        return getitem(reshape(x, -1), (np.asarray(index, dtype=None if len(index) else np.int64),))
     whole_numbers(index, "take")
     return getitem(reshape(x, -1), (index,)) if index.ndim else getitem(reshape(x, -1), (reshape(index, 1),)).reshape(())
 

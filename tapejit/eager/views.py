@@ -167,8 +167,10 @@ def movedim_order(ndim, sources, places) -> tuple:
 
 
 @method
-def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Two dimensions exchanged."""
+def transpose(x: Tensor, dim0: int, dim1: int, *dims: int) -> Tensor:
+    """Two dimensions exchanged; with more of them all in that order, as NumPy's method does."""
+    if dims:
+        return permute(x, (dim0, dim1, *dims))
     order = list(range(x.ndim))
     dim0, dim1 = dimension(dim0, x.ndim), dimension(dim1, x.ndim)
     if x.ndim:

@@ -113,7 +113,7 @@ def _unknown_name(message, func_ir):
             if found:
                 kind = type(value.value).__name__
                 return f"{value.name!r}, of type {kind},", "pass numbers or arrays as arguments instead"
-            if isinstance(value.value, type) and not is_known(value.value):
+            if isinstance(value.value, (type, pytypes.BuiltinFunctionType)) and not is_known(value.value):
                 return f"{value.name}()", _IN_PLACE_OF.get(value.name, "write it as a loop over numbers and arrays")
     return None
 

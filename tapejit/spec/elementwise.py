@@ -103,7 +103,7 @@ def reciprocal(x):
 
 @elementwise(
     dx=lambda g: g,
-    dy=lambda g, x, y: -chain(g, floor(x / y)),
+    dy=lambda g, x, y: -chain(g, _floordiv(x, y)),
     domain=((0.3, 0.9), (1.1, 1.9)),
     ufunc=np.remainder,
 )
@@ -112,6 +112,26 @@ def remainder(x, y):
     r = m.fmod(x, y)
     other_sign = ((r < 0.0) & (y > 0.0)) | ((r > 0.0) & (y < 0.0))
     return m.select(other_sign, r + y, r)
+
+
+@elementwise(
+    dx=lambda g: 0.0,
+    dy=lambda g: 0.0,
+    domain=((-4.7, 4.7), (1.1, 1.9)),
+    label="FloorDivide",
+    ufunc=np.floor_divide,
+    smooth=False,
+)
+def _floordiv(x, y):
+    """The quotient without the remainder, as Python's //: 1.0 // 0.1 is 9, where 1.0 / 0.1 rounds to 10"""
+    r = m.fmod(x, y)
+    other_sign = ((r < 0.0) & (y > 0.0)) | ((r > 0.0) & (y < 0.0))
+    quotient = (x - r) / y
+    quotient = m.select(other_sign, quotient - 1.0, quotient)
+    whole = m.floor(quotient)
+    whole = m.select(quotient - whole > 0.5, whole + 1.0, whole)
+    signed_zero = 0.0 * (x / y)
+    return m.select(y == 0.0, x / y, m.select(quotient == 0.0, signed_zero, whole))
 
 
 @elementwise(

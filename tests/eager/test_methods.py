@@ -170,3 +170,49 @@ def test_arguments_are_chosen_by_name():
         tj.grad(product, "q")
     with pytest.raises(TypeError, match="positional"):
         tj.grad(product, 2)(X, X)
+
+
+def test_transpose_takes_an_order_of_all_dimensions_as_numpys_method_does():
+    x = np.arange(12.0).reshape(2, 3, 2)
+    t = tj.tensor(x, requires_grad=True)
+    assert np.array_equal(t.transpose(2, 0, 1).detach().numpy(), x.transpose(2, 0, 1))
+    assert np.array_equal(t.transpose(0, 1).detach().numpy(), x.swapaxes(0, 1))
+    (t.transpose(2, 0, 1)[1] ** 2).sum().backward()
+    expected = np.zeros_like(x)
+    expected[:, :, 1] = 2 * x[:, :, 1]
+    assert np.array_equal(t.grad.numpy(), expected)
+
+
+def test_take_takes_lists_and_arrays_of_places():
+    x = np.array([0.5, 1.5, 2.5])
+    t = tj.tensor(x)
+    assert np.array_equal(t.take([0, -1]).numpy(), x.take([0, -1]))
+    assert np.array_equal(t.take(np.array([[0], [2]])).numpy(), x.take([[0], [2]]))
+    assert t.take([]).shape == (0,)
+
+
+def test_divmod():
+    x = np.array([-0.7, 0.4, 2.3])
+    for f in (lambda x: divmod(x, 0.3), lambda x: divmod(2.0, x)):
+        for found, expected in zip(f(tj.tensor(x)), f(x), strict=True):
+            np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(tj.grad(lambda x: divmod(2.0, x)[1].sum())(x), -(2.0 // x))
+
+
+def test_floor_division_is_the_quotient_without_the_remainder():
+    pairs = [(1.0, 0.1), (6.0, 0.1), (-1.0, 0.1), (-1.0, -0.1), (0.7, -0.1), (0.3, 0.1), (-0.0, 1.0), (1e17, 3.0)]
+    pairs += [(1.0, np.inf), (-1.0, np.inf), (np.inf, 1.0), (1.0, 0.0), (-1.0, 0.0), (0.0, 0.0), (5.0, -2.0), (2.0, 0.4)]
+    x, y = np.array(pairs).T
+    with np.errstate(all="ignore"):
+        expected = x // y
+    for found in (
+        tj.tensor(x) // tj.tensor(y),
+        tj.div(tj.tensor(x), tj.tensor(y), rounding_mode="floor"),
+        tj.jit(lambda x, y: x // y, compile="now")(tj.tensor(x), tj.tensor(y)),
+    ):
+        assert np.array_equal(found.numpy(), expected, equal_nan=True)
+        assert np.array_equal(np.signbit(found.numpy()), np.signbit(expected))
+    assert (1.0 // tj.tensor(0.1)).item() == 9.0
+    t = tj.tensor(0.1, requires_grad=True)
+    (1.0 % t).backward()
+    assert t.grad.item() == -9.0

@@ -84,9 +84,10 @@ REFERENCE = {
     "hypot": lambda x, y: anp.sqrt(x * x + y * y),
     "_chain": lambda x, y: x * y,
     "_chain_div": lambda x, y: x / y,
+    "_floordiv": lambda x, y: np.floor(x / y),
 }
 REMAINDERS = {"remainder", "fmod"}
-STEPS = {"sign", "floor", "ceil", "trunc", "round"}  # piecewise constant: the gradient is zero
+STEPS = {"sign", "floor", "ceil", "trunc", "round", "_floordiv"}  # piecewise constant: the gradient is zero
 
 
 def each(ops):
@@ -184,6 +185,7 @@ APART = {
     "gelu": None,
     "_chain": lambda x, y: np.where(x == 0, 0, x * y),
     "_chain_div": lambda x, y: np.where(x == 0, 0, x / y),
+    "_floordiv": np.floor_divide,
 }
 
 
@@ -218,7 +220,7 @@ def test_special_pairs(op):
 
 # Through a NaN input, some operand's gradient may still be a number: where it does not depend on the values, where an
 # order decides, where the result is constant.
-NAN_GRADIENT_IS_A_NUMBER = {"add", "sub", "neg", "where", "relu", "sign", "floor", "ceil", "trunc", "round"}
+NAN_GRADIENT_IS_A_NUMBER = {"_floordiv", "add", "sub", "neg", "where", "relu", "sign", "floor", "ceil", "trunc", "round"}
 NAN_GRADIENT_IS_A_NUMBER |= {"maximum", "minimum", "clamp_min", "clamp_max"}
 
 
