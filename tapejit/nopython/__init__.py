@@ -5,6 +5,7 @@ from tapejit.nopython import (
     arrayreductions,
     arrays,
     casts,
+    customcalls,
     gammas,
     interpolation,
     matrixnames,

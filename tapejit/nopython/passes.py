@@ -26,6 +26,7 @@ from tapejit.nopython.becoming import Becoming
 from tapejit.nopython.exchange import CASTS, FUNCTIONS, INPLACE, METHODS, SQUARED_NORM, supplied
 from tapejit.nopython.explain import DifferentiationError, explain, located
 from tapejit.nopython.types import has_active, structure_of
+from tapejit.replay.customrules import Custom
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)
@@ -132,6 +133,8 @@ class Rewrite:
     def _replacement(self, value):
         if value is None:
             return None
+        if isinstance(value, Custom):
+            value = supplied.compiled(value)
         if isinstance(value, CPUDispatcher):
             return supplied.twin_of(value)
         try:

@@ -30,7 +30,7 @@ def _zeros(x):
     return from_array(np.zeros(x.shape, x.dtype.numpy))
 
 
-class _Custom:
+class Custom:
     """What both kinds have in common: arguments with and without derivatives, and the call on the tape."""
 
     def __init__(self, fun, nondiff_argnums=()):
@@ -73,7 +73,7 @@ class _Custom:
         return unflatten(out_structure, iter(results))
 
 
-class custom_vjp(_Custom):
+class custom_vjp(Custom):
     """A function whose reverse derivative is stated.
 
         @tj.custom_vjp
@@ -162,7 +162,7 @@ def _count(structure):
     return 0 if structure[0] == "static" else sum(_count(part) for part in structure[-1])
 
 
-class custom_jvp(_Custom):
+class custom_jvp(Custom):
     """A function whose forward derivative is stated; the reverse one is its transpose.
 
         @tj.custom_jvp
