@@ -176,11 +176,9 @@ def interpolation_between_moving_points(x):
 QUICK = (
     "solve_vector",
     "determinant",
-    "cholesky",
     "product_of_matrices",
-    "eigenvalues_and_vectors",
     "interpolation_of_numbers",
-)  # the others take seconds to compile
+)  # the others take ten seconds and more to compile; Cholesky factors and eigenvalues have a test of their own below
 CASES = [
     pytest.param(name, mode, marks=[] if mode == "tape" and name in QUICK else [pytest.mark.slow])
     for mode in ("tape", "dual")
