@@ -48,7 +48,7 @@ def test_layouts_that_the_package_refers_to_are_not_forgotten(monkeypatch):
     monkeypatch.setattr(plans, "LIMIT", 0)
     for _ in range(3):
         tapes.main.reclaim()
-    places = [m for m in gc.get_objects() if isinstance(m, types.ModuleType) and m.__name__.startswith("tapejit.")]
+    places = [m for m in gc.get_objects() if issubclass(type(m), types.ModuleType) and m.__name__.startswith("tapejit.")]
     values = [v for m in places for v in vars(m).values()]
     held = [v.values() if isinstance(v, dict) else v for v in values if isinstance(v, (dict, list, tuple))]
     values += [x for v in held for x in v]
