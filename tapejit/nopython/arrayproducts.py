@@ -13,6 +13,7 @@ from tapejit.nopython.cache import typed
 from tapejit.nopython.exchange import SQUARED_NORM, direct, enter_form, is_absent, replaces
 from tapejit.nopython.matrixops import matrix_op
 from tapejit.nopython.scalars import primal
+from tapejit.nopython.smallproducts import MOST, address_of_data, is_recorded, is_simple, record_product
 from tapejit.nopython.statements import close, element_like, inner, put, reserve
 from tapejit.nopython.twins import active_function
 from tapejit.nopython.types import Active, is_active_array
@@ -119,6 +120,44 @@ def _vector_matrix(a, b):
 
 
 @active_function
+def _simple_matrix_vector(a, b):
+    if a.shape[1] != b.shape[0]:
+        raise ValueError("incompatible array sizes for np.dot(a, b) (matrix * vector)")
+    out = empty_like_element((a.shape[0],), constant_element(a) * constant_element(b))
+    left, right = address_of_data(a), address_of_data(b)
+    record_product(
+        address_of_data(out), a.shape[0], 1, b.size,
+        left, a.strides[0], a.strides[1], is_recorded(a), right, b.strides[0], 0, is_recorded(b),
+    )  # fmt: skip
+    return out
+
+
+@active_function
+def _simple_vector_matrix(a, b):
+    if a.shape[0] != b.shape[0]:
+        raise ValueError("incompatible array sizes for np.dot(a, b) (vector * matrix)")
+    out = empty_like_element((b.shape[1],), constant_element(a) * constant_element(b))
+    left, right = address_of_data(a), address_of_data(b)
+    record_product(
+        address_of_data(out), 1, b.shape[1], a.size,
+        left, 0, a.strides[0], is_recorded(a), right, b.strides[0], b.strides[1], is_recorded(b),
+    )  # fmt: skip
+    return out
+
+
+@active_function
+def _small_product(a, b):
+    """The product of matrices with few numbers."""
+    out = empty_like_element((a.shape[0], b.shape[1]), constant_element(a) * constant_element(b))
+    left, right = address_of_data(a), address_of_data(b)
+    record_product(
+        address_of_data(out), a.shape[0], b.shape[1], a.shape[1],
+        left, a.strides[0], a.strides[1], is_recorded(a), right, b.strides[0], b.strides[1], is_recorded(b),
+    )  # fmt: skip
+    return out
+
+
+@active_function
 def _product_forward(a, b):
     return (np.dot(a, b),), (a, b)
 
@@ -176,7 +215,38 @@ def _right_product(a, b):
 def _matrix_matrix(a, b):
     """The form of the product of two matrices, by which of them is differentiated at the deepest level."""
     on_a, on_b = (ty.dtype.level if is_active_array(ty) else 0 for ty in (a, b))
-    return _both_product if on_a == on_b else _left_product if on_a > on_b else _right_product
+    kind = 0 if on_a == on_b else 1 if on_a > on_b else 2
+    return (_SIMPLE_PRODUCTS if is_simple(a, b) else _PRODUCTS)[kind]
+
+
+_PRODUCTS = _both_product, _left_product, _right_product
+
+
+@active_function
+def _simple_both(a, b):
+    _check_extents(a, b)
+    if a.size * b.shape[1] <= MOST:
+        return _small_product(a, b)
+    return _both(a, b)[0]
+
+
+@active_function
+def _simple_left(a, b):
+    _check_extents(a, b)
+    if a.size * b.shape[1] <= MOST:
+        return _small_product(a, b)
+    return _left(a, b)[0]
+
+
+@active_function
+def _simple_right(a, b):
+    _check_extents(a, b)
+    if a.size * b.shape[1] <= MOST:
+        return _small_product(a, b)
+    return _right(a, b)[0]
+
+
+_SIMPLE_PRODUCTS = _simple_both, _simple_left, _simple_right
 
 
 def _register_products():
@@ -193,9 +263,9 @@ def _register_products():
             if a.ndim == 1 and b.ndim == 1:
                 return _dot_tape if on_tape(a, b) else _dot_dual
             if a.ndim == 2 and b.ndim == 1:
-                return _matrix_vector
+                return _simple_matrix_vector if is_simple(a, b) else _matrix_vector
             if a.ndim == 1 and b.ndim == 2:
-                return _vector_matrix
+                return _simple_vector_matrix if is_simple(a, b) else _vector_matrix
             if a.ndim == 2 and b.ndim == 2:
                 return _matrix_matrix(a, b)
             return None
