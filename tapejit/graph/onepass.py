@@ -404,9 +404,7 @@ class Body(Lowering):
         kind = first.dtype.str[1:]
         if not first.dtype.isnative or first.dtype.kind not in "fiub" or kind == "f2":
             raise Irregular
-        # Those that keep one are the sources and the tape; ``first`` is a name of ours for one of them.
-        beside = references_beside(arrays) - [self.recorder.held[id(a)] for a in arrays]
-        ours = first.base is None and (beside <= [3] + [2] * (len(arrays) - 1)).all()
+        ours = self._nobody_elses(arrays)
         if ours and first.ndim == 0:
             numbers = np.array([a.item() for a in arrays])
             if len({n.tobytes() for n in numbers}) == 1:
@@ -424,6 +422,20 @@ class Body(Lowering):
         else:
             node = self._moving(first, arrays, places, kind)
         return self.graph.cast(self.graph._same(node, shape), dtype)
+
+    def _nobody_elses(self, arrays):
+        """Whether nobody but the recording has some arrays, or those whose parts they are: what they hold stays."""
+        # Those that keep one are the sources and the tape; the caller has a name for the first of them.
+        beside = references_beside(arrays) - [self.recorder.held[id(a)] for a in arrays]
+        if (beside > [3] + [2] * (len(arrays) - 1)).any():
+            return False
+        roots = list({id(a.base): a.base for a in arrays}.values())
+        if len(roots) == 1 and roots[0] is None:
+            return True
+        if any(type(root) is not np.ndarray or root.base is not None for root in roots):
+            return False
+        parts = self.parent.parts_of_arrays
+        return (references_beside(roots) <= [parts[id(root)] for root in roots]).all()
 
     def _moving(self, first, arrays, places, kind):
         """Parts of one array, as ``data[t]``."""

@@ -4,6 +4,9 @@ What a pass leaves for other parts of the tape is stacked in the block of the lo
 its own, which reads the stacks of the first one backwards. Nothing is said about derivatives here.
 """
 
+import collections
+import functools
+
 import numpy as np
 
 from tapejit.core import record as R
@@ -47,6 +50,12 @@ class Rolled(Lowering):
         self.roots = self.at[np.array([*outputs], dtype=np.int64)]
         self.tried = set()
         self._choose(saved)
+
+    @functools.cached_property
+    def parts_of_arrays(self):
+        """By id of an array outside, how many of those that the recording reads are parts of it."""
+        arrays = {id(a): a for a in self.recorder.sources.values()}
+        return collections.Counter(id(a.base) for a in arrays.values())
 
     def _least(self):
         """The records of a recording that is looked at, and those that its first run must save."""

@@ -339,6 +339,41 @@ def test_captured_arrays_are_read_at_every_call():
     np.testing.assert_allclose(g(x)[1], tj.value_and_grad(f, compile="never")(x)[1], rtol=1e-12)
 
 
+def test_parts_of_arrays_that_numpy_works_out_in_each_pass():
+    """As a recurrent network has them whose input goes through a matrix outside of the differentiated part."""
+    rows = DATA.copy()
+
+    def f(x):
+        s = x
+        for t in range(40):
+            a = rows[t] @ SPREAD[:3]
+            s = 0.9 * s + tj.tanh(s * a[:3] + a[1:2]) * a[-1] + rows[t]
+        return s.sum()
+
+    g, eager, x = tj.value_and_grad(f, compile="now"), tj.value_and_grad(f, compile="never"), np.ones(3) * 0.3
+    for factor in (1.0, 0.5, 2.0):
+        rows[:20] *= factor
+        for _ in range(2):
+            np.testing.assert_allclose(g(x)[1], eager(x)[1], rtol=1e-9, atol=1e-12)
+        assert loops(g)
+
+
+def test_parts_of_arrays_that_somebody_keeps_are_read_at_every_call():
+    kept = [DATA[t] * 1.0 for t in range(40)]
+
+    def f(x):
+        s = x
+        for t in range(40):
+            s = tj.tanh(s * kept[t][1:]) * kept[t][:1]
+        return s.sum()
+
+    g, eager, x = tj.value_and_grad(f, compile="now"), tj.value_and_grad(f, compile="never"), np.ones(2) * 0.3
+    for _ in range(3):
+        np.testing.assert_allclose(g(x)[1], eager(x)[1], rtol=1e-9, atol=1e-12)
+        kept[3][0] += 0.5
+        kept[30][2] -= 0.5
+
+
 def halved(x):
     """As many passes as the data want."""
     y, count = x[0], 0
