@@ -139,7 +139,7 @@ class Part(codegen.JITCodeLibrary):
         if self._joined is None:
             settle()
             self._joined = joined(self._codegen, [self], "linkonce_odr")
-            for name in sharedcode.described(self._joined)[2]:
+            for name in (*self._own_objects(), *sharedcode.described(self._joined)[2]):
                 sharedcode.need(name)
         return self._joined
 
@@ -152,10 +152,14 @@ class Part(codegen.JITCodeLibrary):
             self.symbol, self.write = symbol, write
             _new.append(self)
 
+    def _own_objects(self):
+        """The shared object that it is in, if it is in one."""
+        return (sharedcode.where(self.symbol),) if self.shared else ()
+
     def _state(self):
         """What ``loaded`` makes it of again, in another process."""
         if self.shared:
-            return self.name, self.defined, None, (sharedcode.where(self.symbol),), None
+            return self.name, self.defined, None, self._own_objects(), self.symbol
         module = joined(self._codegen, [self], "weak_odr")
         return self.name, self.defined, module.as_bitcode(), sharedcode.described(module)[2], self._contents
 
@@ -170,8 +174,12 @@ class Part(codegen.JITCodeLibrary):
         for needed in needs:
             sharedcode.find(needed)
         self = cls(generator, name)
-        self.defined, self._bitcode, self._contents = defined, bitcode, contents
         self.settled, self.shared, self._finalized = True, bitcode is None, True
+        self.defined, self._bitcode = defined, bitcode
+        if self.shared:
+            self.symbol = contents
+        else:
+            self._contents = contents
         return self
 
     @property
