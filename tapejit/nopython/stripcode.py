@@ -93,6 +93,8 @@ class Strip(Checks, Sums, Adding):
         enough = builder.icmp_signed(">=", left, word(stripsweep.LEAST))
         ready = builder.and_(enough, builder.icmp_signed("==", builder.load(wait), word(0)))
         ready = builder.and_(ready, builder.icmp_signed("==", iterator.step, word(1)))
+        # LLVM then sees that no index into a plain array counts from its end, and reads it in vectors.
+        ready = builder.and_(ready, builder.icmp_signed(">=", self.first, word(0)))
         mark = len(function.blocks)
         written = self._written(left, failed, finish)
         builder.position_at_end(entry)
@@ -182,7 +184,7 @@ class Strip(Checks, Sums, Adding):
         start = len(builder.function.blocks)
         self.turn = builder.phi(I64)
         self.turn.add_incoming(word(0), self.before)
-        self.counter = builder.add(self.first, self.turn)
+        self.counter = builder.add(self.first, self.turn, flags=("nsw",))
         self._write_blocks()
         self.put_off_additions([self.body, *builder.function.blocks[start:]])
         for slot, use in self.late:

@@ -3,6 +3,7 @@
 Where a loop carries something from pass to pass, the passes must be recorded one by one; the result shows it.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -530,17 +531,44 @@ def edges(x, n, kind, width):
     return s
 
 
-@pytest.mark.parametrize("width", [0, 1, 2, 3])
-def test_edges(width):
+def test_edges():
     g, exact = (nopython.value_and_grad(edges, mode=mode) for mode in ("tape", "dual"))
-    for kind in range(4):
-        for n in (18, 20, 21, 24, 27, 28, 29, 36, 37, 45):
-            x = np.cos(np.arange(n) * 1.7 + width) + 0.1
-            value, gradient = g(x, n, kind, width)
-            expected, other = exact(x, n, kind, width)
+    for width, kind, n in itertools.product(range(4), range(4), (18, 20, 21, 24, 27, 28, 29, 36, 37, 45)):
+        x = np.cos(np.arange(n) * 1.7 + width) + 0.1
+        value, gradient = g(x, n, kind, width)
+        expected, other = exact(x, n, kind, width)
+        assert value == pytest.approx(expected, rel=1e-13)
+        wanted = pytest.approx(other, rel=1e-11, abs=1e-11 * np.abs(other).max())
+        assert gradient == wanted, (width, kind, n)
+        assert np.array_equal(g(x, n, kind, width)[1], gradient), "adjoints are left clean"
+
+
+def columns_apart(x, m, n):
+    """Columns of a matrix with ``m`` of them, whose statements are ``m`` apart."""
+    u = np.zeros((n, m))
+    for i in range(n):
+        for k in range(m):
+            u[i, k] = x[i] * x[(i + k) % n]
+    force = np.zeros(m)
+    pairs = np.zeros(n)
+    for k in range(m):
+        for i in range(n):
+            if u[i, k] > 0.1:
+                force[k] += u[i, k] * u[3, k] / (1.0 + u[i, 0] ** 2)
+            pairs[i] = 2.0 * u[i, k] + u[i, m - 1] * u[i, 0] + pairs[i]
+    return np.sum(force * force) + np.sum(pairs * pairs)
+
+
+def test_statements_that_are_apart():
+    g, exact = (nopython.value_and_grad(columns_apart, mode=mode) for mode in ("tape", "dual"))
+    for m in range(1, 6):
+        for n in (17, 24, 31, 40):
+            x = np.cos(np.arange(n) * 1.7) + 0.1
+            value, gradient = g(x, m, n)
+            expected, other = exact(x, m, n)
             assert value == pytest.approx(expected, rel=1e-13)
-            assert gradient == pytest.approx(other, rel=1e-11, abs=1e-11 * np.abs(other).max()), (kind, n)
-            assert np.array_equal(g(x, n, kind, width)[1], gradient), "adjoints are left clean"
+            assert gradient == pytest.approx(other, rel=1e-11, abs=1e-11 * np.abs(other).max()), (m, n)
+            assert np.array_equal(g(x, m, n)[1], gradient), "adjoints are left clean"
 
 
 def test_one_infinite_coefficient_for_all_passes():
