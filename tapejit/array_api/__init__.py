@@ -6,12 +6,14 @@ their results can be differentiated. The functions are those of ``tapejit.numpy`
 
 import types as _types
 
-import tapejit as _tj
 from tapejit.array_api.capabilities import __array_namespace_info__
 from tapejit.array_api.creating import asarray, from_dlpack
 from tapejit.array_api.kinds import can_cast, finfo, iinfo, isdtype, result_type
 from tapejit.array_api.ordered import argsort, cumulative_sum, sort
 from tapejit.array_api.sets import unique_all, unique_counts, unique_inverse, unique_values
+from tapejit.array_api.transforms_of_standard import named as _transforms
+from tapejit.array_api.words import LINALG as _LINALG
+from tapejit.array_api.words import clip, vecdot
 from tapejit.core.dtypes import (
     bool_,
     complex64,
@@ -38,8 +40,8 @@ _STANDARD = """
     tensordot vecdot concat expand_dims flip moveaxis permute_dims repeat reshape roll squeeze stack tile unstack
     argmax argmin nonzero searchsorted where max mean min prod std sum var all any e inf nan newaxis pi
 """.split()
-globals().update({name: value for name, value in _names().items() if name in _STANDARD})
-linalg = _types.SimpleNamespace(**_names("linalg."))
-fft = _types.SimpleNamespace(**{name: getattr(_tj.fft, name) for name in _tj.fft.__all__})
-_MODULES = {"capabilities", "creating", "kinds", "ordered", "sets"}
+globals().update({name: value for name, value in _names().items() if name in _STANDARD and name not in globals()})
+linalg = _types.SimpleNamespace(**_names("linalg.") | _LINALG)
+fft = _types.SimpleNamespace(**_transforms())
+_MODULES = {"capabilities", "creating", "kinds", "ordered", "sets", "transforms_of_standard", "words"}
 __all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _MODULES)

@@ -1,6 +1,8 @@
 """What ``tapejit.numpy`` is made of: NumPy's names, whose functions take arrays, lists and tensors and give tensors."""
 
+import contextlib
 import functools
+import inspect
 
 import numpy as np
 
@@ -29,6 +31,8 @@ def _maker(name):
 
     make.__name__ = make.__qualname__ = name
     make.__doc__ = f"np.{name}, as a tensor."
+    with contextlib.suppress(ValueError):  # NumPy does not always tell
+        make.__signature__ = inspect.signature(function)
     return make
 
 
@@ -55,8 +59,9 @@ def asarray(a, dtype=None, **options):
     return array(a, dtype, copy=False)
 
 
-def full(shape, fill_value, dtype=None, order="C"):
+def full(shape, fill_value, dtype=None, order="C", *, device=None):
     """A tensor of a shape filled with a number or a tensor that broadcasts to it, with its gradient."""
+    check_device(device)
     if not isinstance(fill_value, Tensor):
         return _maker("full")(shape, fill_value, dtype, order)
     value = fill_value if dtype is None else fill_value.to(dtypes.as_dtype(dtype))
@@ -77,7 +82,7 @@ def _of_sizes(name, function):
         return function(a, *args, **kwargs)
 
     reduced.__name__ = reduced.__qualname__ = name
-    reduced.__doc__ = function.__doc__
+    reduced.__doc__, reduced.__signature__ = function.__doc__, inspect.signature(function)
     return reduced
 
 

@@ -229,6 +229,24 @@ def _target(name):
     return families.METHODS[name] if name == "adjoint" else _OWN[name]
 
 
+def _signature(target, parameters, tensors, raw):
+    """NumPy's parameters with the target's defaults; what is no tensor and has none is None unless it is said."""
+    own = inspect.signature(target)
+    if raw:
+        return own
+    made, optional = [], False
+    for name, given in parameters.items():
+        known = own.parameters.get(given)
+        default = inspect.Parameter.empty if known is None else known.default
+        if default is inspect.Parameter.empty and (optional or (known is None and name not in tensors)):
+            default = None
+        optional = optional or default is not inspect.Parameter.empty
+        made.append(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default))
+    if "device" not in parameters:  # the processor, for every function (see ``Function._known``)
+        made.append(inspect.Parameter("device", inspect.Parameter.KEYWORD_ONLY, default=None))
+    return own.replace(parameters=made, return_annotation=inspect.Signature.empty)
+
+
 class Function:
     """A NumPy function of tensors.
 
@@ -242,6 +260,7 @@ class Function:
         self.name, self.__name__, self.target = name, name.rpartition(".")[2], target
         self.parameters, self.tensors, self.raw = parameters, tensors, raw
         self._order = list(parameters)
+        self.__signature__ = _signature(target, parameters, tensors, raw)
         self.__doc__ = f"np.{name} of tensors: takes {', '.join(parameters) or 'what NumPy takes'}."
 
     def __repr__(self):

@@ -29,13 +29,13 @@ def to_device(self, device, /, *, stream=None) -> Tensor:
 
 
 @method
-def __dlpack__(self, **options):
+def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
     """The memory as DLPack describes it, for ``numpy.from_dlpack`` and its like.
 
     Raises:
         RuntimeError: if the tensor requires a gradient; say ``x.detach()``.
     """
-    return self.numpy().__dlpack__(**options)
+    return self.numpy().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
 
 @method

@@ -72,3 +72,24 @@ def test_the_power_of_a_long_signal_replayed(n):
         value, gradient = g(x)  # Parseval: n |x|^2
         np.testing.assert_allclose(value, n * (x * x).sum(), rtol=1e-12)
         np.testing.assert_allclose(gradient, 2 * n * x, rtol=1e-11, atol=1e-11 * n)
+
+
+@pytest.mark.parametrize("norm", [None, "backward", "ortho", "forward"])
+@pytest.mark.parametrize("n", [None, 4, 7])
+def test_hermitian_signals(norm, n):
+    """The transform of a signal given by its half, and its inverse, against NumPy's; in one dimension and in several."""
+    rng = np.random.default_rng(0)
+    z, x = rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+    np.testing.assert_allclose(tj.fft.hfft(tj.tensor(z), n, 1, norm).numpy(), np.fft.hfft(z, n, 1, norm), atol=1e-13)
+    np.testing.assert_allclose(tj.fft.ihfft(tj.tensor(x), n, 1, norm).numpy(), np.fft.ihfft(x, n, 1, norm), atol=1e-14)
+    np.testing.assert_allclose(np.fft.hfft(tj.tensor(z), n, 1, norm).numpy(), np.fft.hfft(z, n, 1, norm), atol=1e-13)
+    there = tj.fft.ihfftn(tj.tensor(x), norm=norm)
+    np.testing.assert_allclose(there.numpy(), np.fft.ifft(np.fft.ihfft(x, norm=norm), axis=0, norm=norm), atol=1e-14)
+    np.testing.assert_allclose(tj.fft.hfftn(there, norm=norm).numpy(), x, atol=1e-13)
+    np.testing.assert_allclose(tj.fft.hfft2(tj.fft.ihfft2(tj.tensor(x), norm=norm), norm=norm).numpy(), x, atol=1e-13)
+
+
+def test_derivatives_of_hermitian_transforms():
+    rng = np.random.default_rng(1)
+    check_grad(lambda a, b: tj.fft.hfft(tj.complex(a, b)), rng.normal(size=4), rng.normal(size=4))
+    check_grad(lambda x: tj.view_as_real(tj.fft.ihfft(x)), rng.normal(size=5))

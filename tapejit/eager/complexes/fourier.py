@@ -271,6 +271,48 @@ def irfft2(input, s=None, dim=(-2, -1), norm=None) -> Tensor:
     return irfftn(input, s, dim, norm)
 
 
+_OTHER_WAY = {None: "forward", "backward": "forward", "forward": "backward"}  # the factor of the inverse direction
+
+
+def hfft(input, n=None, dim=-1, norm=None) -> Tensor:
+    """The transform, which is real, of a Hermitian signal given by its first half; of length n, by default 2 (size - 1)."""
+    return irfft(as_complex(_as_input(input)).conj(), n, dim, _OTHER_WAY.get(norm, norm))
+
+
+def ihfft(input, n=None, dim=-1, norm=None) -> ComplexTensor:
+    """The inverse of ``hfft``: the first half of the Hermitian signal whose transform a real tensor is."""
+    return rfft(input, n, dim, _OTHER_WAY.get(norm, norm)).conj()
+
+
+def hfftn(input, s=None, dim=None, norm=None) -> Tensor:
+    """``fft`` along all but the last of the dimensions, ``hfft`` along that."""
+    x = _as_input(input)
+    *others, (d, n) = _dims(x, s, dim)
+    for k, m in others:
+        x = fft(x, m, k, norm)
+    return hfft(x, n, d, norm)
+
+
+def ihfftn(input, s=None, dim=None, norm=None) -> ComplexTensor:
+    """``ihfft`` along the last of the dimensions, ``ifft`` along the others."""
+    x = _as_input(input)
+    *others, (d, n) = _dims(x, s, dim)
+    x = ihfft(x, n, d, norm)
+    for k, m in others:
+        x = ifft(x, m, k, norm)
+    return x
+
+
+def hfft2(input, s=None, dim=(-2, -1), norm=None) -> Tensor:
+    """``hfftn`` along the last two dimensions."""
+    return hfftn(input, s, dim, norm)
+
+
+def ihfft2(input, s=None, dim=(-2, -1), norm=None) -> ComplexTensor:
+    """``ihfftn`` along the last two dimensions."""
+    return ihfftn(input, s, dim, norm)
+
+
 def fftfreq(n, d=1.0, *, dtype=None) -> Tensor:
     """The frequencies of ``fft``: [0, 1, ..., -2, -1] / (n d)."""
     return creation.tensor(np.fft.fftfreq(n, d), dtype=dtype or dtypes.get_default_dtype())
@@ -298,7 +340,10 @@ def ifftshift(input, dim=None):
     return _shifted(input, dim, True)
 
 
-TRANSFORMS = (fft, ifft, rfft, irfft, fft2, ifft2, rfft2, irfft2, fftn, ifftn, rfftn, irfftn, fftshift, ifftshift)
+TRANSFORMS = (
+    fft, ifft, rfft, irfft, fft2, ifft2, rfft2, irfft2, fftn, ifftn, rfftn, irfftn, hfft, ihfft, hfft2, ihfft2, hfftn, ihfftn,
+    fftshift, ifftshift,
+)  # fmt: skip
 _BY_NAME = {function.__name__: function for function in TRANSFORMS}
 
 

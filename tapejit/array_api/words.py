@@ -1,0 +1,39 @@
+"""Functions whose arguments the standard names otherwise than NumPy or PyTorch."""
+
+from tapejit.eager import reductions
+from tapejit.eager.dispatch import from_array
+from tapejit.eager.functional import clamp
+from tapejit.eager.numpytable import TABLE
+from tapejit.eager.tensor import Tensor
+from tapejit.eager.ufuncs import UFUNCS
+
+
+def _bound(bound, x):
+    """A bound in the dtype of what it bounds."""
+    if bound is None or not isinstance(bound, Tensor):
+        return bound
+    return bound if bound.dtype is x.dtype else bound.to(x.dtype)
+
+
+def clip(x, /, min=None, max=None):
+    """The elements within bounds, numbers or tensors, None for none; of the dtype of ``x``."""
+    if min is None and max is None:
+        return x.clone()
+    low, high = _bound(min, x), _bound(max, x)
+    if not x.dtype.is_floating_point:  # whole numbers
+        return from_array(x.numpy().clip(*(b.numpy() if isinstance(b, Tensor) else b for b in (low, high))), x.dtype)
+    return clamp(x, low, high)
+
+
+def vecdot(x1, x2, /, *, axis=-1):
+    """The sums of conj(x1) * x2 along an axis."""
+    return UFUNCS["vecdot"](x1, x2, axis=axis)
+
+
+def trace(x, /, *, offset=0, dtype=None):
+    """The sums of the diagonals of matrices."""
+    found = TABLE["linalg.diagonal"](x, offset=offset)
+    return reductions.sum(found, -1) if dtype is None else reductions.sum(found.to(dtype), -1)
+
+
+LINALG = {"trace": trace, "vecdot": vecdot}
