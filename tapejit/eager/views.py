@@ -121,11 +121,9 @@ def _strides_for(layout, shape):
     """Strides that see a strided layout in another shape, None if there are none (NumPy decides)."""
     probe = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), layout.shape, layout.strides)
     try:
-        probe = probe.view()
-        probe.shape = shape
-    except AttributeError:
+        return np.reshape(probe, shape, copy=False).strides
+    except ValueError:
         return None
-    return probe.strides
 
 
 def dimension(dim, ndim, extra=0) -> int:
