@@ -6,6 +6,7 @@ A program is written once, over names that each way in binds to its own function
     python tests/three_ways.py 0 10000 --compiled 20 --nopython 100  # seeds; every how many as machine code, in nopython mode
 
 All other programs are replayed by the interpreter of recordings, a twentieth of the time that compiling one takes.
+Smaller ones, a hundred of which are compiled together: ``program_families``.
 """
 
 import argparse
