@@ -197,20 +197,21 @@ class Replayed(Door, Answers, Inspected):
         """Integers in differentiated places, and those that are run-time values, count as floats."""
         if any(k < len(args) and args[k].__class__ is int for k in self.argnums if k >= 0):
             args = tuple(float(x) if k in self.argnums and x.__class__ is int else x for k, x in enumerate(args))
-        return self._integers.as_floats(args, kwargs) if self._integers.runtime else (args, kwargs)
+        return self._integers.as_floats(args, kwargs) if self._integers.runtime or self._integers.of_numpy else (args, kwargs)
 
     def _try_integers(self, args, kwargs):
         """Whether an int among the arguments turns out to be a run-time value: to be tried where a signature is new."""
-        place = self._integers.to_try(args, kwargs, self.static)
-        if place is None or not self._lock.acquire(blocking=False):
+        which = self._integers.to_try(args, kwargs, self.static)
+        if which is None or not self._lock.acquire(blocking=False):
             return False
         try:
             static = self._tried(args, kwargs)
+            place = which[0]
             values = dict(kwargs) if isinstance(place, str) else list(args)
             values[place] = float(values[place])
             moving = static and self._tried(*((args, values) if isinstance(place, str) else (values, kwargs)))
             same = bool(moving) and same_work(static, moving)
-            self._integers.decide(place, same)
+            self._integers.decide(which, same)
             return same
         finally:
             self._lock.release()
@@ -283,7 +284,8 @@ class Replayed(Door, Answers, Inspected):
             signature.renew()
             signature.rebound += 1
             if signature.rebound > MOST_REBOUND:
-                signature.paths.stay_eager(f"a variable that it reads ({changed}) is rebound at nearly every call")
+                why = f"a variable that it reads ({changed}) is rebound at nearly every call: make it an argument"
+                signature.paths.stay_eager(why)
 
     # Eager
 

@@ -21,35 +21,46 @@ class Integers:
     """What is known of the int arguments of a function, by position or name.
 
     Attributes:
-        runtime: those that are run-time values.
+        runtime: those that are run-time values; ``of_numpy``: those that are where they are integers of NumPy's.
     """
 
     def __init__(self):
-        self.runtime, self._steering, self._seen = set(), set(), {}
+        self.runtime, self.of_numpy, self._steering, self._seen = set(), set(), set(), {}
         self._hinted = False
 
     def as_floats(self, args, kwargs):
         """The arguments, those that are run-time values as floats."""
-        if any(k in self.runtime for k in range(len(args))):
-            args = tuple(_as_float(x) if k in self.runtime else x for k, x in enumerate(args))
+        known = self.runtime | self.of_numpy
+        if any(k in known for k in range(len(args))):
+            args = tuple(self._as_float(k, x) if k in known else x for k, x in enumerate(args))
         if kwargs:
-            kwargs = {name: _as_float(x) if name in self.runtime else x for name, x in kwargs.items()}
+            kwargs = {name: self._as_float(name, x) if name in known else x for name, x in kwargs.items()}
         return args, kwargs
 
+    def _as_float(self, place, x):
+        known = self.runtime if x.__class__ is int else self.of_numpy if isinstance(x, np.integer) else ()
+        return float(x) if place in known and abs(int(x)) <= EXACT else x
+
     def to_try(self, args, kwargs, static):
-        """An argument to try as a run-time value, None if there is none."""
+        """An argument to try as a run-time value, and whether it is NumPy's; None if there is none."""
         for place, x in (*enumerate(args), *kwargs.items()):
-            if x.__class__ is int and place not in static and place not in self._steering and abs(x) <= EXACT:
-                seen = self._seen.setdefault(place, set())
-                seen.add(x)
+            numpys = isinstance(x, np.integer)
+            which = place, numpys
+            if (x.__class__ is int or numpys) and place not in static and which not in self._steering and abs(int(x)) <= EXACT:
+                seen = self._seen.setdefault(which, set())
+                seen.add(int(x))
                 if len(seen) >= TRIES_AT:
-                    return place
+                    return which
         return None
 
-    def decide(self, place, same):
-        """Enter the outcome of a trial."""
-        (self.runtime if same else self._steering).add(place)
-        self._seen.pop(place, None)
+    def decide(self, which, same):
+        """Enter the outcome of a trial of what ``to_try`` gave."""
+        place, numpys = which
+        if same:
+            (self.of_numpy if numpys else self.runtime).add(place)
+        else:
+            self._steering.add(which)
+        self._seen.pop(which, None)
 
     def hint(self, function, signatures):
         """Say once that a function is recorded often, and for which argument."""
@@ -61,10 +72,6 @@ class Integers:
             f"tapejit: {function!r} has been recorded for {len(signatures)} kinds of arguments, {count} of them by the {what} "
             f"of argument {name}: every new one costs a recording; numbers that change at every call should be floats"
         )
-
-
-def _as_float(x):
-    return float(x) if x.__class__ is int and abs(x) <= EXACT else x
 
 
 def same_work(one, other):

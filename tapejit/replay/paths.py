@@ -45,7 +45,10 @@ class Paths:
         for (kind, outcome), line in zip(frozen.outcomes, frozen.lines, strict=True):
             branch.program, branch.line = program, line
             if kind != "truth" and len(branch.children) >= MOST_VALUES:
-                self.stay_eager(f"the value read at {line} is different at nearly every call")
+                self.stay_eager(
+                    f"the value read at {line} is different at nearly every call: tj.where() in place of a mask, or the tensor "
+                    "itself in place of its value, can be recorded"
+                )
             branch = branch.children.setdefault(outcome, Branch())
             way.append(branch)
         branch.program = program

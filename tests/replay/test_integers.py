@@ -14,9 +14,10 @@ def decay(x, step):
 
 
 @pytest.mark.parametrize("policy", ["auto", "now"])
-def test_a_step_counter_is_recorded_a_few_times_and_then_replayed(policy):
+@pytest.mark.parametrize("steps", [range(300), np.arange(300)], ids=["int", "int64"])
+def test_a_step_counter_is_recorded_a_few_times_and_then_replayed(policy, steps):
     g = tj.value_and_grad(decay, compile=policy)
-    for step in range(300):
+    for step in steps:
         value, gradient = g(X, step)
         rate = 0.1 / (1 + step) * (1 if step < 50 else 2)
         assert value == pytest.approx(3 * rate)
@@ -48,12 +49,13 @@ STEERING = {
 }
 
 
+@pytest.mark.parametrize("kinds", [(int,), (np.int64,), (np.int64, int)], ids=["int", "int64", "both"])
 @pytest.mark.parametrize("name", STEERING)
-def test_what_steers_python_is_right_for_every_value(name):
+def test_what_steers_python_is_right_for_every_value(name, kinds):
     f = STEERING[name]
     g, eager = tj.value_and_grad(f), tj.value_and_grad(f, compile="never")
-    for _ in range(2):
-        for n in range(12):
+    for kind in (*kinds, *kinds):
+        for n in map(kind, range(12)):
             (value, gradient), (wanted, slope) = g(X, n), eager(X, n)
             assert value == pytest.approx(wanted)
             np.testing.assert_allclose(gradient, slope)
