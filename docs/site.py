@@ -21,6 +21,7 @@ SPACES = {
     "tapejit.autograd": "Gradients of eager tensors, hooks, functions with derivatives of their own.",
     "tapejit.autograd.forward_ad": "Forward mode by dual tensors.",
     "tapejit.nopython": "Gradients of Numba's functions.",
+    "tapejit.nopython.implicit": "Solutions of equations inside compiled code.",
     "tapejit.nopython.optimize": "Optimisers as compiled loops.",
     "tapejit.optimize": "SciPy's optimisers with exact derivatives.",
     "tapejit.implicit": "Solutions of equations as differentiable functions.",

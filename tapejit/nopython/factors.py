@@ -31,8 +31,11 @@ def lu_factor(a, singular):
     """(the factors of a square matrix, its pivots); LinAlgError for a singular one, unless that is ``singular``."""
     check_square(a)
     n = a.shape[0]
-    lu, pivots, work = a.copy(), np.empty(n), np.empty(n)
-    if n > 0 and factorised(n, address_in(lu), address_in(pivots), address_in(work)) > 0 and not singular:
+    lu, pivots = a.copy(), np.empty(n)
+    work = native_alloc(8 * n + 8)  # an array would be given back after its last mention, before it is written to
+    first = factorised(n, address_in(lu), address_in(pivots), work) if n > 0 else 0
+    native_free(work)
+    if first > 0 and not singular:
         raise np.linalg.LinAlgError("Matrix is singular to machine precision.")
     return lu, pivots
 

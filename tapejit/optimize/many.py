@@ -85,21 +85,8 @@ def fit_many(f, x, Y, p0, *, x_axis=None, sigma=None, absolute_sigma=False, boun
     count, m = Y.shape
     if x_axis not in (None, 0) or (x_axis == 0 and len(x) != count):
         raise ValueError(f"fit_many(): x_axis={x_axis} and x of shape {x.shape} for {count} data sets; x_axis is None or 0")
-    start = np.atleast_1d(plain_array(p0, np.float64))
-    n = start.shape[-1]
-    try:
-        p = np.array(np.broadcast_to(start, (count, n)), order="C")
-        with np.errstate(divide="ignore"):  # such a problem is not finite
-            w = np.ones((1, m)) if sigma is None else np.atleast_2d(1.0 / np.broadcast_to(plain_array(sigma), (count, m)))
-        low, high = (np.array(np.broadcast_to(np.asarray(b, dtype=np.float64), (n,))) for b in bounds)
-    except ValueError as error:
-        raise ValueError(
-            f"fit_many(): for Y {Y.shape}, p0 has shape {start.shape}, sigma {np.shape(sigma)}, bounds "
-            f"{[np.shape(b) for b in bounds]}: {error}"
-        ) from None
-    if not (low < high).all():
-        raise ValueError(f"fit_many(): bounds {low} and {high}; each lower one is less than the upper one")
-    np.clip(p, low, high, out=p)
+    p, w, low, high = _broadcast(p0, sigma, bounds, Y)
+    n = p.shape[1]
     first = x if x_axis is None else x[0]
     run = kept(f, ("many", n, m, first.shape), lambda: _loop(f, p[0], first, m))
     found = Fits(
@@ -131,6 +118,26 @@ def _real(what, **arrays):
         if a.dtype.kind == "c":
             raise TypeError(f"{what}: {name} is complex; fit real and imaginary parts as data of their own")
         yield np.ascontiguousarray(a, dtype=np.float64)
+
+
+def _broadcast(p0, sigma, bounds, Y):
+    """(starts, weights, lower and upper bounds) in the shapes that the loops take."""
+    start = np.atleast_1d(plain_array(p0, np.float64))
+    (count, m), n = Y.shape, start.shape[-1]
+    try:
+        p = np.array(np.broadcast_to(start, (count, n)), order="C")
+        with np.errstate(divide="ignore"):  # such a problem is not finite
+            w = np.ones((1, m)) if sigma is None else np.atleast_2d(1.0 / np.broadcast_to(plain_array(sigma), (count, m)))
+        low, high = (np.array(np.broadcast_to(np.asarray(b, dtype=np.float64), (n,))) for b in bounds)
+    except ValueError as error:
+        raise ValueError(
+            f"fit_many(): for Y {Y.shape}, p0 has shape {start.shape}, sigma {np.shape(sigma)}, bounds "
+            f"{[np.shape(b) for b in bounds]}: {error}"
+        ) from None
+    if not (low < high).all():
+        raise ValueError(f"fit_many(): bounds {low} and {high}; each lower one is less than the upper one")
+    np.clip(p, low, high, out=p)
+    return p, w, low, high
 
 
 @dataclass

@@ -1,0 +1,205 @@
+"""Solutions of equations inside compiled code, differentiable to second order.
+
+    solve = nopython.implicit.root(residual)        # residual(x, a) gives as many numbers as x has
+    x = solve(x0, a)                                # in Python, in @njit code, in what is differentiated
+
+The solution is found on plain numbers, by Newton's method. With the inverse Jacobian J^-1 there held constant, each step
+``x - J^-1 f(x, a)`` on differentiated numbers leaves the value as it is and makes one more order of the derivatives right: the
+first is the implicit function theorem.
+"""
+
+import hashlib
+import inspect
+
+import numpy as np
+from numba import njit
+from numba.extending import is_jitted, overload
+
+from tapejit.nopython.alloc import empty_like_element
+from tapejit.nopython.cache import generated_function, helper
+from tapejit.nopython.derivatives import grad
+from tapejit.nopython.factors import lu_factor, lu_solve
+from tapejit.nopython.like import first_of
+from tapejit.nopython.rowsandlanes import jacobian
+from tapejit.nopython.scalars import primal
+from tapejit.nopython.types import is_active, is_active_array
+
+__all__ = ["fixed_point", "linear_solve", "minimize", "root"]
+
+
+def plain(x):
+    """The plain numbers inside differentiated ones, whatever the order of the derivative."""
+    return x
+
+
+@overload(plain)
+def _plain(x):
+    if is_active(x):
+        return lambda x: primal(x)
+    if not is_active_array(x):
+        return lambda x: x
+
+    def of_array(x):
+        out = empty_like_element(x.shape, primal(first_of(x)))
+        for index in np.ndindex(x.shape):
+            out[index] = primal(x[index])
+        return out
+
+    return of_array
+
+
+def root(f, *, tol=1e-10, maxiter=100, order=2):
+    """A compiled solver of ``f(x, *params) = 0``, differentiable in the parameters.
+
+    Args:
+        f: ``f(x, *params)`` gives an array of as many numbers as ``x`` has; plain or jitted, its parameters named one by one.
+        tol: the largest entry of the last step, relative to the largest entry of x (or 1).
+        maxiter: the most Jacobians.
+        order: up to which order derivatives are to be right.
+
+    Returns:
+        a jitted function ``solve(x0, *params)``: the root near ``x0``, an array of one dimension. It raises ArithmeticError
+        where the steps do not converge, and numpy.linalg.LinAlgError where the Jacobian is singular.
+    """
+    f, names = _jitted(f), _names(f, 1)
+    return _root(f, jacobian(f), names, tol, maxiter, order)
+
+
+def fixed_point(f, *, tol=1e-10, maxiter=100, order=2):
+    """The same for ``f(x, *params) = x``: by Newton steps, so the map need not contract."""
+    names = _names(f, 1)
+    gap = _generated("gap", ["x", *names], [f"return f({', '.join(['x', *names])}) - x"], {"f": _jitted(f)})
+    return _root(gap, jacobian(gap), names, tol, maxiter, order)
+
+
+def minimize(f, *, tol=1e-10, maxiter=100, order=2):
+    """The same for a stationary point of a scalar function, a minimum where the start is near one.
+
+    To find a minimum from afar, see ``nopython.optimize``; start here with what it gives.
+    """
+    names = _names(f, 1)
+    slope = grad(_jitted(f))
+    return _root(slope, jacobian(slope), names, tol, maxiter, order)
+
+
+def linear_solve(matvec, *, order=2):
+    """A compiled solver of ``matvec(x, *params) = b`` for a linear function.
+
+    Returns:
+        a jitted function ``solve(b, *params)``, differentiable in both.
+    """
+    matvec, names = _jitted(matvec), _names(matvec, 1)
+    given = ", ".join(["x", *names])
+    body = [
+        f"inverse = inverse_of(slopes({', '.join(['0.0 * plain(b)', *(f'plain({n})' for n in names)])})[1])",
+        "x = inverse @ plain(b)",
+        *[f"x = x - inverse @ (matvec({given}) - b)"] * (order + 1),
+        "return x",
+    ]
+    return _generated("solve", ["b", *names], body, {"matvec": matvec, "slopes": jacobian(matvec), "inverse_of": inverse_of})
+
+
+def _root(f, slopes, names, tol, maxiter, order):
+    """The solver of a jitted residual with a jitted ``slopes(x, *params) -> (value, Jacobian)``."""
+    newton = _newton(f, slopes, tol, maxiter)
+    body = [
+        f"x0, inverse = newton(plain(start), ({' '.join(f'plain({n}),' for n in names)}))",
+        *[f"x{k + 1} = x{k} - inverse @ f({', '.join([f'x{k}', *names])})" for k in range(order)],
+        f"return x{order}",
+    ]
+    return _generated("solve", ["start", *names], body, {"newton": newton, "f": f})
+
+
+def _jitted(f):
+    return f if is_jitted(f) else njit(f, nogil=True, error_model="numpy")
+
+
+def _names(f, first):
+    """The names of the parameters of a function from one on."""
+    parameters = list(inspect.signature(getattr(f, "py_func", f)).parameters.values())
+    if len(parameters) < first or any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in parameters):
+        raise TypeError(f"nopython.implicit: {f} must name its parameters one by one, the unknowns first")
+    return [f"p{k}" for k in range(len(parameters) - first)]
+
+
+def _generated(name, arguments, body, namespace):
+    """A jitted function from the lines of its body: one with ``*params`` could not be differentiated."""
+    source = "\n".join([f"def {name}({', '.join(arguments)}):", *(f"    {line}" for line in body), ""])
+    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+    return _users(generated_function(name, source, {"np": np, "plain": plain, **namespace}, digest))
+
+
+def _users(function):
+    """The function jitted like the user's own: those of the engine are compiled as they stand, also inside derivatives."""
+    function.__module__ = "__main__"
+    return njit(function, nogil=True, error_model="numpy")
+
+
+@helper
+def inverse_of(matrix):
+    lu, pivots = lu_factor(np.ascontiguousarray(matrix), False)
+    return lu_solve(lu, pivots, np.eye(len(matrix)), False)
+
+
+@helper
+def is_small(step, x, tol):
+    """Whether a step is within a tolerance of the largest entry of x (or 1)."""
+    size, small = 1.0, True
+    for i in range(len(x)):
+        size = max(size, abs(x[i]))
+    for i in range(len(x)):
+        small = small and abs(step[i]) <= max(tol, 1e-15) * size  # nan is not
+    return small
+
+
+@helper
+def sum_of_squares(x):
+    total = 0.0
+    for i in range(len(x)):
+        total += x[i] ** 2
+    return total
+
+
+def _newton(f, slopes, tol, maxiter):
+    """Compiled code for plain numbers: (the root, the inverse of the Jacobian there); see ``implicit.solutions``."""
+
+    @njit(nogil=True, error_model="numpy")
+    def newton(x0, params):
+        x = x0 + 0.0
+        value = f(x, *params)
+        if value.shape != x.shape:
+            raise ValueError("implicit: the function must give as many numbers as the unknowns are")
+        size = sum_of_squares(value)
+        for _ in range(maxiter):
+            lu, pivots = lu_factor(np.ascontiguousarray(slopes(x, *params)[1]), False)
+            step = lu_solve(lu, pivots, value.reshape(-1, 1), False)[:, 0]
+            share, trial, after, reached = 1.0, x, value, np.inf
+            for _ in range(10):  # the longest of ten halvings that does not make the function larger
+                trial = x - share * step
+                after = f(trial, *params)
+                reached = sum_of_squares(after)
+                if reached <= size:
+                    break
+                share *= 0.5
+            if not reached <= size:  # at the last digits nothing gets smaller
+                if not is_small(step, x, 1e-8):
+                    raise ArithmeticError("implicit: the function is not finite there, or no step makes it smaller")
+                share, trial = 1.0, x - step
+                after = f(trial, *params)
+                reached = sum_of_squares(after)
+            x, value, size = trial, after, reached
+            done = is_small(share * step, x, tol)
+            while share == 1.0 and not done:  # further steps with the same factors, while each gains a digit
+                step = lu_solve(lu, pivots, value.reshape(-1, 1), False)[:, 0]
+                trial = x - step
+                after = f(trial, *params)
+                reached = sum_of_squares(after)
+                done = is_small(step, trial, tol)
+                if not done and not reached <= 0.01 * size:
+                    break
+                x, value, size = trial, after, reached
+            if done:
+                return x, inverse_of(slopes(x, *params)[1])
+        raise ArithmeticError("implicit: no convergence; start nearer to the solution, or raise maxiter")
+
+    return newton
