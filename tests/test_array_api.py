@@ -78,3 +78,33 @@ def test_memory_is_shared_by_dlpack():
     assert complex(tj.tensor(2.0)) == 2 + 0j
     assert (tj.tensor([1, 2]) << 2).tolist() == [4, 8]
     assert (16 >> tj.tensor([1, 2])).tolist() == [8, 4]
+
+
+def test_complex_tensors_are_taken():
+    z = xp.asarray([[1 + 2j, 3j]])
+    assert xp.asarray(z) is z
+    assert xp.asarray(z, copy=True) is not z
+    assert xp.moveaxis(z, 0, 1).shape == (2, 1)
+    assert xp.tile(z, (2, 1)).shape == (2, 2)
+    assert xp.sum(z, axis=0).tolist() == [1 + 2j, 3j]
+    assert xp.real(z).tolist() == [[1.0, 0.0]]
+    assert xp.conj(z).tolist() == [[1 - 2j, -3j]]
+    assert xp.zeros_like(z).dtype is xp.complex128
+    assert xp.full((2,), 1j).tolist() == [1j, 1j]
+    assert xp.astype(z, xp.complex64).dtype is xp.complex64
+    assert [a.shape for a in xp.broadcast_arrays(z, xp.asarray([1j]))] == [(1, 2), (1, 2)]
+    assert xp.meshgrid(z[0])[0].tolist() == [1 + 2j, 3j]
+    assert [a.tolist() for a in xp.nonzero(xp.asarray([0j, 1j]))] == [[1]]
+    assert xp.iinfo(xp.int8).dtype is xp.int8
+    with pytest.raises(ValueError, match="dimension"):
+        xp.nonzero(xp.asarray(1.0))
+
+
+def test_bounds_of_the_standard():
+    x = xp.asarray([-2, 0, 3])
+    assert xp.clip(x, -1, 2).tolist() == [-1, 0, 2]
+    assert xp.clip(x, max=xp.asarray([0, 0, 0])).tolist() == [-2, 0, 0]
+    assert xp.clip(x).tolist() == x.tolist()
+    assert xp.linalg.trace(xp.ones((2, 3, 3)), offset=1).tolist() == [2.0, 2.0]
+    assert float(xp.vecdot(xp.asarray([1.0, 2.0]), xp.asarray([3.0, 4.0]), axis=-1)) == 11.0
+    assert xp.fft.hfft(xp.ones((3,)), n=4).shape == (4,)

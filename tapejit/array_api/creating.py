@@ -3,9 +3,11 @@
 import numpy as np
 
 from tapejit.core import dtypes
+from tapejit.eager.complexes.pair import ComplexTensor
 from tapejit.eager.creation import tensor
 from tapejit.eager.devices import check_device
 from tapejit.eager.dispatch import from_array
+from tapejit.eager.otherkinds import other_kind
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.ufuncs import tensor_of
 from tapejit.eager.views import clone
@@ -18,7 +20,10 @@ def asarray(obj, /, *, dtype=None, device=None, copy=None):
         ValueError: if a copy must not be made and is needed.
     """
     check_device(device)
-    if isinstance(obj, complex) or dtypes.as_complex_dtype(dtype) is not None:
+    if isinstance(obj, ComplexTensor):
+        found = obj if dtype is None else obj.to(dtype)
+        return found.clone() if copy and found is obj else found
+    if other_kind((obj,)) is not None or dtypes.as_complex_dtype(dtype) is not None:
         return tensor(obj, dtype=dtype)
     shared = isinstance(obj, Tensor) and (dtype is None or dtypes.as_dtype(dtype) is obj.dtype)
     if copy is False and not shared and not isinstance(obj, np.ndarray):

@@ -69,5 +69,6 @@ def finfo(type, /):
 
 
 def iinfo(type, /):
-    """The limits of an integer dtype."""
-    return conversions.iinfo(_dtype(type))
+    """The limits of an integer dtype, as Python's integers."""
+    found = conversions.iinfo(_dtype(type))
+    return types.SimpleNamespace(bits=found.bits, max=found.max, min=found.min, dtype=_dtype(type))

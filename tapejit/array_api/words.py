@@ -5,7 +5,6 @@ from tapejit.eager.dispatch import from_array
 from tapejit.eager.functional import clamp
 from tapejit.eager.numpytable import TABLE
 from tapejit.eager.tensor import Tensor
-from tapejit.eager.ufuncs import UFUNCS
 
 
 def _bound(bound, x):
@@ -25,9 +24,25 @@ def clip(x, /, min=None, max=None):
     return clamp(x, low, high)
 
 
+def conj(x, /):
+    """The complex conjugate."""
+    return x.conj()
+
+
+def nonzero(x, /) -> tuple:
+    """Where elements are not zero, one tensor of places per dimension.
+
+    Raises:
+        ValueError: for a tensor without dimensions.
+    """
+    if not x.ndim:
+        raise ValueError("nonzero() takes a tensor of at least one dimension")
+    return TABLE["nonzero"](x)
+
+
 def vecdot(x1, x2, /, *, axis=-1):
     """The sums of conj(x1) * x2 along an axis."""
-    return UFUNCS["vecdot"](x1, x2, axis=axis)
+    return TABLE["linalg.vecdot"](x1, x2, axis=axis)
 
 
 def trace(x, /, *, offset=0, dtype=None):

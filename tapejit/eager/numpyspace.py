@@ -63,6 +63,7 @@ def full(shape, fill_value, dtype=None, order="C", *, device=None):
     """A tensor of a shape filled with a number or a tensor that broadcasts to it, with its gradient."""
     check_device(device)
     if not isinstance(fill_value, Tensor):
+        dtype = dtype.numpy if isinstance(dtype, _DTYPES) else dtype
         return _maker("full")(shape, fill_value, dtype, order)
     value = fill_value if dtype is None else fill_value.to(dtypes.as_dtype(dtype))
     return clone(broadcast_to(value, shape if isinstance(shape, (tuple, list)) else (shape,)))

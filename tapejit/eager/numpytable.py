@@ -11,6 +11,7 @@ from tapejit.eager import asnumpy, creation, families, linalg, reductions, sorti
 from tapejit.eager.devices import check_device
 from tapejit.eager.functional import FUNCTIONS, round
 from tapejit.eager.keywords import deliver
+from tapejit.eager.otherkinds import of_other_kind, other_kind
 from tapejit.eager.ufuncs import PLAIN, SCIPY, UFUNCS, numbers_of, tensor_of
 
 # NumPy's name, tapejit's name, NumPy's parameters: * is made a tensor, axis>dim is called dim there. Without parameters the
@@ -229,6 +230,9 @@ def _target(name):
     return families.METHODS[name] if name == "adjoint" else _OWN[name]
 
 
+_OF_COMPLEX = {"concatenate": "cat", "conjugate": "conj", "axis": "dim", "axes": "dim", "keepdims": "keepdim"}
+
+
 def _signature(target, parameters, tensors, raw):
     """NumPy's parameters with the target's defaults; what is no tensor and has none is None unless it is said."""
     own = inspect.signature(target)
@@ -267,6 +271,10 @@ class Function:
         return f"<np.{self.name} of tensors>"
 
     def __call__(self, *args, out=None, **kwargs):
+        other = other_kind(args)
+        if other is not None and out is None:
+            name = _OF_COMPLEX.get(self.__name__, self.__name__)
+            return of_other_kind(other, name, args, {_OF_COMPLEX.get(k, k): v for k, v in kwargs.items() if k != "device"})
         if self.raw:
             return deliver(numbers_of(self.target(*args, **self._known(kwargs))), out)
         if len(args) > len(self._order):

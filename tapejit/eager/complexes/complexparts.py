@@ -4,7 +4,8 @@ import builtins
 import functools
 import itertools
 
-from tapejit.eager import families, linalg
+from tapejit.core.plans import broadcast_shapes
+from tapejit.eager import creation, families, linalg
 from tapejit.eager.complexes import complexmath as algebra
 from tapejit.eager.complexes.pair import FUNCTIONS, ComplexTensor, as_complex, both, entered
 from tapejit.eager.functional import where as real_where
@@ -158,3 +159,46 @@ def einsum(equation, *operands) -> ComplexTensor:
 def tensordot(x, y, dims=2) -> ComplexTensor:
     """The products of x and y summed over dimensions: the last ``dims`` of x with the first of y, or two lists of them."""
     return _of_pairs(functools.partial(families.FUNCTIONS["tensordot"], dims=dims))(*_pairs((x, y)))
+
+
+# New tensors as another one, and several at a time
+
+
+def _like(name, value):
+    def like(z, fill_value=value, *, dtype=None, requires_grad=False) -> ComplexTensor:
+        made = creation.full(tuple(z.shape), fill_value, dtype=z.dtype if dtype is None else dtype)
+        return made.requires_grad_() if requires_grad else made
+
+    like.__name__, like.__doc__ = name, "A complex tensor of the shape and dtype of another one."
+    return entered(method=False)(like)
+
+
+zeros_like, ones_like, empty_like = _like("zeros_like", 0), _like("ones_like", 1), _like("empty_like", 0)
+full_like = _like("full_like", 0)
+
+
+@entered(method=False)
+def astype(z, dtype):
+    """The numbers in another dtype, which is complex."""
+    return z.to(dtype)
+
+
+@entered()
+def nonzero(z) -> tuple:
+    """Where numbers are not zero, one tensor of places per dimension."""
+    return families.FUNCTIONS["nonzero"]((z.real != 0) | (z.imag != 0), as_tuple=True)
+
+
+@entered("broadcast_arrays", method=False)
+def broadcast_tensors(*tensors) -> tuple:
+    """Tensors broadcast to one shape."""
+    shape = broadcast_shapes(*(tuple(z.shape) for z in tensors))
+    return tuple(as_complex(z).broadcast_to(shape) for z in tensors)
+
+
+@entered(method=False)
+def meshgrid(*vectors, indexing="xy"):
+    """The coordinates of a grid, from vectors along its axes."""
+    grid, vectors = families.FUNCTIONS["meshgrid"], [as_complex(v) for v in vectors]
+    parts = [grid(*(getattr(v, part) for v in vectors), indexing=indexing) for part in ("real", "imag")]
+    return tuple(ComplexTensor(a, b) for a, b in zip(*parts, strict=True))
