@@ -6,6 +6,7 @@ the same. That is looked at here, at each decision; a list that grows or an obje
 differ, and a ``for`` over a range that has advanced, are let through if nothing but arithmetic sees them (see ``counters``).
 """
 
+import contextlib
 import functools
 import itertools
 import sys
@@ -207,7 +208,8 @@ class Repeats:
                 self.numbers[guard], self.numbers[known[2]] = state.numbers, known[1].numbers
                 self.places[guard] = place
                 if place not in self.loops:
-                    self.loops[place] = Loop(frames[len(moving) - 1 :])
+                    with contextlib.suppress(Exception):  # of an object of the user's that does not like to be looked at
+                        self.loops[place] = Loop(frames[len(moving) - 1 :])
             else:
                 self.vain[place] = self.vain.get(place, 0) + 1
         self.last[place] = frames, state, guard, at
@@ -249,7 +251,7 @@ class Repeats:
 
     def _counted(self, number, chain, outcome):
         """What a loop counts, None for nothing."""
-        loop = self.loops[self.places[number]]
+        loop = self.loops[self.places[number]]  # none, where that could not be told
         rows = [self.numbers[g] for g in chain]
         moving = {way: [row[way] for row in rows] for way in rows[0] if any(row[way] != rows[0][way] for row in rows)}
         if not moving and not loop.iterates:
