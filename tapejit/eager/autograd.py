@@ -193,7 +193,7 @@ def _backward(tape, outputs, seeds, targets, retain):
             if made > _COUNT:
                 _collect_retained(tape)
             return
-        found = [(x, take(tape, x._r & MASK)) for x in targets]
+        found = _arrivals(tape, targets)
         taken(tape)
         for x, gradient in found:
             if gradient is not None:
@@ -201,6 +201,21 @@ def _backward(tape, outputs, seeds, targets, retain):
     except BaseException:
         give_up(tape, targets is None)
         raise
+
+
+def _arrivals(tape, targets):
+    """Each target and what arrived there.
+
+    A function of its own: Python since 3.12 writes comprehensions out where they stand, and what a handler or a tracer raises
+    at some of their instructions passes by the ``except`` around them.
+    """
+    return [(x, take(tape, x._r & MASK)) for x in targets]
+
+
+def _arrivals_of(tape, inputs):
+    """The inputs by their record, each once, and by their identity what arrived there."""
+    unique = {x._r & MASK: x for x in inputs}
+    return unique, {id(x): gradient for x, gradient in _arrivals(tape, unique.values())}
 
 
 def _arrived(x, gradient):
@@ -268,8 +283,7 @@ def _gradients(tape, outputs, seeds, inputs, retain, unused):
         _check_reached(tape, outputs, inputs)
     try:
         sweep(tape, outputs, seeds, inputs, retain, to_leaves=False)
-        unique = {x._r & MASK: x for x in inputs}
-        found = {id(x): take(tape, x._r & MASK) for x in unique.values()}
+        unique, found = _arrivals_of(tape, inputs)
         taken(tape)
     except BaseException:
         give_up(tape, False)
