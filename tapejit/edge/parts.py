@@ -10,6 +10,7 @@ Parts that ``caching`` keeps are the engine's. They are made machine code once, 
 
 import contextlib
 import re
+import weakref
 
 import llvmlite.binding as llvm
 from numba.core import codegen, cpu
@@ -22,6 +23,7 @@ LONG = 60  # instructions of a function from which on it is called where it is, 
 _UNRESOLVED = codegen.RuntimeLinker.PREFIX  # begins the names of functions that are called before they are compiled
 _WRAPPERS = ("_ZN7cpython", "cfunc.")  # begin the names of those that Python and C call
 _new = []  # parts that are to be kept
+_finalized = weakref.WeakValueDictionary()  # function -> the part that defines it
 _HEAD = re.compile(r'@"?([^"(]+)"?\(')
 
 
@@ -79,7 +81,11 @@ class Part(codegen.JITCodeLibrary):
         self.defined = _defined(self._final_module)
         for name in self.defined:
             self._final_module.get_function(name).linkage = "weak_odr"
-        if any(v.name.startswith(_UNRESOLVED) for part in self.parts() for v in part.module.global_variables):
+        _finalized.update((name, self) for name in self.defined)
+        awaited = self._codegen._rtlinker._unresolved
+        if any(name in awaited for name in self.defined) or any(
+            v.name.startswith(_UNRESOLVED) for part in self.parts() for v in part.module.global_variables
+        ):
             self._make()  # a recursive function: its address is asked for by name
 
     def parts(self):
@@ -128,6 +134,9 @@ class Part(codegen.JITCodeLibrary):
         else:
             sharedcode.run(*self._contents)
         self._made = True
+        for name in list(self._codegen._rtlinker._unresolved):  # what was compiled before, and is asked for by name now
+            if name in _finalized:
+                _finalized[name]._make()
 
     def _get_compiled_object(self):
         self._make()
