@@ -10,11 +10,15 @@ import pytest
 import tapejit as tj
 from tapejit.compile import linker
 from tapejit.edge import optimiser, store
+from tapejit.replay import background
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty store that takes every program."""
+    """An empty store that takes every program; what others left to be compiled is done before."""
+    thread = background._compiler.queue.thread
+    if thread is not None:
+        thread.join()
     monkeypatch.setattr(store, "folder", lambda: str(tmp_path))
     monkeypatch.setattr(linker, "WORTH_KEEPING", -1.0)
     return tmp_path
