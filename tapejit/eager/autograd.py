@@ -206,8 +206,8 @@ def _backward(tape, outputs, seeds, targets, retain):
 def _arrivals(tape, targets):
     """Each target and what arrived there.
 
-    A function of its own: Python since 3.12 writes comprehensions out where they stand, and what a handler or a tracer raises
-    at some of their instructions passes by the ``except`` around them.
+    A function of its own: Python since 3.12 writes comprehensions out where they stand, and 3.13 lets what a tracer raises at
+    their end pass by the ``except`` around them.
     """
     return [(x, take(tape, x._r & MASK)) for x in targets]
 
