@@ -79,12 +79,8 @@ def fit_many(f, x, Y, p0, *, x_axis=None, sigma=None, absolute_sigma=False, boun
     Raises:
         ValueError: for shapes that do not fit together.
     """
-    Y, x = _real("fit_many()", Y=Y, x=x)
-    if Y.ndim != 2 or not Y.size:
-        raise ValueError(f"fit_many(): Y has shape {Y.shape}; it holds a data set in each row, (problems, points)")
+    x, Y = _data(x, Y, x_axis)
     count, m = Y.shape
-    if x_axis not in (None, 0) or (x_axis == 0 and len(x) != count):
-        raise ValueError(f"fit_many(): x_axis={x_axis} and x of shape {x.shape} for {count} data sets; x_axis is None or 0")
     p, w, low, high = _broadcast(p0, sigma, bounds, Y)
     n = p.shape[1]
     first = x if x_axis is None else x[0]
@@ -109,6 +105,16 @@ def fit_many(f, x, Y, p0, *, x_axis=None, sigma=None, absolute_sigma=False, boun
 
     _in_chunks(go, count, "fit_many", threads, progress)
     return found
+
+
+def _data(x, Y, x_axis):
+    """Both as float64 arrays, of shapes that fit together."""
+    Y, x = _real("fit_many()", Y=Y, x=x)
+    if Y.ndim != 2 or not Y.size:
+        raise ValueError(f"fit_many(): Y has shape {Y.shape}; it holds a data set in each row, (problems, points)")
+    if x_axis not in (None, 0) or (x_axis == 0 and len(x) != len(Y)):
+        raise ValueError(f"fit_many(): x_axis={x_axis} and x of shape {x.shape} for {len(Y)} data sets; x_axis is None or 0")
+    return x, Y
 
 
 def _real(what, **arrays):
