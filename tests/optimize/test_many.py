@@ -64,7 +64,7 @@ def test_nan_stops_only_its_own_problem():
     assert fits.status[3] == -1
     assert fits.success.sum() == 29
     assert np.isnan(fits.cov[3]).all()
-    assert "1 of 30: The model is not finite" in fits.message
+    assert "1 of 30: The model, its derivative or the data are not finite" in fits.message
 
 
 def test_parameters_that_do_not_matter_have_no_covariance():
@@ -144,6 +144,18 @@ def test_what_is_not_finite_has_a_status():
     assert fits.status[:5].tolist() == [-1] * 5
     assert fits.success[5]
     assert np.isnan(fits.cov[:5]).all()
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+def test_a_derivative_that_is_not_finite_is_no_solution(jitted):
+    def root(x, b):
+        return x * b**0.5  # 0 * inf at x = 0 where b is 0
+
+    x = np.linspace(-1, 1, 5)
+    fits = tj.optimize.fit_many(njit(root) if jitted else root, x, np.stack([2 * x, 2 * x]), [[0.0], [1.0]])
+    assert fits.status[0] < 0
+    assert fits.success[1]
+    np.testing.assert_allclose(fits.x[1], 4.0, rtol=1e-6)
 
 
 def test_as_many_points_as_parameters_leave_no_covariance():

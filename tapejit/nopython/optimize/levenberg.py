@@ -18,7 +18,7 @@ MESSAGES = {
     STEP: "`xtol` termination condition is satisfied.",
     EXHAUSTED: "The maximum number of function evaluations is exceeded.",
     STUCK: "No step makes the sum of squares smaller.",
-    NOT_FINITE: "The model is not finite at the start, or the data are not.",
+    NOT_FINITE: "The model, its derivative or the data are not finite at the start.",
 }
 
 
@@ -94,12 +94,12 @@ def covariance(A, L, free, scale, out):
 
 @helper
 def fixed_at_bounds(p, b, low, high, free):
-    """Mark what may move, and give the largest entry of the gradient among it."""
+    """Mark what may move, and give the largest entry of the gradient among it; NaN if there is one."""
     largest = 0.0
     for j in range(len(p)):
         free[j] = not ((p[j] <= low[j] and b[j] > 0.0) or (p[j] >= high[j] and b[j] < 0.0))
-        if free[j]:
-            largest = max(largest, abs(b[j]))
+        if free[j] and not abs(b[j]) <= largest and not np.isnan(largest):
+            largest = abs(b[j])
     return largest
 
 
@@ -151,8 +151,9 @@ def solver(evaluate):
         if not np.isfinite(cost):
             status = NOT_FINITE
         while status == EXHAUSTED and calls < most:
-            if fixed_at_bounds(p, b, low, high, free) <= gtol:
-                status = GRADIENT
+            largest = fixed_at_bounds(p, b, low, high, free)
+            if not largest > gtol:
+                status = GRADIENT if largest <= gtol else NOT_FINITE
                 break
             done, length, promised = damped_step(p, d, A, L, b, low, high, free, damping, trial)
             reached = np.inf

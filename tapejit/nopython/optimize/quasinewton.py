@@ -15,9 +15,11 @@ CONVERGED, EXHAUSTED, STUCK, NOT_FINITE = 0, 1, 2, 3  # the first three as SciPy
 
 @helper
 def _largest(g):
+    """The largest absolute value; NaN if there is one."""
     m = 0.0
     for i in range(len(g)):
-        m = max(m, abs(g[i]))
+        if not abs(g[i]) <= m and not np.isnan(m):
+            m = abs(g[i])
     return m
 
 
