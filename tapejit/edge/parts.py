@@ -121,6 +121,7 @@ class Part(codegen.JITCodeLibrary):
         """Machine code of it, for this process."""
         if self._made:
             return
+        linker, engine = self._codegen._rtlinker, self._codegen._engine
         if self._contents is None:
             settle()
             module = joined(self._codegen, [self])
@@ -128,15 +129,17 @@ class Part(codegen.JITCodeLibrary):
             self._linking_libraries = []
             symbols, environments, needs = sharedcode.described(module)
             self._contents = sharedcode.object_code(module), symbols, environments, needs
-            self._codegen._rtlinker.scan_unresolved_symbols(module, self._codegen._engine)
-            sharedcode.run(*self._contents)
-            self._codegen._scan_and_fix_unresolved_refs(module)
-        else:
-            sharedcode.run(*self._contents)
+            linker.scan_unresolved_symbols(module, engine)
+        elif _UNRESOLVED.encode() in (self._bitcode or b""):
+            linker.scan_unresolved_symbols(self.module, engine)
+        sharedcode.run(*self._contents)
         self._made = True
-        for name in list(self._codegen._rtlinker._unresolved):  # what was compiled before, and is asked for by name now
-            if name in _finalized:
+        for name in list(linker._unresolved):  # what was compiled before, and is asked for by name now
+            if name in _finalized and not _finalized[name].shared:
                 _finalized[name]._make()
+            else:
+                sharedcode.need_function(name)
+        linker.resolve(engine)
 
     def _get_compiled_object(self):
         self._make()
@@ -189,6 +192,7 @@ class Part(codegen.JITCodeLibrary):
             self.symbol = contents
         else:
             self._contents = contents
+        _finalized.update((name, self) for name in self.defined)
         return self
 
     @property
@@ -350,5 +354,7 @@ install()
 def complete() -> bool:
     """Whether Numba has what this module uses."""
     library = ("_optimize_final_module", "_finalize_dynamic_globals", "_get_module_for_linking", "_ensure_finalized")
-    engine = ("_engine", "_tm", "_rtlinker", "_create_empty_module", "_pass_builder", "_scan_and_fix_unresolved_refs")
-    return all(hasattr(codegen.JITCodeLibrary, n) for n in library) and all(hasattr(_generator, n) for n in engine)
+    engine = ("_engine", "_tm", "_rtlinker", "_create_empty_module", "_pass_builder")
+    linker = ("_unresolved", "_defined", "scan_unresolved_symbols", "resolve")
+    asked = ((codegen.JITCodeLibrary, library), (_generator, engine), (_generator._rtlinker, linker))
+    return all(hasattr(owner, name) for owner, names in asked for name in names)

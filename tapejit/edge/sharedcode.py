@@ -51,10 +51,12 @@ def run(code, symbols, environments, needs) -> None:
     """Put object code into Numba's engine, after the objects that it needs."""
     for name in needs:
         need(name)
-    engine = cpu_target.target_context.codegen()._engine
+    generator = cpu_target.target_context.codegen()
+    engine = generator._engine
     engine._ee.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     engine._defined_symbols.update(symbols)
+    generator._rtlinker._defined.update(symbols)  # what is called by its name, a recursive function, is here from now on
     defined = set(symbols)
     for environment in environments:
         if environment.env_name in defined:
@@ -99,6 +101,12 @@ def find(name) -> None:
     for other in known.needs:
         find(other)
     _know(name, known, symbols)
+
+
+def need_function(symbol) -> None:
+    """Put the object that defines a function into the engine, if there is one."""
+    if symbol in _where:
+        need(_where[symbol])
 
 
 def need(name) -> None:
