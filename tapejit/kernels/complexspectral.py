@@ -15,6 +15,7 @@ from tapejit.edge.raw import as_f64 as P
 from tapejit.edge.raw import as_i32, as_i64, copy_bytes, native_alloc, native_free, zero_bytes
 from tapejit.kernels.lapack import ALL, NO, ROUTINES, SOME, UPPER, VALUES
 from tapejit.kernels.solves import same_forward
+from tapejit.kernels.spectral import transposed
 
 SIZE = 8  # bytes of a float, half of an element; rebound with P
 _NAMES = "GEEV ZGETRF ZHEEVD ZGESDD ZGEQRF ZUNGQR ZGEEV".split()
@@ -166,10 +167,7 @@ def eig_forward(record, out, x, y, z):
     imaginary = real + n * SIZE
     status = 0
     for i in range(batches if n > 0 else 0):
-        a, c = P(x + i * n * n * SIZE), P(own)
-        for row in range(n):
-            for column in range(n):
-                c[column * n + row] = a[row * n + column]
+        transposed(n, n, x + i * n * n * SIZE, own)
         info = 1
         if finite(n * n, own):
             info = GEEV(NO, VALUES, n, own, n, real, imaginary, own, n, right, n, work, count)

@@ -72,7 +72,7 @@ def _of_vjp(custom, names):
     lines.append(f"    found__ = bwd__({fixed}kept__, seed__)")
     for n, k in places.items():
         if k is not None:
-            lines.append(f"    {n}__ = entered__({n}__, index__, size__(out__), number__(found__[{k}]))")
+            lines.append(f"    {n}__ = entered__({n}__, index__, size__(out__), False, number__(found__[{k}]))")
     lines.append("return (" + "".join(f"{n}__, " for n in names) + ")")
     return _generated(custom, lines, names, scope)
 
@@ -82,7 +82,7 @@ def _of_jvp(custom, names):
     own = [n for k, n in enumerate(names) if k not in custom.nondiff]
     fixed = "".join(f"{names[k]}, " for k in custom.nondiff)
     scope = {"rule__": _jitted(custom._rule), "still__": still, "seeded__": seeded, "size__": size}
-    scope |= {"room__": room, "entered_last__": entered_last, "number__": number}
+    scope |= {"room__": room, "entered__": entered, "number__": number}
     primals = "(" + "".join(f"{n}, " for n in own) + ")"
     lines = [f"{n}_t__ = still__({n})" for n in own]
     lines.append(f"out__, tangent__ = rule__({fixed}{primals}, ({''.join(f'{n}_t__, ' for n in own)}))")
@@ -93,7 +93,7 @@ def _of_jvp(custom, names):
         lines += [
             f"for index__ in range(size__({n})):", f"    seed__ = seeded__({n}_t__, index__)",
             f"    found__ = rule__({fixed}{primals}, ({tangents}))[1]",
-            f"    {n}__ = entered_last__({n}__, index__, size__({n}), number__(found__))",
+            f"    {n}__ = entered__({n}__, index__, size__({n}), True, number__(found__))",
         ]  # fmt: skip
     lines.append("return (" + "".join(f"{n}__, " for n in names) + ")")
     return _generated(custom, lines, names, scope)
@@ -176,57 +176,34 @@ def _room(out, x, like):
     return eval(f"lambda out, x, like: {body}", scope)
 
 
-def entered(block, index, n, part):
-    """The block with what one element of the result, the index-th of n, gives at its place."""
-    raise NotImplementedError
-
-
-def entered_last(block, index, n, part):
-    """The block with what one element of the argument, the index-th of n, gives: its place comes last."""
+def entered(block, index, n, last, part):
+    """The block with a part at its place, the index-th of n: its own dimensions come after that, or before it (``last``)."""
     raise NotImplementedError
 
 
 @overload(entered)
-def _entered(block, index, n, part):
+def _entered(block, index, n, last, part):
     if not isinstance(block, types.Array):
-        return lambda block, index, n, part: part
+        return lambda block, index, n, last, part: part
     if not isinstance(part, types.Array):
 
-        def of_number(block, index, n, part):
+        def of_number(block, index, n, last, part):
             flat = block.ravel()
-            for k in range(flat.size // n):  # one, or zeros in place of None
-                flat[index * (flat.size // n) + k] = part
+            size = flat.size // n
+            k, step = (index, n) if last else (index * size, 1)
+            for _ in range(size):  # one, or zeros in place of None
+                flat[k] = part
+                k += step
             return block
 
         return of_number
 
-    def of_array(block, index, n, part):
-        flat, k = block.ravel(), index * part.size
+    def of_array(block, index, n, last, part):
+        flat = block.ravel()
+        k, step = (index, n) if last else (index * part.size, 1)
         for place in np.ndindex(part.shape):
             flat[k] = part[place]
-            k += 1
-        return block
-
-    return of_array
-
-
-@overload(entered_last)
-def _entered_last(block, index, n, part):
-    if not isinstance(block, types.Array):
-        return lambda block, index, n, part: part
-    if not isinstance(part, types.Array):
-
-        def of_number(block, index, n, part):
-            block.ravel()[index] = part
-            return block
-
-        return of_number
-
-    def of_array(block, index, n, part):
-        flat, k = block.ravel(), index
-        for place in np.ndindex(part.shape):
-            flat[k] = part[place]
-            k += n
+            k += step
         return block
 
     return of_array

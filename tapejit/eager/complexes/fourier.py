@@ -242,23 +242,33 @@ def ifft2(input, s=None, dim=(-2, -1), norm=None) -> ComplexTensor:
     return ifftn(input, s, dim, norm)
 
 
-def rfftn(input, s=None, dim=None, norm=None) -> ComplexTensor:
-    """``rfft`` along the last of the dimensions, ``fft`` along the others."""
+def _last_first(last, other, input, s, dim, norm):
+    """One transform along the last of the dimensions, then another along the others."""
     x = _as_input(input)
     *others, (d, n) = _dims(x, s, dim)
-    x = rfft(x, n, d, norm)
-    for d, n in others:
-        x = fft(x, n, d, norm)
+    x = last(x, n, d, norm)
+    for k, m in others:
+        x = other(x, m, k, norm)
     return x
+
+
+def _last_last(other, last, input, s, dim, norm):
+    """One transform along all but the last of the dimensions, then another along that."""
+    x = _as_input(input)
+    *others, (d, n) = _dims(x, s, dim)
+    for k, m in others:
+        x = other(x, m, k, norm)
+    return last(x, n, d, norm)
+
+
+def rfftn(input, s=None, dim=None, norm=None) -> ComplexTensor:
+    """``rfft`` along the last of the dimensions, ``fft`` along the others."""
+    return _last_first(rfft, fft, input, s, dim, norm)
 
 
 def irfftn(input, s=None, dim=None, norm=None) -> Tensor:
     """``ifft`` along all but the last of the dimensions, ``irfft`` along that."""
-    x = _as_input(input)
-    *others, (d, n) = _dims(x, s, dim)
-    for k, m in others:
-        x = ifft(x, m, k, norm)
-    return irfft(x, n, d, norm)
+    return _last_last(ifft, irfft, input, s, dim, norm)
 
 
 def rfft2(input, s=None, dim=(-2, -1), norm=None) -> ComplexTensor:
@@ -286,21 +296,12 @@ def ihfft(input, n=None, dim=-1, norm=None) -> ComplexTensor:
 
 def hfftn(input, s=None, dim=None, norm=None) -> Tensor:
     """``fft`` along all but the last of the dimensions, ``hfft`` along that."""
-    x = _as_input(input)
-    *others, (d, n) = _dims(x, s, dim)
-    for k, m in others:
-        x = fft(x, m, k, norm)
-    return hfft(x, n, d, norm)
+    return _last_last(fft, hfft, input, s, dim, norm)
 
 
 def ihfftn(input, s=None, dim=None, norm=None) -> ComplexTensor:
     """``ihfft`` along the last of the dimensions, ``ifft`` along the others."""
-    x = _as_input(input)
-    *others, (d, n) = _dims(x, s, dim)
-    x = ihfft(x, n, d, norm)
-    for k, m in others:
-        x = ifft(x, m, k, norm)
-    return x
+    return _last_first(ihfft, ifft, input, s, dim, norm)
 
 
 def hfft2(input, s=None, dim=(-2, -1), norm=None) -> Tensor:
