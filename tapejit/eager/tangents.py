@@ -4,14 +4,18 @@ An elementwise rule is a product with g, which is its own transpose. Ops that ar
 What is left (norms, softmax, linear algebra) is the derivative of the rule in g, in which the rule is linear: its transpose.
 """
 
+import numpy as np
+
 from tapejit.core import record as R
+from tapejit.core import tape as tapes
 from tapejit.core.layout import layout_at
 from tapejit.core.record import MASK
-from tapejit.eager import autograd
+from tapejit.eager import autograd, lessons
 from tapejit.eager.compiledsweep import RecordView, handle_of, plan_sweep, same_tape
 from tapejit.eager.creation import zeros, zeros_like
 from tapejit.eager.dispatch import constant, emit
 from tapejit.eager.grad_mode import enable_grad
+from tapejit.eager.learnedsweep import Handles, Swept
 from tapejit.eager.linalg.multiply import dot, product
 from tapejit.eager.places import put_flat, scatter_add_flat, take_flat
 from tapejit.eager.tensor import Tensor
@@ -38,12 +42,16 @@ def push(outputs, leaves, tangents) -> list:
         order, _ = plan_sweep(tape, moving, list(moves))
         if any(int(tape.ops[k]) in _USERS for k in order):
             return _by_two_sweeps(outputs, moves)
+        here = tapes.current()
+        if tape.recorder is not None and here.recorder is not None and len(order) > lessons.SHORT:
+            with enable_grad(), here.at_one_line():
+                return _Pushed(tape, here, moves).through(order[::-1], outputs)
         nodes = [handle_of(tape, k) for k in reversed(order)]  # the handles keep the records; their numbers may change below
         sweep = {}
         with enable_grad():
             for node in nodes:
                 if node not in moves:
-                    t = _tangent(tape, node, moves, sweep)
+                    t = _tangent(tape, node, moves.get, sweep)
                     if t is not None:
                         moves[node] = t
     return [moves.get(y) for y in outputs]
@@ -64,17 +72,77 @@ def _by_two_sweeps(outputs, moves):
     return [by_output.get(y) for y in outputs]
 
 
+class _Pushed:
+    """Tangents of records of a recording, by record, on the one that goes on: what a rule leaves is made again.
+
+    Attributes:
+        found: record -> (the handle of its tangent, its layout).
+    """
+
+    def __init__(self, tape, here, moves):
+        self.tape, self.here = tape, here
+        self.lessons, self.handles = lessons.Lessons(here), Handles(tape, here)
+        self.found = {x._r & MASK: self._entry(t) for x, t in moves.items()}
+        self.learned = {}  # (kind, layouts of the tangents, which of them are one) -> (Lesson, place of the result, its layout)
+
+    def _entry(self, t):
+        return self.lessons.handle(t), t._layout.address
+
+    def tangent(self, x):
+        """The tangent of a tensor, None if it does not move."""
+        found = self.found.get(x._r & MASK) if x._r >> R.TAPE_SHIFT == self.tape.number else None
+        return None if found is None else handle_of(self.here, found[0] & MASK)
+
+    def through(self, order, outputs) -> list:
+        """The tangents of the outputs."""
+        swept, found, sweep, nothing = Swept(self.tape, np.array(order, dtype=np.int64)), self.found, {}, (-1, 0)
+        self.tape.flags[order] &= ~R.DEAD
+        for k, kind, operands in zip(order, swept.kinds, swept.operands, strict=True):
+            if k in found:
+                continue
+            (x, u), (y, v), (z, w) = (found.get(o, nothing) for o in operands)
+            if x == y == z == -1 and kind >= 0:
+                continue
+            key = kind, u, v, w, x == y, y == z, x == z
+            lesson, place, layout = self.learned.get(key) or (None, None, None)
+            values = None
+            if lesson is not None:
+                values = self.lessons.repeat(lesson, self.handles.known(lesson.used, x, operands, k, y, z))
+            if values is not None:
+                found[k] = values[place], layout
+            else:
+                self._by_rule(k, key, operands, (x, y, z), sweep)
+        return [self.tangent(y) for y in outputs]
+
+    def _by_rule(self, k, key, operands, tangents, sweep):
+        begun = self.lessons.begin()
+        t = _tangent(self.tape, handle_of(self.tape, k), self.tangent, sweep)
+        if t is None:
+            return
+        found = self.found[k] = self._entry(t)
+        if key[0] < 0 or key in self.learned:
+            return
+        self.learned[key] = None
+        x, y, z = tangents
+        known = self.handles.known(range(8), x, operands, k, y, z)
+        if {x, y, z}.isdisjoint(known[1:5]):  # a tangent may be an operand by accident
+            lesson = self.lessons.learn(begun, known)
+            place = lesson and lesson.place(found[0])
+            if place is not None:
+                self.learned[key] = lesson, place, found[1]
+
+
 class _Step(RecordView):
     """A record on the way: what rules ask of it, and its op, operands, their tangents and the result."""
 
     __slots__ = ("flags", "layout", "op", "operands", "out", "tangents")
 
-    def __init__(self, tape, node, moves, sweep):
+    def __init__(self, tape, node, tangent, sweep):
         k = node._r & MASK
         row = tape.records[k].item()
         self.op, self.flags, self.out = OPS[row[0]], row[1], node
         self.operands = operands_of(tape, k, row)
-        self.tangents = [moves.get(x) if isinstance(x, Tensor) else None for x in self.operands]
+        self.tangents = [tangent(x) if isinstance(x, Tensor) else None for x in self.operands]
         self.layout = layout_at(row[R.RECORD.names.index("layout")])
         super().__init__(row, self.layout, [t is not None for t in self.tangents], sweep)
 
@@ -91,8 +159,9 @@ class _Step(RecordView):
         return zeros(tuple(shape), dtype=self.out.dtype) if t is None else t
 
 
-def _tangent(tape, node, moves, sweep):
-    step = _Step(tape, node, moves, sweep)
+def _tangent(tape, node, tangent, sweep):
+    """The tangent of a record from those of its operands, which ``tangent`` gives; None if it does not move."""
+    step = _Step(tape, node, tangent, sweep)
     if all(t is None for t in step.tangents):
         return None
     if step.op.elementwise:

@@ -3,9 +3,10 @@
 import numpy as np
 
 from tapejit.core import record as R
+from tapejit.core import tape as tapes
 from tapejit.core.plans import plan_at
 from tapejit.core.record import MASK
-from tapejit.eager import anomaly, hooks
+from tapejit.eager import anomaly, hooks, lessons
 from tapejit.eager.compiledsweep import RecordView, handle_of, operand_records, plan_sweep, same_tape
 from tapejit.eager.dispatch import constant
 from tapejit.eager.grad_mode import set_grad_enabled
@@ -14,7 +15,6 @@ from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import strided_view
 from tapejit.spec.table import BY_NAME, OPS, VALUES
 
-SHORT = 200  # records that a sweep visits, up to which nothing is learned from
 _NORM, _SQUARE, _MUL = (BY_NAME[name] for name in ("norm", "square", "mul"))
 _FLAGS, _IMM = map(R.RECORD.names.index, ("flags", "imm"))
 
@@ -88,19 +88,19 @@ def _contributions(tape, k, g, wanted, inputs, sweep):
             yield x, rule(record, g, *operands, out)
 
 
-def _swept_on_recording(tape, order, leaves, outputs, seeds, inputs):
-    """The sweep on a tape that keeps all its records where they are; None if there are hooks."""
+def _swept_on_recording(tape, here, order, leaves, outputs, seeds, inputs):
+    """The sweep of a tape that keeps all its records where they are, on one that does; None if there are hooks."""
     numbers = [*order, *leaves, *(x._r & MASK for x in inputs)]
     if (tape.flags[numbers] & R.HOOKED).any():
         return None
     asked_for, sweep = set(inputs), {}
     wanted = _Wanted(tape, {*order, *leaves})
-    with tape.at_one_line():
+    with here.at_one_line():
         seeds = [constant(1.0, y._layout.packed) if seed is None else seed for y, seed in zip(outputs, seeds, strict=True)]
         pairs = [(y._r & MASK, seed) for y, seed in zip(outputs, seeds, strict=True)]
         asked = [x._r & MASK for x in inputs]
         found = swept_by_number(
-            tape, order, leaves, pairs, asked, lambda k, g: _contributions(tape, k, g, wanted, asked_for, sweep)
+            tape, here, order, leaves, pairs, asked, lambda k, g: _contributions(tape, k, g, wanted, asked_for, sweep)
         )
     return {k: found.get(k) for k in asked}
 
@@ -120,8 +120,10 @@ def swept_as_tensors(outputs, seeds, inputs, retain, create_graph=True) -> dict:
     tape = outputs[0]._tape()
     same_tape(tape, (*outputs, *inputs))
     order, leaves = plan_sweep(tape, outputs, inputs)
-    if tape.recorder is not None and len(order) > SHORT and create_graph and not anomaly.active():
-        found = _swept_on_recording(tape, order, leaves, outputs, seeds, inputs)
+    here = tapes.current()
+    recorded = tape.recorder is not None and here.recorder is not None
+    if recorded and len(order) > lessons.SHORT and create_graph and not anomaly.active():
+        found = _swept_on_recording(tape, here, order, leaves, outputs, seeds, inputs)
         if found is not None:
             return found
     nodes = [handle_of(tape, k) for k in order]  # the handles keep the records; their numbers may change below

@@ -12,20 +12,23 @@ from typing import NamedTuple
 import numpy as np
 
 from tapejit.core import record as R
+from tapejit.core import tape as tapes
 from tapejit.core.dtypes import float64
 from tapejit.core.errors import Refused
 from tapejit.core.layout import layout_at, layout_of, packed_strides
 from tapejit.core.plans import plan_at
 from tapejit.core.record import MASK
-from tapejit.eager import usergraph
+from tapejit.eager import lessons, usergraph
+from tapejit.eager.compiledsweep import handle_of
 from tapejit.eager.dispatch import constant, empty, from_array
 from tapejit.eager.grad_mode import is_grad_enabled, no_grad
 from tapejit.eager.indexing import cat
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import expand, reshape, strided_view, view_of
 from tapejit.graph import batchlinalg, batchrules
-from tapejit.graph.operands import all_operands, ancestors, records_read
+from tapejit.graph.operands import all_operands, live, records_read
 from tapejit.spec import usernodes
+from tapejit.spec.structured import ROWS
 from tapejit.spec.table import OPS
 
 
@@ -130,7 +133,7 @@ class Batch:
         rows = tape.records[: len(tape)]
         self.columns = {name: rows[name].tolist() for name in rows.dtype.names}
         self.imm32 = rows["imm"].copy().view(np.float32)[::2].tolist() if len(rows) else []
-        self.values = {}
+        self.values = _Values(self)
         for k, j in recorder.inputs.items():
             self.values[k] = Value(inputs[j], tuple(inputs[j].shape[1:]), True)
         for k, t in recorder.captured.items():
@@ -139,9 +142,22 @@ class Batch:
     def run(self, records) -> list:
         """The Values of some records; all that they need, and every op that may fail, is emitted in order."""
         fallible = [k for k, code in enumerate(self.columns["op"]) if OPS[code].failure is not None]
-        for k in sorted(ancestors([*records, *fallible], self.values, self._operands)):
-            self.values[k] = self._value(k)
+        order = self._needed([*records, *fallible])
+        here = tapes.current()
+        with here.at_one_line():
+            if here.recorder is not None and len(order) > lessons.SHORT:
+                _Learning(self, here).run(order)
+            else:
+                for k in order:
+                    self.values[k] = self._value(k)
         return [self.values[k] for k in records]
+
+    def _needed(self, records) -> list:
+        """The records that are to be emitted, in order."""
+        recorder, ops = self.recorder, self.columns["op"]
+        leaves = {*recorder.numbers, *recorder.sources, *recorder.notes}
+        found = live(self.columns, records, self.values, leaves, self._operands)
+        return [k for k in found if k not in self.values and ops[k] not in ROWS]
 
     def _operands(self, k):
         recorder = self.recorder
@@ -231,3 +247,83 @@ class Batch:
 
 def _differentiated(x) -> bool:
     return isinstance(x, Value) and x.tensor is not None and x.tensor.requires_grad
+
+
+class _Values(dict):
+    """The Values by record; those of repeated lessons are made when somebody asks."""
+
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+        self.made = {}  # record -> (tape, handle, the Value but for the tensor)
+
+    def __missing__(self, k):
+        tape, handle, value = self.made[k]
+        value = self[k] = value._replace(tensor=handle_of(tape, handle & MASK))
+        return value
+
+
+class _Learning:
+    """Emission on a recording: what a rule leaves, it leaves for all records whose operands stand for values that are alike."""
+
+    def __init__(self, batch, here):
+        self.batch, self.here, self.lessons = batch, here, lessons.Lessons(here)
+        self.values = batch.values
+        self.handles, self.states = {}, {}  # of the values that were operands or are repeated
+        self.numbers = {}  # what is said of a value -> its state
+        self.learned = {}  # (kind, states of the operands, which are one) -> (Lesson, place of the result, Value, state)
+
+    def run(self, order):
+        batch, values, columns = self.batch, self.values, self.batch.columns
+        kinds = self._kinds(np.array(order, dtype=np.int64))
+        first, second, third = (columns[name] for name in "abc")
+        for k, kind in zip(order, kinds, strict=True):
+            if kind < 0:
+                values[k] = batch._value(k)
+                continue
+            x, y, z = self._handle(first[k]), self._handle(second[k]), self._handle(third[k])
+            states = self.states
+            key = kind, states[first[k]], states[second[k]], states[third[k]], x == y, y == z, x == z
+            known = self.learned.get(key)
+            made = None if known is None else self.lessons.repeat(known[0], (x, y, z))
+            if made is None:
+                self._by_rule(k, key, (x, y, z))
+                continue
+            _, place, value, state = known
+            self.handles[k], states[k] = made[place], state
+            values.made[k] = self.here, made[place], value
+
+    def _kinds(self, order):
+        """The number of the kind of each record, -1 for one that goes through its rule each time."""
+        tape = self.batch.recorder.tape
+        rows = tape.records[order]
+        ops, flags = rows["op"], rows["flags"] & (lessons.SCALARS | R.PUT | R.GRAD)
+        alone = np.array([op.arity > 3 or op in (usernodes.node, usernodes.result) for op in OPS])[ops] | (ops == 0)
+        alone |= np.isin(tape.ops[rows["c"]], list(ROWS)) & (rows["c"] >= 0)
+        return lessons.kinds_of([ops, flags, rows["layout"], rows["plan"], rows["imm"].view(np.int64)], alone)
+
+    def _handle(self, k):
+        """The handle of an operand, -1 for none and for memory that is yet to be written."""
+        found = self.handles.get(k)
+        if found is None:
+            value = self.values[k] if k >= 0 else None
+            tensor = None if value is None else value.tensor
+            found = self.handles[k] = -1 if tensor is None else self.lessons.handle(tensor)
+            self.states[k] = self._state(value)
+        return found
+
+    def _state(self, value):
+        """A number for all that a rule may look at."""
+        t = None if value is None else value.tensor
+        what = value if t is None else (t._layout.address, t.requires_grad, *value[1:4], value.stated)
+        return self.numbers.setdefault(what, len(self.numbers))
+
+    def _by_rule(self, k, key, operands):
+        begun = self.lessons.begin()
+        value = self.values[k] = self.batch._value(k)
+        if key in self.learned or value.tensor is None:
+            return
+        lesson = self.lessons.learn(begun, operands)
+        place = None if lesson is None else lesson.place(self.lessons.handle(value.tensor))
+        if place is not None:
+            self.learned[key] = lesson, place, value._replace(tensor=None), self._state(value)

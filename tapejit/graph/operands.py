@@ -1,5 +1,7 @@
 """What the records of a recording read."""
 
+import numpy as np
+
 from tapejit.core.record import MASK
 from tapejit.eager.tensor import Tensor
 from tapejit.spec.structured import ROWS
@@ -31,3 +33,24 @@ def ancestors(records, values, read) -> set:
             found.add(k)
             stack += read(k)
     return found
+
+
+def live(columns, roots, stop, asked, read) -> list:
+    """Some records and all that they need, in the order of the tape; of those in ``stop`` nothing further is needed.
+
+    The same as ``ancestors`` for most of a long tape, faster: rows of operands are records here.
+
+    Args:
+        asked: the records whose operands are what ``read`` says.
+    """
+    alive = bytearray(len(columns["op"]))
+    for k in roots:
+        alive[k] = 1
+    first, second, third = (columns[name] for name in "abc")
+    for k in range(len(alive) - 1, -1, -1):
+        if not alive[k] or k in stop:
+            continue
+        for o in (first[k], second[k], third[k]) if k not in asked else read(k):
+            if o >= 0:
+                alive[o] = 1
+    return np.flatnonzero(np.frombuffer(alive, np.uint8)).tolist()

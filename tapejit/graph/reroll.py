@@ -18,6 +18,7 @@ from tapejit.graph.build import Lowering
 from tapejit.graph.finite import Finite
 from tapejit.graph.node import Graph
 from tapejit.graph.onepass import Irregular, Pass
+from tapejit.graph.operands import live
 from tapejit.graph.placements import see_through
 from tapejit.spec.structured import ROWS
 from tapejit.spec.table import OPS
@@ -63,18 +64,7 @@ class Rolled(Lowering):
 
     def _live(self, roots):
         """The records that matter, in order."""
-        alive = bytearray(len(self.columns["op"]))
-        for k in roots:
-            alive[k] = 1
-        first, second, third = (self.columns[name] for name in "abc")
-        notes, stop = self.recorder.notes, self.stop
-        for k in range(len(alive) - 1, -1, -1):
-            if not alive[k] or k in stop:
-                continue
-            for o in (first[k], second[k], third[k]) if k not in notes else self.operands(k):
-                if o >= 0:
-                    alive[o] = 1
-        return np.flatnonzero(np.frombuffer(alive, np.uint8))
+        return np.array(live(self.columns, roots, self.stop, self.recorder.notes, self.operands), dtype=np.int64)
 
     def _readable(self):
         """Whether what is to be compared fits into three columns."""

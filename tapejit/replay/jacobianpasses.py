@@ -1,6 +1,6 @@
 """Whole Jacobians and Hessians: one pass that is batched over the directions, forward or backward, whichever has fewer.
 
-A recorded function with few directions has one pass for each, since they share what they have in common; with many, the pass is
+A short recorded function with few directions has one pass for each, since they share what they have in common; else the pass is
 recorded once and run for all unit vectors at once (see ``vmap``): neither records nor compile time grow with their number.
 """
 
@@ -23,6 +23,7 @@ from tapejit.replay.trees import unflatten
 from tapejit.replay.vmap import batched
 
 FEW = 8  # directions of a recording up to which each has a pass of its own
+LONG = 2000  # records, above which they have not: so many passes would be recorded, each of which is a loop by itself
 MOST_BYTES = 1 << 27  # of the unit vectors of one batched pass
 MOST_PER_ROW = 32  # entries of a row up to which a dense Hessian is looked at for zeros
 MODES = ("auto", "forward", "reverse")
@@ -96,7 +97,8 @@ def _blocks(outputs, leaves, mode="auto"):
 
 
 def _one_by_one(n) -> bool:
-    return n <= FEW and tapes.current().recorder is not None
+    here = tapes.current()
+    return here.recorder is not None and (n == 1 or (n <= FEW and len(here) <= LONG))
 
 
 def _unit(x, k):

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import tapejit as tj
-from tapejit.eager import tensorsweep
+from tapejit.eager import lessons, tangents, tensorsweep
+from tapejit.graph import batch
+from tapejit.replay import jacobianpasses
 
 MATRIX = np.random.default_rng(0).normal(size=(3, 3)) * 0.4
 DATA = np.random.default_rng(1).normal(size=(40, 3))
@@ -12,7 +14,8 @@ DATA = np.random.default_rng(1).normal(size=(40, 3))
 
 @pytest.fixture(autouse=True)
 def short_recordings(monkeypatch):
-    monkeypatch.setattr(tensorsweep, "SHORT", 0)
+    monkeypatch.setattr(lessons, "SHORT", 0)
+    monkeypatch.setattr(jacobianpasses, "LONG", 100)
 
 
 def numbers(x):
@@ -110,3 +113,107 @@ def test_records_tell_where_they_come_from():
     g = tj.value_and_grad(numbers, compile="now")
     g(np.linspace(0.2, 0.9, 6))
     assert "?" not in g.tape
+
+
+BATCH = np.linspace(0.2, 0.9, 6) + np.linspace(-0.1, 0.1, 5)[:, None]
+
+
+@pytest.mark.parametrize("f", FUNCTIONS)
+def test_batches_of_gradients_are_those_of_single_calls(f):
+    g = tj.value_and_grad(f, compile="never")
+    values, gradients = zip(*(g(x) for x in BATCH), strict=True)
+    found = tj.vmap(tj.value_and_grad(f), compile="now")(BATCH)
+    np.testing.assert_allclose(found[0], values, rtol=1e-11)
+    np.testing.assert_allclose(found[1], gradients, rtol=1e-10, atol=1e-12)
+    outside = tj.grad(lambda xs: tj.vmap(f)(xs).sum(), compile="now")(BATCH)
+    np.testing.assert_allclose(outside, gradients, rtol=1e-10, atol=1e-12)
+
+
+def several(f, rows):
+    """A function with so many results."""
+
+    def g(x):
+        y = f(x)
+        return tj.stack([tj.sin((k + 1.0) * y) * x[k % 3] for k in range(rows)])
+
+    return g
+
+
+@pytest.mark.parametrize("f", FUNCTIONS)
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+@pytest.mark.parametrize("rows", [3, 20])
+def test_jacobians(f, mode, rows):
+    x = np.linspace(0.2, 0.9, 6)
+    found, expected = (tj.jacobian(several(f, rows), mode=mode, compile=c)(x) for c in ("now", "never"))
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_batches_of_jacobians():
+    g = several(numbers, 10)
+    for transform in (tj.jacfwd, tj.jacrev):
+        expected = [transform(g, compile="never")(x) for x in BATCH]
+        np.testing.assert_allclose(tj.vmap(transform(g), compile="now")(BATCH), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("f", FUNCTIONS)
+def test_products_with_the_hessian(f):
+    x, v = np.linspace(0.2, 0.9, 6), np.linspace(-1.0, 1.0, 6)
+    found, expected = (tj.hvp(f, compile=c)(x, v) for c in ("now", "never"))
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_the_rules_of_tangents_and_batches_run_once_for_records_of_one_kind(monkeypatch):
+    calls = {"tangent": 0, "batch": 0}
+
+    def counted(name, owner, what):
+        function = getattr(owner, what)
+
+        def counting(*args):
+            calls[name] += 1
+            return function(*args)
+
+        monkeypatch.setattr(owner, what, counting)
+
+    counted("tangent", tangents, "_tangent")
+    counted("batch", batch.Batch, "_emission")
+
+    def f(x):
+        for _ in range(300):
+            x = tj.sin(x) * 0.9
+        return x
+
+    tj.jvp(f, compile="now")((0.5,), (1.0,))
+    assert 0 < calls["tangent"] < 20
+    tj.vmap(f, compile="now")(np.linspace(0, 1, 3))
+    assert 0 < calls["batch"] < 20
+    tj.vmap(tj.jacfwd(several(lambda x: f(x[0]), 4)), compile="now")(BATCH)
+    tj.jacrev(several(lambda x: f(x[0]), 12), compile="now")(BATCH[0])
+    assert calls["tangent"] < 60
+    assert calls["batch"] < 200
+
+
+def test_decisions_in_long_batches():
+    def f(x):
+        y = x[0]
+        for _ in range(30):
+            y = tj.sin(y) * x[1] if bool(y > 0.0) else y + 0.1
+        return y
+
+    expected = [tj.grad(f, compile="never")(x) for x in BATCH]
+    np.testing.assert_allclose(tj.vmap(tj.grad(f), compile="now")(BATCH), expected, rtol=1e-11)
+    with pytest.raises(RuntimeError, match="differs within the batch"):
+        tj.vmap(f, compile="now")(np.array([[0.5, 1.0], [-0.5, 1.0]]))
+
+
+def test_memory_that_is_filled_part_by_part():
+    def f(x):
+        parts = tj.zeros(6)
+        for k in range(40):
+            parts = parts * 0.9
+            parts[k % 6] = x[k % 3] * parts.sum() + x[1]
+        return (parts * parts).sum()
+
+    expected = [tj.grad(f, compile="never")(x) for x in BATCH]
+    np.testing.assert_allclose(tj.vmap(tj.grad(f), compile="now")(BATCH), expected, rtol=1e-11)
+    found, expected = (tj.hessian(f, compile=c)(BATCH[0]) for c in ("now", "never"))
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
