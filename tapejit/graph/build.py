@@ -125,6 +125,8 @@ class Lowering:
         structured = getattr(self, f"_{base.name}", None)
         if exact and base.name == "matmul":
             args = [self._transposed_as(x, words) for x, words in zip(args, (plan.words[4:7], plan.words[7:10]), strict=False)]
+        if exact and base.name in _SUMS and args[0].n == 1 and (imm == 1 or base.name == "dot"):
+            return self._single_term(base.name, args, tuple(layout.shape))
         if structured is not None and (not exact or base.name in _MOVES):
             value = structured(args, plan, imm, layout)
             if value is not None:
@@ -334,6 +336,15 @@ class Lowering:
         square = self.graph.elementwise("mul", args[0], args[0])
         return self.graph.elementwise("sqrt", self.graph.sum(square, plan.strides, 1.0, tuple(layout.shape)))
 
+    def _single_term(self, name, args, shape):
+        """A sum of a single term, as its kernel works it out: added to a zero."""
+        graph, x = self.graph, args[0]
+        if name in ("norm", "dot"):
+            x = graph.elementwise("mul", x, args[1] if name == "dot" else x, exact=True)
+        total = graph.elementwise("add", graph.const(0.0, (), x.dtype), x, exact=True)
+        result = graph.elementwise("sqrt", total, exact=True) if name == "norm" else total
+        return graph.view(result, shape, packed_strides(shape), 0)
+
     # Along one dimension
 
     def _extreme(self, op, x, plan):
@@ -399,6 +410,7 @@ class Lowering:
         return graph.view(copied, x.shape, (*packed[:-2], packed[-1], packed[-2]), 0)
 
 
+_SUMS = {"sum", "mean", "norm", "dot"}
 _MOVES = {"view", "copy", "cast", "place", "matmul"}  # ops without arithmetic, and products, which are BLAS's in any case
 
 

@@ -6,6 +6,7 @@ the same of functions that it names), and by ``reads`` when it runs. Compared by
 
 import functools
 import inspect
+import operator
 import types
 
 import numpy as np
@@ -139,8 +140,12 @@ class Captures:
         if len(now) != len(snapshot):
             return False
         if isinstance(snapshot, dict):
+            if all(map(operator.is_, now, snapshot)) and all(map(operator.is_, now.values(), snapshot.values())):
+                return True
             return all(k in now and (now[k] is v or _same_number(now[k], v)) for k, v in snapshot.items())
-        return all(a is b or _same_number(a, b) for a, b in zip(now, snapshot, strict=True))
+        return all(map(operator.is_, now, snapshot)) or all(
+            a is b or _same_number(a, b) for a, b in zip(now, snapshot, strict=True)
+        )
 
 
 def _is_data(value):

@@ -265,6 +265,8 @@ class Reads:
         return value
 
     def _everything(self, owner):
+        if isinstance(owner, types.ModuleType) and _is_library_module(owner):
+            return NOTHING
         space = getattr(owner, "__dict__", None)
         if isinstance(space, dict):
             self._outside(space)  # other attributes may be added

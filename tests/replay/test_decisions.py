@@ -111,3 +111,23 @@ def test_random_programs_interpreted(seed, monkeypatch):
 def test_more_random_programs(seed, monkeypatch):
     _check(seed, compiled)
     _check(seed, lambda f: interpreted(f, monkeypatch))
+
+
+_ONE = np.array([0.0, -0.0, 5e-324, 1e-310, 1.5, -3e200, -1e-200, np.inf, np.nan])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("reduce", ["x.sum()", "x.mean()", "x.norm()", "tj.dot(x.ravel(), 3 * x.ravel())", "x.sum(0, keepdim=True)"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_sum_of_one_term_decides_as_its_kernel_does(reduce, dtype):
+    reduced = eval(f"lambda x: {reduce}", {"tj": tj})
+
+    def f(x):
+        return float((1 / reduced(x)).item())  # told from -0.0 too
+
+    g = tj.jit(f, compile="now")
+    with np.errstate(all="ignore"):
+        for v in [*_ONE, *_ONE]:
+            x = np.array([v], dtype)
+            np.testing.assert_array_equal(g(x), f(tj.tensor(x)))
+    assert g.stats()["calls"]["replayed"] >= len(_ONE)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import tapejit as tj
+from tapejit.replay.reads import Reads
 
 X = np.array([1.0, 2.0])
 
@@ -250,3 +251,12 @@ def test_an_iterator_from_outside_is_refused():
     numbers = iter([1.0, 2.0])
     with pytest.raises(RuntimeError, match="iterator"):
         tj.jit(lambda x: x * next(numbers))(1.0)
+
+
+def test_a_name_looked_up_in_a_library_does_not_watch_all_of_it():
+    reads = Reads(None, (), ())
+    reads.watch(lambda x: getattr(tj, "exp")(x).sum() + getattr(np, "pi"), (tj.ones(2),), {})  # noqa: B009
+    reads.finish()
+    assert not reads.containers
+    reads.watch(lambda x: getattr(net, "scale") * x, (1.0,), {})  # noqa: B009 - an object of the user's: all of it
+    assert [x for x, _ in reads.containers.values() if x is vars(net)]
