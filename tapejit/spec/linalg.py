@@ -93,32 +93,6 @@ cholesky_adjoint = joint(
 )
 
 
-def _lu_rule(r, g, x, y, z, out):
-    """Of ``A = P L U``, A square: ``P L^-T (tril(L^T gL, -1) + triu(gU U^T)) U^-T``."""
-    shapes = r.plan.results
-    solve = ops.triangular
-    gf = parts(g, shapes)[0]
-    lu, pivots, _ = parts(out, shapes)
-    inner = ops.matmul(_unit_lower(lu).mT, gf.tril(-1)).tril(-1) + ops.matmul(gf.triu(), lu.triu().mT).triu()
-    inner = solve(inner, lu, True, False, True, True)
-    inner = solve(inner, lu, False, True, True, False)
-    return (ops.matmul(ops.permutation_matrix(pivots), inner),)
-
-
-def _unit_lower(lu):
-    return lu.tril(-1) + ops.eye(lu.shape[-1], dtype=lu.dtype)
-
-
-lu = joint(
-    "lu",
-    arity=1,
-    needs=("out",),
-    rule=_lu_rule,
-    failure=lambda info: f"is singular (pivot {info} is zero)",
-    label="LinalgLuFactorEx",
-)
-
-
 permutation = joint(
     "permutation",
     arity=1,
@@ -219,112 +193,6 @@ determinant = joint(
 )
 
 
-# Decompositions
-
-
-def _apart(values, moves):
-    """1 / (v_j - v_i); for equal values 0, NaN where the vectors' adjoints ``moves`` tell them apart.
-
-    Vectors of equal values are any basis of their space: a function of them has a derivative only if it does not
-    depend on the choice, and then what is divided vanishes.
-    """
-    difference = values[..., None, :] - values[..., :, None]
-    with ops.no_grad():
-        eps = 1e-13 if values.dtype is ops.float64 else 1e-5
-        scale = values.abs().amax(-1, keepdim=True)[..., None] if values.shape[-1] else 1.0
-        equal = difference.abs() <= eps * scale
-        diagonal = ops.eye(values.shape[-1], dtype=values.dtype) > 0
-        strength = moves.abs()
-        largest = strength.sum((-2, -1), keepdim=True)
-        told = strength + strength.mT > (1e-10 if values.dtype is ops.float64 else 1e-4) * largest
-        filling = ops.where(told & ~diagonal, math.nan, ops.zeros(strength.shape, dtype=values.dtype))
-    return ops.where(equal, filling, 1.0 / ops.where(equal, 1.0, difference))
-
-
-def _eigh_rule(r, g, x, y, z, out):
-    gw, gv = parts(g, r.plan.results)
-    w, v = parts(out, r.plan.results)
-    inner = ops.matmul(v.mT, gv)
-    inner = 0.5 * (inner - inner.mT) * _apart(w, inner) + ops.diagonal_matrix(gw)
-    return (ops.matmul(ops.matmul(v, inner), v.mT),)
-
-
-def _not_converged(info):
-    return f"did not converge (LAPACK's info {info}); it may hold NaN or inf"
-
-
-eigh = joint(
-    "eigh",
-    arity=1,
-    needs=("out",),
-    rule=_eigh_rule,
-    failure=_not_converged,
-    label="LinalgEigh",
-)
-
-
-def _svd_rule(r, g, x, y, z, out):
-    """Townsend's formula, with the parts of U and V outside of the other's range."""
-    m, n = r.plan.words[:2].tolist()
-    gu, gs, gvh = parts(g, r.plan.results)
-    u, s, vh = parts(out, r.plan.results)
-    k = min(m, n)
-    u, gu, vh, gvh = u[..., :k], gu[..., :k], vh[..., :k, :], gvh[..., :k, :]  # the rest of full matrices is any basis
-    u_move, v_move = ops.matmul(u.mT, gu), ops.matmul(vh, gvh.mT)
-    row, column = s[..., None, :], s[..., :, None]
-    apart = _apart(s, u_move.detach().abs() + v_move.detach().abs()) / _nonzero(row + column)
-    inner = ((u_move - u_move.mT) * row + column * (v_move - v_move.mT)) * apart + ops.diagonal_matrix(gs)
-    result = ops.matmul(ops.matmul(u, inner), vh)
-    if m > k:
-        outside = _over(gu - ops.matmul(u, u_move), row)
-        result = result + ops.matmul(outside, vh)
-    if n > k:
-        outside = _over(gvh - ops.matmul(v_move.mT, vh), column)
-        result = result + ops.matmul(u, outside)
-    return (result,)
-
-
-def _nonzero(t):
-    return ops.where(t == 0, 1.0, t)
-
-
-def _over(t, s):
-    """t / s, where both are 0 0."""
-    return ops.where((t == 0) & (s == 0), 0.0, t / ops.where((t == 0) & (s == 0), 1.0, s))
-
-
-svd = joint(
-    "svd",
-    arity=1,
-    needs=("out",),
-    rule=_svd_rule,
-    failure=_not_converged,
-    label="LinalgSvd",
-)
-
-
-def _qr_rule(r, g, x, y, z, out):
-    """Walter, Lehmann and Lamour (2012); a wide matrix is its square part and what is multiplied by Q.T."""
-    m, n = r.plan.words[:2].tolist()
-    gq, gr = parts(g, r.plan.results)
-    q, upper = parts(out, r.plan.results)
-    if m >= n:
-        return (_qr_square(gq, gr, q, upper),)
-    rest, grest = upper[..., m:], gr[..., m:]
-    gq = gq + ops.matmul(ops.matmul(q, rest), grest.mT)
-    left = _qr_square(gq, gr[..., :m], q, upper[..., :m])
-    return (ops.cat((left, ops.matmul(q, grest)), -1),)
-
-
-def _qr_square(gq, gr, q, upper):
-    inner = (ops.matmul(gr, upper.mT) - ops.matmul(q.mT, gq)).triu()
-    inner = inner + inner.triu(1).mT
-    return ops.triangular(gq + ops.matmul(q, inner), upper, False, True, True, False)
-
-
-qr = joint("qr", arity=1, needs=("out",), rule=_qr_rule, label="LinalgQr")
-
-
 # Functions of a matrix
 
 
@@ -352,20 +220,6 @@ pinv = joint(
     constant=(0,),
     reads=1,
     label="LinalgPinv",
-)
-
-
-def _undefined_rule(r, g, x, y, z, out):
-    if bool((g != 0).any()):
-        raise RuntimeError(
-            "the full matrices of svd() and qr() have no derivative: beyond the reduced ones they are any basis; use "
-            "full_matrices=False, or mode='reduced'"
-        )
-    return None, None
-
-
-undefined = joint(
-    "undefined", arity=2, needs=(), rule=_undefined_rule, constant=(0,), reads=1, label="Linalg"
 )
 
 

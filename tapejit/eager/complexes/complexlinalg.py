@@ -1,7 +1,7 @@
 """Linear algebra of complex matrices.
 
 A complex matrix A + iB is the real one [[A, -B], [B, A]] of twice the size: products, inverses, pseudo-inverses and powers of
-one are those of the other, and come with all derivatives. Decompositions are LAPACK's, on pairs (``spec.complexforms``).
+one are those of the other, and come with all derivatives. Decompositions are LAPACK's, on pairs (``spec.decomposing``).
 """
 
 import math
@@ -16,6 +16,7 @@ from tapejit.eager.linalg import checks, decompositions, functions, norms, plain
 from tapejit.eager.reductions import sum as real_sum
 from tapejit.eager.tensor import Tensor
 from tapejit.spec import complexforms as ops
+from tapejit.spec import decomposing
 from tapejit.spec.vocabulary import supply
 
 # Written for both kinds: their bodies call functions that are there for complex tensors too.
@@ -183,7 +184,7 @@ def eigh(z: ComplexTensor, UPLO="L") -> decompositions.Eigen:
     z = _hermitian("eigh", z, UPLO)
     n, batch = _square("eigh", z)
     words = n, math.prod(batch), 1
-    return decompositions.Eigen(*_decomposed(ops.eigh, z, words, ((*batch, n), (*batch, n, n, ...)), batch))
+    return decompositions.Eigen(*_decomposed(decomposing.complex_eigh, z, words, ((*batch, n), (*batch, n, n, ...)), batch))
 
 
 @entered(method=False)
@@ -193,7 +194,7 @@ def eigvalsh(z: ComplexTensor, UPLO="L") -> Tensor:
         return eigh(z, UPLO).eigenvalues
     z = _hermitian("eigvalsh", z, UPLO)
     n, batch = _square("eigvalsh", z)
-    return _decomposed(ops.eigh, z, (n, math.prod(batch), 0), ((*batch, n),), batch)[0]
+    return _decomposed(decomposing.complex_eigh, z, (n, math.prod(batch), 0), ((*batch, n),), batch)[0]
 
 
 @entered(method=False)
@@ -221,7 +222,7 @@ def svd(z: ComplexTensor, full_matrices=True) -> decompositions.SVD:
     k, batch = min(m, n), tuple(z.shape[:-2])
     full = full_matrices and m != n
     shapes = (*batch, m, m if full else k, ...), (*batch, k), (*batch, n if full else k, n, ...)
-    U, S, Vh = _decomposed(ops.svd, z, (m, n, math.prod(batch), int(full), 1), shapes, batch)
+    U, S, Vh = _decomposed(decomposing.complex_svd, z, (m, n, math.prod(batch), int(full), 1), shapes, batch)
     if full and z.requires_grad:
         U = cat((U[..., :k], _undefined(U[..., k:], S)), -1) if m > n else U
         Vh = cat((Vh[..., :k, :], _undefined(Vh[..., k:, :], S)), -2) if n > m else Vh
@@ -240,7 +241,7 @@ def svdvals(z: ComplexTensor) -> Tensor:
         return svd(z, False).S
     m, n = z.shape[-2:]
     batch = tuple(z.shape[:-2])
-    return _decomposed(ops.svd, z, (m, n, math.prod(batch), 0, 0), ((*batch, min(m, n)),), batch)[0]
+    return _decomposed(decomposing.complex_svd, z, (m, n, math.prod(batch), 0, 0), ((*batch, min(m, n)),), batch)[0]
 
 
 @entered(method=False)
@@ -259,7 +260,7 @@ def qr(z: ComplexTensor, mode="reduced") -> decompositions.QR:
         return decompositions.QR(_undefined(whole.Q, R), _undefined(whole.R, R))
     columns = m if complete else k
     shapes = (*batch, m, columns, ...), (*batch, columns, n, ...)
-    Q, R = _decomposed(ops.qr, z, (m, n, math.prod(batch), int(complete)), shapes, batch)
+    Q, R = _decomposed(decomposing.complex_qr, z, (m, n, math.prod(batch), int(complete)), shapes, batch)
     return decompositions.QR(Q[..., :0, :0].detach().reshape(0), R) if mode == "r" else decompositions.QR(Q, R)
 
 
@@ -279,7 +280,7 @@ def _factored(z, checked):
     """(LU, pivots, signs)."""
     n, batch = z.shape[-1], tuple(z.shape[:-2])
     shapes = (*batch, n, n, ...), (*batch, n), batch
-    return _decomposed(ops.lu, z, (n, math.prod(batch), int(checked)), shapes, batch)
+    return _decomposed(decomposing.complex_lu, z, (n, math.prod(batch), int(checked)), shapes, batch)
 
 
 @entered(method=False)

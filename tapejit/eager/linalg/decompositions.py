@@ -10,7 +10,8 @@ from tapejit.eager.linalg.systems import slogdet
 from tapejit.eager.otherkinds import for_other_kinds, makers
 from tapejit.eager.tensor import Tensor
 from tapejit.spec import complexforms as complexops
-from tapejit.spec import linalg as ops
+from tapejit.spec import decomposing as ops
+from tapejit.spec import linalg
 
 
 class Eigen(NamedTuple):
@@ -166,7 +167,7 @@ def cofactor_matrix(A) -> Tensor:
     """det(A) A^-T, by the singular values where A is singular or nearly so."""
     with no_grad():
         value = _cofactors(A.detach())
-    return emitted(ops.cofactors, (value, A), (), (tuple(A.shape),))[0]
+    return emitted(linalg.cofactors, (value, A), (), (tuple(A.shape),))[0]
 
 
 def _cofactors(A):

@@ -13,6 +13,7 @@ from tapejit.eager.linalg.checks import emitted, matrices, same_dtype, squares
 from tapejit.eager.otherkinds import for_other_kinds
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import contiguous, diagonal
+from tapejit.spec import decomposing
 from tapejit.spec import linalg as ops
 
 # Triangular
@@ -129,7 +130,7 @@ def factored(A, checked) -> Tensor:
     words = A.shape[-1], math.prod(batch), int(checked)
     shapes = (tuple(A.shape), (*batch, A.shape[-1]), batch)
     plan = cached(("lu", words, shapes, A.dtype), lambda: _block_plan(words, shapes, A.dtype, batch))
-    return emit(ops.lu, plan.layout, contiguous(A), plan=plan.address)
+    return emit(decomposing.lu, plan.layout, contiguous(A), plan=plan.address)
 
 
 def _block_plan(words, shapes, dtype, batch):
