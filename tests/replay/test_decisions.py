@@ -117,7 +117,9 @@ _ONE = np.array([0.0, -0.0, 5e-324, 1e-310, 1.5, -3e200, -1e-200, np.inf, np.nan
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("reduce", ["x.sum()", "x.mean()", "x.norm()", "tj.dot(x.ravel(), 3 * x.ravel())", "x.sum(0, keepdim=True)"])
+@pytest.mark.parametrize(
+    "reduce", ["x.sum()", "x.mean()", "x.norm()", "tj.dot(x.ravel(), 3 * x.ravel())", "x.sum(0, keepdim=True)"]
+)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_sum_of_one_term_decides_as_its_kernel_does(reduce, dtype):
     reduced = eval(f"lambda x: {reduce}", {"tj": tj})
