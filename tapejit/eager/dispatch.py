@@ -47,7 +47,10 @@ def wrap(tape, handle: int, layout: Layout) -> Tensor:
     t = _new(Tensor)
     t._r = handle
     t._layout = layout
-    tape.handles[handle & R.MASK] = t
+    if tape is _top:
+        _handles[handle] = t
+    else:
+        tape.handles[handle & R.MASK] = t
     return t
 
 

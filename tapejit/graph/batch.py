@@ -228,7 +228,7 @@ class Batch:
             return self._detached(self.values[self.columns["a"][k]], shape)
         if not self.columns["flags"][k] & R.EXTERNAL:
             return Value(None, shape)
-        raise Refused(f"vmap(): a value of unknown origin ({recorder.tape.handles.line(k)})")
+        raise Refused(f"vmap(): a value of unknown origin ({recorder.tape.lines.line(k)})")
 
     def _detached(self, x, shape):
         t = x.tensor.detach() if x.block is not None else plain(x).detach()

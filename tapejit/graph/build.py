@@ -175,7 +175,7 @@ class Lowering:
             return self._operand(k, 0, self.columns["a"][k])
         if not self.columns["flags"][k] & R.EXTERNAL:
             return self.graph.const(0, shape, dtype)  # memory yet to be written, as cat() makes it
-        raise Refused(f"a value of unknown origin ({recorder.tape.handles.line(k)})")
+        raise Refused(f"a value of unknown origin ({recorder.tape.lines.line(k)})")
 
     def _noted(self, k, note, shape, dtype):
         graph, name = self.graph, note.name

@@ -327,7 +327,7 @@ class Replayed(Door, Answers, Inspected):
         interpreter, recorder = None, Recorder()
         try:
             with around(recorder), recorder:
-                recorder.reads = reads = Reads(self.fun, statics(key), self.constants)
+                recorder.reads = reads = Reads(self.fun, statics(key), self.constants, recorder.tape.lines)
                 inputs = []
                 for j, x in enumerate(arrays):
                     t = as_tensor(x)

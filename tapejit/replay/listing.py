@@ -6,7 +6,7 @@ from tapejit.spec.table import OPS
 def listing(recorder, lowering) -> list:
     """The lines of a recording, made while its tape is still there."""
     lines = []
-    where = recorder.tape.handles
+    where = recorder.tape.lines
     guards = {}
     for guard in recorder.guards:
         guards.setdefault(guard.record, []).append(guard)

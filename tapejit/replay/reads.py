@@ -21,13 +21,14 @@ import numpy as np
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.between import runs_in_between
 from tapejit.edge.userline import PACKAGE, PACKAGES, STDLIB, called, is_installed, is_library
+from tapejit.replay.lines import place_of
 from tapejit.replay.loads import NOTHING, loads
 from tapejit.replay.states import State, is_opaque
 from tapejit.replay.unrepeatable import is_generator, kind_of_code, kind_of_function
 
 _LIBRARIES = {*PACKAGES, "tapejit", *sys.stdlib_module_names}
 _COMPILER = re.compile(r"-packages[/\\](numba|llvmlite)[/\\]")
-_passed: dict = {}  # by file: whether its functions are not watched, or "aside": nor what they call
+_passed: dict = {}  # by file: whether its functions are not watched; "ours", or "aside": nor what they call
 _CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque)
 _GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 _CHANGING = {"append", "extend", "insert", "add", "update", "appendleft", "write", "clear", "remove", "discard"}
@@ -38,12 +39,22 @@ def _is_library_module(module) -> bool:
     return module.__name__.partition(".")[0] in _LIBRARIES
 
 
+def _how_passed(file):
+    """What is in ``_passed`` of a file."""
+    if file.startswith(PACKAGE):
+        return "ours"
+    return "aside" if _COMPILER.search(file) else is_library(file) or is_installed(file)
+
+
 class Unrepeatable(RuntimeError):
     """A recorded function calls what gives something else at the next call."""
 
 
 class Reads:
     """What the functions that run by ``watch`` read.
+
+    Args:
+        lines: hears which line of theirs runs (see ``lines``).
 
     Attributes:
         places: tuples (where, owner, name, value) in the order of the first read, by what tells them apart.
@@ -52,7 +63,8 @@ class Reads:
         states: by id, an object that code of another library reads, and its State.
     """
 
-    def __init__(self, function, objects, allowed):
+    def __init__(self, function, objects, allowed, lines):
+        self.lines = lines
         self.places, self.containers, self.arrays = {}, {}, []
         self.allowed = allowed
         self.states, self._opaque = {}, {}
@@ -72,6 +84,7 @@ class Reads:
             return function(*args, **kwargs)
         finally:
             sys.settrace(before)
+            self.lines.note(place_of(sys._getframe(1)))
 
     def finish(self):
         """Note attributes that are read of objects which no chain leads to."""
@@ -81,17 +94,17 @@ class Reads:
         self.states = {k: (x, State(x)) for k, x in self._opaque.items()}
 
     def _called(self, frame, event, arg):
-        if self._aside is not None or frame.f_code.co_filename.startswith(PACKAGE):  # nearly all calls: those of an operation
+        code = frame.f_code
+        passed = _passed.get(code.co_filename)
+        if passed == "ours" or self._aside is not None:  # nearly all calls: those of an operation
             return None
+        if passed is None:
+            passed = _passed[code.co_filename] = _how_passed(code.co_filename)
+            if passed == "ours":
+                return None
         if runs_in_between(frame):
             self._aside = frame
             return self._until_it_returns
-        code = frame.f_code
-        file = code.co_filename
-        passed = _passed.get(file)
-        if passed is None:
-            passed = is_library(file) or is_installed(file)
-            passed = _passed[file] = "aside" if _COMPILER.search(file) else passed
         if passed == "aside":  # a function compiles: what that reads, a terminal's colours say, is not what the function reads
             self._aside = frame
             return self._until_it_returns
@@ -346,9 +359,13 @@ class _Watched:
                 self.reads.chain(chain, frame, False)
         self.lines = None
         if event == "line":
-            chains = self.loads.lines.get(frame.f_lineno)
+            number = frame.f_lineno
+            self.reads.lines.note((frame.f_code.co_filename, number))
+            chains = self.loads.lines.get(number)
             if chains:
                 self._line(chains, frame)
+        elif event == "return":
+            self.reads.lines.note(place_of(frame.f_back))
         return self.event
 
     def _line(self, chains, frame):

@@ -8,7 +8,6 @@ indices), and which values Python looked at. The last become guards: a replay is
 import collections
 import contextlib
 import functools
-import os
 import sys
 import threading
 from dataclasses import dataclass
@@ -27,9 +26,9 @@ from tapejit.eager.keys import flat_indices
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.cpython import references_beside
 from tapejit.edge.onestep import at_once
+from tapejit.replay.lines import Lines, place_of, user_line
 from tapejit.replay.repeats import Repeats
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 LARGEST_ESCAPE = 1 << 12  # elements of an array that may become a guard on its exact values
 LARGEST_RECORDING = 1 << 20  # records, above which a function stays eager
 MOST_IDLE, LARGEST_IDLE = 8, 1 << 13  # tapes that wait for their next recording, and the records that they have room for
@@ -39,38 +38,6 @@ active: list = []  # the recordings that run now, of all threads: a quick test f
 
 class NeedsHistory(BaseException):
     """The function reads a tensor that requires a gradient: its result is to have a history."""
-
-
-def user_line() -> str:
-    """``file:line`` of the innermost frame outside of this package."""
-    return _line_of(_user_place())
-
-
-def _user_place():
-    """(code, instruction) of that frame, None if there is none: the line takes a while to find, and few are asked for."""
-    frame = sys._getframe(2)
-    while frame is not None:
-        code = frame.f_code
-        file = code.co_filename
-        mine = _inside.get(file)
-        if mine is None:
-            mine = _inside[file] = file.startswith(_PACKAGE)
-        if not mine:
-            return code, frame.f_lasti
-        frame = frame.f_back
-    return None
-
-
-def _line_of(place) -> str:
-    """``file:line`` of an instruction."""
-    if place is None:
-        return "?"
-    code, instruction = place
-    line = next((line for start, end, line in code.co_lines() if start <= instruction < end), None)
-    return f"{code.co_filename}:{code.co_firstlineno if line is None else line}"
-
-
-_inside = {}  # file -> whether it is one of this package
 
 
 @dataclass
@@ -97,44 +64,13 @@ class Note:
     parameters: tuple
 
 
-class _Lines(list):
-    """The handles of a recording tape, and the user's line of each record."""
-
-    def __init__(self, length):
-        super().__init__([None] * length)
-        self.places = {}
-        self.standing = None  # the place of all records that are made meanwhile
-        self.stretches = []  # (records, the place at which they stand), of those that have no handle yet
-
-    def line(self, k):
-        """``file:line`` of what made record k."""
-        found = self.places.get(k) or next((place for records, place in self.stretches if k in records), None)
-        return _line_of(found)
-
-    @contextlib.contextmanager
-    def at(self, place, tape):
-        """Records that are made meanwhile stand at a place, without a look at the frames."""
-        before, self.standing = self.standing, self.standing or place
-        begin = len(tape)
-        try:
-            yield
-        finally:
-            self.stretches.append((range(begin, len(tape)), self.standing))
-            self.standing = before
-
-    def __setitem__(self, k, handle):
-        k &= MASK  # a handle says of which tape it is, too
-        list.__setitem__(self, k, handle)
-        if k not in self.places:
-            self.places[k] = self.standing or _user_place()
-
-
 class RecordingTape(tapes.Tape):
     """A tape that keeps every operand and never reclaims; small, since every recording that is not compiled yet has one."""
 
     capacity = 256
 
     def __init__(self, number):
+        self._fresh = {}  # the Tensors made last, by their handles: the fast path of operations enters them there
         super().__init__(number)
         self.header[R.H_RECORDING] = R.GRAD
         self.header[R.H_THREAD] = 0
@@ -143,8 +79,30 @@ class RecordingTape(tapes.Tape):
     def begin(self, recorder):
         self.recorder = recorder
         recorder.use.append(self)
-        self.handles = _Lines(self.words[R.H_CAPACITY] + 1)
+        self.handles = [None] * (self.words[R.H_CAPACITY] + 1)
+        self.lines = Lines(self.words)
+        self.lines.note(place_of(sys._getframe(1)))
         self.header[R.H_GRAD_MODE] = R.GRAD
+
+    @property
+    def handles(self):
+        """The Tensor of each record."""
+        if self._fresh:
+            self._enter()
+        return self._handles
+
+    @handles.setter
+    def handles(self, handles):
+        self._fresh.clear()
+        self._handles = handles
+
+    def _enter(self):
+        """Put Tensors that were made lately at the numbers of their records; may be repeated if an interrupt comes."""
+        handles, fresh = self._handles, list(self._fresh.items())
+        for handle, tensor in fresh:
+            handles[handle & MASK] = tensor
+        for handle, _ in fresh:
+            self._fresh.pop(handle, None)
 
     def reclaim(self):
         if len(self) > LARGEST_RECORDING:
@@ -155,10 +113,10 @@ class RecordingTape(tapes.Tape):
         return False
 
     def by_handle(self):
-        return self.handles
+        return self._fresh
 
     def at_one_line(self):
-        return self.handles.at(_user_place(), self) if self.recorder is not None else super().at_one_line()
+        return self.lines.held() if self.recorder is not None else super().at_one_line()
 
     def end(self, use):
         """Give the memory of all values back and let the tape be used again; later, if somebody holds a tensor of it.
