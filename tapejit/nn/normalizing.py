@@ -188,6 +188,13 @@ class _BatchNorm(Module):
             self.training or not self.track_running_stats, momentum or 0.0, self.eps,
         )  # fmt: skip
 
+    def reset_running_stats(self) -> None:
+        """Begin anew with the running mean, variance and count."""
+        if self.track_running_stats:
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+            self.num_batches_tracked.zero_()
+
     def extra_repr(self):
         kept = self.bias is not None
         tail = f"affine={self.affine}, bias={kept}, track_running_stats={self.track_running_stats}"
