@@ -169,8 +169,8 @@ del _complexprotocol, _group, _name, _function, _inplace, _numpyprotocol, _stand
 
 
 _LATER = (  # modules that take a while to import
-    "array_api", "distributed", "extend", "fft", "func", "implicit", "masked", "misc", "nn", "nopython", "numpy", "optim",
-    "optimize", "scipy", "signal", "testing", "utils", "viz",
+    "array_api", "distributed", "distributions", "extend", "fft", "func", "implicit", "masked", "misc", "nn", "nopython",
+    "numpy", "optim", "optimize", "scipy", "signal", "testing", "utils", "viz",
 )  # fmt: skip
 _LAYERS = frozenset(  # functions of nn.functional that are in PyTorch's own namespace too
     """adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear

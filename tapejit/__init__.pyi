@@ -58,6 +58,7 @@ uint8: Any
 __version__: builtins.str
 array_api: Any
 distributed: Any
+distributions: Any
 extend: Any
 fft: Any
 func: Any
