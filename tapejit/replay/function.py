@@ -55,6 +55,11 @@ def history_wanted() -> bool:
     return _depth.inside != 1 or not _depth.values
 
 
+def outermost() -> bool:
+    """Whether no recording goes on in this thread, and no transform runs eagerly."""
+    return not _depth.inside and tapes.current().recorder is None
+
+
 def _in_child():
     """What other threads ran ended with the fork."""
     if not _depth.inside and len(tapes.thread.stack) == 1:
@@ -113,7 +118,7 @@ class Replayed(Door, Answers, Inspected):
                     numbers = self.argnums if self._names_used else shifted(self.argnums)
                     static = shifted(self.static)
                     parts = self.policy, self._build, self.constants
-                    made = Replayed(function, self.fun, self.transform, numbers, static, *parts)
+                    made = type(self)(function, self.fun, self.transform, numbers, static, *parts)
                     made.of_objects, made.values_only = True, self.values_only
                     self._method = made
         return self._method
@@ -151,7 +156,7 @@ class Replayed(Door, Answers, Inspected):
 
     def general(self, args, kwargs):
         """A call of any kind."""
-        if tapes.current().recorder is not None or _depth.inside:
+        if not outermost():
             return self._answer(args, kwargs)
         try:
             return self._answer(args, kwargs)
@@ -297,10 +302,10 @@ class Replayed(Door, Answers, Inspected):
             if x.__class__ is Tensor:
                 history, values = True, values and self.values_only and not x.requires_grad
         args, kwargs = self._rebuilt(key, [as_tensor(x) for x in leaves])
+        if not inside:
+            _depth.values = values
         try:
             _depth.inside = inside + 1
-            if not inside:
-                _depth.values = values
             active.append(self)
             result = self.function(*args, **kwargs)
         finally:

@@ -20,9 +20,11 @@ from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import contiguous, expand
 from tapejit.graph.batch import Batch, plain
 from tapejit.replay.batchaxes import Placed, as_tensor, axes_of, is_batch_leaf, moved
-from tapejit.replay.function import Replayed
+from tapejit.replay.bypath import ByPath
+from tapejit.replay.function import Replayed, outermost
 from tapejit.replay.inparts import InParts
 from tapejit.replay.recorder import Recorder, around
+from tapejit.replay.tracebacks import shortened
 from tapejit.replay.transforms import decorator
 from tapejit.replay.trees import flatten, unflatten
 
@@ -103,6 +105,10 @@ def batched(function, tensors, size) -> list:
         recorder.close()
 
 
+class Differing(RuntimeError):
+    """A decision that is not the same for all examples."""
+
+
 def _check(guard, value):
     """Take one decision for all of the batch: a recording outside notes that it was taken, and as what."""
     t = plain(value).detach()
@@ -117,7 +123,8 @@ def _check(guard, value):
     seen = f"{guard.expected} for example 0, another for example {example}"
     if guard.kind == "bytes":
         seen = f"example {example} has other values than example 0"
-    raise RuntimeError(
+    kind = RuntimeError if guard.kind == "bytes" else Differing
+    raise kind(
         f"vmap(): Python looks at a value that differs within the batch ({seen}), and all examples must take one path: "
         f"write the decision as tj.where(condition, a, b), or call the function in a loop ({guard.line})"
     )
@@ -154,6 +161,38 @@ class _Arguments(Placed):
         return watched(fun, args, kwargs)
 
 
+class Vmapped(Replayed):
+    """A function of a batch: one program for all examples if they take one path, else each by the program of its own."""
+
+    def __init__(self, *parts):
+        super().__init__(*parts)
+        self._by_path = None
+
+    def general(self, args, kwargs):
+        """A call of any kind; one of examples with different paths is answered where it is the outermost transform."""
+        if not outermost():
+            return super().general(args, kwargs)
+        try:
+            if self._by_path is None or not self._by_path.expects(args, kwargs):
+                try:
+                    return super().general(args, kwargs)
+                except Differing:
+                    self._by_path = self._by_path or self._made_by_path()
+            return self._by_path(args, kwargs)
+        except Exception as error:
+            raise shortened(error)  # noqa: B904 - it is the same error
+
+    def _made_by_path(self):
+        fun, in_axes, out_axes = self._build
+        single = fun
+        if not isinstance(fun, (Replayed, InParts)):
+            single = Replayed(
+                lambda *args, **kwargs: watched(fun, args, kwargs),
+                fun, "jit", (), tuple(self.static), self.policy, (fun,), self.constants,
+            )  # fmt: skip
+        return ByPath(single, in_axes, out_axes, self.of_objects)
+
+
 @decorator
 def vmap(
     fun=None,
@@ -186,11 +225,14 @@ def vmap(
 
     Transforms compose: ``vmap(grad(f))`` gives per-example gradients, ``vmap(vmap(f))`` has two batch dimensions.
 
+    Examples that Python takes different ways (``if``, ``while``, ``int()``) are calls of their own, by the program of each
+    one's path; such batches that came before are looked for at once. Inside another transform that is an error.
+
     Raises:
         ValueError: if the axes do not match the arguments or one another, for another ``randomness``, and for a ``chunk_size``
-            or ``threads`` below one.
-        RuntimeError: if Python decides by a value (``if``, ``float()``) that differs within the batch, with the line; random
-            numbers inside.
+            or ``threads`` below one; if results on different paths have different structures, shapes or dtypes.
+        RuntimeError: if Python reads a value (``float()``) that differs within the batch, or, inside another transform, decides
+            by it, with the line; random numbers inside.
     """
 
     if randomness != "error":
@@ -211,7 +253,7 @@ def vmap(
         found = batched(one, arguments.tensors, arguments.size)
         return _assembled(structures[0], found, out_axes, arguments.size)
 
-    whole = Replayed(transformed, fun, "vmap", (), static_argnums, compile, (fun, in_axes, out_axes), static)
+    whole = Vmapped(transformed, fun, "vmap", (), static_argnums, compile, (fun, in_axes, out_axes), static)
     return whole if chunk_size is None and threads == 1 else InParts(whole, in_axes, out_axes, chunk_size, threads)
 
 

@@ -256,8 +256,8 @@ def test_a_decision_that_differs_is_an_error_with_its_line():
     x[3] *= -1
     for options in ({"compile": "never"}, {"compile": "now"}):
         with pytest.raises(RuntimeError, match=r"True for example 0, another for example 3.*tj\.where.*test_vmap\.py:\d+"):
-            tj.vmap(branching, **options)(x)
-    g = tj.vmap(branching, compile="now")
+            tj.jit(tj.vmap(branching), **options)(x)
+    g = tj.jit(tj.vmap(branching), compile="now")
     g(np.abs(X))
     with pytest.raises(RuntimeError, match="differs within the batch"):
         g(x)
@@ -267,7 +267,7 @@ def test_a_decision_that_differs_is_an_error_with_its_line():
 def test_values_that_python_reads_must_agree():
     close(tj.vmap(lambda x: x * int(x[0]))(np.full((3, 2), 2.5)), np.full((3, 2), 5.0))
     with pytest.raises(RuntimeError, match="differs within the batch"):
-        tj.vmap(lambda x: x * int(x[0]))(np.array([[1.5], [2.5]]))
+        tj.jit(tj.vmap(lambda x: x * int(x[0])))(np.array([[1.5], [2.5]]))
     with pytest.raises(RuntimeError, match="other values than example 0"):
         tj.vmap(lambda x: x * x.numpy().sum())(X)
 

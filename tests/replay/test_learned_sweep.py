@@ -202,7 +202,7 @@ def test_decisions_in_long_batches():
     expected = [tj.grad(f, compile="never")(x) for x in BATCH]
     np.testing.assert_allclose(tj.vmap(tj.grad(f), compile="now")(BATCH), expected, rtol=1e-11)
     with pytest.raises(RuntimeError, match="differs within the batch"):
-        tj.vmap(f, compile="now")(np.array([[0.5, 1.0], [-0.5, 1.0]]))
+        tj.jit(tj.vmap(f), compile="now")(np.array([[0.5, 1.0], [-0.5, 1.0]]))
 
 
 def test_memory_that_is_filled_part_by_part():
