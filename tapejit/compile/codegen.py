@@ -23,6 +23,7 @@ from tapejit.compile.scalarcode import (
     store,
 )
 from tapejit.compile.shared import SharedLoop, cut_of
+from tapejit.compile.sizes import Sizes
 from tapejit.compile.steps import Loops, Scalars
 from tapejit.compile.workspace import Memory
 from tapejit.core.layout import packed_strides
@@ -61,6 +62,7 @@ class Code:
 
     def steps_of_program(self):
         """The code of all steps."""
+        self._find_sizes()
         for step in self.steps:
             if isinstance(step, Scalars):
                 self._scalars(step)
@@ -150,10 +152,17 @@ class Code:
 
     # Loops
 
-    def _loops(self, step):
-        outs = [u for u in step.units if not self._is_home(u)]
-        if not outs:
-            return
+    def _find_sizes(self):
+        """Look at all loops, before any code is written: those of one structure share a function."""
+        loops = [step for step in self.steps if isinstance(step, Loops)]
+        self.keys = {id(step): self._key(step) for step in loops}
+        whole = [key for key, _ in self.keys.values() if key is not None and cut_of(*key) is None]
+        self.sizes = Sizes(whole)
+
+    def _key(self, step):
+        """What tells a loop from others, and the places that it reads and writes; None for one that has nothing to do."""
+        if all(self._is_home(u) for u in step.units):
+            return None, ()
         buffers, places = [], {}
 
         def buffer(key, place):
@@ -185,13 +194,20 @@ class Code:
             tuple((_position(step.units, u, self), value, last) for u, value, last in region.roots if not self._is_home(u))
             for region in step.regions
         )
-        key = (tuple(code), tuple(targets), roots)
-        function, room = self.functions.get(key, (None, None))
+        return (tuple(code), tuple(targets), roots), buffers
+
+    def _loops(self, step):
+        key, buffers = self.keys.pop(id(step))
+        if key is None:
+            return
+        shared, sizes = self.sizes.known.get(key, (key, ()))
+        function, room = self.functions.get(shared, (None, None))
         if function is None:
-            function, room = self.functions[key] = self._loop_function(key, len(buffers), self._scatters(step))
+            made = self._loop_function(shared, len(buffers), len(sizes), self._scatters(step))
+            function, room = self.functions[shared] = made
         else:
             function.attributes.add("noinline")  # code that is used again stays in one place
-        arguments = [self.address(*place) for place in buffers]
+        arguments = [self.address(*place) for place in buffers] + [I64(n) for n in sizes]
         if room is not None:
             apart = self.address("ws", self.memory.more(room)) if room else self.workspace
             arguments += [apart, self.address(("table", self.calls.enter(team.address)), 0)]
@@ -218,20 +234,24 @@ class Code:
             return "sum", dtype, strides, start, node.n
         return "store", dtype, (1,) if step.flat else packed_strides(node.shape), 0, node.n
 
-    def _loop_function(self, key, count, scatters):
-        """The function of a loop, and the bytes that its parts need to sum apart, None for one that is whole."""
+    def _loop_function(self, key, count, sizes, scatters):
+        """The function of a loop, and the bytes that its parts need to sum apart, None for one that is whole.
+
+        Args:
+            count: its buffers; after them ``sizes`` numbers are its arguments.
+        """
         code, targets, roots = key
         name = f"{self.tag}loop{self.count}"
         self.count += 1
-        cut = None if scatters else cut_of(code, targets, roots)
+        cut = None if scatters or sizes else cut_of(code, targets, roots)
         if cut is not None:
             shared = SharedLoop(self, key, cut, count, name)
             return shared.write(), shared.room
-        function = ir.Function(self.module, ir.FunctionType(VOID, [BYTES] * count), name)
+        function = ir.Function(self.module, ir.FunctionType(VOID, [BYTES] * count + [I64] * sizes), name)
         function.linkage = "internal"
-        for argument in function.args:
+        for argument in function.args[:count]:
             argument.add_attribute("noalias")
-        LoopWriter(self, function, targets).write(code, roots)
+        LoopWriter(self, function, targets, sizes=function.args[count:]).write(code, roots)
         finish(function)
         return function, None
 

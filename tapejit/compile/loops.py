@@ -20,6 +20,7 @@ from tapejit.compile.scalarcode import (
     load,
     store,
 )
+from tapejit.compile.sizes import Size, has_sizes
 
 START = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}  # what reductions begin with
 
@@ -29,11 +30,15 @@ class LoopWriter:
 
     Args:
         cut: for a loop that is done in parts how (see ``compile.shared``); the function's last argument is a part's number.
+        sizes: the arguments that stand for numbers (see ``compile.sizes``).
     """
 
-    def __init__(self, code, function, targets, cut=None):
-        self.code, self.function, self.targets, self.cut = code, function, targets, cut
+    def __init__(self, code, function, targets, cut=None, sizes=()):
+        self.code, self.function, self.targets, self.cut, self.sizes = code, function, targets, cut, sizes
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+
+    def integer(self, x):
+        return self.sizes[x.number] if x.__class__ is Size else I64(x)
 
     def element(self, number, dtype, index):
         b = self.builder
@@ -49,7 +54,7 @@ class LoopWriter:
                 self.fill(number, dtype, count, START[what])
         for r, ((box, lines), values) in enumerate(zip(code, roots, strict=True)):
             self.split = None if self.cut is None else self.cut.splits[r]
-            if all(first < end for first, end in box):
+            if all(_is_one(*span) or has_sizes(*span) or span[0] < span[1] for span in box):
                 with self._in_its_part():
                     self._region(box, lines, values)
         for t, place in self.totals.items():
@@ -76,7 +81,7 @@ class LoopWriter:
         """Where the loop over a dimension begins and ends in this part."""
         b, (first, end) = self.builder, box[depth]
         if depth != self.split:
-            return I64(first), I64(end)
+            return self.integer(first), self.integer(end)
         k = self.function.args[-1]
         steps = [b.udiv(b.mul(part, I64(end - first)), I64(self.cut.parts)) for part in (k, b.add(k, I64(1)))]
         return [b.add(step, I64(first)) for step in steps]
@@ -85,9 +90,10 @@ class LoopWriter:
         b = self.builder
         if value == 0.0:
             memset = self.code.module.declare_intrinsic("llvm.memset", [BYTES, I64])
-            b.call(memset, [self.function.args[number], I8(0), I64(count * itemsize(dtype)), ir.IntType(1)(0)])
+            size = b.mul(self.integer(count), I64(itemsize(dtype)))
+            b.call(memset, [self.function.args[number], I8(0), size, ir.IntType(1)(0)])
             return
-        with self.loop(I64(0), I64(count)) as k:
+        with self.loop(I64(0), self.integer(count)) as k:
             b.store(ir.Constant(IN_MEMORY[dtype], value), self.element(number, dtype, k))
 
     @contextlib.contextmanager
@@ -134,11 +140,13 @@ class LoopWriter:
         first, end = box[depth]
         inner = depth == len(box) - 1
         local = self._row_totals(roots, depth) if inner else {}
-        if end - first == 1:
-            self._nest(box, lines, roots, [*counters, I64(first)])
+        if _is_one(first, end):
+            self._nest(box, lines, roots, [*counters, self.integer(first)])
         else:
             writes = [(self.targets[t][2], self.targets[t][3][depth]) for t, _, _ in roots]
-            with self.loop(*self._range(box, depth), inner and is_fragile(end - first, writes)) as counter:
+            passes = 0 if has_sizes(first, end) else end - first
+            writes = [(dtype, -1 if has_sizes(s) else s) for dtype, s in writes]
+            with self.loop(*self._range(box, depth), inner and is_fragile(passes, writes)) as counter:
                 self._nest(box, lines, roots, [*counters, counter])
         for t, place in local.items():
             number, what, dtype, steps, start, _ = self.targets[t]
@@ -160,20 +168,20 @@ class LoopWriter:
         total = None
         for c, counter in zip(affine[1:], counters, strict=True):
             if c:
-                part = counter if c == 1 else b.mul(counter, I64(c))
+                part = counter if c == 1 else b.mul(counter, self.integer(c))
                 total = part if total is None else b.add(total, part)
         if total is None:
-            return I64(affine[0])
-        return b.add(total, I64(affine[0])) if affine[0] else total
+            return self.integer(affine[0])
+        return b.add(total, self.integer(affine[0])) if affine[0] else total
 
     def _value(self, lines, p, counters, values):
         b = self.builder
         line = lines[p]
         what, dtype = line[:2]
         if what == "const":
-            return constant(dtype, line[2])
+            return b.bitcast(self.integer(line[2]), F64) if has_sizes(line[2]) else constant(dtype, line[2])
         if what == "load":
-            index = I64(line[3][0]) if counters is None else self._index(line[3], counters)
+            index = self.integer(line[3][0]) if counters is None else self._index(line[3], counters)
             return load(b, dtype, self.element(line[2], dtype, index))
         if what == "cast":
             return cast(b, values[line[3]], line[2], dtype)
@@ -194,7 +202,7 @@ class LoopWriter:
                 value = cast(b, values[p], lines[p][1], "f8")
                 b.store(self.joined(what, b.load(place), value), place)
                 continue
-            at = counters if last is None else [*counters[:-1], I64(last)]
+            at = counters if last is None else [*counters[:-1], self.integer(last)]
             where = self.element(number, dtype, self._index((start, *steps), at))
             if what == "sum":
                 b.store(b.fadd(b.load(where), values[p], flags=("contract",)), where)
@@ -203,3 +211,7 @@ class LoopWriter:
             else:
                 store(b, dtype, values[p], where)
 
+
+def _is_one(first, end):
+    """Whether a dimension of a region is one element."""
+    return end is None or not (has_sizes(first, end) or end - first != 1)
