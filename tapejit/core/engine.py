@@ -95,6 +95,7 @@ _NAMES = {
         overwrite inplace fill_inplace settle""",
     "sweep": "prepare give_seed run resume contribute abandon take_adjoint backward_scalar forget",
     "forward": "forward",
+    "rote": "sweep_by_lessons",
     "reclaim": "reclaim spare give_idle",
 }
 _FLOATS = {  # the positions of float64 arguments

@@ -224,11 +224,17 @@ def _contribute(tape, side, k, sweep) -> bool:
 
 def plan_sweep(tape, outputs, inputs=()):
     """What a sweep would visit: (records from the outputs down, leaves); only the wanted ones when there are inputs."""
+    order, leaves = planned_sweep(tape, outputs, inputs)
+    return order.tolist(), leaves.tolist()
+
+
+def planned_sweep(tape, outputs, inputs):
+    """``plan_sweep``, as arrays."""
     try:
         _prepare(tape, outputs, inputs)
         order = tape.order[: int(tape.header[R.H_VISITED])].copy()
         leaves = tape.leaves[: int(tape.header[R.H_LEAF_COUNT])].copy()
-        order, leaves = order[tape.adjoints[order] >= 2].tolist(), leaves[tape.adjoints[leaves] >= 2].tolist()
+        order, leaves = order[tape.adjoints[order] >= 2], leaves[tape.adjoints[leaves] >= 2]
         engine.forget(tape.address)
     except BaseException:
         give_up(tape, False)

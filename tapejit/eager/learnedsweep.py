@@ -10,6 +10,7 @@ from tapejit.core import record as R
 from tapejit.core.record import MASK
 from tapejit.eager.compiledsweep import handle_of
 from tapejit.eager.lessons import SCALARS, Lessons, kinds_of
+from tapejit.eager.rotesweep import RoteSweep
 from tapejit.spec.structured import ROWS
 from tapejit.spec.table import BY_NAME, OPS
 
@@ -25,15 +26,15 @@ class Swept:
         marked: by record, what a rule may ask of it beside its layout: whether its adjoint matters.
 
     Attributes:
-        operands: three for each, the record itself where there is none.
+        kinds, operands: arrays; of these three for each, the record itself where there is none.
     """
 
     def __init__(self, tape, order, marked=None):
-        self.tape, self.layouts = tape, tape.records["layout"][: len(tape)].tolist()
+        self.tape = tape
         rows = tape.records[order]
         operands = [np.where(rows[name] >= 0, rows[name], order) for name in "abc"]
         self.kinds = self._kinds(rows, operands, order, marked)
-        self.operands = list(zip(*(x.tolist() for x in operands), strict=True))
+        self.operands = np.stack(operands, axis=1).astype(np.int64)
 
     def _kinds(self, rows, operands, order, marked):
         layouts, ops = self.tape.records["layout"], rows["op"]
@@ -103,38 +104,83 @@ def swept_by_number(tape, here, order, leaves, seeds, inputs, contributions):
 
     Args:
         here: the tape of the recording that goes on, on which the adjoints are.
-        order, leaves: what the sweep visits.
+        order, leaves: what the sweep visits, arrays.
         seeds: pairs (record, Tensor).
         inputs: the records.
         contributions: gives pairs (Tensor, Tensor) for a record and the Tensor of its adjoint, by the op's rule.
     """
-    reached = np.array([*order, *leaves], dtype=np.int64)
+    reached = np.concatenate((order, leaves))
     tape.flags[reached] &= ~R.DEAD
     wanted = np.zeros(len(tape) + 1, dtype=bool)
     wanted[reached] = tape.flags[reached] & R.GRAD != 0
-    swept, made = Swept(tape, np.array(order, dtype=np.int64), wanted), Adjoints(here)
-    lessons, handles = Lessons(here), Handles(tape, here)
-    learned = {}  # (kind, layout of the adjoint) -> (Lesson, parts), None for what cannot be repeated
-    for k, seed in seeds:
-        made.add(k, lessons.handle(seed), seed._layout.address)
-    for k, kind, operands in zip(order, swept.kinds, swept.operands, strict=True):
-        if k not in made.found:
-            continue
-        g, layout = made.found[k]
-        kind = kind, layout
-        lesson, parts = learned.get(kind) or (None, ())
-        values = None if lesson is None else lessons.repeat(lesson, handles.known(lesson.used, g, operands, k))
-        if values is not None:
-            for j, place, shape in parts:
-                made.add(operands[j], values[place], shape)
-            continue
-        begun = lessons.begin()
-        parts = [(x._r & MASK, lessons.handle(p), p._layout.address) for x, p in contributions(k, handle_of(here, g & MASK))]
-        if kind[0] >= 0 and kind not in learned:
-            learned[kind] = _learned(lessons, begun, handles.known(range(1, 6), g, operands, k), operands, parts)
-        for x, part, shape in parts:
-            made.add(x, part, shape)
-    return {k: handle_of(here, made.found[k][0] & MASK) for k in inputs if k in made.found}
+    swept, lessons = Swept(tape, order, wanted), Lessons(here)
+    sweep = (_by_rote if tape is here else _from_outside)(tape, here, order, swept, lessons)
+    seeds = [(k, lessons.handle(seed), seed._layout.address) for k, seed in seeds]
+    found = sweep(seeds, lambda k, g: _parts(lessons, here, contributions, k, g))
+    return {k: handle_of(here, found(k) & MASK) for k in inputs if found(k) is not None}
+
+
+def _parts(lessons, here, contributions, k, g):
+    """What the rule of a record gives for the handle of its adjoint: (record, handle, layout) each."""
+    return [(x._r & MASK, lessons.handle(p), p._layout.address) for x, p in contributions(k, handle_of(here, g & MASK))]
+
+
+def _by_rote(tape, here, order, swept, lessons):
+    """The sweep of a recording over its own records."""
+    handles = Handles(tape, here)
+
+    def sweep(seeds, parts_of):
+        made = RoteSweep(tape, order, swept)
+        for seed in seeds:
+            made.add(*seed)
+        tried = set()  # kinds that cannot be repeated
+        for i in made.unknown():
+            k, operands = int(order[i]), swept.operands[i].tolist()
+            g, layout = int(made.adjoints[k]), int(made.layouts[k])
+            begun = lessons.begin()
+            parts = parts_of(k, g)
+            kind = int(swept.kinds[i]), layout
+            if kind[0] >= 0 and kind not in tried and not made.knows(i):
+                tried.add(kind)
+                learned = _learned(lessons, begun, handles.known(range(1, 6), g, operands, k), operands, parts)
+                if learned is not None:
+                    made.learn(i, layout, *learned)
+            for part in parts:
+                made.add(*part)
+        return lambda k: int(made.adjoints[k]) if made.adjoints[k] >= 0 else None
+
+    return sweep
+
+
+def _from_outside(tape, here, order, swept, lessons):
+    """The sweep of another recording, outside of the one that goes on."""
+    handles = Handles(tape, here)
+
+    def sweep(seeds, parts_of):
+        made = Adjoints(here)
+        for seed in seeds:
+            made.add(*seed)
+        learned = {}  # (kind, layout of the adjoint) -> (Lesson, parts), None for what cannot be repeated
+        for k, kind, operands in zip(order.tolist(), swept.kinds.tolist(), swept.operands.tolist(), strict=True):
+            if k not in made.found:
+                continue
+            g, layout = made.found[k]
+            kind = kind, layout
+            lesson, parts = learned.get(kind) or (None, ())
+            values = None if lesson is None else lessons.repeat(lesson, handles.known(lesson.used, g, operands, k))
+            if values is not None:
+                for j, place, shape in parts:
+                    made.add(operands[j], values[place], shape)
+                continue
+            begun = lessons.begin()
+            parts = parts_of(k, g)
+            if kind[0] >= 0 and kind not in learned:
+                learned[kind] = _learned(lessons, begun, handles.known(range(1, 6), g, operands, k), operands, parts)
+            for part in parts:
+                made.add(*part)
+        return lambda k: made.found[k][0] if k in made.found else None
+
+    return sweep
 
 
 def _learned(lessons, begun, known, operands, parts):

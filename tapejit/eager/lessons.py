@@ -11,15 +11,15 @@ from tapejit.core import engine
 from tapejit.core import record as R
 from tapejit.core.layout import layout_at
 from tapejit.core.record import MASK
+from tapejit.core.rote import EMPTY, GENERAL, NUMBER, VIEW
 
 SHORT = 200  # records up to which nothing is learned from
-_VIEW, _GENERAL, _NUMBER, _EMPTY = range(4)
 SCALARS = R.SCALAR_A | R.SCALAR_B | R.SCALAR_C
 _NOT_ALONE = R.EXTERNAL | R.LEAF | R.HOOKED  # of a record that is more than its operands
 _ODD = np.uint64(0xFF51AFD7ED558CCD)
 
 
-def kinds_of(columns, alone) -> list:
+def kinds_of(columns, alone) -> np.ndarray:
     """Numbers, one for each record, equal where all columns are; -1 for those that are ``alone``."""
     columns = [np.ascontiguousarray(x, dtype=np.int64) for x in columns]
     hashed = np.zeros(len(alone), dtype=np.uint64)
@@ -30,7 +30,7 @@ def kinds_of(columns, alone) -> list:
     for column in columns:  # no two kinds are one by accident
         kinds[column != column[first][kinds]] = -1
     kinds[alone] = -1
-    return kinds.tolist()
+    return kinds
 
 
 class Lesson:
@@ -42,7 +42,7 @@ class Lesson:
 
     def __init__(self, steps, places):
         self.steps, self._places = steps, places
-        self.used = {place for what, _, _, *read, _, _, _ in steps for place in read[: 3 if what == _GENERAL else 1]}
+        self.used = {place for what, _, _, *read, _, _, _ in steps for place in read[: 3 if what == GENERAL else 1]}
 
     def place(self, handle):
         """The place of a value among those that ``Lessons.repeat`` gives, None for another; it is wanted again."""
@@ -97,29 +97,29 @@ class Lessons:
         recorder = self.recorder
         if not op and not flags and row["a"] < 0 and k not in recorder.sources and k not in recorder.notes:
             if k in recorder.numbers:
-                return _NUMBER, op, flags, 0, 0, 0, layout, 0, recorder.numbers[k]
-            return _EMPTY, op, flags, 0, 0, 0, layout, 0, 0.0  # memory that another record fills
+                return NUMBER, op, flags, 0, 0, 0, layout, 0, recorder.numbers[k]
+            return EMPTY, op, flags, 0, 0, 0, layout, 0, 0.0  # memory that another record fills
         read = [places.get(row[name]) for name in "abc"]
         if not op or None in read or flags & _NOT_ALONE or not (read[0] or flags & R.SCALAR_A):
             return None
         if flags & SCALARS and layout_at(layout).dtype.code == R.F32:
             return None  # the number is kept otherwise
         if flags & R.PUT:
-            return _GENERAL, op, flags & ~R.VIEW, *read, layout, plan, row["imm"]
+            return GENERAL, op, flags & ~R.VIEW, *read, layout, plan, row["imm"]
         if flags & R.VIEW:
             offset = row["address"] - int(self.tape.addresses[row["a"]])
-            return _VIEW, op, flags & ~R.VIEW, read[0], offset, int(row["imm"]), layout, plan, 0.0
-        return _GENERAL, op, flags, *read, layout, plan, row["imm"]
+            return VIEW, op, flags & ~R.VIEW, read[0], offset, int(row["imm"]), layout, plan, 0.0
+        return GENERAL, op, flags, *read, layout, plan, row["imm"]
 
     def repeat(self, lesson, known):
         """Make the records of a lesson again: nothing, the known handles and those that are made; None if the engine cannot."""
         address, values = self.tape.address, [-1, *known]
         for what, code, flags, x, y, z, layout, plan, number in lesson.steps:
-            if what == _GENERAL:
+            if what == GENERAL:
                 r = engine.general(address, code, flags, values[x], values[y], values[z], layout, plan, number)
-            elif what == _VIEW:
+            elif what == VIEW:
                 r = engine.view(address, code, values[x], layout, plan, y, z, flags)
-            elif what == _NUMBER:
+            elif what == NUMBER:
                 r = engine.constant(address, layout, flags, number)
                 if r >= 0:
                     self.recorder.numbers[r & MASK] = number

@@ -97,7 +97,7 @@ class _Pushed:
         """The tangents of the outputs."""
         swept, found, sweep, nothing = Swept(self.tape, np.array(order, dtype=np.int64)), self.found, {}, (-1, 0)
         self.tape.flags[order] &= ~R.DEAD
-        for k, kind, operands in zip(order, swept.kinds, swept.operands, strict=True):
+        for k, kind, operands in zip(order, swept.kinds.tolist(), swept.operands.tolist(), strict=True):
             if k in found:
                 continue
             (x, u), (y, v), (z, w) = (found.get(o, nothing) for o in operands)

@@ -7,7 +7,7 @@ from tapejit.core import tape as tapes
 from tapejit.core.plans import plan_at
 from tapejit.core.record import MASK
 from tapejit.eager import anomaly, hooks, lessons
-from tapejit.eager.compiledsweep import RecordView, handle_of, operand_records, plan_sweep, same_tape
+from tapejit.eager.compiledsweep import RecordView, handle_of, operand_records, planned_sweep, same_tape
 from tapejit.eager.dispatch import constant
 from tapejit.eager.grad_mode import set_grad_enabled
 from tapejit.eager.learnedsweep import swept_by_number
@@ -90,11 +90,12 @@ def _contributions(tape, k, g, wanted, inputs, sweep):
 
 def _swept_on_recording(tape, here, order, leaves, outputs, seeds, inputs):
     """The sweep of a tape that keeps all its records where they are, on one that does; None if there are hooks."""
-    numbers = [*order, *leaves, *(x._r & MASK for x in inputs)]
-    if (tape.flags[numbers] & R.HOOKED).any():
+    visited = np.concatenate((order, leaves))
+    numbers = np.array([x._r & MASK for x in inputs], dtype=np.int64)
+    if (tape.flags[np.concatenate((visited, numbers))] & R.HOOKED).any():
         return None
     asked_for, sweep = set(inputs), {}
-    wanted = _Wanted(tape, {*order, *leaves})
+    wanted = _Wanted(tape, visited)
     with here.at_one_line():
         seeds = [constant(1.0, y._layout.packed) if seed is None else seed for y, seed in zip(outputs, seeds, strict=True)]
         pairs = [(y._r & MASK, seed) for y, seed in zip(outputs, seeds, strict=True)]
@@ -109,23 +110,27 @@ class _Wanted:
     """The Tensors of some records, as a set."""
 
     def __init__(self, tape, records):
-        self.number, self.records = tape.number, records
+        self.number, self.end = tape.number, len(tape)
+        self.marks = bytearray(self.end)
+        np.frombuffer(self.marks, dtype=np.uint8)[records] = 1
 
     def __contains__(self, x):
-        return x._r >> R.TAPE_SHIFT == self.number and x._r & MASK in self.records
+        k = x._r & MASK
+        return x._r >> R.TAPE_SHIFT == self.number and k < self.end and bool(self.marks[k])
 
 
 def swept_as_tensors(outputs, seeds, inputs, retain, create_graph=True) -> dict:
     """The sweep by the op table's rules on Tensors: record number of each input -> its gradient."""
     tape = outputs[0]._tape()
     same_tape(tape, (*outputs, *inputs))
-    order, leaves = plan_sweep(tape, outputs, inputs)
+    order, leaves = planned_sweep(tape, outputs, inputs)
     here = tapes.current()
     recorded = tape.recorder is not None and here.recorder is not None
     if recorded and len(order) > lessons.SHORT and create_graph and not anomaly.active():
         found = _swept_on_recording(tape, here, order, leaves, outputs, seeds, inputs)
         if found is not None:
             return found
+    order, leaves = order.tolist(), leaves.tolist()
     nodes = [handle_of(tape, k) for k in order]  # the handles keep the records; their numbers may change below
     wanted = {*nodes, *(handle_of(tape, k) for k in leaves)}
     asked_for = set(inputs)  # `in` a list would compare values

@@ -300,7 +300,7 @@ class _Learning:
         ops, flags = rows["op"], rows["flags"] & (lessons.SCALARS | R.PUT | R.GRAD)
         alone = np.array([op.arity > 3 or op in (usernodes.node, usernodes.result) for op in OPS])[ops] | (ops == 0)
         alone |= np.isin(tape.ops[rows["c"]], list(ROWS)) & (rows["c"] >= 0)
-        return lessons.kinds_of([ops, flags, rows["layout"], rows["plan"], rows["imm"].view(np.int64)], alone)
+        return lessons.kinds_of([ops, flags, rows["layout"], rows["plan"], rows["imm"].view(np.int64)], alone).tolist()
 
     def _handle(self, k):
         """The handle of an operand, -1 for none and for memory that is yet to be written."""

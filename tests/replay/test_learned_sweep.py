@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import tapejit as tj
-from tapejit.eager import lessons, tangents, tensorsweep
+from tapejit.core import engine, rote
+from tapejit.eager import lessons, rotesweep, tangents, tensorsweep
 from tapejit.graph import batch
 from tapejit.replay import jacobianpasses
 
@@ -93,6 +94,31 @@ def test_a_rule_runs_once_for_records_of_one_kind(monkeypatch):
 
     tj.grad(f, compile="now")(0.5)
     assert len(calls) < 30
+
+
+@pytest.mark.parametrize("f", [numbers, arrays])
+def test_sums_that_the_engine_cannot_take_are_left_to_tensors(f, monkeypatch):
+    stops = []
+    begin, rest = rotesweep.RoteSweep.__init__, rotesweep.RoteSweep._add_rest
+
+    def without_sums(self, *args):
+        begin(self, *args)
+        self.words[rote.S_ADD] = engine._MAX_OPS - 1  # there is no kernel
+
+    monkeypatch.setattr(rotesweep.RoteSweep, "__init__", without_sums)
+    monkeypatch.setattr(rotesweep.RoteSweep, "_add_rest", lambda *args: stops.append(args) or rest(*args))
+    x = np.linspace(0.2, 0.9, 6)
+    found, expected = (tj.value_and_grad(f, compile=c)(x) for c in ("now", "never"))
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-12)
+    assert len(stops) > 20
+
+
+def test_many_constants_are_noted_now_and_then(monkeypatch):
+    monkeypatch.setattr(rotesweep, "_MOST_NOTED", 9)
+    x = np.linspace(0.2, 0.9, 6)
+    for f in (changing_numbers, stacked, arrays):
+        found, expected = (tj.value_and_grad(f, compile=c)(x) for c in ("now", "never"))
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-12)
 
 
 def test_hooks_see_every_gradient():

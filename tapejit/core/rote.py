@@ -1,0 +1,143 @@
+"""The sweep of a recording where nothing is left to be learned: each record's adjoints are made by numbers, in one go.
+
+What the rule of a record leaves is known for all of its kind (see ``eager.lessons``). The state is a row of words, and Python
+goes on where something is not known.
+"""
+
+from tapejit.core.append import binary, constant, general, value, view
+from tapejit.core.record import H_COUNT, H_ROOM, H_TAPE, MASK, TAPE_SHIFT
+from tapejit.edge.jit import entry, inner
+from tapejit.edge.raw import as_f64, as_i64
+
+# words of the state: addresses of int64 arrays, and numbers
+(
+    S_ORDER,  # the records in the order of the sweep
+    S_COUNT,  # how many
+    S_KINDS,  # of each its kind, -1 for none
+    S_OPERANDS,  # of each three records
+    S_ADJOINTS,  # by record: the handle of its adjoint, -1 for none
+    S_LAYOUTS,  # by record: the layout of its adjoint
+    S_HEADS,  # by kind: its first lesson, 0 for none
+    S_LESSONS,  # rows of LESSON words
+    S_STEPS,  # rows of STEP words
+    S_PARTS,  # rows of PART words
+    S_VALUES,  # handles of what the rule of the current record knows and makes
+    S_NOTED,  # pairs (record, bits of the number) of constants that were made
+    S_NOTED_COUNT,
+    S_NOTED_ROOM,
+    S_STOPPED,  # why Python is to go on, or the part of the record from which on
+    S_ADD,  # the op that adds
+) = range(16)
+STATE = 16
+
+LESSON = 6  # layout of the adjoint, next lesson of the kind, first step, end, first part, end
+STEP = 9  # what, op, flags, three places or numbers, layout, plan, number
+PART = 3  # operand, place, layout
+VIEW, GENERAL, NUMBER, EMPTY = range(4)  # what a step makes
+
+BY_RULE, NOTED_FULL, NO_ROOM = -1, -2, -3  # why Python is to go on
+
+
+@inner
+def find_lesson(s, kind, layout):
+    """The row of the lesson for a kind and a layout of its adjoint, 0 for none."""
+    if kind < 0:
+        return 0
+    lesson = as_i64(s[S_HEADS])[kind]
+    while lesson != 0:
+        row = s[S_LESSONS] + 8 * LESSON * lesson
+        if as_i64(row)[0] == layout:
+            return row
+        lesson = as_i64(row)[1]
+    return 0
+
+
+@inner
+def take_step(header, state, step):
+    """Make one record; its handle, or a negative answer."""
+    s = as_i64(state)
+    values = as_i64(s[S_VALUES])
+    w = as_i64(step)
+    what = w[0]
+    if what == GENERAL:
+        x, y, z = values[w[3]], values[w[4]], values[w[5]]
+        return general(header, w[1], w[2], x, y, z, w[6], w[7], as_f64(step)[8])
+    if what == VIEW:
+        return view(header, w[1], values[w[3]], w[6], w[7], w[4], w[5], w[2])
+    if what == EMPTY:
+        return value(header, w[6], w[2])
+    made = constant(header, w[6], w[2], as_f64(step)[8])
+    if made >= 0:
+        noted = as_i64(s[S_NOTED] + 16 * s[S_NOTED_COUNT])
+        noted[0] = made & MASK
+        noted[1] = w[8]
+        s[S_NOTED_COUNT] += 1
+    return made
+
+
+@inner
+def add_parts(header, state, i, first, end):
+    """Add contributions of record i of the order to the adjoints of its operands; where that stopped, ``end`` if it did not."""
+    s = as_i64(state)
+    operands = as_i64(s[S_OPERANDS] + 24 * i)
+    adjoints, layouts, values = as_i64(s[S_ADJOINTS]), as_i64(s[S_LAYOUTS]), as_i64(s[S_VALUES])
+    for p in range(first, end):
+        part = as_i64(s[S_PARTS] + 8 * PART * p)
+        k = operands[part[0]]
+        made = values[part[1]]
+        if adjoints[k] < 0:
+            layouts[k] = part[2]
+        else:
+            if layouts[k] != part[2]:
+                return p
+            made = binary(header, s[S_ADD], adjoints[k], made)
+            if made < 0:
+                return p
+        adjoints[k] = made
+    return end
+
+
+@entry
+def sweep_by_lessons(header, state, first):
+    """Sweep from a place of the order on; where Python is to go on, the number of records if nowhere.
+
+    S_STOPPED says why: BY_RULE (also where the engine could not repeat a lesson), NOTED_FULL, NO_ROOM, or the part from which
+    on contributions are to be added, the values being there.
+    """
+    h, s = as_i64(header), as_i64(state)
+    base = h[H_TAPE] << TAPE_SHIFT
+    values = as_i64(s[S_VALUES])
+    for i in range(first, s[S_COUNT]):
+        k = as_i64(s[S_ORDER])[i]
+        g = as_i64(s[S_ADJOINTS])[k]
+        if g < 0:
+            continue
+        row = find_lesson(s, as_i64(s[S_KINDS])[i], as_i64(s[S_LAYOUTS])[k])
+        if row == 0:
+            s[S_STOPPED] = BY_RULE
+            return i
+        lesson = as_i64(row)
+        steps = lesson[3] - lesson[2]
+        if h[H_COUNT] + steps + lesson[5] - lesson[4] > h[H_ROOM]:
+            s[S_STOPPED] = NO_ROOM
+            return i
+        if s[S_NOTED_COUNT] + steps > s[S_NOTED_ROOM]:
+            s[S_STOPPED] = NOTED_FULL
+            return i
+        operands = as_i64(s[S_OPERANDS] + 24 * i)
+        values[0] = -1
+        values[1] = g
+        for j in range(3):
+            values[2 + j] = base | operands[j]
+        values[5] = base | k
+        for j in range(steps):
+            made = take_step(header, state, s[S_STEPS] + 8 * STEP * (lesson[2] + j))
+            if made < 0:
+                s[S_STOPPED] = BY_RULE
+                return i
+            values[6 + j] = made
+        stopped = add_parts(header, state, i, lesson[4], lesson[5])
+        if stopped < lesson[5]:
+            s[S_STOPPED] = stopped - lesson[4]
+            return i
+    return s[S_COUNT]
