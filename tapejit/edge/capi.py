@@ -18,6 +18,7 @@ from tapejit.edge.raw import extern
 # Offsets in bytes.
 REFERENCES, TYPE, SIZE = 0, 8, 16
 FLOAT_VALUE = CELL_VALUE = 16
+LIST_ITEMS = 24
 ARRAY_DATA, ARRAY_NDIM, ARRAY_SHAPE, ARRAY_STRIDES, ARRAY_BASE, ARRAY_DTYPE, ARRAY_FLAGS, ARRAY_WEAK = range(16, 80, 8)
 C_CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400
 NEW_FROM_DESCRIPTOR = 94  # position of PyArray_NewFromDescr in NumPy's table of functions
@@ -64,6 +65,7 @@ list_item = _c_function("PyList_GetItem", "oo")
 set_list_item = _c_function("PyList_SetItem", "ooo", "i")
 dict_item = _c_function("PyDict_GetItemWithError", "oo")
 dict_size = _c_function("PyDict_Size", "o")
+dict_next = _c_function("PyDict_Next", "oooo", "i")
 attribute = _c_function("PyObject_GetAttr", "oo")
 equal = _c_function("PyObject_RichCompareBool", "ooi", "i")
 call_object = _c_function("PyObject_CallObject", "oo")
@@ -157,13 +159,15 @@ def layouts_hold() -> bool:
     dims = (ctypes.c_int64 * 2).from_address(word(a, ARRAY_SHAPE))
     strides = (ctypes.c_int64 * 2).from_address(word(a, ARRAY_STRIDES))
     flags = word(a, ARRAY_FLAGS, ctypes.c_int32)
+    both = [None, a]
     before = word(a, REFERENCES)
     again = a
     return (
         ctypes.sizeof(ctypes.c_void_p) == 8
         and word(again, REFERENCES) == before + 1
         and word(a, TYPE) == id(np.ndarray)
-        and word([a, a], SIZE) == 2
+        and word(both, SIZE) == 2
+        and ctypes.c_int64.from_address(word(both, LIST_ITEMS) + 8).value == id(a)
         and word(2.5, FLOAT_VALUE, ctypes.c_double) == 2.5
         and word(np.float64(2.5), FLOAT_VALUE, ctypes.c_double) == 2.5
         and word(unseen.__closure__[0], CELL_VALUE) == id(a)

@@ -6,6 +6,7 @@ the same of functions that it names), and by ``reads`` when it runs. Compared by
 
 import functools
 import inspect
+import itertools
 import operator
 import types
 
@@ -127,7 +128,12 @@ class Captures:
                 found.append((B.ANSWER, id(owned[-1]), 0, id(True)))
             elif where != "itself":
                 found.append((_PLACES[where], id(owner), id(name), id(value)))
-            if snapshot is not None:
+            if type(value) in _CONTAINERS and type(snapshot) is type(value):
+                kind, parts = _CONTAINERS[type(value)]
+                addresses = np.array([*map(id, parts(snapshot)), 0], dtype=np.int64)
+                owned += [snapshot, addresses]
+                found.append((kind, id(value), addresses.ctypes.data, len(snapshot)))
+            elif snapshot is not None:
                 test = functools.partial(self.matches, value, snapshot)
                 owned.append(test)
                 found.append((B.ANSWER, id(test), 0, id(True)))
@@ -139,13 +145,9 @@ class Captures:
             return snapshot.holds()
         if len(now) != len(snapshot):
             return False
-        if isinstance(snapshot, dict):
-            if all(map(operator.is_, now, snapshot)) and all(map(operator.is_, now.values(), snapshot.values())):
-                return True
-            return all(k in now and (now[k] is v or _same_number(now[k], v)) for k, v in snapshot.items())
-        return all(map(operator.is_, now, snapshot)) or all(
-            a is b or _same_number(a, b) for a, b in zip(now, snapshot, strict=True)
-        )
+        if isinstance(snapshot, dict):  # in its order, which loops over it go by
+            return list(now) == list(snapshot) and _alike(now.values(), snapshot.values())
+        return _alike(now, snapshot)
 
 
 def _is_data(value):
@@ -176,6 +178,7 @@ _READ = {
     "item": lambda space, name: space.get(name),
     "attribute": lambda owner, name: getattr(owner, name, None),
 }
+_CONTAINERS = {list: (B.LIST_HOLDS, iter), dict: (B.DICT_HOLDS, lambda x: itertools.chain.from_iterable(x.items()))}
 _PLACES = {"cell": B.CELL, "item": B.ITEM, "attribute": B.ATTRIBUTE}
 
 
@@ -185,6 +188,14 @@ def _names(code):
         if isinstance(constant, types.CodeType):
             names |= _names(constant)
     return names
+
+
+def _alike(now, before):
+    return all(map(operator.is_, now, before)) or all(map(_same, now, before))
+
+
+def _same(a, b):
+    return a is b or _same_number(a, b)
 
 
 def _same_number(a, b):

@@ -510,3 +510,59 @@ class TestPythonCodeWhileReading:
             thread.join()
             sys.setswitchinterval(interval)
         assert not wrong
+
+
+class _Named(dict):
+    pass
+
+
+def _put(x, key, value):
+    x[key] = value
+
+
+_CHANGES = {
+    "element": (list, lambda x: _put(x, 1, 7.0)),
+    "an equal number": (list, lambda x: _put(x, 1, float("2.0"))),
+    "longer": (list, lambda x: x.append(7.0)),
+    "shorter": (list, list.pop),
+    "empty": (list, list.clear),
+    "turned": (list, list.reverse),
+    "replaced in full": (list, lambda x: x.__setitem__(slice(None), [4.0, 5.0, 6.0])),
+    "value": (dict, lambda x: _put(x, "b", 7.0)),
+    "equal value": (dict, lambda x: _put(x, "b", float("2.0"))),
+    "another key": (dict, lambda x: _put(x, f"{len(x)}d", x.popitem()[1])),
+    "turned keys": (dict, lambda x: _put(x, "a", x.pop("a"))),
+    "more keys": (dict, lambda x: x.update(d=7.0)),
+    "no keys": (dict, dict.clear),
+    "value of a named dict": (_Named, lambda x: _put(x, "b", 7.0)),
+    "a list of a list": (lambda x: [[x[0]], x], lambda x: _put(x[0], 0, 7.0)),
+}
+
+
+def _read(container):
+    """A number of all that a container holds, in its order."""
+    if isinstance(container, dict):
+        return sum((k + 1) * (v + len(name)) for k, (name, v) in enumerate(container.items()))
+    return sum((k + 1) * (_read(v) if isinstance(v, list) else v) for k, v in enumerate(container))
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+def test_containers_are_read_again_when_they_hold_something_else(change):
+    make, alter = _CHANGES[change]
+    held = make({"a": 1.0, "b": 2.0, "c": 3.0} if make in (dict, _Named) else [1.0, 2.0, 3.0])
+    g = ready(lambda x: squares(x) * _read(held), np.ones(2))
+    g(np.ones(2))
+    assert (g if make is _Named else lambda x: by_door(g, x))(np.ones(2))[0] == 2 * _read(held)
+    for _ in range(3):
+        alter(held)
+        for _ in range(3):
+            assert g(np.ones(2))[0] == 2 * _read(held)
+
+
+def test_a_container_that_holds_what_it_did_is_looked_at_in_native_code():
+    numbers = [float(k) for k in range(1000)]
+    settings = {str(k): k for k in range(40)}
+    g = ready(lambda x: squares(x) * sum(numbers) * settings.get("3"), np.ones(2))
+    signature = next(iter(g._signatures.values()))
+    assert not signature.block._watch.runs
+    assert by_door(g, np.ones(2))[0] == 2 * sum(numbers) * 3

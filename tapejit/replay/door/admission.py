@@ -9,7 +9,7 @@ from tapejit.edge import blocks as B
 from tapejit.edge import capi
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64, as_i64
-from tapejit.replay.door.scratch import HELD, REGISTERS, TABLE, VALUES, drop, hold, is_array, own, word
+from tapejit.replay.door.scratch import HELD, REGISTERS, STACK, TABLE, VALUES, drop, hold, is_array, own, word
 
 
 @inner
@@ -94,16 +94,20 @@ def nothing_rebound(signature, scratch, env):
     if owner == 0:
         return True
     hold(owner)  # a general call may put another in its place
-    fits = _places_hold(word(signature + 8 * B.WATCHED), word(signature + 8 * B.WATCH_COUNT))
+    fits = _places_hold(word(signature + 8 * B.WATCHED), word(signature + 8 * B.WATCH_COUNT), scratch)
     fits = fits and (word(signature + 8 * B.WATCH_RUNS) == 0 or leaves_fit(signature, scratch, env))
     drop(owner)
     return fits
 
 
 @inner
-def _places_hold(watched, count):
+def _places_hold(watched, count, scratch):
     for k in range(count):
         place = as_i64(watched + 8 * B.WATCH_WORDS * k)
+        if place[B.PLACE] >= B.LIST_HOLDS:
+            if not _holds(place, scratch):
+                return False
+            continue
         if place[B.PLACE] == B.CELL:
             now = word(place[B.OWNER] + capi.CELL_VALUE)
         elif place[B.PLACE] == B.ITEM:
@@ -116,5 +120,28 @@ def _places_hold(watched, count):
         if now == 0:
             capi.clear_error()
         if now != place[B.VALUE]:
+            return False
+    return True
+
+
+@inner
+def _holds(place, scratch):
+    """Whether a list or a dict holds the objects that it did."""
+    x, held, count = place[B.OWNER], as_i64(place[B.NAME]), place[B.VALUE]
+    if place[B.PLACE] == B.LIST_HOLDS:
+        if word(x + capi.SIZE) != count:
+            return False
+        items, other = as_i64(word(x + capi.LIST_ITEMS)), 0
+        for j in range(count):
+            other |= items[j] ^ held[j]
+        return other == 0
+    if capi.dict_size(x) != count:
+        return False
+    found = scratch + STACK  # a position, a key, a value
+    as_i64(found)[0] = 0
+    for j in range(count):
+        if capi.dict_next(x, found, found + 8, found + 16) == 0:
+            return False
+        if as_i64(found)[1] != held[2 * j] or as_i64(found)[2] != held[2 * j + 1]:
             return False
     return True
