@@ -160,11 +160,16 @@ def setitem(x: Tensor, key, value) -> None:
 
     Where a key names a place twice, the last value stays, and it alone gets the gradient.
     """
-    key = tuple(map(plain_part, as_key(key)))
+    key = as_key(key)
+    recorder = tapes.current().recorder
+    moving = key if recorder is not None and recorder.moves(x, key) else None
+    key = tuple(map(plain_part if moving is None else recorder.now, key))
     steps_back(key)
     basic = all(map(is_basic, key))
 
     def put(base, values):
+        if moving is not None:
+            return put_flat(base, values, recorder.flat_positions(base, moving))
         layout = base._layout
         if basic:
             shape, strides, start = _probe(layout, packed_strides(layout.shape), key)

@@ -319,27 +319,54 @@ class Recorder:
     # Integer tensors as indices: their values may change from call to call, so positions are worked out anew
 
     def takes(self, x, key) -> bool:
-        """Whether a key is made of integer tensors, one or more, and integers over the leading dimensions."""
-        tensors = [k for k in key if isinstance(k, Tensor) and k._layout.ndim]
+        """Whether a key is made of integer tensors, one or more, and integers over the leading dimensions; or ``moves``."""
+        tensors = [k for k in key if isinstance(k, Tensor)]
+        return self.moves(x, key) or (
+            0 < len(key) <= x._layout.ndim
+            and any(k._layout.ndim for k in tensors)
+            and all(k._layout.dtype.numpy.kind in "iu" for k in tensors)
+            and all(isinstance(k, Tensor) or k.__class__ is int or _is_integers(k) for k in key)
+        )
+
+    def moves(self, x, key) -> bool:
+        """Whether a key is integers and slices, and at least one integer is a tensor's, another one in a later call."""
+        tensors = [k for k in key if isinstance(k, Tensor)]
         return (
             0 < len(key) <= x._layout.ndim
-            and bool(tensors)
-            and all(k._layout.dtype.numpy.kind in "iu" for k in tensors)
-            and all(k._layout.ndim if isinstance(k, Tensor) else k.__class__ is int or _is_integers(k) for k in key)
+            and all(not k._layout.ndim and k._layout.dtype.numpy.kind in "iu" for k in tensors)
+            and all(isinstance(k, Tensor) or k.__class__ is int or _is_plain_slice(k) for k in key)
+            and not all(map(self._stays, tensors))
         )
+
+    @staticmethod
+    def now(part):
+        """A part of a key without its tensor, of which nobody is told; a number for one without dimensions."""
+        if not isinstance(part, Tensor):
+            return part
+        memory = part._memory()
+        return memory if memory.ndim else int(memory)
+
+    def _stays(self, tensor) -> bool:
+        """Whether a tensor is (a part of) what the function made of NumPy's or Python's numbers, the same in each call."""
+        tape = self.tape
+        if tensor._r >> R.TAPE_SHIFT != tape.number:
+            return False
+        owner = int(tape.owners[tensor._r & MASK])
+        made = owner in self.sources and owner not in self.inputs and owner not in self.notes
+        return made and not int(tape.flags[owner]) & R.EXTERNAL
 
     def flat_positions(self, x, key, negative=True):
         """The positions in the flattened ``x`` that such a key selects; ``negative`` ones count from its end."""
         tensors = [(d, k) for d, k in enumerate(key) if isinstance(k, Tensor)]
-        flat = flat_indices(x._layout, tuple(k._memory() if isinstance(k, Tensor) else k for k in key))
-        lead = np.broadcast_shapes(*(np.shape(k._memory() if isinstance(k, Tensor) else k) for k in key))
+        flat = np.asarray(flat_indices(x._layout, tuple(map(self.now, key))))
+        lead = np.broadcast_shapes(*(np.shape(self.now(k)) for k in key if k.__class__ is not slice))
         rest = flat.ndim - len(lead)
         steps = packed_strides(x.shape)
-        constant, places = flat.astype(np.int64), []
+        constant, places = flat.astype(np.int64), []  # without the tensors' part
         for d, k in tensors:
             values = k._memory().astype(np.int64)
             values = np.broadcast_to(np.where(values < 0, values + x.shape[d], values), lead)
-            constant = constant - steps[d] * values.reshape(lead + (1,) * rest)
+            constant = np.asarray(constant - steps[d] * values.reshape(lead + (1,) * rest))
             places.append((*broadcast_strides(k.shape, packed_strides(k.shape), lead), *(0,) * rest))
         sizes = tuple(x.shape[d] if negative else -x.shape[d] for d, _ in tensors)
         parameters = constant, tuple(steps[d] for d, _ in tensors), sizes, tuple(places)
@@ -396,6 +423,10 @@ class Recorder:
             self._seen.add((k, "whole"))
             self.guards.append(Guard(k, "whole", value, user_line()))
         return value
+
+
+def _is_plain_slice(k) -> bool:
+    return k.__class__ is slice and not any(isinstance(end, Tensor) for end in (k.start, k.stop, k.step))
 
 
 def _bytes_of(array):

@@ -340,3 +340,33 @@ def test_functions_whose_derivative_the_user_states():
             close(tj.jacobian(Exp.apply, mode=mode, compile=compile)(x), np.diag(2 * np.exp(x)))
             twice = tj.jacobian(tj.grad(f), mode=mode, compile=compile)(x)
             close(twice, np.diag(np.exp(x) * (4 + 4 * x)))
+
+
+def test_each_example_has_its_own_index():
+    rng = np.random.default_rng(0)
+    x, w, labels = rng.normal(size=(4, 3)), rng.normal(size=(3, 3)), np.array([2, 0, -1, 1])
+
+    def entropy(w, x, label):
+        scores = w @ x
+        return tj.logsumexp(scores, 0) - scores[label]
+
+    def written(x, i):
+        y = x * 2.0
+        y[i] = y.sum() * x[0]
+        return y
+
+    for compile in ("now", "never"):
+        options = {"in_axes": (None, 0, 0), "compile": compile}
+        close(tj.vmap(tj.grad(entropy), **options)(w, x, labels), np.stack(
+            [tj.grad(entropy, compile="never")(w, x[e], labels[e]) for e in range(4)]
+        ))  # fmt: skip
+        options = {"in_axes": (None, 0), "compile": compile}
+        close(tj.vmap(lambda x, i: x[1:, i], **options)(x, labels), np.stack([x[1:, i] for i in labels]))
+        expected = [written(tj.tensor(row), int(i)).numpy() for row, i in zip(x, labels, strict=True)]
+        close(tj.vmap(written, compile=compile)(x, labels), np.stack(expected))
+        gradient = tj.grad(lambda x, i: (written(x, i) ** 2).sum())
+        expected = [tj.grad(lambda r, i=int(i): (written(r, i) ** 2).sum(), compile="never")(row)
+                    for row, i in zip(x, labels, strict=True)]  # fmt: skip
+        close(tj.vmap(gradient, compile=compile)(x, labels), np.stack(expected))
+    with pytest.raises(IndexError):
+        tj.vmap(lambda x, i: x[i])(x, np.array([0, 1, 2, 3]))

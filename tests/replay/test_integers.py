@@ -108,3 +108,46 @@ def test_a_counter_may_be_the_exponent_of_a_number():
         state, wanted = step(*state, t), eager(*wanted, t)
         np.testing.assert_allclose(state, wanted, rtol=1e-10, atol=1e-12)
     assert step.calls["recorded"] <= 6
+
+
+def test_an_integer_tensor_that_is_an_index_is_one_program_for_all_its_values():
+    table = np.arange(12.0).reshape(4, 3)
+
+    def written(x, i):
+        y = x * 1.0
+        y[i] = y[1] * 3.0
+        y[i, 0] = 7.0 * y.sum()
+        return (y * y).sum()
+
+    cases = {
+        "row": (lambda x, i: (x[i] ** 2).sum(), range(-4, 4)),
+        "column": (lambda x, i: (x[1:, i] ** 3).sum(), range(-3, 3)),
+        "element": (lambda x, i: x[i, 2] * x[1, i - 1], range(-2, 3)),
+        "written": (written, range(-4, 4)),
+        "best": (lambda x, i: x[tj.argmax(x[i]), 0] * x.sum(), range(3)),
+    }
+    for f, places in cases.values():
+        g = tj.grad(f, compile="now")
+        eager = tj.grad(f, compile="never")
+        for i in places:
+            np.testing.assert_allclose(g(table, np.array(i)), eager(table, np.array(i)), rtol=1e-13)
+        assert g.calls["recorded"] == 1
+    with pytest.raises(IndexError):
+        tj.grad(cases["row"][0], compile="now")(table, np.array(4))
+    g = tj.grad(cases["row"][0], compile="now")
+    g(table, np.array(3))
+    with pytest.raises(IndexError):
+        g(table, np.array(-5))
+
+
+def test_integers_of_the_function_itself_stay_views():
+    def f(x):
+        total = 0.0
+        for i in tj.arange(4):
+            total = total + x[i, 0] * i
+        return total
+
+    g = tj.jit(f, compile="now")
+    x = np.arange(12.0).reshape(4, 3)
+    assert g(x) == g(x) == 42.0
+    assert "take" not in g.tape
