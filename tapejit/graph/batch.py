@@ -26,7 +26,7 @@ from tapejit.eager.indexing import cat
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import expand, reshape, strided_view, view_of
 from tapejit.graph import batchlinalg, batchrules
-from tapejit.graph.operands import all_operands, live, records_read
+from tapejit.graph.operands import all_operands, columns_of, live, records_read
 from tapejit.spec import usernodes
 from tapejit.spec.structured import ROWS
 from tapejit.spec.table import OPS
@@ -131,7 +131,7 @@ class Batch:
         self.recorder, self.size = recorder, size
         tape = recorder.tape
         rows = tape.records[: len(tape)]
-        self.columns = {name: rows[name].tolist() for name in rows.dtype.names}
+        self.columns = columns_of(recorder)
         self.imm32 = rows["imm"].copy().view(np.float32)[::2].tolist() if len(rows) else []
         self.values = _Values(self)
         for k, j in recorder.inputs.items():

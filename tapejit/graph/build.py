@@ -14,7 +14,7 @@ from tapejit.edge.cpython import references_beside
 from tapejit.edge.objects import has_fma
 from tapejit.graph.finite import Finite
 from tapejit.graph.node import Graph, Kernel, Node, blas_view
-from tapejit.graph.operands import all_operands, ancestors, records_read
+from tapejit.graph.operands import all_operands, ancestors, columns_of, records_read
 from tapejit.graph.positions import positions
 from tapejit.kernels.expression import fused
 from tapejit.spec.table import OPERANDS, OPS
@@ -42,11 +42,7 @@ class Lowering:
         tape = recorder.tape
         rows = tape.records[: len(tape)]
         self.stop = {k: -1 - j for j, k in enumerate(stop)}  # records taken as inputs of their own
-        self.columns = {name: rows[name].tolist() for name in rows.dtype.names}
-        for k in np.flatnonzero((rows["op"] == 0) & (rows["flags"] & R.LEAF != 0)).tolist():
-            self.columns["a"][k] = -1  # where the gradient of a leaf is
-        for k, a in recorder.aliases.items():
-            self.columns["a"][k] = a
+        self.columns = columns_of(recorder)
         self.imm32 = rows["imm"].copy().view(np.float32)[::2].tolist() if len(rows) else []
         self.exact = ancestors(decisions, self.values, self.operands)
 

@@ -2,9 +2,22 @@
 
 import numpy as np
 
+from tapejit.core import record as R
 from tapejit.core.record import MASK
 from tapejit.eager.tensor import Tensor
 from tapejit.spec.structured import ROWS
+
+
+def columns_of(recorder) -> dict:
+    """The fields of a recording's records, each a list; the operand of a leaf is the record whose value it has, if any."""
+    tape = recorder.tape
+    rows = tape.records[: len(tape)]
+    columns = {name: rows[name].tolist() for name in rows.dtype.names}
+    for k in np.flatnonzero((rows["op"] == 0) & (rows["flags"] & R.LEAF != 0)).tolist():
+        columns["a"][k] = -1  # where the gradient of a leaf is
+    for k, a in recorder.aliases.items():
+        columns["a"][k] = a
+    return columns
 
 
 def all_operands(columns, k) -> list:

@@ -370,3 +370,19 @@ def test_each_example_has_its_own_index():
         close(tj.vmap(gradient, compile=compile)(x, labels), np.stack(expected))
     with pytest.raises(IndexError):
         tj.vmap(lambda x, i: x[i])(x, np.array([0, 1, 2, 3]))
+
+
+@pytest.mark.parametrize("compile", ["now", "never"])
+def test_leaves_and_backward_inside_of_an_example(compile):
+    def by_hand(x):
+        z = x.detach().requires_grad_()
+        (z * z * x[0].detach()).sum().backward()
+        return z.grad * x
+
+    def asked_for(x):
+        z = x.detach().requires_grad_()
+        return tj.autograd.grad((z * z * z).sum(), z)[0] + x
+
+    x = np.arange(1.0, 7.0).reshape(2, 3)
+    close(tj.vmap(by_hand, compile=compile)(x), 2 * x * x[:, :1] * x)
+    close(tj.vmap(asked_for, compile=compile)(x), 3 * x * x + x)
