@@ -27,11 +27,14 @@ NUMBER, ARRAY, SAME, TUPLE, LIST, DICT = range(6)
 # how many.
 PLACE, OWNER, NAME, VALUE, WATCH_WORDS = range(5)
 CELL, ITEM, ATTRIBUTE, ANSWER, LIST_HOLDS, DICT_HOLDS = range(6)
-# A program; its first word is the Python object that owns the words. GIVEN of its arrays have dimensions.
+# A program; its first word is the Python object that owns the words. GIVEN of its arrays have dimensions. MATRIX is where the
+# words are for a matrix that takes the one array of the result, 0 for none.
 (
     _, CODE, WORKSPACE, LONG, CALLS, INPUTS, ARRAYS, GIVEN, SPECS, SCALARS, TURNS, RESULT, RESULT_COUNT, OUTSIDE,
-    OUTSIDE_COUNT, PROGRAM_WORDS,
-) = range(16)  # fmt: skip
+    OUTSIDE_COUNT, MATRIX, PROGRAM_WORDS,
+) = range(17)  # fmt: skip
+# Such a matrix: its class, its arrays of places, which must be these very ones, and the names of these and of its entries.
+CLASS, COLUMNS, ROWS, COLUMNS_NAME, ROWS_NAME, ENTRIES_NAME, MATRIX_WORDS = range(7)
 # One array of the results: what it is, whether it may be kept, and two that were made before.
 DTYPE, NDIM, SHAPE, BYTES, KEEP, KEPT, KEPT_TOO, SPEC_WORDS = range(8)
 # One step of putting results together, on a stack of objects.

@@ -5,6 +5,7 @@ what it refers to.
 """
 
 import functools
+import sys
 
 import numpy as np
 
@@ -33,7 +34,12 @@ class Door(NativeCall):
     """An object with calls that the door answers first.
 
     Calls without an answer go to ``general`` and ``general_into``.
+
+    Attributes:
+        is_open: whether it does so already.
     """
+
+    is_open = False
 
     def __init__(self):
         self._block = np.zeros(B.INSTANCE_WORDS, dtype=np.int64)
@@ -58,6 +64,7 @@ class Door(NativeCall):
         address = _open_all(type(self))
         if address:
             call_natively(self, address)
+        self.is_open = True
 
 
 def _general(self, args, names):
@@ -229,8 +236,22 @@ class ProgramBlock:
         words[B.GIVEN] = sum(shape != () for shape, _ in program.specs)
         words[B.SCALARS], words[B.TURNS] = len(program.scalars), address_of(self.turns)
         words[B.RESULT], words[B.RESULT_COUNT] = address_of(steps), len(self._steps) // 3
+        self._written_into(program.structure[0])
         words[B.OUTSIDE], words[B.OUTSIDE_COUNT] = address_of(self._outside), len(bounds)
         self.address = address_of(words)
+
+    def _written_into(self, kind):
+        """Note what matrix takes the entries that are the result, where a result is made of entries (see ``sparseplan``)."""
+        if not hasattr(kind, "written_into"):
+            return
+        matrix = kind.written_into
+        if matrix is None:
+            self.words[B.GIVEN] = -1  # nothing can be given for it
+            return
+        objects = type(matrix), matrix.indices, matrix.indptr, *map(sys.intern, ("indices", "indptr", "data"))
+        self._matrix = np.array([id(x) for x in objects], dtype=np.int64)
+        self._kept.append(objects)
+        self.words[B.MATRIX] = address_of(self._matrix)
 
     def _leaf(self, place):
         """The step for the result that stands at a place of the program's order."""

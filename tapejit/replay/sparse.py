@@ -5,10 +5,10 @@ The pattern is found from the graph of the recorded function, coloured once per 
 """
 
 import functools
+import threading
 
 import numpy as np
 
-from tapejit.core import tape as tapes
 from tapejit.core.dtypes import as_array
 from tapejit.eager.creation import zeros
 from tapejit.eager.dispatch import from_array
@@ -16,13 +16,13 @@ from tapejit.eager.functional import add
 from tapejit.eager.grad_mode import enable_grad
 from tapejit.eager.indexing import cat, stack
 from tapejit.eager.places import take_flat
-from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import expand, reshape, spread
 from tapejit.graph.build import Lowering
 from tapejit.graph.sparsity import TooLarge, pattern
+from tapejit.replay.doorwords import Door
 from tapejit.replay.function import Replayed
 from tapejit.replay.recorder import around
-from tapejit.replay.sparseplan import Plan, filled, target_data
+from tapejit.replay.sparseplan import Entries, Plan, entries_of, target_data
 from tapejit.replay.transforms import Differentiated, pulled, pushed, results_of, scalar
 from tapejit.replay.trees import flatten, is_result
 from tapejit.replay.vmap import Example, batched
@@ -33,8 +33,18 @@ FEW = 8  # products of which each has a pass of its own
 TOLERANCE = 1e-6  # to which a product with the whole Jacobian must agree with one with the entries
 
 
-class Sparse:
-    """A function that gives a ``scipy.sparse.csr_array``; made by ``sparse_jacobian`` and ``sparse_hessian``."""
+class _Current(threading.local):
+    """The plan of the call that runs in this thread."""
+
+    plan = None
+
+
+class Sparse(Door):
+    """A function that gives a ``scipy.sparse.csr_array``; made by ``sparse_jacobian`` and ``sparse_hessian``.
+
+    Attributes:
+        entries: the recorded function of the entries, whose programs the door knows as those of this object.
+    """
 
     def __init__(self, what, fun, argnums, given, mode, compile, static_argnums, static):
         single = isinstance(argnums, int)
@@ -48,6 +58,10 @@ class Sparse:
         self.options = {"compile": compile, "static_argnums": static_argnums, "static": static}
         self._plans = {}  # by the shapes of the arguments
         self._quick = {}  # the same for arrays and floats alone, by a key that is found fast
+        self._current = _Current()
+        super().__init__()
+        self.entries = Replayed(self._entries, fun, "jit", self.argnums, static_argnums, compile, (fun,), static)
+        self._block = self.entries._block
 
     def __repr__(self):
         return f"<{self.what} of {getattr(self.fun, '__qualname__', self.fun)}>"
@@ -57,14 +71,21 @@ class Sparse:
         parts = self.what, self.fun, self.argnums, self.given, self.mode
         return Sparse, (*parts, options["compile"], options["static_argnums"], options["static"])
 
-    def __call__(self, *args, **kwargs):
-        plan, entries = self._prepared(args, kwargs)
-        values = entries(*args, **kwargs)
-        if plan.alone is not None and values.__class__ is np.ndarray:
-            return filled(plan.alone, values)
-        return plan.matrices(self._checked(plan, values))
+    def general(self, args, kwargs):
+        """A call of any kind."""
+        return self._result(self._prepared(args, kwargs), args, kwargs)
 
-    def into(self, *args):
+    def _result(self, plan, args, kwargs):
+        before, self._current.plan = self._current.plan, plan
+        try:
+            found = self.entries.general(args, kwargs)
+        finally:
+            self._current.plan = before
+        if self.entries.is_open and not self.is_open:
+            self.open_door()
+        return found.__class__(*found) if isinstance(found, Entries) else found
+
+    def general_into(self, args):
         """``J.into(*args, out)``: the entries written into ``out``, which is returned.
 
         Args:
@@ -78,28 +99,30 @@ class Sparse:
         if not args:
             raise TypeError(f"{self.what}().into() takes the arguments, then what the entries are written into; got nothing")
         *args, out = args
-        plan, entries = self._prepared(args, {})
-        alone = plan.alone
-        same = alone is not None and out.__class__ is alone.__class__
-        if same and out.indices is alone.indices and out.indptr is alone.indptr:
-            entries.into(*args, out.data)  # an earlier result
-            return out
+        plan = self._prepared(args, {})
         targets = target_data(plan, out)
-        if len(targets) == 1 and plan.proven:
-            entries.into(*args, targets[0])
-            return out
-        values = self._checked(plan, entries(*args))
+        values = plan.entries_of(self._result(plan, tuple(args), {}))
         start = 0
         for target in targets:
             target[...] = values[start : start + len(target)]
             start += len(target)
         return out
 
+    @property
+    def compiled(self) -> bool:
+        """Whether calls like the last one are answered by machine code."""
+        return self.entries.compiled
+
+    def wait(self, timeout=None) -> bool:
+        """Have all that is recorded compiled, and wait until it is, as with other transforms."""
+        return self.entries.wait(timeout)
+
     def pattern(self, *args, **kwargs):
         """The pattern for such arguments, a boolean CSR array; of all arguments side by side if there are several."""
-        return self._prepared(args, kwargs)[0].rows.astype(bool)
+        return self._prepared(args, kwargs).rows.astype(bool)
 
     def _prepared(self, args, kwargs):
+        """The plan for such arguments."""
         quick = None if kwargs else _quick_key(args)
         found = self._quick.get(quick)
         if found is not None:
@@ -109,11 +132,8 @@ class Sparse:
         key = structure, tuple((np.shape(x), getattr(x, "dtype", None)) for x in leaves)
         found = self._plans.get(key)
         if found is None:
-            plan = self._plan(args, kwargs)
-            options = self.options
-            entries = Replayed(functools.partial(self._entries, plan), self.fun, "jit", self.argnums,
-                               options["static_argnums"], options["compile"], (self.fun,), options["static"])  # fmt: skip
-            found = self._plans[key] = plan, entries
+            found = self._plans[key] = self._plan(args, kwargs)
+            found.kind = entries_of(found, self._check)
         if quick is not None:
             self._quick[quick] = found
         return found
@@ -176,20 +196,19 @@ class Sparse:
 
     # The entries
 
-    def _entries(self, plan, *args, **kwargs):
+    def _entries(self, *args, **kwargs):
         """The entries, block after block in CSR order; what a recording runs checks that there are no others.
 
         With a pattern that may be too small also a product with the whole matrix, by which every call is checked.
         """
+        plan = self._current.plan
         with enable_grad():
             leaves, y = self._differentiated(args, kwargs)
             products = self._products(plan, leaves, y)
             values = take_flat(reshape(products, -1), from_array(plan.places), None)
-            if plan.proven and tapes.current().recorder is None:
-                return values
             whole = reshape(pushed([y], leaves, _seeds(plan.vector, leaves))[0], -1)
             self._check(plan, values._memory(), whole._memory())
-        return values if plan.proven else cat([values, whole])
+        return plan.kind.of(*((values,) if plan.proven else (values, whole)))
 
     def _products(self, plan, leaves, y):
         """All products with seeds, one after another."""
@@ -209,15 +228,6 @@ class Sparse:
             return stack([reshape(p, -1) for p in found]) if found else from_array(np.zeros((0, count)))
         ((found, has),) = batched(product, split(seeds), len(seeds))
         return found if has else expand(found, (len(seeds), *found.shape))
-
-    def _checked(self, plan, values):
-        """The entries of a call alone; where the pattern may be too small, after they were checked."""
-        values = values.detach().numpy() if isinstance(values, Tensor) else values
-        if plan.proven:
-            return values
-        values, whole = np.split(values, [plan.rows.nnz])
-        self._check(plan, values, whole)
-        return values
 
     def _check(self, plan, values, whole):
         """Compare a product with the whole matrix and one with its entries: there may be others, by a path that was not known.

@@ -20,6 +20,7 @@ class Plan:
         vector: one for checks.
         empty: the matrices of the result without entries.
         alone: the one matrix that is the result, if there is one and no other entries need be looked for, else None.
+        kind: what makes the result of entries, see ``entries_of``.
     """
 
     def __init__(self, rows, mode, symmetric, split=None, proven=True):
@@ -42,6 +43,7 @@ class Plan:
         self.vector = np.random.default_rng(0).uniform(0.5, 1.5, rows.shape[1])
         self.split = split
         self._order = None
+        self.kind = None
         self.empty = [_fixed(sparse, rows)] if split is None else self._in_blocks(sparse, *split)
         self.alone = self.empty[0] if split is None and proven else None
 
@@ -59,6 +61,12 @@ class Plan:
             for j in range(len(widths))
         ]
         return [_fixed(sparse, sparse.csr_array(piece)) for piece in pieces]
+
+    def entries_of(self, result):
+        """The entries of a result, block after block."""
+        matrices = []
+        _collect(result, matrices)
+        return matrices[0].data if len(matrices) == 1 else np.concatenate([m.data for m in matrices])
 
     def in_order(self, values):
         """The whole matrix with these entries."""
@@ -80,6 +88,40 @@ class Plan:
         if heights is None:
             return tuple(found)
         return tuple(tuple(found[k : k + len(widths)]) for k in range(0, len(found), len(widths)))
+
+
+class Entries(tuple):
+    """What a recording gives: the entries, and a product with the whole matrix where there may be others.
+
+    The class, one for each plan, makes the result of arrays, as that of a named tuple makes one of its fields; ``of`` makes the
+    tuple itself.
+
+    Attributes:
+        written_into: the matrix whose like is filled with the entries in place, None where that is not all there is to do.
+    """
+
+    _fields = ("values", "whole")
+    written_into = None
+
+    @classmethod
+    def of(cls, *parts):
+        return tuple.__new__(cls, parts)
+
+
+def entries_of(plan, check):
+    """The class of the entries of a plan; ``check(plan, entries, product)`` compares them with a product."""
+
+    class Found(Entries):
+        written_into = plan.alone
+
+        def __new__(cls, values, whole=None):
+            if values.__class__ is not np.ndarray:
+                values = values.detach().numpy()
+            if whole is not None:
+                check(plan, values, whole if whole.__class__ is np.ndarray else whole.detach().numpy())
+            return plan.matrices(values)
+
+    return Found
 
 
 def _fixed(sparse, rows):

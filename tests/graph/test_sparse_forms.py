@@ -139,9 +139,81 @@ def test_a_given_pattern_that_is_violated_later_is_an_error(compile):
 def test_a_pattern_that_the_graph_shows_to_be_enough_costs_nothing():
     J = tj.sparse_jacobian(coupled, pattern=np.ones((38, 40)))
     same(J(X, Y), tj.jacobian(coupled)(X, Y))
-    ((plan, _),) = J._plans.values()
+    (plan,) = J._plans.values()
     assert plan.proven
     with pytest.raises(ValueError, match="not symmetric"):
         tj.sparse_hessian(rosenbrock, pattern=np.triu(np.ones((40, 40))))(X)
     with pytest.raises(TypeError, match="argument 0 is a tree of several"):
         tj.sparse_jacobian(lambda p, y: p[0] * y[0], (0, 1))((X, X), Y)
+
+
+@pytest.mark.parametrize("compile", ["never", "now"])
+def test_another_path_is_noticed_in_all_ways_in(compile):
+    J = tj.sparse_jacobian(lambda x: x**2 if x[0] < 0 else x * x.flip(0), compile=compile)
+    kept = J(X)
+    before = kept.data.copy()
+    with pytest.raises(ValueError, match="another path"):
+        J(X + 2)
+    with pytest.raises(ValueError, match="another path"):
+        J.into(X + 2, kept)
+    np.testing.assert_array_equal(kept.data, before)
+    same(J(X), np.diag(2 * X))
+
+
+def test_what_the_native_way_does_not_take_goes_the_general_way():
+    H = tj.sparse_hessian(rosenbrock, compile="now")
+    kept, expected = H(X), tj.hessian(rosenbrock)(X)
+    assert H.wait()
+    assert H.compiled
+
+    class Own(sparse.csr_array):
+        pass
+
+    own = Own((np.zeros(kept.nnz), kept.indices, kept.indptr), kept.shape)
+    copied = sparse.csr_array((np.zeros(kept.nnz), kept.indices.copy(), kept.indptr.copy()), kept.shape)
+    single = sparse.csr_array((np.zeros(kept.nnz, "f4"), kept.indices, kept.indptr), kept.shape)
+    strided = H(X)
+    strided.data = np.zeros(2 * kept.nnz)[::2]
+    for out in (own, copied, single, strided):
+        assert H.into(X, out) is out
+        np.testing.assert_allclose(out.toarray(), expected, rtol=1e-6)
+    shared = np.r_[X, np.zeros(kept.nnz - len(X))]
+    kept.data = shared  # the argument lies in the entries
+    assert H.into(shared[: len(X)], kept) is kept
+    np.testing.assert_allclose(kept.toarray(), expected, rtol=1e-12)
+    for out in (None, 3.0, (kept, kept), [np.zeros(3)]):
+        with pytest.raises((TypeError, ValueError)):
+            H.into(X, out)
+    bare = H(X)
+    del bare.__dict__["data"]
+    with pytest.raises(AttributeError):
+        H.into(X, bare)
+    with pytest.raises(TypeError, match="no keyword"):
+        H.into(x=X)
+
+
+def test_results_are_not_changed_by_later_calls():
+    H = tj.sparse_hessian(rosenbrock, compile="now")
+    points = [X + 0.1 * k for k in range(6)]
+    found = [H(x) for x in points]
+    for x, matrix in zip(points, found, strict=True):
+        same(matrix, tj.hessian(rosenbrock)(x))
+    assert len({m.data.ctypes.data for m in found}) == 6
+    data = [H(x).data for x in points]  # of matrices that are gone
+    assert len({d.ctypes.data for d in data}) == 6
+
+
+def test_references_are_counted():
+    import sys
+
+    H = tj.sparse_hessian(rosenbrock, compile="now")
+    kept = H(X)
+    H.into(X, kept)
+    things = [kept, kept.data, kept.indices, kept.indptr, X]
+    before = [sys.getrefcount(x) for x in things]
+    for _ in range(100):
+        H.into(X, kept)
+        H.into(X, kept.data)
+        with pytest.raises(TypeError):
+            H.into(X, None)
+    assert [sys.getrefcount(x) for x in things] == before

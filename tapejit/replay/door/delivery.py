@@ -119,7 +119,39 @@ def _make_numbers(program, scratch, env):
 
 
 @inner
+def _entries_of(program, out):
+    """A new reference to the entries of a matrix that takes the result; 0 for anything else."""
+    if program[B.MATRIX] == 0:
+        return 0
+    matrix = as_i64(program[B.MATRIX])
+    if word(out + capi.TYPE) != matrix[B.CLASS]:
+        return 0
+    for k in range(2):
+        places = capi.attribute(out, matrix[B.COLUMNS_NAME + k])
+        if places == 0:
+            capi.clear_error()
+            return 0
+        capi.decref(places)
+        if places != matrix[B.COLUMNS + k]:
+            return 0
+    entries = capi.attribute(out, matrix[B.ENTRIES_NAME])
+    if entries == 0:
+        capi.clear_error()
+    return entries
+
+
+@inner
 def _take(program, out, scratch, env):
+    entries = _entries_of(program, out)
+    if entries == 0:
+        return _take_from(program, out, scratch, env)
+    taken = _take_from(program, entries, scratch, env)
+    capi.decref(entries)
+    return taken
+
+
+@inner
+def _take_from(program, out, scratch, env):
     arrays, table = as_i64(scratch + ARRAYS), as_i64(scratch + TABLE)
     kind, wanted = word(out + capi.TYPE), program[B.GIVEN]
     single = kind == env[B.ARRAY_TYPE]
@@ -160,8 +192,16 @@ def _collect(made, stack, top, count, is_list):
 
 
 @inner
-def put_together(program, scratch):
-    """The result as an object. 0 with an error set where that fails."""
+def result_of(program, out, scratch):
+    """The result as an object, ``out`` where that has taken the entries of a matrix. 0 with an error set where that fails."""
+    if out == 0 or program[B.MATRIX] == 0:
+        return _put_together(program, scratch)
+    capi.incref(out)
+    return out
+
+
+@inner
+def _put_together(program, scratch):
     arrays, stack, numbers = as_i64(scratch + ARRAYS), as_i64(scratch + STACK), as_f64(scratch + NUMBERS)
     steps = as_i64(program[B.RESULT])
     top = 0

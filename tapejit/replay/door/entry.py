@@ -17,7 +17,7 @@ from tapejit.edge.plain import code as plain
 from tapejit.edge.plain.operators import WORD
 from tapejit.edge.raw import as_i64
 from tapejit.replay.door.admission import leaves_fit, nothing_rebound, structure_fits
-from tapejit.replay.door.delivery import make_arrays, put_together, take_arrays
+from tapejit.replay.door.delivery import make_arrays, result_of, take_arrays
 from tapejit.replay.door.scratch import (
     ARRAYS,
     NUMBERS,
@@ -71,7 +71,7 @@ def _replay(signature, out, scratch, env):
                 if address != start and word(signature + 8 * B.LAST) == start:  # else it was changed while others ran
                     as_i64(signature)[B.LAST] = address
                 program[B.CALLS] += 1
-                result = put_together(program, scratch)
+                result = result_of(program, out, scratch)
             else:
                 following = as_i64(program[B.TURNS])[status - 1]
             drop_all(as_i64(scratch + ARRAYS), program[B.ARRAYS])
