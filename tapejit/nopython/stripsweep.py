@@ -17,7 +17,7 @@ import numpy as np
 
 from tapejit.nopython.cache import helper
 from tapejit.nopython.memory import as_f64, as_i32, as_i64, read
-from tapejit.nopython.statementtape import ADJOINTS, COEFFICIENTS, INDICES
+from tapejit.nopython.statementtape import ADJOINTS, COEFFICIENTS, COUNTS, INDICES
 from tapejit.nopython.stripvectors import (
     FEW,
     MEMBER,
@@ -25,6 +25,7 @@ from tapejit.nopython.stripvectors import (
     add_line,
     add_multiples,
     add_products,
+    fetch_lines,
     set_to_zero,
     sum_of,
     sum_of_products,
@@ -176,6 +177,8 @@ def sweep_strip(tape, k, p):
     if total >= 0:
         a[k] = 0.0
     seeds = adjoints + 8 * first
+    fetch_lines(indices + 4 * start, 6)  # the strip's before
+    fetch_lines(read(tape, COUNTS, 0) + 4 * first, 1)
     at = p - 5 - length
     while at < p - 5:
         base, step, head, begin = words[at], words[at + 1], words[at + 2], words[at + 3]

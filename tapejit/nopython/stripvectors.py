@@ -3,6 +3,9 @@
 Strips are often a few dozen passes long; a loop that LLVM vectorises spends most of its time there on what its vectors leave.
 The mask is on values: memory is read and written in whole vectors, also beyond a strip's end, where the tape has room
 (``statementtape.SPARE``) and what is written is what was there; a processor hands on what was stored under a mask late.
+
+The sweep goes down through the tape, strip by strip, but up within each: processors, which find out what is read in order
+and fetch what follows, are told by name what the next strips will need.
 """
 
 from llvmlite import ir
@@ -19,6 +22,18 @@ VECTOR = ir.VectorType(DOUBLE, WIDTH)
 MASK = ir.VectorType(ir.IntType(1), WIDTH)
 ZERO = ir.Constant(VECTOR, [0.0] * WIDTH)
 LANES = ir.Constant(ir.VectorType(I64, WIDTH), list(range(WIDTH)))
+
+
+BYTE = ir.IntType(8).as_pointer()
+AHEAD = 2048  # bytes before a place that is in use: what the sweep comes to a few strips later
+
+
+def fetch(builder, pointer, distance=AHEAD, write=True):
+    """Have the memory ``distance`` bytes before a place come into the cache; no address is wrong for that."""
+    fnty = ir.FunctionType(ir.VoidType(), [BYTE, I32, I32, I32])
+    fn = cgutils.get_or_insert_function(builder.module, fnty, "llvm.prefetch.p0i8")
+    place = builder.gep(builder.bitcast(pointer, BYTE), [ir.Constant(I64, -distance)])
+    builder.call(fn, [place, ir.Constant(I32, int(write)), ir.Constant(I32, 3), ir.Constant(I32, 1)])
 
 
 class Block:
@@ -40,6 +55,11 @@ class Block:
             value = value if own is None else self.builder.select(own, value, ZERO)
         return value
 
+    def slopes(self, array, some=None):
+        """Coefficients, zero where ``some`` is not."""
+        fetch(self.builder, self._pointer(array), 2 * AHEAD, write=False)
+        return self.load(array, some)
+
     def load_all(self, array):
         return self.builder.load(self._pointer(array), align=8)
 
@@ -48,6 +68,7 @@ class Block:
 
     def add(self, value, array):
         """array[j:j + WIDTH] += value, where ``value`` is zero off the mask."""
+        fetch(self.builder, self._pointer(array))
         self.store_all(self.builder.fadd(self.load_all(array), value, flags=CONTRACT), array)
 
 
@@ -101,7 +122,7 @@ def _products(builder, block, seeds, coefficients, factor):
     """Adjoints and what they are multiplied by: nothing where an adjoint is zero, even where the slope is infinite."""
     a = block.load(seeds)
     some = builder.fcmp_unordered("!=", a, ZERO)
-    return a, builder.select(some, factor, ZERO) if coefficients is None else block.load(coefficients, some)
+    return a, builder.select(some, factor, ZERO) if coefficients is None else block.slopes(coefficients, some)
 
 
 @intrinsic
@@ -147,7 +168,7 @@ def add_multiples(typingctx, target, seed, coefficients, n, varies):
         seed = splat(builder, args[1])
         with builder.if_else(args[4]) as (varying, constant):
             with varying:
-                add(lambda block: builder.fmul(seed, block.load(c), flags=CONTRACT))
+                add(lambda block: builder.fmul(seed, block.slopes(c), flags=CONTRACT))
             with constant:
                 product = builder.fmul(args[1], builder.load(c, align=8), flags=CONTRACT)
                 product = splat(builder, product)
@@ -284,7 +305,7 @@ class Members:
         place = _word(builder, self.words, builder.add(k, ir.Constant(I64, 1)))
         varies = builder.icmp_signed("!=", place, zero)
         first = builder.select(varies, builder.add(j, place), zero)
-        own = Block(builder, first).load_all(self.coefficients)
+        own = Block(builder, first).slopes(self.coefficients)
         one = splat(builder, _constant(builder, self.words, k))
         return builder.select(some, builder.select(varies, own, one), ZERO)
 
@@ -391,7 +412,7 @@ def sum_of(typingctx, numbers, n):
 
     def codegen(context, builder, sig, args):
         (a,) = _arrays(builder, args[0])
-        total = each_block(builder, args[1], ZERO, lambda block, total: builder.fadd(total, block.load(a)))
+        total = each_block(builder, args[1], ZERO, lambda block, total: builder.fadd(total, block.slopes(a)))
         return _total(builder, total)
 
     return types.float64(types.int64, types.int64), codegen
@@ -412,3 +433,16 @@ def set_to_zero(typingctx, numbers, n):
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def fetch_lines(typingctx, address, lines):
+    """Have so many lines of the cache before an address come into it."""
+
+    def codegen(context, builder, sig, args):
+        place = builder.inttoptr(args[0], BYTE)
+        for k in range(sig.args[1].literal_value):
+            fetch(builder, place, 64 * k + 4, write=False)
+        return context.get_dummy_value()
+
+    return (types.void(types.int64, lines), codegen) if isinstance(lines, types.IntegerLiteral) else None
