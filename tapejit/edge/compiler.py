@@ -6,6 +6,7 @@ from numba.core import lowering
 from numba.core.analysis import compute_cfg_from_blocks
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, run_frontend
 from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.cpu import FastMathOptions
 from numba.core.dispatcher import Dispatcher, _FunctionCompiler
 from numba.core.extending import lower_getattr
 from numba.core.imputils import impl_ret_borrowed, impl_ret_new_ref, lower_cast
@@ -20,7 +21,7 @@ from numba.core.typed_passes import (
     NopythonTypeInference,
 )
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
-from numba.core.untyped_passes import MakeFunctionToJitFunction
+from numba.core.untyped_passes import GenericRewrites, MakeFunctionToJitFunction
 from numba.cpython.rangeobj import make_range_iterator
 from numba.np import arraymath, arrayobj
 

@@ -25,6 +25,7 @@ from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython.becoming import Becoming
 from tapejit.nopython.exchange import CASTS, FUNCTIONS, INPLACE, METHODS, SQUARED_NORM, supplied
 from tapejit.nopython.explain import DifferentiationError, explain, located
+from tapejit.nopython.inlining import write_out
 from tapejit.nopython.types import has_active, structure_of
 from tapejit.replay.customrules import Custom
 
@@ -41,6 +42,7 @@ class ActivePass(FunctionPass):
         if structure is None or is_own_module(state.func_id.func):
             return False
         func_ir = state.func_ir
+        write_out(state)
         rewrite = Rewrite(func_ir, supplied.allocators(structure))
         state.typingctx.refresh()  # a structure seen for the first time has just registered its allocators
         for block in func_ir.blocks.values():
