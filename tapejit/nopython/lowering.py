@@ -194,6 +194,9 @@ class ActiveLower(lowering.Lower):
         access = self.strip and self.strip.loop.accesses.get(id(expr))
         if access:
             return self.strip.read(access)
+        remainder = self.strip and self.strip.remainder(expr)
+        if remainder:
+            return remainder
         by_constant = expr.op == "static_getitem" and isinstance(expr.index, int) and is_active(resty)
         if by_constant and is_active_array(self.typeof(expr.value.name)):
             key = (id(self.loadvar(expr.value.name)), expr.index)

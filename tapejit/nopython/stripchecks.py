@@ -4,6 +4,7 @@ from llvmlite import ir as llvm
 from numba.core import cgutils, types
 
 from tapejit.nopython import stripsweep
+from tapejit.nopython.affine import Remainder
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.types import is_active
 
@@ -82,11 +83,56 @@ class Checks:
         value = word(part.constant)
         if part.counter:
             value = builder.add(builder.mul(counter, word(part.counter)), value)
-        for name, k in part.variables:
-            ty = self.lower.typeof(name)
-            own = self.context.cast(builder, self.load(name), ty, types.intp)
-            value = builder.add(value, builder.mul(own, word(k)))
+        for variable, k in part.variables:
+            value = builder.add(value, builder.mul(self._integer(variable), word(k)))
         return value
+
+    def remainder(self, expr):
+        """The value of an expression at this pass without a division, if it is a remainder that indices have; or None."""
+        part = self.loop.remainders.get(id(expr))
+        if part is None or any(variable not in self.remainders for variable, _ in part.variables):
+            return None
+        return self._affine(part, self.counter)
+
+    def _integer(self, variable):
+        """What an affine value holds besides the counter."""
+        if isinstance(variable, Remainder):
+            return self.remainders[variable]
+        return self.context.cast(self.builder, self.load(variable), self.lower.typeof(variable), types.intp)
+
+    def _whole(self, left, single):
+        """Find the remainders at the first pass: how many passes there are until one of them begins anew."""
+        builder = self.builder
+        for access in self.loop.accesses.values():
+            for part in access.indices:
+                for variable, _ in part.variables:
+                    left = self._before_it_wraps(variable, left)
+        if self.remainders:
+            few = builder.icmp_signed("<", left, word(stripsweep.LEAST))
+            enough = builder.append_basic_block("whole")
+            builder.cbranch(few, single, enough)
+            builder.position_at_end(enough)
+        return left
+
+    def _before_it_wraps(self, variable, left):
+        if not isinstance(variable, Remainder) or variable in self.remainders:
+            return left
+        builder, counted = self.builder, variable.value.counter
+        for part in (variable.value, variable.modulus):
+            for inner, _ in part.variables:
+                left = self._before_it_wraps(inner, left)
+        modulus = self._affine(variable.modulus, word(0))
+        positive = builder.icmp_signed(">", modulus, word(0))
+        modulus = builder.select(positive, modulus, word(1))
+        rest = builder.srem(self._affine(variable.value, self.first), modulus)
+        negative = builder.icmp_signed("<", rest, word(0))
+        rest = builder.select(negative, builder.add(rest, modulus), rest)
+        self.remainders[variable] = builder.sub(rest, self.first) if counted else rest
+        left = builder.select(positive, left, word(0))
+        if not counted:
+            return left
+        until = builder.sub(modulus, rest)
+        return builder.select(builder.icmp_signed("<", until, left), until, left)
 
     def _element_at(self, access):
         """The address of this pass's element: the first pass's and as many steps as passes, which vectorises."""
@@ -123,10 +169,11 @@ class Checks:
         self.context.add_linking_libs([compiled.library])
         return self.context.call_internal(self.builder, compiled.fndesc, sig, args)
 
-    def _check(self, left, failed):
+    def _check(self, left, failed, single):
         """How many passes can go in the strip: ``n``, or the way to ``failed``."""
         builder = self.builder
         builder.position_at_end(self.check)
+        left = self._whole(left, single)
         second = builder.add(self.first, word(1))
         last = builder.add(self.first, builder.sub(left, word(1)))
         places = {}

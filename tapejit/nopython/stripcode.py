@@ -50,6 +50,7 @@ class Strip(Checks, Records, Sums, Adding):
         self.known = {}  # id(LLVM value of a statement's number) -> Operand
         self.kept = []  # those values, so that no id is used twice
         self.outside = {}  # variable -> its value, loaded before the loop
+        self.remainders = {}  # Remainder -> its value
         self.starts = {}  # key of an access -> (the address of its first element, the bytes to the next pass's)
         self.streams = {}  # key of an access -> the mark that stands for its statements' numbers
         self.lines = []  # (how the numbers along a line of an array go, the reads of it)
@@ -94,7 +95,7 @@ class Strip(Checks, Records, Sums, Adding):
         # LLVM then sees that no index into a plain array counts from its end, and reads it in vectors.
         ready = builder.and_(ready, builder.icmp_signed(">=", self.first, word(0)))
         mark = len(function.blocks)
-        written = self._written(left, failed, finish)
+        written = self._written(left, failed, finish, single)
         builder.position_at_end(entry)
         if not written:
             builder.branch(single)
@@ -133,13 +134,13 @@ class Strip(Checks, Records, Sums, Adding):
         builder.branch(lower.blkmap[self.loop.header])
         builder.position_at_end(single)
 
-    def _written(self, left, failed, finish):
+    def _written(self, left, failed, finish, single):
         """Whether the checks and the body could be written, and record something: copies do not."""
         lower = self.lower
         saved = dict(lower._blk_local_varmap), set(lower._singly_assigned_vars)
         targets = lower.blkmap
         try:
-            self._check(left, failed)
+            self._check(left, failed, single)
             self._write_body(finish)
             return bool(self.groups)
         except Refused:

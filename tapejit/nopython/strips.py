@@ -7,7 +7,7 @@ count per pass, and its part of the reverse sweep is a few loops that vectorise 
 This module decides from the typed code alone. A loop qualifies if it is innermost, every pass runs to the loop's end (``if``
 and ``continue``, but no ``break``), and
 
-- what it reads and writes of active arrays has indices that are affine in the loop's counter;
+- what it reads and writes of active arrays has indices that are affine in the loop's counter, or remainders of such;
 - an element that is the same at every pass is written to by additions only;
 - no active scalar is carried from pass to pass, but running sums (see ``accumulate``);
 - all else in it is arithmetic on numbers.
@@ -21,40 +21,13 @@ import operator
 from numba.core import types
 
 from tapejit.edge.compiler import numba_ir as ir
+from tapejit.nopython.affine import Affine
 from tapejit.nopython.regions import Uses, region, variables_read
 from tapejit.nopython.scalars import ARITHMETIC, PREDICATES, result_type
 from tapejit.nopython.types import Active, Tape, is_active, is_active_array, is_number
 
 _COUNTERS = (types.range_iter64_type, types.unsigned_range_iter64_type)
 _PLAIN_MODULES = ("math", "numpy", "builtins", "_operator", "operator")
-
-
-class Affine:
-    """``counter * i + constant + sum(multiple * variable)`` with variables that do not change in the loop."""
-
-    __slots__ = ("constant", "counter", "variables")
-
-    def __init__(self, counter=0, constant=0, variables=()):
-        self.counter = counter
-        self.constant = constant
-        self.variables = tuple(sorted((name, k) for name, k in dict(variables).items() if k))
-
-    @property
-    def key(self):
-        return self.counter, self.constant, self.variables
-
-    def plus(self, other, sign):
-        variables = dict(self.variables)
-        for name, k in other.variables:
-            variables[name] = variables.get(name, 0) + sign * k
-        return Affine(self.counter + sign * other.counter, self.constant + sign * other.constant, variables)
-
-    def times(self, factor):
-        variables = {name: factor * k for name, k in self.variables}
-        return Affine(self.counter * factor, self.constant * factor, variables)
-
-    def is_constant(self):
-        return not self.counter and not self.variables
 
 
 class Access:
@@ -102,6 +75,7 @@ class Loop:
         self.counters = counters  # names of the counter's value
         self.body = body  # a ``Region``
         self.accesses = {}  # id(instruction or expression) -> Access
+        self.remainders = {}  # id(expression) -> its value, an Affine, which needs no division
         self.assigned = set()
         self.shared = set()  # names of active scalars that are assigned in one block and used in another
         self.sinks = {}  # name of an active scalar -> what a pass stores, or adds to a sum, that depends on it
@@ -332,6 +306,10 @@ class _Body:
                     found = left.times(right.constant)
                 elif fn is operator.mul and left.is_constant():
                     found = right.times(left.constant)
+                elif fn in (operator.mod, operator.imod) and self.typeof(target) == types.intp:
+                    found = left.remainder(right)
+                    if found:
+                        self.loop.remainders[id(value)] = found
         if found is not None:
             self.affine[target] = found
 
