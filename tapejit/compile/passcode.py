@@ -2,6 +2,7 @@
 
 from llvmlite import ir
 
+from tapejit.compile import alike
 from tapejit.compile.codegen import TABLE, Code
 from tapejit.compile.scalarcode import (
     BYTES,
@@ -15,6 +16,7 @@ from tapejit.compile.scalarcode import (
     itemsize,
 )
 from tapejit.compile.schedule import Planner
+from tapejit.compile.sizes import Sizes, has_sizes
 from tapejit.compile.steps import Call
 from tapejit.graph.anycount import NEAR
 from tapejit.graph.counting import EDGE, FOREVER
@@ -43,6 +45,9 @@ class Program(Code):
             if node.op == "loop" and node.attr.counted:
                 self.stacks[node.id], self.stacked = self.stacked, self.stacked + node.attr.stacked
         groups = [node.attr.group for node in planner.graph.nodes if node.id in self.stacks]
+        may_share = [x for x in planner.graph.nodes if x.op == "loop" and alike.may_share(x)]
+        self.alike = Sizes(may_share, alike.apart, alike.FEWEST).known
+        self.passes_functions = {}  # of loops that are alike: the function, and the place of its workspace
         self.counted = ("ws", self.memory.more(8 * (3 + max(groups)))) if groups else None
 
     def steps_of_program(self):
@@ -56,10 +61,18 @@ class Program(Code):
         if node.op != "loop":
             super()._call(step)
             return
-        inner = LoopCode(self, node)
-        function, block, args = inner.function, self.memory.home[node.id], self.places_read(node)
-        work = self.address("ws", self.memory.more(64 + inner.memory.size)) if inner.memory.size else self.workspace
-        arguments = [self.arrays, work, self.table, self.address(*block), *(self.address(*place) for place in args)]
+        shared, sizes = self.alike.get(node, (node, ()))
+        if shared not in self.passes_functions:
+            loop = node.attr if shared is node else alike.with_parts(node.attr, shared[1])
+            inner = LoopCode(self, node, loop, len(sizes))
+            room = self.memory.more(64 + inner.memory.size) if inner.memory.size else 0
+            self.passes_functions[shared] = inner.function, room
+        else:
+            self.passes_functions[shared][0].attributes.add("noinline")  # see ``Code._loops``
+        function, room = self.passes_functions[shared]
+        block, args = self.memory.home[node.id], self.places_read(node)
+        arguments = [self.arrays, self.address("ws", room), self.table, self.address(*block)]
+        arguments += [*(self.address(*place) for place in args), *map(I64, sizes)]
         if node.attr.counted:
             arguments.append(self.builder.bitcast(self.address(*self.counted), TABLE))
         status = self.builder.call(function, arguments)
@@ -93,14 +106,17 @@ class Program(Code):
 class LoopCode(Program):
     """Writes the function of one loop: ``i64 passes(i8** arrays, i8* workspace, i64* table, i8* block, i8* operands...)``.
 
+    Args:
+        loop: what it does, with ``Size`` for numbers that are arguments; there are ``sizes`` of these, after the operands.
+
     Attributes:
         function: it answers 0, or 1 + the number of the guard that failed.
     """
 
     CHUNK = 1 << 30  # the code of a pass stays together
 
-    def __init__(self, outer, node):
-        self.loop = loop = node.attr
+    def __init__(self, outer, node, loop, sizes):
+        self.loop = loop
         planner = Planner(loop.graph, loop.outputs, loop.guards)
         planner.inputs = len(loop.reads)
         planner.stored |= {x.id for x in loop.stored if x.op in LAZY and x.n > 1}
@@ -110,17 +126,18 @@ class LoopCode(Program):
         self.types = [x.dtype for x in node.args]
         self.bases = {OWN: outer.stacks.get(node.id), **{j: outer.stacks.get(x.id) for j, x in enumerate(node.args)}}
         self.failing = 1 + len(outer.planner.guards)  # the status where there is no room, and after it that of too few passes
-        self._write(node)
+        self._write(node, sizes)
 
-    def _write(self, node):
+    def _write(self, node, sizes):
         loop = self.loop
-        words = [TABLE] if loop.counted else []
+        words = [TABLE] if loop.counted else [I64] * sizes
         kind = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES, TABLE, BYTES, *[BYTES] * len(node.args), *words])
         function = self.function = self.main = ir.Function(self.module, kind, self.tag)
         function.linkage = "internal"
         self.arrays, self.workspace, self.table, self.block, *self.operands = function.args
-        for argument in function.args[1:]:
+        for argument in function.args[1 : len(function.args) - sizes]:
             argument.add_attribute("noalias")
+        self.operands, self.told = self.operands[: len(self.operands) - sizes], self.operands[len(self.operands) - sizes :]
         self.builder = b = ir.IRBuilder(function.append_basic_block("entry"))
         self.pointers, self.written, self.counter = {}, {}, None
         if loop.counted:
@@ -145,11 +162,12 @@ class LoopCode(Program):
             self._update(update)
         following = b.add(self.counter, I64(1), flags=("nsw", "nuw"))
         self.counter.add_incoming(following, b.block)
-        trips = I64(loop.trips)
+        trips = self._integer(loop.trips)
         if loop.counted == "again":
             trips = self.passes = b.add(self.passes, I64(loop.more))
         end = b.branch(top) if loop.counted == "until" else b.cbranch(b.icmp_unsigned("<", following, trips), top, done)
-        fragile = not loop.counted and is_fragile(loop.trips, self._written())
+        passes = 0 if has_sizes(loop.trips) else loop.trips
+        fragile = not loop.counted and is_fragile(passes, self._written())
         if fragile or all(x.op in MOVES for x in loop.graph.nodes):
             as_it_is(self.module, end, self.tag)
         b.position_at_end(done)
@@ -189,8 +207,9 @@ class LoopCode(Program):
     def _written(self):
         """(dtype, step from pass to pass) of what is written."""
         loop = self.loop
-        yield from ((x.dtype, w.step) for x, w in zip(loop.outputs, loop.writes, strict=True) if w is not None)
-        yield from ((update.dtype, update.where.step) for update in loop.updates)
+        places = [(x.dtype, w) for x, w in zip(loop.outputs, loop.writes, strict=True) if w is not None]
+        places += [(update.dtype, update.where) for update in loop.updates]
+        yield from ((dtype, -1 if has_sizes(where.step) else where.step) for dtype, where in places)
 
     # Memory
 
@@ -208,15 +227,21 @@ class LoopCode(Program):
             t = self.counter
             if where.mask:
                 t = b.and_(b.add(t, I64(where.shift)) if where.shift else t, I64(where.mask))
-            at = b.mul(t, I64(where.step * size), flags=("nsw",))
+            at = b.mul(t, self._bytes(where.step, size), flags=("nsw",))
             index = at if index is None else b.add(index, at)
         if where.table >= 0:
             table = b.bitcast(self.operands[where.table], I64.as_pointer())
             at = b.mul(b.load(b.gep(table, [self.counter])), I64(size))
             index = at if index is None else b.add(index, at)
         if where.start:
-            base = b.gep(base, [I64(where.start * size)])
+            base = b.gep(base, [self._bytes(where.start, size)])
         return base if index is None else b.gep(base, [index])
+
+    def _integer(self, x):
+        return self.told[x.number] if has_sizes(x) else I64(x)
+
+    def _bytes(self, elements, size):
+        return self.builder.mul(self._integer(elements), I64(size)) if has_sizes(elements) else I64(elements * size)
 
     def _typed(self, pointer, dtype):
         return self.builder.bitcast(pointer, IN_MEMORY[dtype].as_pointer())
@@ -226,8 +251,8 @@ class LoopCode(Program):
         size = itemsize(dtype)
         copy = self.module.declare_intrinsic("llvm.memcpy", [BYTES, BYTES, I64])
         for at, where, n in self.loop.copies:
-            target = self._element(at, dtype) if at.__class__ is Where else b.gep(self.block, [I64(at * size)])
-            b.call(copy, [target, self._element(where, dtype), I64(n * size), ir.IntType(1)(0)])
+            target = self._element(at, dtype) if at.__class__ is Where else b.gep(self.block, [self._bytes(at, size)])
+            b.call(copy, [target, self._element(where, dtype), self._bytes(n, size), ir.IntType(1)(0)])
 
     def _registers(self):
         """For each carried number the places of what it was one pass ago, two passes ago, ..."""

@@ -58,7 +58,7 @@ def mapped(key, change):
     )
 
 
-def _taken_apart(key):
+def _taken_apart(key, mapped):
     """A loop without its numbers, and these."""
     numbers = []
 
@@ -78,19 +78,24 @@ class Sizes:
 
     Args:
         keys: of all loops, in any order.
+        mapped: gives what is behind a key with other numbers.
+        fewest: loops that share one.
+
+    Attributes:
+        known: by key the loop with ``Size`` in place of what differs, and the numbers of this one.
     """
 
-    def __init__(self, keys):
+    def __init__(self, keys, mapped=mapped, fewest=FEWEST):
         groups = {}
         for key in dict.fromkeys(keys):
-            skeleton, numbers = _taken_apart(key)
+            skeleton, numbers = _taken_apart(key, mapped)
             groups.setdefault(skeleton, []).append((key, numbers))
         self.known = {}
         for members in groups.values():
-            if len(members) >= FEWEST:
-                self._enter(members)
+            if len(members) >= fewest:
+                self._enter(members, mapped)
 
-    def _enter(self, members):
+    def _enter(self, members, mapped):
         rows = [numbers for _, numbers in members]
         places, columns = [], {}  # for each number the argument that it is, None for one that is the same in all
         for column in zip(*rows, strict=True):

@@ -13,7 +13,8 @@ import numpy as np
 from tapejit.graph import periods
 from tapejit.graph.counting import EDGE, FOREVER, derived, is_value, value
 from tapejit.graph.loop import OWN, Count, Where
-from tapejit.graph.onepass import IN_REGISTERS, Irregular, Pass, number_of
+from tapejit.graph.onepass import Pass
+from tapejit.graph.passbody import IN_REGISTERS, Irregular, number_of
 from tapejit.graph.reroll import Rolled
 
 FURTHER = (1, 2, 5)  # decisions later, by which forms are told apart
@@ -55,6 +56,8 @@ class AnyCount(Rolled):
     Raises:
         NoCount: from ``results``, if none of these loops is found as one.
     """
+
+    gathers = False
 
     def __init__(self, recorder, outputs, decisions, repeats):
         self.repeats, self.groups, self.countings, self.counted_numbers = repeats, [], [], []

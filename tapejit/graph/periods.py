@@ -13,8 +13,9 @@ CANDIDATES = 12  # distances that are looked at
 FEWEST = 4  # passes
 LEVELS = 3000, 300  # records of one pass: at most so many at first, then fewer, where loops are nested
 LITTLE = 2000  # records left that need no other level
-SAVED = 200  # records that the first run must save
-BESIDE = 12  # records that a run must save beside others, which may be unable to do without it
+SAVED = 200  # records that all runs together must save
+BESIDE = 12  # records that each of them must save
+LIKE = 0.5  # of what the best run saves: others of its body that save as much are taken with it
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -30,6 +31,11 @@ class Run:
     def end(self):
         return self.start + self.period * self.trips
 
+    @property
+    def saved(self):
+        """The records that need no code of their own."""
+        return self.period * (self.trips - 1)
+
 
 def runs(keys, operands, sizes, longest, saved=SAVED) -> list:
     """The repeated runs of a tape, in its order.
@@ -39,26 +45,42 @@ def runs(keys, operands, sizes, longest, saved=SAVED) -> list:
         operands: (records, 3), the positions of what each record reads, -1 for nothing.
         sizes: the elements of each value.
         longest: records of one pass.
-        saved: records that the first run must save.
+        saved: records that all runs together must save.
     """
     found, segments = [], [(0, len(keys))]
     while segments:
         first, end = segments.pop()
-        run = _best(keys, operands, sizes, first, end, min(BESIDE, saved) if found else saved, longest)
-        if run is not None:
+        best = _best(keys, operands, sizes, first, end, min(BESIDE, saved), longest)
+        found += best
+        edges = [first, *(place for run in best for place in (run.start, run.end)), end]
+        segments += zip(edges[::2], edges[1::2], strict=True) if best else ()
+    enough = sum(run.saved for run in found) > saved
+    return sorted(found, key=lambda run: run.start) if enough else []
+
+
+def _best(keys, operands, sizes, first, end, least, longest):
+    """The run that saves most in a segment, and more than some records, with those of the same body."""
+    best, most = [], least
+    for period in _distances(keys[first:end], least, longest):
+        stretches = _stretches(keys, operands, first, end, period)
+        if not stretches:
+            continue
+        run = _run(keys, operands, sizes, first, period, max(stretches, key=lambda stretch: stretch[1]))
+        if run is not None and run.saved > most:
+            best, most = [run, stretches], run.saved
+    if not best:
+        return []
+    (longest, stretches), found = best, []
+    for stretch in stretches:
+        run = _run(keys, operands, sizes, found[-1].end if found else first, longest.period, stretch)
+        if run is not None and run.saved > least and run.saved >= LIKE * most and _same_body(keys, run, longest):
             found.append(run)
-            segments += [(first, run.start), (run.end, end)]
-    return sorted(found, key=lambda run: run.start)
+    return found
 
 
-def _best(keys, operands, sizes, first, end, most, longest):
-    """The run that saves most in a segment, and more than some records; None if there is none."""
-    best = None
-    for period in _distances(keys[first:end], most, longest):
-        run = _longest(keys, operands, sizes, first, end, period)
-        if run is not None and (run.trips - 1) * run.period > most:
-            best, most = run, (run.trips - 1) * run.period
-    return best
+def _same_body(keys, a, b):
+    """Whether the passes of two runs are of the same records: one of a shorter period seen twice is not."""
+    return (np.sort(keys[a.start : a.start + a.period]) == np.sort(keys[b.start : b.start + b.period])).all()
 
 
 def _distances(keys, saved, longest) -> list:
@@ -78,20 +100,22 @@ def _distances(keys, saved, longest) -> list:
     return distances[np.lexsort((distances, -weight))][:CANDIDATES].tolist()
 
 
-def _longest(keys, operands, sizes, first, end, period):
-    """The longest run of a period in a segment."""
+def _stretches(keys, operands, first, end, period):
+    """Where records recur at a distance: pairs (first record, records)."""
     if end - first < FEWEST * period:
-        return None
+        return []
     same = keys[first + period : end] == keys[first : end - period]
     moves = operands[first + period : end] - operands[first : end - period]
     regular = same[period:] & same[:-period] & (moves[period:] == moves[:-period]).all(axis=1)
     edges = np.flatnonzero(np.diff(np.concatenate(([0], regular, [0]))))
-    if not len(edges):
-        return None
-    lengths = edges[1::2] - edges[::2]
-    k = int(np.argmax(lengths))
-    length = int(lengths[k]) + 2 * period
-    start = first + int(edges[2 * k])
+    stretches = np.stack((first + edges[::2], edges[1::2] - edges[::2] + 2 * period), axis=1)
+    return stretches[stretches[:, 1] >= FEWEST * period].tolist()
+
+
+def _run(keys, operands, sizes, first, period, stretch):
+    """The run of a stretch, which may begin at ``first`` at the earliest."""
+    start, length = stretch
+    length, start = length - max(first - start, 0), max(first, start)
     if length < FEWEST * period:
         return None
     shift = _boundary(operands, sizes, start, period, length % period)

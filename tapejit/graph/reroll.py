@@ -13,17 +13,20 @@ from tapejit.core import record as R
 from tapejit.core.layout import packed_strides
 from tapejit.core.record import MASK
 from tapejit.eager.tensor import Tensor
-from tapejit.graph import periods
+from tapejit.graph import gather, periods
 from tapejit.graph.build import Lowering
 from tapejit.graph.finite import Finite
 from tapejit.graph.node import Graph
-from tapejit.graph.onepass import Irregular, Pass
+from tapejit.graph.onepass import Pass
 from tapejit.graph.operands import live
+from tapejit.graph.passbody import Irregular
 from tapejit.graph.placements import see_through
 from tapejit.spec.structured import ROWS
 from tapejit.spec.table import OPS
 
 FEWEST = 600  # records of a recording that is looked at
+FEW = 8  # runs, of which each may leave passes out: of more the next ones would leave out ever more
+ALMOST = 7 / 8  # of its passes that a run keeps at least
 _MOVING = [op.code for op in OPS if (op.alias_of or op).name in ("view", "spread", "place")]  # ``imm`` is an offset
 
 
@@ -33,6 +36,8 @@ class Rolled(Lowering):
     Args:
         outputs: the records of the results.
     """
+
+    gathers = True  # whether what passes read may be put together before the first
 
     def __init__(self, recorder, outputs, decisions):
         super().__init__(recorder, decisions=decisions)
@@ -59,7 +64,7 @@ class Rolled(Lowering):
         return collections.Counter(id(a.base) for a in arrays.values())
 
     def _least(self):
-        """The records of a recording that is looked at, and those that its first run must save."""
+        """The records of a recording that is looked at, and those that its runs must save."""
         return FEWEST, periods.SAVED
 
     def _live(self, roots):
@@ -149,7 +154,7 @@ class Rolled(Lowering):
         for longest in periods.LEVELS:
             self.candidates = periods.runs(self.keys, self.reads, self._column("n"), longest, saved)
             self._settle()
-            left = len(self.live) - sum((run.trips - 1) * run.period for run in self.runs)
+            left = len(self.live) - sum(run.saved for run in self.runs)
             if left < least:
                 least, best = left, (self.candidates, self.runs, self.owner)
             if least <= periods.LITTLE:
@@ -176,15 +181,11 @@ class Rolled(Lowering):
         bad = ((rows >= run.start) & ~fixed & ~carried).any(axis=1)
         owners = np.where(rows < 0, -1, self.owner[rows])
         owners[:, fixed | carried] = -2
+        if self.gathers and (len(self.candidates) > FEW or np.diff(_alike(owners, bad)) < ALMOST * run.trips):
+            owners[:, gather.columns(rows, owners, np.where(fixed | carried, 0, moves), [r.period for r in self.runs])] = -2
         if self._crosses(owners[run.trips // 2], moves):
             return None
-        bad |= (owners == -1).any(axis=1)
-        ids = (owners == owners[run.trips // 2]).all(axis=1) & ~bad
-        edges = np.flatnonzero(np.diff(np.concatenate(([0], ids, [0]))))
-        if not len(edges):
-            return None
-        k = int(np.argmax(edges[1::2] - edges[::2]))
-        first, end = int(edges[2 * k]), int(edges[2 * k + 1])
+        first, end = _alike(owners, bad)
         if end - first < periods.FEWEST:
             return None
         kept = periods.Run(run.start + first * p, p, end - first)
@@ -291,6 +292,16 @@ class Rolled(Lowering):
         """
         for made in self.loops.values():
             made.number_guards(places)
+
+
+def _alike(owners, bad):
+    """The longest stretch of passes, from its first to its end, that all read what the one in the middle reads."""
+    same = (owners == owners[len(owners) // 2]).all(axis=1) & ~bad & (owners != -1).all(axis=1)
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], same, [0]))))
+    if not len(edges):
+        return 0, 0
+    k = int(np.argmax(edges[1::2] - edges[::2]))
+    return int(edges[2 * k]), int(edges[2 * k + 1])
 
 
 class _Values(dict):

@@ -16,7 +16,7 @@ from tapejit.eager.tensor import Tensor
 from tapejit.edge import blocks as B
 from tapejit.edge.onestep import try_to_take
 from tapejit.graph.anycount import NoCount
-from tapejit.graph.onepass import Irregular
+from tapejit.graph.passbody import Irregular
 from tapejit.replay.answers import NOT_YET, Answers
 from tapejit.replay.binding import Bound, Same, belongs, binds, on_objects, shifted
 from tapejit.replay.captures import Captures
