@@ -10,6 +10,7 @@ import numpy as np
 
 GRAM = 8  # records in a row that must recur
 CANDIDATES = 12  # distances that are looked at
+NEARLY = 64  # those of which it is counted how many records they explain
 FEWEST = 4  # passes
 LEVELS = 3000, 300  # records of one pass: at most so many at first, then fewer, where loops are nested
 LITTLE = 2000  # records left that need no other level
@@ -84,7 +85,10 @@ def _same_body(keys, a, b):
 
 
 def _distances(keys, saved, longest) -> list:
-    """The likeliest periods: how far back the same few records were seen last, by the records that this explains."""
+    """The likeliest periods: how far back the same few records were seen last, by the records that recur at that distance.
+
+    A pass that does something several times resembles itself at smaller distances, which fewer records bear out.
+    """
     if len(keys) < FEWEST * 2:
         return []
     grams, width = keys.copy(), 1
@@ -97,7 +101,9 @@ def _distances(keys, saved, longest) -> list:
     usable = (distances <= min(longest, len(keys) // FEWEST)) & (counts * distances >= min(saved, len(keys) // 4))
     distances, counts = distances[usable], counts[usable]
     weight = np.minimum(counts * distances, len(keys))
-    return distances[np.lexsort((distances, -weight))][:CANDIDATES].tolist()
+    distances = distances[np.lexsort((distances, -weight))][:NEARLY]
+    borne_out = np.array([np.count_nonzero(keys[d:] == keys[:-d]) for d in distances.tolist()], dtype=np.int64)
+    return distances[np.lexsort((distances, -borne_out))][:CANDIDATES].tolist()
 
 
 def _stretches(keys, operands, first, end, period):

@@ -7,9 +7,14 @@ from tapejit.edge.numba import cpu_target
 
 
 @functools.cache
+def _target(codegen):
+    """(the triple, the features) of what a code generator makes code for; LLVM is asked once, which takes 0.1 ms."""
+    triple, _, features = codegen.magic_tuple()
+    return triple, frozenset(features.split(","))
+
+
 def _features():
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    return frozenset(features.split(","))
+    return _target(cpu_target.target_context.codegen())[1]
 
 
 def has_avx512():
@@ -34,5 +39,5 @@ def vector_bits():
 
 def has_fma(context):
     """Whether the code being compiled may use fused multiply-add instructions."""
-    triple, _, features = context.codegen().magic_tuple()
-    return "+fma" in features.split(",") or triple.startswith(("aarch64", "arm64"))
+    triple, features = _target(context.codegen())
+    return "+fma" in features or triple.startswith(("aarch64", "arm64"))
