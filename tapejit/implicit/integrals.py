@@ -7,24 +7,13 @@ I, section II.4.
 """
 
 from tapejit.control.recompute import checkpoint as recomputed
-from tapejit.eager.creation import as_tensor
+from tapejit.eager.creation import arange, as_tensor
 from tapejit.eager.functional import where
 from tapejit.eager.grad_mode import no_grad
 from tapejit.eager.indexing import stack
 from tapejit.eager.tensor import Tensor
 from tapejit.implicit.adjoint import by_adjoint_equation
-
-NODES = (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0)
-STAGES = (
-    (),
-    (1 / 5,),
-    (3 / 40, 9 / 40),
-    (44 / 45, -56 / 15, 32 / 9),
-    (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
-    (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
-)
-RESULT = (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84)
-ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)  # fifth order less fourth
+from tapejit.spec.rungekutta import ERROR, NODES, RESULT, STABLE, STAGES, STIFF, WILD
 
 
 def odeint(f, y0, t, *args, rtol=1e-8, atol=1e-8, steps=None, maxsteps=10_000, checkpoint=False, adjoint="discrete"):
@@ -82,17 +71,24 @@ def odeint(f, y0, t, *args, rtol=1e-8, atol=1e-8, steps=None, maxsteps=10_000, c
 
 
 def _solution(slope, y, times, args, choice, checkpoint):
-    """y at the times, one interval after the other."""
+    """y at the times, one interval after the other where they are taken again in reverse or in equal steps."""
     rtol, atol, steps, maxsteps = choice
 
-    def interval(y, k, size, begin, end, *args):
+    def interval(y, k, size, times, *args):
         if steps is not None:
-            return _equal_steps(slope, y, begin, end, args, steps)
-        return _controlled(slope, (y, k, size), begin, end, args, rtol, atol, maxsteps)
+            return _equal_steps(slope, y, times[0], times[1], args, steps)
+        found, k, size = _controlled(slope, y, k, size, times, args, rtol, atol, maxsteps)
+        return found[1], k, size
 
-    found, k, size = [y], slope(y, times[0], args), None
+    if steps is None and times.shape[0] > 1:
+        size = _first_size(slope, y, k := slope(y, times[0], args), times, args, rtol, atol)
+        if not checkpoint:
+            return _controlled(slope, y, k, size, times, args, rtol, atol, maxsteps)[0]
+    else:
+        k = size = None
+    found = [y]
     for i in range(1, times.shape[0]):
-        given = (y, k, size, times[i - 1], times[i], *args)
+        given = (found[-1], k, size, times[i - 1 : i + 1], *args)
         y, k, size = recomputed(interval, *given) if checkpoint else interval(*given)
         found.append(y)
     return stack(found)
@@ -123,33 +119,77 @@ def _equal_steps(slope, y, begin, end, args, steps):
     return y, k, None
 
 
-def _controlled(slope, state, begin, end, args, rtol, atol, most):
-    """(y, its slope, the size for the next step) at the end of an interval."""
-    y, k, size = state
+def _controlled(slope, y, k, size, times, args, rtol, atol, most):
+    """(y at the times, its slope at the last, the size for the next step).
+
+    One loop over the steps of all intervals, in which a step that is refused, or the last before a time, is a matter of
+    numbers and no branch: in a recording all numbers of steps are one program.
+    """
+    last, places = times.shape[0] - 1, arange(times.shape[0], dtype=times.dtype)
+    found = where(places == 0, y.unsqueeze(-1), y.detach().unsqueeze(-1) * 0.0)
     with no_grad():
-        length = (end - begin).detach()
-        size = _first_size(slope, y, k, begin, length, args, rtol, atol) if size is None else size
-        gone = length * 0.0
-    for _ in range(most):
+        way = (times[1] - times[0]).sign().detach()
+        gone = taken = way * 0.0
+        i = gone + 1.0
+    while True:
+        begin, end = where(places == i - 1, times, 0.0).sum(), where(places == i, times, 0.0).sum()
         with no_grad():
-            last = bool(gone.abs() + 1.01 * size >= length.abs())
-            h = size * length.sign()
-        t = begin + gone
-        h = end - t if last else h  # the last one ends at the time, whatever that depends on
+            length = (end - begin).detach().abs()
+            ends = gone + 1.01 * size >= length
+        t = begin + way * gone
+        h = where(ends, end - t, way * size)  # the last one ends at the time, whatever that depends on
         after, slopes = _step(slope, y, k, t, h, args)
         with no_grad():
-            step = h.detach()
+            step, taken = h.detach().abs(), taken + 1
             error = _size_of(step * _sum(ERROR, [s.detach() for s in slopes]), y.detach(), after.detach(), rtol, atol)
-            accepted = bool(error <= 1.0)
-            if not accepted and not bool(error.isfinite() | (step.abs() > 1e-10 * length.abs())):
-                raise ArithmeticError("odeint(): the solution is not finite there; look at f, or end earlier")
-            shrink = (0.9 * (error + 1e-10) ** -0.2).clamp(0.2, 10.0)
-            new = step.abs() * where(error.isfinite(), shrink, 0.1)
-            size = where((size > new) | (size > step.abs() * 1.01), size, new) if last and accepted else new
-        if accepted:
-            y, k, gone = after, slopes[-1], gone + step
-            if last:
-                return y, k, size
+            accepted = error <= 1.0
+            there = accepted & ends
+            stop = (there & (i == last)) | ~(error < WILD) | (taken > most)
+        if bool(stop):
+            if bool(there & (i == last)):
+                found = where(places == i, after.unsqueeze(-1), found)
+                return found.movedim(-1, 0), slopes[-1], _next_size(size, step, error, there)
+            _give_up_if(taken > most, most, slopes)
+            size = _shorter(step, length)
+            continue
+        with no_grad():
+            size = _next_size(size, step, error, there)
+            gone = where(there, 0.0, where(accepted, gone + step, gone))
+            taken = where(there, 0.0, taken)
+        y, k = where(accepted, after, y), where(accepted, slopes[-1], k)
+        found = where(places == i, y.unsqueeze(-1), found)
+        with no_grad():
+            i = where(there, i + 1.0, i)
+
+
+@no_grad()
+def _next_size(size, step, error, there):
+    """What comes after a step; one that was cut off at a time does not make them small."""
+    new = step * (0.9 * (error + 1e-10) ** -0.2).clamp(0.2, 10.0)
+    return where(there & ((size > new) | (size > step * 1.01)), size, new)
+
+
+@no_grad()
+def _shorter(step, length):
+    """What comes after a step that led astray: a branch, since nothing of it may stand in the gradient, not even 0 times it."""
+    if not bool(step > 1e-10 * length):
+        raise ArithmeticError("odeint(): the solution is not finite there; look at f, or end earlier")
+    return 0.1 * step
+
+
+@no_grad()
+def _give_up_if(used_up, most, slopes):
+    """Raise if the steps are used up, and say so if it was not the errors that kept them short.
+
+    By the sixth and the seventh stage, which stand at one time (Hairer and Wanner, Solving Ordinary Differential Equations II,
+    section IV.2): the step times the steepest part of f, beyond STABLE of which errors grow whatever the tolerance.
+    """
+    if not bool(used_up):
+        return
+    apart = _sum([b - a for a, b in zip((*STAGES[5], 0.0), RESULT, strict=True)], slopes[:6])
+    change = slopes[6] - slopes[5]
+    if float((change * change).sum()) > (0.6 * STABLE) ** 2 * float((apart * apart).sum()):
+        raise ArithmeticError(STIFF.format(most))
     raise ArithmeticError(f"odeint(): {most} steps do not reach the next time; raise maxsteps, or the tolerances")
 
 
@@ -159,9 +199,10 @@ def _size_of(error, before, after, rtol, atol):
     return ((error / (atol + rtol * larger)) ** 2).mean().sqrt()
 
 
-def _first_size(slope, y, k, t, length, args, rtol, atol):
+@no_grad()
+def _first_size(slope, y, k, times, args, rtol, atol):
     """The size of the first step (Hairer, Norsett and Wanner, section II.4, the starting step size)."""
-    y, k, t = y.detach(), k.detach(), t.detach()
+    y, k, t, length = y.detach(), k.detach(), times[0].detach(), (times[1] - times[0]).detach()
     args = tuple(a.detach() if isinstance(a, Tensor) else a for a in args)
     value, speed = _size_of(y, y, y, rtol, atol), _size_of(k, y, y, rtol, atol)
     small = where((value > 1e-5) & (speed > 1e-5), 0.01 * value / (speed + 1e-300), 1e-6)

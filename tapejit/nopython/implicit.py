@@ -8,44 +8,17 @@ The solution is found on plain numbers, by Newton's method. With the inverse Jac
 first is the implicit function theorem.
 """
 
-import hashlib
-import inspect
-
 import numpy as np
 from numba import njit
-from numba.extending import is_jitted, overload
 
-from tapejit.nopython.alloc import empty_like_element
-from tapejit.nopython.cache import generated_function, helper
+from tapejit.nopython.cache import helper
 from tapejit.nopython.derivatives import grad
 from tapejit.nopython.factors import lu_factor, lu_solve
-from tapejit.nopython.like import first_of
+from tapejit.nopython.odeint import odeint
 from tapejit.nopython.rowsandlanes import jacobian
-from tapejit.nopython.scalars import primal
-from tapejit.nopython.types import is_active, is_active_array
+from tapejit.nopython.userlevel import generated, jitted, names_of
 
-__all__ = ["fixed_point", "linear_solve", "minimize", "root"]
-
-
-def plain(x):
-    """The plain numbers inside differentiated ones, whatever the order of the derivative."""
-    return x
-
-
-@overload(plain)
-def _plain(x):
-    if is_active(x):
-        return lambda x: primal(x)
-    if not is_active_array(x):
-        return lambda x: x
-
-    def of_array(x):
-        out = empty_like_element(x.shape, primal(first_of(x)))
-        for index in np.ndindex(x.shape):
-            out[index] = primal(x[index])
-        return out
-
-    return of_array
+__all__ = ["fixed_point", "linear_solve", "minimize", "odeint", "root"]
 
 
 def root(f, *, tol=1e-10, maxiter=100, order=2):
@@ -61,14 +34,14 @@ def root(f, *, tol=1e-10, maxiter=100, order=2):
         a jitted function ``solve(x0, *params)``: the root near ``x0``, an array of one dimension. It raises ArithmeticError
         where the steps do not converge, and numpy.linalg.LinAlgError where the Jacobian is singular.
     """
-    f, names = _jitted(f), _names(f, 1)
+    f, names = jitted(f), names_of(f, 1)
     return _root(f, jacobian(f), names, tol, maxiter, order)
 
 
 def fixed_point(f, *, tol=1e-10, maxiter=100, order=2):
     """The same for ``f(x, *params) = x``: by Newton steps, so the map need not contract."""
-    names = _names(f, 1)
-    gap = _generated("gap", ["x", *names], [f"return f({', '.join(['x', *names])}) - x"], {"f": _jitted(f)})
+    names = names_of(f, 1)
+    gap = generated("gap", ["x", *names], [f"return f({', '.join(['x', *names])}) - x"], {"f": jitted(f)})
     return _root(gap, jacobian(gap), names, tol, maxiter, order)
 
 
@@ -77,8 +50,8 @@ def minimize(f, *, tol=1e-10, maxiter=100, order=2):
 
     To find a minimum from afar, see ``nopython.optimize``; start here with what it gives.
     """
-    names = _names(f, 1)
-    slope = grad(_jitted(f))
+    names = names_of(f, 1)
+    slope = grad(jitted(f))
     return _root(slope, jacobian(slope), names, tol, maxiter, order)
 
 
@@ -88,7 +61,7 @@ def linear_solve(matvec, *, order=2):
     Returns:
         a jitted function ``solve(b, *params)``, differentiable in both.
     """
-    matvec, names = _jitted(matvec), _names(matvec, 1)
+    matvec, names = jitted(matvec), names_of(matvec, 1)
     given = ", ".join(["x", *names])
     body = [
         f"inverse = inverse_of(slopes({', '.join(['0.0 * plain(b)', *(f'plain({n})' for n in names)])})[1])",
@@ -96,7 +69,7 @@ def linear_solve(matvec, *, order=2):
         *[f"x = x - inverse @ (matvec({given}) - b)"] * (order + 1),
         "return x",
     ]
-    return _generated("solve", ["b", *names], body, {"matvec": matvec, "slopes": jacobian(matvec), "inverse_of": inverse_of})
+    return generated("solve", ["b", *names], body, {"matvec": matvec, "slopes": jacobian(matvec), "inverse_of": inverse_of})
 
 
 def _root(f, slopes, names, tol, maxiter, order):
@@ -107,32 +80,7 @@ def _root(f, slopes, names, tol, maxiter, order):
         *[f"x{k + 1} = x{k} - inverse @ f({', '.join([f'x{k}', *names])})" for k in range(order)],
         f"return x{order}",
     ]
-    return _generated("solve", ["start", *names], body, {"newton": newton, "f": f})
-
-
-def _jitted(f):
-    return f if is_jitted(f) else njit(f, nogil=True, error_model="numpy")
-
-
-def _names(f, first):
-    """The names of the parameters of a function from one on."""
-    parameters = list(inspect.signature(getattr(f, "py_func", f)).parameters.values())
-    if len(parameters) < first or any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in parameters):
-        raise TypeError(f"nopython.implicit: {f} must name its parameters one by one, the unknowns first")
-    return [f"p{k}" for k in range(len(parameters) - first)]
-
-
-def _generated(name, arguments, body, namespace):
-    """A jitted function from the lines of its body: one with ``*params`` could not be differentiated."""
-    source = "\n".join([f"def {name}({', '.join(arguments)}):", *(f"    {line}" for line in body), ""])
-    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
-    return _users(generated_function(name, source, {"np": np, "plain": plain, **namespace}, digest))
-
-
-def _users(function):
-    """The function jitted like the user's own: those of the engine are compiled as they stand, also inside derivatives."""
-    function.__module__ = "__main__"
-    return njit(function, nogil=True, error_model="numpy")
+    return generated("solve", ["start", *names], body, {"newton": newton, "f": f})
 
 
 @helper

@@ -182,3 +182,47 @@ def test_what_cannot_be_solved_is_said():
         odeint(lambda y, t: y, 1.0, [0.0, 1.0], adjoint="backward")
     with pytest.raises(ValueError, match="checkpoint"):
         odeint(lambda y, t: y, 1.0, [0.0, 1.0], adjoint="continuous", checkpoint=True)
+
+
+def test_a_stiff_equation_says_what_to_do():
+    with pytest.raises(ArithmeticError, match=r"stiff.*Radau"):
+        odeint(lambda y, t: -1e6 * (y - tj.cos(t)), 0.0, [0.0, 1.0], maxsteps=500)
+    with pytest.raises(ArithmeticError, match="raise maxsteps"):
+        odeint(lambda y, t: tj.cos(200 * t) * y, 1.0, [0.0, 9.0], maxsteps=100)
+
+
+def test_a_recording_is_one_program_for_all_numbers_of_steps():
+    times = np.linspace(0, 6, 9)
+    g = tj.value_and_grad(lambda p: loss(START, times, p), compile="now")
+    eager = tj.value_and_grad(lambda p: loss(START, times, p), compile="never")
+    rates = np.random.default_rng(0).uniform(0.3, 1.5, size=(12, 2))
+    for p in rates:
+        for a, b in zip(g(p), eager(p), strict=True):
+            assert np.allclose(a, b, rtol=1e-10)
+    assert g.calls["recorded"] <= 5
+
+
+def test_a_step_that_leads_astray_leaves_nothing_in_the_gradient():
+    def f(y, t, p):
+        return p * tj.exp(3 * y)
+
+    def last(p):
+        return odeint(f, -1.0, [0.0, 3.0], p, rtol=1e-3, atol=1e-3)[-1]
+
+    exact = -np.log(np.exp(3.0) - 9 * 2.2) / 3
+    assert np.isclose(float(last(2.2)), exact, rtol=1e-2)
+    assert np.isfinite(tj.grad(last, compile="never")(2.2))
+
+
+def test_refused_steps_and_their_derivatives():
+    def f(y, t, p):
+        return -y + p * tj.exp(-200 * (t - 1) ** 2)
+
+    def last(p):
+        return odeint(f, 1.0, [0.0, 0.2, 3.0], p)[-1]
+
+    rhs = lambda t, y, p: -y + p * np.exp(-200 * (t - 1) ** 2)  # noqa: E731
+    found = [solve_ivp(rhs, (0, 3), [1.0], args=(p,), rtol=1e-12, atol=1e-12).y[0, -1] for p in (2.0, 3.0)]
+    value, slope = tj.value_and_grad(last, compile="never")(2.0)
+    assert np.isclose(value, found[0], rtol=1e-6)
+    assert np.isclose(slope, found[1] - found[0], rtol=1e-6)
