@@ -225,7 +225,7 @@ def _in_chunks(go, count, what, threads, progress):
         raise ValueError(f"{what}(): threads={threads}; at least one")
     shown = bar(what, " problems", count) if progress else None
     go(slice(0, 0))  # compiles
-    size = min(_CHUNK, -(-count // max(threads, 1)))
+    size = -(-count // (threads * -(-count // (threads * _CHUNK)))) if count else 1  # as many for each thread
     with ThreadPoolExecutor(max(threads, 1)) as pool, team.engaged() if threads > 1 else contextlib.nullcontext():
         try:
             parts = [pool.submit(go, slice(a, min(a + size, count))) for a in range(0, count, size)]

@@ -8,7 +8,7 @@ from numba import njit
 
 from tapejit.nopython.cache import helper, unkept
 from tapejit.nopython.derivatives import value_and_grad
-from tapejit.nopython.optimize.wolfe import dot, search
+from tapejit.nopython.optimize.wolfe import add, dot, search
 
 CONVERGED, EXHAUSTED, STUCK, NOT_FINITE = 0, 1, 2, 3  # the first three as SciPy's statuses
 
@@ -72,17 +72,14 @@ def _direction_limited(S, Y, rho, alpha, count, g, d):
     for k in range(count - 1, max(count - memory, 0) - 1, -1):
         j = k % memory
         alpha[j] = rho[j] * dot(S[j], d)
-        for i in range(len(d)):
-            d[i] -= alpha[j] * Y[j, i]
+        add(-alpha[j], Y[j], d)
     last = (count - 1) % memory
     scale = 1.0 / (rho[last] * dot(Y[last], Y[last]))
     for i in range(len(d)):
         d[i] *= scale
     for k in range(max(count - memory, 0), count):
         j = k % memory
-        beta = rho[j] * dot(Y[j], d)
-        for i in range(len(d)):
-            d[i] += (alpha[j] - beta) * S[j, i]
+        add(alpha[j] - rho[j] * dot(Y[j], d), S[j], d)
 
 
 def _evaluation(fun):
