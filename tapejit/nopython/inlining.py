@@ -82,7 +82,8 @@ class _Inlining:
 
     def _fits(self, helper, call):
         """Whether a call is of a user's function that is compiled as its caller is, with its parameters one by one."""
-        if not isinstance(helper, CPUDispatcher) or supplied.twin_of(helper) is None:
+        twin = supplied.twin_of(helper) if isinstance(helper, CPUDispatcher) else None
+        if twin is None or twin.py_func is not helper.py_func:  # it has a rule of its own, or a checkpoint
             return False
         options = helper.targetoptions
         code = helper.py_func.__code__

@@ -244,6 +244,34 @@ def test_second_derivatives(name):
     np.testing.assert_allclose(product(POINT.copy(), v), (steps[0] - steps[1]) / 2e-5, rtol=1e-5, atol=1e-5)
 
 
+@njit
+def has_a_rule(a, b):
+    return a * b
+
+
+@nopython.rule(has_a_rule)
+def partials(a, b):
+    return 10.0 * b, 100.0 * a
+
+
+@nopython.checkpoint
+@njit
+def runs_again(a, b):
+    return a * b
+
+
+def with_a_rule(x):
+    s = 0.0
+    for i in range(SIZE):
+        s += has_a_rule(x[i], 2.0) + runs_again(x[i], 3.0)
+    return s
+
+
+def test_what_has_a_rule_or_a_checkpoint_is_called(calls):
+    np.testing.assert_allclose(nopython.grad(njit(with_a_rule))(POINT.copy()), 23.0)
+    assert not calls
+
+
 def divides(x):
     s = 0.0
     for i in range(SIZE):
