@@ -3,14 +3,14 @@
 
 from numba.core import ir as numba_ir
 from numba.core import lowering
-from numba.core.analysis import compute_cfg_from_blocks
+from numba.core.analysis import compute_cfg_from_blocks, dead_branch_prune
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, run_frontend
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.cpu import FastMathOptions
 from numba.core.dispatcher import Dispatcher, _FunctionCompiler
 from numba.core.extending import lower_getattr
 from numba.core.imputils import impl_ret_borrowed, impl_ret_new_ref, lower_cast
-from numba.core.ir_utils import build_definitions, find_const, get_definition, guard
+from numba.core.ir_utils import build_definitions, find_const, get_definition, guard, rename_labels
 from numba.core.registry import CPUDispatcher
 from numba.core.ssa import reconstruct_ssa
 from numba.core.typeconv import Conversion

@@ -1,9 +1,11 @@
 """A user's small helper functions are written out where loops call them.
 
 A call says nothing of what it does, so a loop with one in it would be recorded pass by pass: its body has to be arithmetic
-to be recorded in strips (see ``strips``). Only helpers without branches and loops are written out, whose instructions
-can stand in the caller's block as they are.
+to be recorded in strips (see ``strips``). Helpers without loops are written out: the instructions of a straight one stand in
+the caller's block as they are; one with branches divides it.
 """
+
+import operator
 
 from numba.core.errors import NumbaError
 
@@ -13,14 +15,17 @@ from tapejit.edge.compiler import (
     GenericRewrites,
     build_definitions,
     compute_cfg_from_blocks,
+    dead_branch_prune,
     get_definition,
     guard,
+    rename_labels,
     run_frontend,
 )
 from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython.exchange import supplied
 
 LONGEST = 100  # instructions of a helper
+MOST_BRANCHES = 8  # blocks of a helper
 DEEPEST = 4  # helpers that call helpers
 MOST = 1000  # instructions that one function gets
 _OPS = frozenset(
@@ -34,10 +39,12 @@ def write_out(state):
     inlining = _Inlining(func_ir, state.flags)
     loops = compute_cfg_from_blocks(func_ir.blocks).loops().values()
     inside = set().union(*(loop.body for loop in loops)) if loops else ()
-    for label in inside:
-        inlining.block(func_ir.blocks[label])
+    for label in sorted(inside):
+        inlining.block(label)
     if inlining.count:
+        func_ir.blocks = rename_labels(func_ir.blocks)  # in the order in which they are run through
         func_ir._definitions = build_definitions(func_ir.blocks)
+        dead_branch_prune(func_ir, state.args)
         GenericRewrites().run_pass(state)  # as Numba does before a function's calls are looked at
         func_ir._definitions = build_definitions(func_ir.blocks)
 
@@ -48,37 +55,60 @@ class _Inlining:
         self.flags = flags
         self.count = 0  # calls written out
         self.written = 0  # instructions
+        self.origins = {}  # id of a call that is a copy -> (it, the helpers it is from, what the innermost calls by name)
+        globals_ = (inst.value for block in func_ir.blocks.values() for inst in block.find_insts(ir.Assign))
+        self.catches = any(isinstance(v, ir.Global) and v.name == "exception_check" for v in globals_)
 
-    def block(self, block):
-        body = []
-        for inst in block.body:
-            body += self._instruction(block, inst, ()) or [inst]
+    def block(self, label):
+        block = self.func_ir.blocks[label]
+        body, todo = [], block.body[::-1]
+        while todo:
+            inst = todo.pop()
+            helper, code = self._called(inst)
+            if code and len(code) == 1:
+                (copies,) = self._copies(block, inst, helper, code).values()
+                todo += copies[::-1]
+            else:
+                body.append(inst)
         if len(body) > len(block.body):
             block.body = _unpacked(body)
+        for k, inst in enumerate(block.body):
+            helper, code = self._called(inst)
+            if code and not self.catches:
+                self._divide(label, block, k, helper, code)
+                return
 
-    def _instruction(self, block, inst, around):
-        """What is written in place of an instruction; None if it stays. ``around``: the helpers that this one is from."""
-        if not isinstance(inst, ir.Assign) or not isinstance(inst.value, ir.Expr) or inst.value.op != "call":
-            return None
+    def _divide(self, label, block, k, helper, code):
+        """Put a helper's blocks in place of instruction ``k``, and what stands behind it into a block of its own."""
+        blocks, inst = self.func_ir.blocks, block.body[k]
+        labels = {old: max(blocks) + 1 + j for j, old in enumerate(code)}
+        rest = max(blocks) + 1 + len(code)
+        copies = self._copies(block, inst, helper, code, labels, rest)
+        blocks[rest] = ir.Block(block.scope, inst.loc)
+        blocks[rest].body = block.body[k + 1 :]
+        block.body = [*block.body[:k], ir.Jump(labels[min(code)], inst.loc)]
+        for old, body in copies.items():
+            blocks[labels[old]] = ir.Block(block.scope, inst.loc)
+            blocks[labels[old]].body = body
+        for new in (*labels.values(), rest):
+            self.block(new)
+
+    def _called(self, inst):
+        """(the helper that an instruction calls, its code), where it is to be written out; or (None, None)."""
+        if not _is_expression(inst, "call"):
+            return None, None
         call = inst.value
+        _, around, names = self.origins.get(id(inst), (inst, (), None))
         callee = (
-            guard(get_definition, self.func_ir, call.func)
-            if not around
-            else around[-1][1].get(call.func.name)
+            guard(get_definition, self.func_ir, call.func) if names is None else names.get(call.func.name)
         )
         helper = getattr(callee, "value", None)
-        if (
-            len(around) == DEEPEST
-            or any(helper is other for other, _ in around)
-            or not self._fits(helper, call)
-        ):
-            return None
-        code = _straight(helper.py_func)
-        if code is None or self.written + len(code) > MOST:
-            return None
-        self.count += 1
-        self.written += len(code)
-        return self._copies(block, inst, helper, code, around)
+        if len(around) == DEEPEST or any(helper is other for other in around) or not self._fits(helper, call):
+            return None, None
+        code = _code_of(helper.py_func)
+        if code is None or self.written + sum(map(len, code.values())) > MOST:
+            return None, None
+        return helper, code
 
     def _fits(self, helper, call):
         """Whether a call is of a user's function that is compiled as its caller is, with its parameters one by one."""
@@ -95,36 +125,51 @@ class _Inlining:
             and bool(options.get("boundscheck")) == bool(self.flags.boundscheck)
         )
 
-    def _copies(self, block, inst, helper, code, around):
-        """The helper's instructions with variables of the caller's, and calls in them written out too."""
+    def _copies(self, block, inst, helper, code, labels=None, rest=None):
+        """label -> the helper's instructions with variables of the caller's, its result assigned in place of ``inst``."""
+        self.count += 1
+        self.written += sum(map(len, code.values()))
         prefix = f"${helper.py_func.__name__}.{self.count}."
-        variables, globals_, body = {}, {}, []
+        around = (*self.origins.get(id(inst), (inst, (), None))[1], helper)
+        variables, names, copies = {}, {}, {}
 
         def own(variable):
             if variable.name not in variables:
                 variables[variable.name] = block.scope.define(prefix + variable.name, variable.loc)
             return variables[variable.name]
 
-        for old in code:
-            if isinstance(old, ir.Return):
-                body.append(ir.Assign(own(old.value), inst.target, inst.loc))
-                continue
-            value = old.value
-            if isinstance(value, ir.Arg):
-                value = inst.value.args[value.index]
-            elif isinstance(value, ir.Var):
-                value = own(value)
-            elif _is_expression(old, "cast"):
-                value = own(value.value)  # of what is returned, which is assigned here
-            elif isinstance(value, ir.Expr):
-                value = ir.Expr(
-                    value.op, value.loc, **{key: _renamed(v, own) for key, v in value._kws.items()}
-                )
-            else:
-                globals_[own(old.target).name] = value
-            new = ir.Assign(value, own(old.target), old.loc)
-            body += self._instruction(block, new, (*around, (helper, globals_))) or [new]
-        return body
+        for label, body in code.items():
+            copies[label] = new = []
+            for old in body:
+                if isinstance(old, ir.Return):
+                    new.append(ir.Assign(own(old.value), inst.target, inst.loc))
+                    if labels:
+                        new.append(ir.Jump(rest, inst.loc))
+                elif isinstance(old, ir.Jump):
+                    new.append(ir.Jump(labels[old.target], old.loc))
+                elif isinstance(old, ir.Branch):
+                    new.append(ir.Branch(own(old.cond), labels[old.truebr], labels[old.falsebr], old.loc))
+                else:
+                    copy = ir.Assign(_value(old, inst.value.args, own), own(old.target), old.loc)
+                    if isinstance(old.value, (ir.Global, ir.FreeVar)):
+                        names[copy.target.name] = old.value
+                    self.origins[id(copy)] = copy, around, names
+                    new.append(copy)
+        return copies
+
+
+def _value(old, args, own):
+    """What a copy of an assignment assigns."""
+    value = old.value
+    if isinstance(value, ir.Arg):
+        return args[value.index]
+    if isinstance(value, ir.Var):
+        return own(value)
+    if _is_expression(old, "cast"):
+        return own(value.value)  # of what is returned, which is assigned here
+    if isinstance(value, ir.Expr):
+        return ir.Expr(value.op, value.loc, **{key: _renamed(v, own) for key, v in value._kws.items()})
+    return value
 
 
 def _renamed(value, own):
@@ -136,24 +181,52 @@ def _renamed(value, own):
     return value
 
 
-def _straight(function):
-    """The instructions of a function that is one block of arithmetic; None for any other."""
-    known = getattr(function, "_tapejit_straight", None)
+def _code_of(function):
+    """label -> the instructions of a function that is arithmetic without loops; None for any other."""
+    known = getattr(function, "_tapejit_code", None)
     if known is None or known[0] is not function.__code__:
-        known = function._tapejit_straight = function.__code__, _instructions(function)
+        known = function._tapejit_code = function.__code__, _blocks(function)
     return known[1]
 
 
-def _instructions(function):
-    if function.__code__.co_flags & 0x20 or len(function.__code__.co_code) > 40 * LONGEST:
-        return None  # a generator, or too long
+def _blocks(function):
+    code = function.__code__
+    if code.co_flags & 0x20 or len(code.co_code) > 40 * LONGEST or function.__name__ in code.co_names:
+        return None  # a generator, too long, or recursive
     try:
-        blocks = list(run_frontend(function).blocks.values())
+        blocks = run_frontend(function).blocks
     except NumbaError:
         return None
-    body = [inst for inst in blocks[0].body if not isinstance(inst, ir.Del)]
-    fits = len(blocks) == 1 and len(body) <= LONGEST and isinstance(body[-1], ir.Return)
-    return body if fits and all(map(_is_arithmetic, body[:-1])) else None
+    code = {
+        label: [inst for inst in block.body if not isinstance(inst, ir.Del)]
+        for label, block in blocks.items()
+    }
+    branches = len(code) > 1
+    if len(code) > MOST_BRANCHES or sum(map(len, code.values())) > LONGEST:
+        return None
+    if branches and compute_cfg_from_blocks(blocks).loops():
+        return None
+    return code if all(_fits_in(inst, branches) for body in code.values() for inst in body) else None
+
+
+def _fits_in(inst, branches):
+    """Whether an instruction may be written out; ``branches``: as one of several blocks."""
+    if isinstance(inst, ir.Return):
+        return True
+    if isinstance(inst, (ir.Jump, ir.Branch)):
+        return branches
+    return _is_arithmetic(inst) and not (branches and _is_of_types(inst.value))
+
+
+def _is_of_types(value):
+    """Whether Numba may leave out branches because of this, where it is of a function's own arguments; or it is a tuple."""
+    if isinstance(value, ir.Global):
+        return value.value is len
+    if not isinstance(value, ir.Expr):
+        return False
+    kws = value._kws
+    by_type = kws.get("fn") in (operator.is_, operator.is_not) or kws.get("attr") == "ndim"
+    return by_type or value.op == "build_tuple"
 
 
 def _is_arithmetic(inst):
@@ -207,6 +280,8 @@ class _Tuples:
         """Whether all that is done with a tuple is to take it apart; what does it."""
         if not name.startswith("$") or len(self.assigned[name]) != 1:
             return False  # a variable of the user's may be read in other blocks, or later
+        if name not in self.uses:
+            return False  # nor is it known of one that is read in other blocks only
         for inst in self.uses.get(name, ()):
             if _is_expression(inst, "static_getitem") and isinstance(inst.value.index, int):
                 if any(len(self.assigned.get(v.name, ())) != 1 for v in made_of):

@@ -24,7 +24,7 @@ from tapejit.nopython.algebra import SINGULAR, DualValue, Pending, algebra
 from tapejit.nopython.statementtape import counter_scope
 from tapejit.nopython.stripcode import Strip
 from tapejit.nopython.strips import strip_loops
-from tapejit.nopython.types import Active, is_active, is_active_array
+from tapejit.nopython.types import Active, is_active, is_active_array, is_number
 
 _KEPT = (Active, types.Integer, types.Array, types.Float)
 _WRITES = (ir.SetItem, ir.StaticSetItem, ir.DelItem, ir.SetAttr, ir.StoreMap, ir.Print)
@@ -112,6 +112,8 @@ class ActiveLower(lowering.Lower):
             return algebra(self.context, self.builder, self.typeof(name)).pack(value)
         if self._is_sum(name):
             return self._algebra(name).pack(self._read_sum(name))
+        if self._is_merged(name):
+            return self._algebra(name).pack(self.strip.read_merged(name))
         if self.strip:
             value = self.strip.load(name)
             if value is not None:
@@ -129,6 +131,9 @@ class ActiveLower(lowering.Lower):
     def storevar(self, value, name, argidx=None):
         if self.strip and self._is_sum(name):
             self.strip.write_sum(name, value)
+            return
+        if self._is_merged(name):
+            self._pending[name] = self.strip.write_merged(name, value)
             return
         if self._is_sum(name):
             value = self._algebra(name).sum_of(value)
@@ -161,6 +166,8 @@ class ActiveLower(lowering.Lower):
         value = self._pending.get(name)
         if value is None and self._is_sum(name):
             return self._read_sum(name)
+        if value is None and self._is_merged(name):
+            return self.strip.read_merged(name)
         return self.loadvar(name) if value is None else value
 
     def _algebra(self, name):
@@ -169,6 +176,10 @@ class ActiveLower(lowering.Lower):
     def _is_sum(self, name):
         """Whether a variable is a running sum kept in a stack slot (see ``accumulate``)."""
         return name in self._sums and name not in self._singly_assigned_vars
+
+    def _is_merged(self, name):
+        """Whether a variable has its value of several branches of a body that is being written as a strip."""
+        return bool(self.strip) and name in self.strip.loop.merged
 
     def _read_sum(self, name):
         if self.strip:
@@ -185,6 +196,11 @@ class ActiveLower(lowering.Lower):
             return self._pending[value.name]
         if isinstance(value, ir.Var) and self._is_sum(value.name) and self.typeof(value.name) == ty:
             return self._read_sum(value.name)
+        if isinstance(value, ir.Var) and self._is_merged(inst.target.name):
+            other = self.typeof(value.name)
+            if is_active(other) or is_number(other):
+                alg = algebra(self.context, self.builder, ty)
+                return alg.lift(types.unliteral(other), self.operand(value.name))
         return super().lower_assign(ty, inst)
 
     def lower_expr(self, resty, expr):

@@ -4,7 +4,7 @@ from collections import Counter
 
 from tapejit.edge.compiler import numba_ir as ir
 
-MOST_BLOCKS = 16
+MOST_BLOCKS = 32
 
 
 class Region:
@@ -15,6 +15,7 @@ class Region:
         first: the first one's label.
         dominators: label -> the blocks that a pass has gone through when it comes there, itself included.
         always: the blocks that every pass goes through.
+        before: label -> the blocks of the body from which a pass comes there.
     """
 
     def __init__(self, blocks, header):
@@ -24,7 +25,9 @@ class Region:
         following = {
             label: [t for t in blocks[label].terminator.get_targets() if t != header] for label in labels
         }
-        before = {label: [other for other in labels if label in following[other]] for label in labels}
+        self.before = before = {
+            label: [other for other in labels if label in following[other]] for label in labels
+        }
         self.dominators = _common(labels, before)
         leaves = {label: header in blocks[label].terminator.get_targets() for label in labels}
         self.always = _common(reversed(labels), following, leaves)[self.first]
@@ -94,6 +97,14 @@ class Uses:
             self.assignments[inst.target.name] += 1
         for variable in variables_read(inst):
             self.used.setdefault(variable.name, set()).add(label)
+
+    def within(self, name, body):
+        """Whether a variable is assigned and used in a body only."""
+        inside = Counter()
+        for block in body.blocks.values():
+            for inst in block.body:
+                inside[getattr(getattr(inst, "target", None), "name", None)] += isinstance(inst, ir.Assign)
+        return inside[name] == self.assignments[name] and self.used.get(name, set()) <= body.blocks.keys()
 
     def shared(self, name, label, body):
         """Whether a variable of block ``label`` has its value for other blocks of the body: all of them come behind it."""

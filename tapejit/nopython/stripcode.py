@@ -18,6 +18,7 @@ from tapejit.nopython.algebra import Pending, algebra
 from tapejit.nopython.real import Real
 from tapejit.nopython.stripadding import Adding
 from tapejit.nopython.stripchecks import I32, I64, Checks, word
+from tapejit.nopython.stripmerging import Merging
 from tapejit.nopython.striprecords import Records
 from tapejit.nopython.stripsums import Refused, Sums
 from tapejit.nopython.types import is_active, is_number
@@ -38,7 +39,7 @@ class Count:
         return builder.add(builder.mul(n, word(self.per_pass)), word(self.fixed))
 
 
-class Strip(Checks, Records, Sums, Adding):
+class Strip(Checks, Records, Sums, Adding, Merging):
     """Writes the strip of one loop into the function that ``lower`` is lowering."""
 
     def __init__(self, lower, loop):
@@ -55,6 +56,7 @@ class Strip(Checks, Records, Sums, Adding):
         self.streams = {}  # key of an access -> the mark that stands for its statements' numbers
         self.lines = []  # (how the numbers along a line of an array go, the reads of it)
         self.stored = {}  # key of an access -> (value, number) stored by this pass
+        self.merged = {}  # variable of several branches -> (slot of its value, {id of a statement: (slot, statement)})
         self.sums = {}  # id of a running sum's mark -> [mark, its statement, the same once added to]
         self.slots = {}  # variable of a running sum, once assigned in the body -> mark
         self.elements = {}  # key of an element that is a running sum -> (mark, access, its first statement before)
@@ -220,7 +222,7 @@ class Strip(Checks, Records, Sums, Adding):
                     lower.loc = inst.loc
                     lower.lower_inst(inst)
             lower.post_block(block)
-            ends[label] = lower._pending
+            ends[label] = {k: v for k, v in lower._pending.items() if k not in self.loop.merged}
         builder.position_at_end(lower.blkmap[self.loop.header])
 
     def _own_memory(self, inst, array):

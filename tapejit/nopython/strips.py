@@ -9,7 +9,8 @@ and ``continue``, but no ``break``), and
 
 - what it reads and writes of active arrays has indices that are affine in the loop's counter, or remainders of such;
 - an element that is the same at every pass is written to by additions only;
-- no active scalar is carried from pass to pass, but running sums (see ``accumulate``);
+- no active scalar is carried from pass to pass, but running sums (see ``accumulate``); one may have its value of several
+  branches (see ``stripmerging``);
 - all else in it is arithmetic on numbers.
 
 Whether the numbers are in order, and that no pass reads what another pass of the strip writes, is checked at run time;
@@ -77,6 +78,7 @@ class Loop:
         self.accesses = {}  # id(instruction or expression) -> Access
         self.remainders = {}  # id(expression) -> its value, an Affine, which needs no division
         self.assigned = set()
+        self.merged = set()  # names of active scalars that have their values of several branches
         self.shared = set()  # names of active scalars that are assigned in one block and used in another
         self.sinks = {}  # name of an active scalar -> what a pass stores, or adds to a sum, that depends on it
 
@@ -138,7 +140,7 @@ class _Body:
         self.affine = {name: Affine(counter=1) for name in loop.counters}
         self.tuples = {}
         self.stored = {}  # array -> the element stored last
-        self.seen = set()
+        self.given = {}  # label -> what has a value of this pass at the block's end, by whatever way it comes
 
     def run(self):
         for block in self.loop.body.blocks.values():
@@ -148,6 +150,8 @@ class _Body:
         order = 0
         for label, block in self.loop.body.blocks.items():
             self.label = label
+            before = [self.given[other] for other in self.loop.body.before[label]]
+            self.given[label] = set.intersection(*before) if before else set()
             self.stored.clear()  # by another way in, the pass may not have stored it
             for inst in block.body:
                 order += 1
@@ -178,8 +182,9 @@ class _Body:
             self._require(isinstance(ty, Tape) and not is_active(ty.scalar))
             if self.uses.shared(target, self.label, self.loop.body):
                 self.loop.shared.add(target)
-            else:
-                self._require(target in self.local or target in self.sums)
+            elif target not in self.local and target not in self.sums:
+                self._require(self.uses.within(target, self.loop.body))
+                self.loop.merged.add(target)
         else:
             self._require(not isinstance(ty, types.Array) or isinstance(value, (ir.Global, ir.FreeVar)))
         if isinstance(value, ir.Var):
@@ -189,12 +194,12 @@ class _Body:
         else:
             self._require(isinstance(value, (ir.Const, ir.Global, ir.FreeVar)))
         self._note(target, value)
-        self.seen.add(target)
+        self.given[self.label].add(target)
 
     def _read(self, variable):
         """An active scalar must not come from the pass before."""
         name = variable.name
-        if is_active(self.typeof(name)) and name in self.loop.assigned and name not in self.seen:
+        if is_active(self.typeof(name)) and name in self.loop.assigned and name not in self.given[self.label]:
             self._require(name in self.sums)
 
     def _expression(self, order, ty, expr):

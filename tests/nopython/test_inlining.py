@@ -167,7 +167,7 @@ def arrays_as_arguments(x):
     return s
 
 
-@called
+@written_out
 def branches(x):
     s = 0.0
     for i in range(SIZE - 1):
@@ -287,3 +287,36 @@ def divided(a, b):
 def test_a_division_by_zero_raises_as_in_the_helper():
     with pytest.raises(ZeroDivisionError):
         nopython.grad(njit(divides))(np.ones(SIZE))
+
+
+@njit
+def of_kind(a, kind):
+    if kind == 0:
+        return a
+    if kind == 1:
+        return a * a
+    return 1.0 / a
+
+
+@njit
+def of_an_option(a, b=None):
+    if b is None:
+        return a * a
+    return a * b
+
+
+def kinds(x, kind):
+    s = 0.0
+    for i in range(x.size):
+        s += of_kind(x[i], 1) * of_kind(x[i], kind) + of_an_option(x[i], None) + of_an_option(x[i], x[0])
+    return s
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+def test_branches_by_constants_and_types(kind):
+    gradient = nopython.grad(njit(kinds))(POINT, kind)
+    expected = differences(lambda x: njit_kinds(x, kind), POINT)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6)
+
+
+njit_kinds = njit(kinds)

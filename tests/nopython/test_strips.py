@@ -443,7 +443,7 @@ def branches_by_value(x):
     return np.sum(w * w) * s
 
 
-@loop(False)
+@loop(True)
 def a_value_of_two_branches(x):
     s = 0.0
     for i in range(SIZE):
