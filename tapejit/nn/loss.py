@@ -95,6 +95,7 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
 def binary_cross_entropy(input, target, weight=None, reduction="mean"):
     """-(y log x + (1 - y) log(1 - x)), logarithms not below -100."""
     _fits("binary_cross_entropy", input, target)
+    target = tj.as_tensor(target)
     first, second = tj.clamp(tj.log(input), min=-100.0), tj.clamp(tj.log1p(-input), min=-100.0)
     return _weighted(-(target * first + (1 - target) * second), weight, reduction)
 
@@ -102,6 +103,7 @@ def binary_cross_entropy(input, target, weight=None, reduction="mean"):
 def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean", pos_weight=None):
     """``binary_cross_entropy`` of sigmoid(x), without overflow; ``pos_weight`` weighs the first term."""
     _fits("binary_cross_entropy_with_logits", input, target)
+    target = tj.as_tensor(target)
     rest = -logsigmoid(input)
     if pos_weight is not None:
         rest = rest * ((pos_weight - 1) * target + 1)
@@ -110,6 +112,7 @@ def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean
 
 def kl_div(input, target, reduction="mean", log_target=False):
     """y (log y - x) for log probabilities x; "batchmean" divides the sum by the batch's size."""
+    target = tj.as_tensor(target)
     if log_target:
         losses = tj.exp(target) * (target - input)
     else:
@@ -123,6 +126,7 @@ def kl_div(input, target, reduction="mean", log_target=False):
 
 def poisson_nll_loss(input, target, log_input=True, full=False, eps=1e-8, reduction="mean"):
     """exp(x) - y x for a logarithm x of the rate, or x - y log(x + eps); ``full`` adds Stirling's term."""
+    target = tj.as_tensor(target)
     losses = tj.exp(input) - target * input if log_input else input - target * tj.log(input + eps)
     if full:
         large = tj.where(target > 1, target, tj.ones_like(target))
@@ -145,6 +149,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
 
 def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
     """x where y is 1, max(0, margin - x) where it is -1, and their sum elsewhere."""
+    target = tj.as_tensor(target)
     zero = tj.zeros_like(input)
     found = tj.where(target != 1, tj.relu(margin - input), zero) + tj.where(target != -1, input, zero)
     return reduced(found, reduction)

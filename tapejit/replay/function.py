@@ -332,7 +332,7 @@ class Replayed(Door, Answers, Inspected):
         interpreter, recorder = None, Recorder()
         try:
             with around(recorder), recorder:
-                recorder.reads = reads = Reads(self.fun, statics(key), self.constants, recorder.tape.lines)
+                recorder.reads = reads = Reads(self.fun, statics(key), self.constants, recorder.tape.lines, recorder.sources)
                 inputs = []
                 for j, x in enumerate(arrays):
                     t = as_tensor(x)
@@ -348,9 +348,7 @@ class Replayed(Door, Answers, Inspected):
             captures = Captures(self.fun, statics(key))
             reads.finish()
             captures.add(reads)
-            for array in captures.arrays:  # no list of the sources: who holds an array tells whether it may change
-                if not any(s is array or s.base is array for s in recorder.sources.values()):
-                    recorder.read_by_numpy(array)
+            _guard_what_numpy_reads(recorder, reads.numpy, captures.arrays)
             kinds = [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays]
             frozen = _frozen(recorder, kinds, records)
             recorder.held.update(map(id, frozen.graph.arrays))
@@ -458,6 +456,20 @@ class Replayed(Door, Answers, Inspected):
         if self.constants:
             options["static"] = self.constants
         return getattr(sys.modules["tapejit"], self.transform), self._build, options
+
+
+def _guard_what_numpy_reads(recorder, reads, captured):
+    """Guard the bytes of captured arrays that NumPy computed with, as far as is known, and of those that are no operands.
+
+    Raises:
+        Refused: for arrays whose changes cannot be seen.
+    """
+    for array in reads.beside_operands(captured) if reads.possible else captured:
+        if array.dtype.hasobject or isinstance(array, np.ma.MaskedArray):
+            recorder.refuse(f"it reads a captured {type(array).__name__} of {array.dtype}, whose changes cannot be seen")
+        reads.take(array)
+    for held, place in reads.memory(captured):
+        recorder.read_by_numpy(held, place)
 
 
 def _frozen(recorder, inputs, outputs):

@@ -36,10 +36,10 @@ class Frozen:
         self.inputs = inputs
         self.guards, self.lines, self.outcomes = [], [], []
         self.places = []  # of the guards: a record, or an array outside
-        for array, snapshot in recorder.extra:
+        for array, snapshot, where in recorder.extra:
             self.guards.append((lowering.graph.extern(array), "bytes", snapshot))
             self.places.append(array)
-            self.lines.append("a captured array")
+            self.lines.append(where)
             self.outcomes.append(("bytes", snapshot.tobytes()))
         numbers = {}
         for number, (guard, node) in enumerate(zip(recorder.guards, decided, strict=True)):

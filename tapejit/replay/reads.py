@@ -23,6 +23,8 @@ from tapejit.edge.between import runs_in_between
 from tapejit.edge.userline import PACKAGE, PACKAGES, STDLIB, called, is_installed, is_library
 from tapejit.replay.lines import place_of
 from tapejit.replay.loads import NOTHING, loads
+from tapejit.replay.numpyreads import NumpyReads
+from tapejit.replay.operandsread import Steps, makes_operands
 from tapejit.replay.states import State, is_opaque
 from tapejit.replay.unrepeatable import is_generator, kind_of_code, kind_of_function
 
@@ -55,19 +57,22 @@ class Reads:
 
     Args:
         lines: hears which line of theirs runs (see ``lines``).
+        sources: the arrays that are operands, by record.
 
     Attributes:
         places: tuples (where, owner, name, value) in the order of the first read, by what tells them apart.
         containers: by id, a list, dict or the like and a copy of what it held.
         arrays: arrays that were read.
         states: by id, an object that code of another library reads, and its State.
+        numpy: what NumPy computes with.
     """
 
-    def __init__(self, function, objects, allowed, lines):
+    def __init__(self, function, objects, allowed, lines, sources):
         self.lines = lines
         self.places, self.containers, self.arrays = {}, {}, []
         self.allowed = allowed
         self.states, self._opaque = {}, {}
+        self.numpy = NumpyReads(sources)
         self._known = {}  # id -> object that was there before
         self._functions = collections.defaultdict(list)  # by code
         self._inner = set()  # code of functions made inside
@@ -85,6 +90,7 @@ class Reads:
         finally:
             sys.settrace(before)
             self.lines.note(place_of(sys._getframe(1)))
+            self.numpy.end()
 
     def finish(self):
         """Note attributes that are read of objects which no chain leads to."""
@@ -96,12 +102,10 @@ class Reads:
     def _called(self, frame, event, arg):
         code = frame.f_code
         passed = _passed.get(code.co_filename)
-        if passed == "ours" or self._aside is not None:  # nearly all calls: those of an operation
-            return None
         if passed is None:
             passed = _passed[code.co_filename] = _how_passed(code.co_filename)
-            if passed == "ours":
-                return None
+        if passed == "ours" or self._aside is not None:  # nearly all calls: those of an operation
+            return self._looked_into(frame) if self.numpy.inside else None
         if runs_in_between(frame):
             self._aside = frame
             return self._until_it_returns
@@ -116,7 +120,15 @@ class Reads:
         found = loads(code)
         self._inner.update(found.inner)
         self._loose |= found.loose
+        self.numpy.enter(frame)
         return _Watched(self, found).event
+
+    def _looked_into(self, frame):
+        """A function of ours was given arrays from outside."""
+        if self._aside is not None or makes_operands(frame.f_code.co_filename):
+            return None
+        self.numpy.enter(frame)
+        return _LookedInto(Steps(self.numpy, frame)).event
 
     def _until_it_returns(self, frame, event, arg):
         if event == "return":
@@ -316,6 +328,7 @@ class Reads:
         self._known[id(x)] = x
         if isinstance(x, np.ndarray):
             self.arrays.append(x)
+            self.numpy.begin(_watched_frames())
         elif isinstance(x, _CONTAINERS):
             if not isinstance(x, (tuple, frozenset)):
                 self.containers[id(x)] = x, (dict(x) if isinstance(x, dict) else list(x))
@@ -343,17 +356,50 @@ class Reads:
                 self._outside(part)
 
 
+def _watched_frames():
+    """The frames that run and are watched."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if getattr(frame.f_trace, "__func__", None) is _Watched.event:
+            yield frame
+        frame = frame.f_back
+
+
+class _LookedInto:
+    """A frame of ours in which arrays may be computed with."""
+
+    __slots__ = ("_steps",)
+
+    def __init__(self, steps):
+        self._steps = steps
+
+    def event(self, frame, event, arg):
+        if event == "opcode":
+            self._steps.step(frame.f_lasti if arg is None else arg)
+        elif event == "return":
+            self._steps.step(None)
+        return self.event
+
+
 class _Watched:
     """A frame that is watched."""
 
-    __slots__ = ("done", "lines", "loads", "reads")
+    __slots__ = ("done", "lines", "loads", "reads", "steps")
 
     def __init__(self, reads, found):
         self.reads, self.loads = reads, found
         self.lines = None  # the chains of the line that runs, which may have other values once it has run
         self.done = set()
+        self.steps = None
 
     def event(self, frame, event, arg):
+        if event == "opcode":
+            if self.steps is None:
+                self.steps = Steps(self.reads.numpy, frame)
+            self.steps.step(frame.f_lasti if arg is None else arg)
+            return self.event
+        if event == "return" and self.steps is not None:
+            self.steps.step(None)
         if self.lines:
             for chain in self.lines:
                 self.reads.chain(chain, frame, False)

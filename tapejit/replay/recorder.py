@@ -200,7 +200,7 @@ class Recorder:
         self.reads = None  # notes what the user's functions read, by ``reads.watch``
         self.held = collections.Counter()  # by id of an array, how many graphs have it already
         self.guards = []
-        self.extra = []  # (array, its bytes): captured arrays that only NumPy may have read
+        self.extra = []  # (bytes of an array, what they are, where they are read): what NumPy computed with
         self.brought = {}  # id of a tensor of another tape -> (that tensor, its stand-in here)
         self._quiet = 0
         self._seen = set()
@@ -299,6 +299,7 @@ class Recorder:
         operands = tuple(
             self.bring(x) if isinstance(x, Tensor) and x._r >> R.TAPE_SHIFT != self.tape.number else x for x in operands
         )
+        known = [x if isinstance(x, Tensor) or np.ndim(x) == 0 else from_array(np.asarray(x), copy=False) for x in operands]
         self._quiet += 1
         try:
             result = function(*operands)
@@ -307,14 +308,9 @@ class Recorder:
         if isinstance(result, Tensor):
             operands = tuple(_as_it_is(x) if isinstance(x, Tensor) else x for x in operands)
             self.worked_out[result._r & MASK] = function, operands
-            operands = tuple(
-                x if isinstance(x, Tensor) or np.ndim(x) == 0 else self._array_operand(x) for x in operands
-            )
-            self.notes[result._r & MASK] = Note(name, operands, tuple(parameters))
+            known = tuple(_as_it_is(x) if isinstance(x, Tensor) else x for x in known)
+            self.notes[result._r & MASK] = Note(name, known, tuple(parameters))
         return result
-
-    def _array_operand(self, array):
-        return from_array(np.asarray(array), copy=False)
 
     # Integer tensors as indices: their values may change from call to call, so positions are worked out anew
 
@@ -397,13 +393,10 @@ class Recorder:
         self._seen.add((k, "bytes"))
         self.guards.append(Guard(k, "bytes", np.array(tensor._memory()), user_line()))
 
-    def read_by_numpy(self, array):
-        """A captured array that is not an operand of any op: NumPy may have computed with it, so its bytes are guarded."""
-        if array.dtype.hasobject or isinstance(array, np.ma.MaskedArray):
-            self.refuse(f"it reads a captured {type(array).__name__} of {array.dtype}, whose changes cannot be seen")
-        if array.size:
-            held = _bytes_of(np.asarray(array))
-            self.extra.append((held, held.copy()))
+    def read_by_numpy(self, held, place):
+        """NumPy or Python computed with bytes of an array from outside, an array of uint8: they are guarded."""
+        where = "a captured array" if place is None else f"an array that NumPy computes with at {_line_of(place)}"
+        self.extra.append((held, held.copy(), where))
 
     def truth(self, tensor) -> bool:
         """A decision: ``if``, ``while``, ``bool()``."""
@@ -427,11 +420,3 @@ class Recorder:
 
 def _is_plain_slice(k) -> bool:
     return k.__class__ is slice and not any(isinstance(end, Tensor) for end in (k.start, k.stop, k.step))
-
-
-def _bytes_of(array):
-    """The memory of an array from its first byte to its last, with what lies between its elements."""
-    low, high = np.lib.array_utils.byte_bounds(array)
-    upward = array[tuple(slice(None, None, -1 if step < 0 else 1) for step in array.strides)]
-    first = np.lib.stride_tricks.as_strided(upward, (1,), (array.itemsize,)).view(np.uint8)
-    return np.lib.stride_tricks.as_strided(first, (high - low,), (1,))
