@@ -13,6 +13,7 @@ import types
 import numpy as np
 
 from tapejit.edge import blocks as B
+from tapejit.replay.capturednumbers import Slot, is_number
 from tapejit.replay.states import State
 
 _DEPTH = 4
@@ -26,7 +27,8 @@ class Captures:
     def __init__(self, function, statics=()):
         self.places = []  # (where, owner, name, value, snapshot)
         self.arrays = []
-        self.changed = None  # the name of the place that was found to hold something else
+        self.changed = None  # the name of the place that was found to hold something else,
+        self.place = None  # and (where, owner, name, value before, value now)
         self._seen = set()
         self._function(function, _DEPTH)
         code = getattr(function, "__code__", None)
@@ -106,16 +108,38 @@ class Captures:
         known = {(where, id(owner), name) for where, owner, name, _, _ in self.places}
         self.places += [place for place in other.places if (place[0], id(place[1]), place[2]) not in known]
 
+    def moving(self, slots):
+        """Let the numbers in some places change: programs read them at every call.
+
+        Args:
+            slots: by (where, id of the owner, name), see ``capturednumbers.Slot``.
+        """
+        for j, (where, owner, name, value, snapshot) in enumerate(self.places if slots else ()):
+            if (where, id(owner), name) in slots:
+                self.places[j] = where, owner, name, slots[where, id(owner), name], None
+            elif isinstance(snapshot, dict):
+                of_it = {k: slots["item", id(value), k] for k in snapshot if ("item", id(value), k) in slots}
+                self.places[j] = where, owner, name, value, {**snapshot, **of_it}
+
     def hold(self) -> bool:
-        """Whether every place still holds what it did; an equal number in place of another is what it was."""
+        """Whether every place still holds what it did; an equal number in place of another is what it was.
+
+        Where numbers may change, programs read those that are there now.
+        """
         for j, (where, owner, name, value, snapshot) in enumerate(self.places):
             now = _READ[where](owner, name)
-            rebound = now is not value and not _same_number(now, value)
-            if rebound or (snapshot is not None and not self.matches(now, snapshot)):
-                self.changed = f"{name!r}" if name is not None else f"a {type(value).__name__}"
-                return False
-            if now is not value:
-                self.places[j] = where, owner, name, now, snapshot
+            if value.__class__ is Slot:
+                if value.take(now):
+                    continue
+            elif now is value or _same_number(now, value):
+                if snapshot is None or self.matches(now, snapshot):
+                    if now is not value:
+                        self.places[j] = where, owner, name, now, snapshot
+                    continue
+                where, owner, name, value, now = _difference(now, snapshot) or (where, owner, name, value, now)
+            self.place = where, owner, name, value, now
+            self.changed = f"{name!r}" if name is not None else f"a {type(value).__name__}"
+            return False
         return True
 
     def words(self) -> tuple:
@@ -126,9 +150,11 @@ class Captures:
             if where == "absent":
                 owned.append(functools.partial(_absent, owner, name))
                 found.append((B.ANSWER, id(owned[-1]), 0, id(True)))
+            elif value.__class__ is Slot:
+                found.append((_NUMBERS[where], id(owner), id(name), value.array.__array_interface__["data"][0]))
             elif where != "itself":
                 found.append((_PLACES[where], id(owner), id(name), id(value)))
-            if type(value) in _CONTAINERS and type(snapshot) is type(value):
+            if type(value) in _CONTAINERS and type(snapshot) is type(value) and not _any_moves(snapshot):
                 kind, parts = _CONTAINERS[type(value)]
                 addresses = np.array([*map(id, parts(snapshot)), 0], dtype=np.int64)
                 owned += [snapshot, addresses]
@@ -179,6 +205,7 @@ _READ = {
     "attribute": lambda owner, name: getattr(owner, name, None),
 }
 _CONTAINERS = {list: (B.LIST_HOLDS, iter), dict: (B.DICT_HOLDS, lambda x: itertools.chain.from_iterable(x.items()))}
+_NUMBERS = {"cell": B.CELL_NUMBER, "item": B.ITEM_NUMBER}
 _PLACES = {"cell": B.CELL, "item": B.ITEM, "attribute": B.ATTRIBUTE}
 
 
@@ -194,12 +221,29 @@ def _alike(now, before):
     return all(map(operator.is_, now, before)) or all(map(_same, now, before))
 
 
-def _same(a, b):
-    return a is b or _same_number(a, b)
+def _same(now, before):
+    return now is before or _same_number(now, before) or _moves(before, now)
 
 
 def _same_number(a, b):
     return a.__class__ is b.__class__ and isinstance(a, (int, float, str)) and a == b
+
+
+def _moves(slot, now):
+    return slot.__class__ is Slot and is_number(now)
+
+
+def _any_moves(snapshot):
+    return isinstance(snapshot, dict) and any(v.__class__ is Slot for v in snapshot.values())
+
+
+def _difference(now, snapshot):
+    """The entry by which a dict differs from what it was, as a place and its values; None if it is not that."""
+    if isinstance(now, dict) and isinstance(snapshot, dict) and now.keys() == snapshot.keys():
+        for k, v in snapshot.items():
+            if now[k] is not v and not _same_number(now[k], v) and not _moves(v, now[k]):
+                return "item", now, k, v, now[k]
+    return None
 
 
 def _snapshot(value):

@@ -10,33 +10,24 @@ import numpy as np
 
 from tapejit.core import forks
 from tapejit.core import tape as tapes
-from tapejit.core.errors import Refused
-from tapejit.eager.dispatch import from_array
 from tapejit.eager.tensor import Tensor
 from tapejit.edge import blocks as B
-from tapejit.edge.onestep import try_to_take
-from tapejit.graph.anycount import NoCount
-from tapejit.graph.passbody import Irregular
 from tapejit.replay.answers import NOT_YET, Answers
 from tapejit.replay.binding import Bound, Same, belongs, binds, on_objects, shifted
-from tapejit.replay.captures import Captures
 from tapejit.replay.compiled import nopython_function
 from tapejit.replay.doorwords import Door
 from tapejit.replay.exact import exact
 from tapejit.replay.inspection import Inspected
 from tapejit.replay.integers import Integers, same_work
-from tapejit.replay.interpreter import Interpreter
-from tapejit.replay.program import Frozen, Program
-from tapejit.replay.reads import Reads
-from tapejit.replay.recorder import NeedsHistory, Recorder, active, around
+from tapejit.replay.recorder import active
+from tapejit.replay.recordings import Recordings
 from tapejit.replay.signature import Signature
 from tapejit.replay.targets import write_results
 from tapejit.replay.tracebacks import shortened
-from tapejit.replay.trees import flatten, integers, is_dynamic, is_result, map_tree, unflatten, with_leaves
-from tapejit.replay.values import as_numpy, as_tensor, assemble, kind, memory, statics
+from tapejit.replay.trees import flatten, is_dynamic, map_tree, unflatten
+from tapejit.replay.values import as_numpy, as_tensor, assemble, kind, memory
 
 MOST_SIGNATURES = 256
-MOST_REBOUND = 64
 _NO_OWNERS = (Tensor, np.ndarray, np.generic, float, int, str, tuple, list, dict, type(None))  # of a method
 
 
@@ -69,7 +60,7 @@ def _in_child():
 forks.register(None, None, _in_child)
 
 
-class Replayed(Door, Answers, Inspected):
+class Replayed(Door, Answers, Recordings, Inspected):
     """A function that is recorded and replayed; made by the transforms.
 
     Attributes:
@@ -184,7 +175,7 @@ class Replayed(Door, Answers, Inspected):
             return self._eagerly(key, leaves, args, kwargs, signature.history)
         arrays = [memory(x) for x in leaves]
         if signature.captures is not None and not signature.captures.hold():
-            self._rebound(signature, signature.captures.changed)
+            self._rebound(signature, signature.captures)
             if signature.paths.eager is not None:
                 return self._eagerly(key, leaves, args, kwargs)
         result = self._replay(signature, arrays)
@@ -283,15 +274,6 @@ class Replayed(Door, Answers, Inspected):
                 place, at = signature.block.words, B.NEXT
         place[at] = 0
 
-    def _rebound(self, signature, changed):
-        """Something that the function reads was rebound: record anew, unless that happens at nearly every call."""
-        with self._lock:
-            signature.renew()
-            signature.rebound += 1
-            if signature.rebound > MOST_REBOUND:
-                why = f"a variable that it reads ({changed}) is rebound at nearly every call: make it an argument"
-                signature.paths.stay_eager(why)
-
     # Eager
 
     def _eagerly(self, key, leaves, args, kwargs, history=False):
@@ -312,81 +294,6 @@ class Replayed(Door, Answers, Inspected):
             _depth.inside = inside
             active.remove(self)
         return result if history else map_tree(as_numpy, result)
-
-    # Recorded
-
-    def _record(self, signature, key, arrays):
-        """Run the function on a tape of its own; its results, None if it cannot be replayed, or another thread records."""
-        got = []
-        try:
-            try_to_take(self._lock, got)
-            return self._recorded(signature, key, arrays) if True in got else None
-        finally:
-            if True in got:
-                self._lock.release()
-
-    def _recorded(self, signature, key, arrays):
-        self._counts["recorded"] += 1
-        start = time.perf_counter()
-        before = Captures(self.fun, statics(key))
-        interpreter, recorder = None, Recorder()
-        try:
-            with around(recorder), recorder:
-                recorder.reads = reads = Reads(self.fun, statics(key), self.constants, recorder.tape.lines, recorder.sources)
-                inputs = []
-                for j, x in enumerate(arrays):
-                    t = as_tensor(x)
-                    recorder.inputs[recorder.index(t)] = j
-                    inputs.append(t)
-                args, kwargs = self._rebuilt(key, inputs)
-                result = self.function(*args, **kwargs)
-                outputs = []
-                structure = flatten(result, is_result, outputs)
-                outputs = [x if x.__class__ is Tensor else from_array(x, copy=False) for x in outputs]
-                records = [recorder.index(t) for t in outputs]
-                values = [np.array(t._memory()) for t in outputs]
-            captures = Captures(self.fun, statics(key))
-            reads.finish()
-            captures.add(reads)
-            _guard_what_numpy_reads(recorder, reads.numpy, captures.arrays)
-            kinds = [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays]
-            frozen = _frozen(recorder, kinds, records)
-            recorder.held.update(map(id, frozen.graph.arrays))
-            counted = _of_any_count(recorder, kinds, records, structure)
-            if (self.policy == "auto" or signature.uncompilable) and Interpreter.can_run(recorder):
-                guards = [(place, *rest) for place, (_, *rest) in zip(frozen.places, frozen.guards, strict=False)]
-                interpreter = Interpreter(recorder, guards, records)
-        except NeedsHistory:
-            signature.history = True
-            return None
-        except Refused as why:
-            signature.paths.stay_eager(str(why))
-            return None
-        finally:
-            inputs = args = kwargs = result = outputs = t = None
-            recorder.close()
-        signature.seconds += time.perf_counter() - start
-        signature.structure = structure
-        self._enter(signature, Program(frozen, structure, interpreter), counted, before, captures)
-        results = [v.item() if v.ndim == 0 and v.dtype == np.float64 else v for v in values]
-        return structure, results
-
-    def _enter(self, signature, program, counted, before, captures):
-        """Make a program one of its signature's, unless what the function reads has changed meanwhile."""
-        watched = [c for c in (before, captures, signature.captures) if c is not None]
-        changed = next((c.changed for c in watched if not c.hold()), None)
-        if changed is not None:
-            self._rebound(signature, changed)
-        else:
-            if signature.captures is None:
-                signature.captures = captures if captures.places else None
-            else:
-                signature.captures.merge(captures)
-            signature.paths.add(program)
-            if counted is not None:
-                signature.paths.add_counted(*counted, Program)
-            if self.policy == "now" and signature.paths.eager is None and self._is_ready(signature, program):
-                self._open(signature, signature.paths, program)
 
     # Other forms of a call, and what there is to see
 
@@ -456,46 +363,6 @@ class Replayed(Door, Answers, Inspected):
         if self.constants:
             options["static"] = self.constants
         return getattr(sys.modules["tapejit"], self.transform), self._build, options
-
-
-def _guard_what_numpy_reads(recorder, reads, captured):
-    """Guard the bytes of captured arrays that NumPy computed with, as far as is known, and of those that are no operands.
-
-    Raises:
-        Refused: for arrays whose changes cannot be seen.
-    """
-    for array in reads.beside_operands(captured) if reads.possible else captured:
-        if array.dtype.hasobject or isinstance(array, np.ma.MaskedArray):
-            recorder.refuse(f"it reads a captured {type(array).__name__} of {array.dtype}, whose changes cannot be seen")
-        reads.take(array)
-    for held, place in reads.memory(captured):
-        recorder.read_by_numpy(held, place)
-
-
-def _frozen(recorder, inputs, outputs):
-    """What is left of a recording.
-
-    Raises:
-        Refused: also where that fails for reasons of ours.
-    """
-    try:
-        return Frozen(recorder, inputs, outputs)
-    except Exception as why:
-        raise Refused(f"its recording could not be read: {why!r}") from why
-
-
-def _of_any_count(recorder, inputs, outputs, structure):
-    """The recording as that of a loop with any number of passes, and its results' structure; None if it has no such loop."""
-    repeats = recorder.repeats.found(recorder.guards)
-    if not repeats:
-        return None
-    try:
-        frozen = Frozen(recorder, inputs, outputs, repeats, integers(structure))
-    except (NoCount, Irregular, Refused):
-        return None
-    structure, order = with_leaves(structure, frozen.whole, len(outputs))
-    frozen.outputs = [frozen.outputs[j] for j in order]
-    return frozen, structure
 
 
 def _rebuild(maker, build, options):

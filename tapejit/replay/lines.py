@@ -41,6 +41,12 @@ def _written(place) -> str:
     return "?" if place is None else f"{place[0]}:{place[1]}"
 
 
+def line_of_instruction(code, offset) -> str:
+    """``file:line`` of an instruction."""
+    line = next((line for start, end, line in code.co_lines() if start <= offset < end), None)
+    return _written((code.co_filename, code.co_firstlineno if line is None else line))
+
+
 class Lines:
     """The lines of a tape's records.
 

@@ -99,6 +99,17 @@ class Reads:
                 self._attribute(x, name)
         self.states = {k: (x, State(x)) for k, x in self._opaque.items()}
 
+    def forget(self, tensors):
+        """Keep no tensors that stood in for numbers."""
+        for key, (*place, value) in self.places.items():
+            if any(value is t for t in tensors):
+                self.places[key] = *place, None
+        for _, held in self.containers.values():
+            for k in [k for k, v in held.items() if any(v is t for t in tensors)] if isinstance(held, dict) else ():
+                held[k] = None
+        for t in tensors:
+            self._known.pop(id(t), None)
+
     def _called(self, frame, event, arg):
         code = frame.f_code
         passed = _passed.get(code.co_filename)

@@ -26,7 +26,7 @@ from tapejit.eager.keys import flat_indices
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.cpython import references_beside
 from tapejit.edge.onestep import at_once
-from tapejit.replay.lines import Lines, place_of, user_line
+from tapejit.replay.lines import Lines, line_of_instruction, place_of, user_line
 from tapejit.replay.repeats import Repeats
 
 LARGEST_ESCAPE = 1 << 12  # elements of an array that may become a guard on its exact values
@@ -395,7 +395,7 @@ class Recorder:
 
     def read_by_numpy(self, held, place):
         """NumPy or Python computed with bytes of an array from outside, an array of uint8: they are guarded."""
-        where = "a captured array" if place is None else f"an array that NumPy computes with at {_line_of(place)}"
+        where = "a captured array" if place is None else f"an array that NumPy computes with at {line_of_instruction(*place)}"
         self.extra.append((held, held.copy(), where))
 
     def truth(self, tensor) -> bool:

@@ -1,6 +1,7 @@
 """The signatures of a replayed function."""
 
 from tapejit.edge import blocks as B
+from tapejit.replay.capturednumbers import CapturedNumbers
 from tapejit.replay.paths import Paths
 
 
@@ -11,6 +12,7 @@ class Signature:
         self.key = key
         self.paths = Paths(name)
         self.captures = None
+        self.numbers = CapturedNumbers()
         self.rebound = 0  # how often something that the function reads was rebound
         self.structure = None  # of the result
         self.seconds = 0.0  # spent in calls that did not run machine code

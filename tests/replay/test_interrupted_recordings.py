@@ -12,9 +12,9 @@ import pytest
 import tapejit as tj
 from tapejit.core import record as R
 from tapejit.core import tape
-from tapejit.replay import background, function, interpreter, recorder, sparse, vmap
+from tapejit.replay import background, function, interpreter, recorder, recordings, sparse, vmap
 
-FILES = {m.__file__ for m in (function, interpreter, recorder, sparse, vmap)}
+FILES = {m.__file__ for m in (function, interpreter, recorder, recordings, sparse, vmap)}
 FILES.add(tape.__file__)
 # Where no signal is looked for: between a block and the first call that ends it, and before the first call of a block.
 NEVER = re.compile(r"finally:|with self\._lock|True in got|_lock\.release|_depth\.inside|active\.(append|remove)\(self\)")

@@ -94,32 +94,35 @@ def nothing_rebound(signature, scratch, env):
     if owner == 0:
         return True
     hold(owner)  # a general call may put another in its place
-    fits = _places_hold(word(signature + 8 * B.WATCHED), word(signature + 8 * B.WATCH_COUNT), scratch)
+    fits = _places_hold(word(signature + 8 * B.WATCHED), word(signature + 8 * B.WATCH_COUNT), scratch, env)
     fits = fits and (word(signature + 8 * B.WATCH_RUNS) == 0 or leaves_fit(signature, scratch, env))
     drop(owner)
     return fits
 
 
 @inner
-def _places_hold(watched, count, scratch):
+def _places_hold(watched, count, scratch, env):
     for k in range(count):
         place = as_i64(watched + 8 * B.WATCH_WORDS * k)
-        if place[B.PLACE] >= B.LIST_HOLDS:
+        kind = place[B.PLACE]
+        if kind == B.LIST_HOLDS or kind == B.DICT_HOLDS:
             if not _holds(place, scratch):
                 return False
             continue
-        if place[B.PLACE] == B.CELL:
+        if kind == B.CELL or kind == B.CELL_NUMBER:
             now = word(place[B.OWNER] + capi.CELL_VALUE)
-        elif place[B.PLACE] == B.ITEM:
+        elif kind == B.ITEM or kind == B.ITEM_NUMBER:
             now = capi.dict_item(place[B.OWNER], place[B.NAME])
         else:
-            is_attribute = place[B.PLACE] == B.ATTRIBUTE
-            now = capi.attribute(place[B.OWNER], place[B.NAME]) if is_attribute else capi.call_object(place[B.OWNER], 0)
+            now = capi.attribute(place[B.OWNER], place[B.NAME]) if kind == B.ATTRIBUTE else capi.call_object(place[B.OWNER], 0)
             if now != 0:
                 capi.decref(now)
         if now == 0:
             capi.clear_error()
-        if now != place[B.VALUE]:
+        if kind == B.CELL_NUMBER or kind == B.ITEM_NUMBER:
+            if not _taken(now, place[B.VALUE], env):
+                return False
+        elif now != place[B.VALUE]:
             return False
     return True
 
@@ -145,3 +148,20 @@ def _holds(place, scratch):
         if as_i64(found)[1] != held[2 * j] or as_i64(found)[2] != held[2 * j + 1]:
             return False
     return True
+
+
+@inner
+def _taken(x, address, env):
+    """Whether an object is a number that a float holds; puts it there."""
+    kind = word(x + capi.TYPE) if x != 0 else 0
+    if kind == env[B.FLOAT_TYPE] or kind == env[B.NUMPY_FLOAT_TYPE]:
+        as_f64(address)[0] = as_f64(x + capi.FLOAT_VALUE)[0]
+        return True
+    if kind != env[B.INTEGER_TYPE]:
+        return False
+    value = capi.integer_as_double(x)
+    if value == -1.0 and capi.error_set() != 0:
+        capi.clear_error()
+        return False
+    as_f64(address)[0] = value
+    return abs(value) < 9007199254740992.0

@@ -1,0 +1,202 @@
+"""A function is recorded: what comes of running it on a tape of its own becomes a program of one of its signatures."""
+
+import dataclasses
+import time
+
+import numpy as np
+
+from tapejit.core.errors import Refused
+from tapejit.eager.dispatch import from_array
+from tapejit.eager.tensor import Tensor
+from tapejit.edge.onestep import try_to_take
+from tapejit.graph.anycount import NoCount
+from tapejit.graph.passbody import Irregular
+from tapejit.replay.capturednumbers import others_run, standing_in
+from tapejit.replay.captures import Captures
+from tapejit.replay.integers import same_work
+from tapejit.replay.interpreter import Interpreter
+from tapejit.replay.program import Frozen, Program
+from tapejit.replay.reads import Reads
+from tapejit.replay.recorder import NeedsHistory, Recorder, around
+from tapejit.replay.signature import Signature
+from tapejit.replay.trees import flatten, integers, is_result, with_leaves
+from tapejit.replay.values import as_tensor, statics
+
+MOST_REBOUND = 64
+
+
+@dataclasses.dataclass
+class _Recording:
+    """A recording: its results and their structure, its program, that of any count of passes, what was read from outside."""
+
+    structure: object
+    results: list
+    program: Program
+    counted: object
+    before: Captures
+    captures: Captures
+
+
+class Recordings:
+    """The part of a replayed function that records it."""
+
+    def _record(self, signature, key, arrays):
+        """Run the function on a tape of its own; its results, None if it cannot be replayed, or another thread records."""
+        got = []
+        try:
+            try_to_take(self._lock, got)
+            return self._recorded(signature, key, arrays) if True in got else None
+        finally:
+            if True in got:
+                self._lock.release()
+
+    def _recorded(self, signature, key, arrays):
+        """As ``_record``; numbers from outside that change between calls become run-time values where that can be."""
+        found = self._recording(signature, key, arrays)
+        slots = signature.numbers.candidates() if found is not None else ()
+        if slots and others_run():
+            slots = signature.numbers.slots
+            if slots:  # programs read them, and this recording does not
+                return found.structure, found.results
+        if slots:
+            moving = self._with_moving(signature.key, key, arrays, slots)
+            same = moving is not None and same_work((found.program, found.results), (moving.program, moving.results))
+            known = len(signature.numbers.slots)
+            signature.numbers.decide(slots, same)
+            if len(signature.numbers.slots) < known:
+                signature.renew()
+            found = moving if same else found
+        if found is None:
+            return None
+        signature.structure = found.structure
+        self._enter(signature, found)
+        return found.structure, found.results
+
+    def _with_moving(self, signature, key, arrays, slots):
+        """A recording in which tensors stand in for the numbers in some places, None if there is none."""
+        trial = Signature("a trial", signature)
+        trial.paths.quiet = True
+        try:
+            return self._recording(trial, key, arrays, slots)
+        except Exception:
+            return None
+
+    def _recording(self, signature, key, arrays, slots=()):
+        """What comes of running the function on a tape of its own, None if it cannot be replayed."""
+        self._counts["recorded"] += 1
+        start = time.perf_counter()
+        before = Captures(self.fun, statics(key))
+        interpreter, recorder = None, Recorder()
+        try:
+            with around(recorder), recorder:
+                recorder.reads = reads = Reads(self.fun, statics(key), self.constants, recorder.tape.lines, recorder.sources)
+                inputs = []
+                for j, x in enumerate(arrays):
+                    t = as_tensor(x)
+                    recorder.inputs[recorder.index(t)] = j
+                    inputs.append(t)
+                args, kwargs = self._rebuilt(key, inputs)
+                with standing_in(slots) as tensors:
+                    result = self.function(*args, **kwargs)
+                reads.forget(tensors)
+                outputs = []
+                structure = flatten(result, is_result, outputs)
+                outputs = [x if x.__class__ is Tensor else from_array(x, copy=False) for x in outputs]
+                records = [recorder.index(t) for t in outputs]
+                values = [np.array(t._memory()) for t in outputs]
+            captures = Captures(self.fun, statics(key))
+            reads.finish()
+            captures.add(reads)
+            _guard_what_numpy_reads(recorder, reads.numpy, captures.arrays)
+            kinds = [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays]
+            frozen = _frozen(recorder, kinds, records)
+            recorder.held.update(map(id, frozen.graph.arrays))
+            counted = _of_any_count(recorder, kinds, records, structure)
+            if (self.policy == "auto" or signature.uncompilable) and Interpreter.can_run(recorder):
+                guards = [(place, *rest) for place, (_, *rest) in zip(frozen.places, frozen.guards, strict=False)]
+                interpreter = Interpreter(recorder, guards, records)
+        except NeedsHistory:
+            signature.history = True
+            return None
+        except Refused as why:
+            signature.paths.stay_eager(str(why))
+            return None
+        finally:
+            inputs = args = kwargs = result = outputs = tensors = t = None
+            recorder.close()
+        signature.seconds += time.perf_counter() - start
+        slots = {slot.key: slot for slot in slots}
+        before.moving(slots)
+        captures.moving(slots)
+        results = [v.item() if v.ndim == 0 and v.dtype == np.float64 else v for v in values]
+        return _Recording(structure, results, Program(frozen, structure, interpreter), counted, before, captures)
+
+    def _enter(self, signature, found):
+        """Make a recording's program one of its signature's, unless what the function reads has changed meanwhile."""
+        watched = [c for c in (found.before, found.captures, signature.captures) if c is not None]
+        changed = next((c for c in watched if not c.hold()), None)
+        if changed is not None:
+            signature.numbers.stays(changed.place)
+            self._rebound(signature, changed)
+        else:
+            if signature.captures is None:
+                signature.captures = found.captures if found.captures.places else None
+            else:
+                signature.captures.merge(found.captures)
+            program = found.program
+            signature.paths.add(program)
+            if found.counted is not None:
+                signature.paths.add_counted(*found.counted, Program)
+            if self.policy == "now" and signature.paths.eager is None and self._is_ready(signature, program):
+                self._open(signature, signature.paths, program)
+
+    def _rebound(self, signature, captures):
+        """Something that the function reads was rebound: record anew, unless that happens at nearly every call."""
+        with self._lock:
+            changed = captures.changed
+            signature.numbers.changed(captures.place)
+            signature.renew()
+            signature.rebound += 1
+            if signature.rebound > MOST_REBOUND:
+                why = f"a variable that it reads ({changed}) is rebound at nearly every call: make it an argument"
+                signature.paths.stay_eager(why)
+
+
+def _guard_what_numpy_reads(recorder, reads, captured):
+    """Guard the bytes of captured arrays that NumPy computed with, as far as is known, and of those that are no operands.
+
+    Raises:
+        Refused: for arrays whose changes cannot be seen.
+    """
+    for array in reads.beside_operands(captured) if reads.possible else captured:
+        if array.dtype.hasobject or isinstance(array, np.ma.MaskedArray):
+            recorder.refuse(f"it reads a captured {type(array).__name__} of {array.dtype}, whose changes cannot be seen")
+        reads.take(array)
+    for held, place in reads.memory(captured):
+        recorder.read_by_numpy(held, place)
+
+
+def _frozen(recorder, inputs, outputs):
+    """What is left of a recording.
+
+    Raises:
+        Refused: also where that fails for reasons of ours.
+    """
+    try:
+        return Frozen(recorder, inputs, outputs)
+    except Exception as why:
+        raise Refused(f"its recording could not be read: {why!r}") from why
+
+
+def _of_any_count(recorder, inputs, outputs, structure):
+    """The recording as that of a loop with any number of passes, and its results' structure; None if it has no such loop."""
+    repeats = recorder.repeats.found(recorder.guards)
+    if not repeats:
+        return None
+    try:
+        frozen = Frozen(recorder, inputs, outputs, repeats, integers(structure))
+    except (NoCount, Irregular, Refused):
+        return None
+    structure, order = with_leaves(structure, frozen.whole, len(outputs))
+    frozen.outputs = [frozen.outputs[j] for j in order]
+    return frozen, structure
