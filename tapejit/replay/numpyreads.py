@@ -24,13 +24,15 @@ class NumpyReads:
         sources: the recording's, by record the array that holds its value.
         possible: whether it can be told; without, all that is captured must be guarded.
         inside: whether a function of ours runs that was given arrays.
+        cached: arrays that functions with a cache have given.
     """
 
     def __init__(self, sources):
         self.sources = sources
         self.possible = readable()
         self._instructions = Instructions()
-        self._on, self.inside = False, 0
+        self._on, self.inside, self.cached = False, 0, []
+        self._written = collections.defaultdict(set)  # by id of what owns the memory, the bounds of what is written to
         self._stretches = {}  # by id of what owns the memory: a weak reference to it, and by their bounds where they are read
         self._known = {}  # by id, weak references to arrays that are read as a whole
 
@@ -61,13 +63,32 @@ class NumpyReads:
             found = self._stretches[id(owner)] = weakref.ref(owner), {}
         found[1].setdefault(bounds(array), place)
 
-    def beside_operands(self, captured):
-        """Those of ``captured`` arrays of which no part is an operand: they may be read by what is not looked into."""
+    def write(self, array):
+        """An array is changed in place."""
+        self._written[id(_owner(array))].add(bounds(array))
+
+    def guard(self, recorder, captured):
+        """Guard the bytes of captured arrays that NumPy computed with, as far as is known, and of those that are no operands.
+
+        Raises:
+            Refused: for arrays whose changes cannot be seen, or which the function changes itself.
+        """
+        captured = [*captured, *self.cached]
         operands = self._operands()
+        for owner in {id(o): o for o in map(_owner, captured)}.values() if self._written else ():
+            read = [*operands.get(id(owner), ()), *self._stretches.get(id(owner), (0, ()))[1]]
+            if any(a < d and b > c for a, b in read for c, d in self._written.get(id(owner), ())):
+                recorder.refuse("a captured array that it reads is changed in place")
         for array in captured:
             low, high = bounds(array)
-            if not any(a < high and b > low for a, b in operands.get(id(_owner(array)), ())):
-                yield array
+            parts = operands.get(id(_owner(array)), ()) if self.possible else ()
+            if not any(a < high and b > low for a, b in parts):
+                if array.dtype.hasobject or isinstance(array, np.ma.MaskedArray):
+                    what = f"a captured {type(array).__name__} of {array.dtype}"
+                    recorder.refuse(f"it reads {what}, whose changes cannot be seen")
+                self.take(array)
+        for held, place in self._memory(captured, operands):
+            recorder.read_by_numpy(held, place)
 
     def _operands(self):
         """The bounds of arrays that are operands, by the id of what owns their memory."""
@@ -76,16 +97,15 @@ class NumpyReads:
             found[id(_owner(source))].append(bounds(source))
         return found
 
-    def memory(self, captured):
+    def _memory(self, captured, operands):
         """Pairs (bytes as an array, the instruction that reads them or None) of ``captured`` arrays and others that last."""
         known = {id(_owner(a)) for a in captured}
-        operands = self._operands()  # kept by the recording
         pairs = []
         for reference, stretches in self._stretches.values():
             owner = reference()
             if owner is None or not owner.size or owner.dtype.hasobject:
                 continue
-            if id(owner) in known or (owner.flags.owndata and id(owner) not in operands):
+            if id(owner) in known or (owner.flags.owndata and id(owner) not in operands):  # the recording keeps operands
                 low, high = bounds(owner)
                 whole = _bytes_of(owner)
                 inside = {(max(a, low), min(b, high)): where for (a, b), where in stretches.items() if a < high and b > low}

@@ -14,7 +14,7 @@ import types
 import numpy as np
 
 from tapejit.eager.tensor import Tensor
-from tapejit.edge.userline import PACKAGE, is_installed, is_library
+from tapejit.edge.userline import PACKAGE, STDLIB, is_installed, is_library
 from tapejit.edge.valuestack import ABSENT, ValueStack
 from tapejit.replay.numpyreads import bounds
 
@@ -25,6 +25,8 @@ _ITERATING = (list, tuple, dict, zip, enumerate, reversed, iter, set, map, filte
 _LOOKING = (len, isinstance, id, type, hasattr, callable, getattr, setattr, print, issubclass, super, vars, slice, range)
 _LOOKING += (functools.partial,)
 _MOVING = frozenset(("append", "insert", "get", "pop", "setdefault", "items", "values", "keys", "update", "copy", "popitem"))
+_WRITING = frozenset((np.copyto, np.place, np.put, np.putmask, np.fill_diagonal, np.put_along_axis))
+_WRITING_METHODS = frozenset("fill sort put itemset partition resize byteswap setfield".split())
 _OF_SHAPES = frozenset(("zeros_like", "ones_like", "empty_like", "shape", "ndim", "size", "may_share_memory", "shares_memory"))
 _VIEWS = frozenset(
     "transpose reshape ravel squeeze swapaxes moveaxis rollaxis expand_dims broadcast_to broadcast_arrays view asarray array "
@@ -47,8 +49,7 @@ class Steps:
     def __init__(self, reads, frame):
         self._reads, self._code = reads, frame.f_code
         self._stack, self._table = ValueStack(frame), _table(frame.f_code)
-        self._waiting = None  # arrays, the count of sources before, whether a result that shares their memory will do, or
-        # whether functions of ours are looked into meanwhile
+        self._waiting = None  # see ``_wait``
 
     def step(self, offset):
         """An instruction is about to run; None: the frame is at its end."""
@@ -65,41 +66,50 @@ class Steps:
         for array in arrays:
             self._reads.take(array, (self._code, self._offset))
 
-    def _wait(self, arrays, views=False, entering=False):
-        """Whether arrays become operands shows when the instruction is done."""
-        self._waiting = arrays, len(self._reads.sources), views, entering
+    def _wait(self, arrays, views=False, entering=False, cached=False):
+        """What becomes of arrays shows when the instruction is done.
+
+        Args:
+            views: whether they are not read where the result shares their memory.
+            entering: whether functions of ours are looked into meanwhile.
+            cached: whether the result is kept elsewhere, as what is captured.
+        """
+        self._waiting = arrays, len(self._reads.sources), views, entering, cached
         self._reads.inside += entering
 
     def _settle(self, offset):
-        arrays, before, views, entering = self._waiting
+        arrays, before, views, entering, cached = self._waiting
         self._waiting = None
         self._reads.inside -= entering
+        result = _arrays_in((self._stack.below(offset)(1),))[0] if (views or cached) and offset is not None else []
+        if cached:
+            self._reads.cached += result
         if arrays:
             sources = self._reads.sources
-            new = list(itertools.islice(reversed(sources.values()), len(sources) - before))
-            if views and offset is not None:
-                new += _arrays_in((self._stack.below(offset)(1),))[0]
+            new = [*itertools.islice(reversed(sources.values()), len(sources) - before), *(result if views else ())]
             self._take([a for a in arrays if not any(_covers(s, a) for s in new)])
 
     # Instructions
 
-    def _two(self, operand, _):
+    def _two(self, operand, in_place):
         """An operation on two operands."""
-        x, y = operand(1), operand(2)
+        y, x = operand(1), operand(2)
         if x.__class__ in _PLAIN and y.__class__ in _PLAIN:
             return
         arrays = [a for a in (x, y) if isinstance(a, np.ndarray)]
         if arrays:
             (self._wait if _is_ours(x) or _is_ours(y) else self._take)(arrays)
+        if in_place and isinstance(x, np.ndarray):
+            self._reads.write(x)
 
     def _compared(self, operand, _):
-        x, y = operand(1), operand(2)
-        if isinstance(x, (dict, set, frozenset)):  # what is looked for is compared with keys
-            self._take(_arrays_in((y,))[0])
+        x, y = operand(2), operand(1)
+        if isinstance(y, (dict, set, frozenset)):  # what is looked for is compared with keys
+            self._take(_arrays_in((x,))[0])
         elif isinstance(x, _CONTAINERS) or isinstance(y, _CONTAINERS):
             self._take(_arrays_in((x, y))[0])
         else:
-            self._two(operand, _)
+            self._two(operand, False)
 
     def _one(self, operand, k):
         x = operand(k)
@@ -140,6 +150,8 @@ class Steps:
         self._assigned(operand(4), operand(3))
 
     def _assigned(self, value, x):
+        if isinstance(x, np.ndarray):
+            self._reads.write(x)
         arrays, ours = _arrays_in((value,))
         if arrays and x.__class__ is not list:
             (self._wait if ours or _is_ours(x) else self._take)(arrays)
@@ -155,7 +167,7 @@ class Steps:
         names = operand(1) if with_names else {}
         if isinstance(given, np.ndarray):
             self._iterated(operand, 1 + with_names)
-            given = ()
+            given = (given,)
         given = given if isinstance(given, (tuple, list)) else ()
         below = [operand(3 + with_names), operand(2 + with_names)]
         names = names.values() if isinstance(names, dict) else ()
@@ -180,9 +192,11 @@ class Steps:
         owner = getattr(function, "__self__", None) if isinstance(function, types.BuiltinFunctionType) else None
         if isinstance(owner, np.ndarray):
             args = [owner, *args]
-        arrays, ours = _arrays_in(args)
-        if arrays:
-            file = _file_of(function)
+        file = _file_of(function)
+        arrays, ours = _arrays_in(args, attributes=file.startswith(STDLIB))
+        if function.__class__ is functools._lru_cache_wrapper:
+            self._wait(arrays, cached=True)
+        elif arrays:
             if file.startswith(PACKAGE):
                 self._wait((), entering=True)
             elif not file or _is_aside(file):
@@ -191,6 +205,8 @@ class Steps:
     def _judge(self, function, args, arrays, ours):
         """Arrays are among the arguments of a function that cannot be looked into."""
         name = getattr(function, "__name__", "")
+        if _writes(function, name) and isinstance(args[0], np.ndarray):
+            self._reads.write(args[0])
         of_numpy = (getattr(function, "__module__", None) or "numpy").partition(".")[0] == "numpy"
         if any(function is f for f in _LOOKING) or (of_numpy and name in _OF_SHAPES):
             return
@@ -207,6 +223,12 @@ class Steps:
             self._wait(arrays, views=True)
         else:
             self._take(arrays)
+
+
+def _writes(function, name) -> bool:
+    """Whether a function of NumPy changes its first argument."""
+    method = getattr(function, "__objclass__", type(getattr(function, "__self__", None)))
+    return (name in _WRITING_METHODS and issubclass(method, np.ndarray)) or any(function is f for f in _WRITING)
 
 
 def _file_of(function) -> str:
@@ -237,8 +259,12 @@ def _is_ours(x) -> bool:
     return isinstance(module, str) and module.partition(".")[0] == "tapejit"
 
 
-def _arrays_in(objects):
-    """The arrays among objects and in containers among them, and whether there is anything of this package's."""
+def _arrays_in(objects, attributes=False):
+    """The arrays among objects and in containers among them, and whether there is anything of this package's.
+
+    Args:
+        attributes: whether those of objects count, too.
+    """
     arrays, ours, waiting = [], False, [(x, _DEPTH) for x in objects]
     while waiting:
         x, depth = waiting.pop()
@@ -250,6 +276,9 @@ def _arrays_in(objects):
             if depth:
                 inner = x.values() if isinstance(x, dict) else (x.start, x.stop, x.step) if x.__class__ is slice else x
                 waiting += [(y, depth - 1) for y in itertools.islice(inner, _WIDE)]
+        elif attributes and depth and not isinstance(x, type):
+            waiting += [(y, depth - 1) for y in getattr(x, "__dict__", {}).values()]
+            waiting += [(getattr(x, name, None), depth - 1) for name in getattr(type(x), "__slots__", ())]
         elif not ours:
             ours = _is_ours(x) and not isinstance(x, (types.FunctionType, type))
     return arrays, ours
@@ -280,7 +309,6 @@ def _covers(source, array) -> bool:
 
 
 _HANDLERS = {
-    "BINARY_OP": (Steps._two, None),
     **dict.fromkeys(("COMPARE_OP", "CONTAINS_OP"), (Steps._compared, None)),
     **dict.fromkeys(
         (
@@ -298,6 +326,7 @@ _HANDLERS = {
     "STORE_SLICE": (Steps._put_slice, None),
 }
 _WITH_ARGUMENT = {
+    "BINARY_OP": Steps._two,
     "CALL": Steps._call,
     "CALL_KW": Steps._call_with_names,
     "CALL_FUNCTION_EX": Steps._call_expanded,
@@ -317,7 +346,9 @@ def _table(code) -> dict:
             found[i.offset] = _HANDLERS[i.opname]
         elif i.opname in _WITH_ARGUMENT:
             argument = i.argval if i.opname.startswith("LOAD") else i.arg
-            if i.opname == "CALL_FUNCTION_EX":
+            if i.opname == "BINARY_OP":
+                argument = i.argrepr.endswith("=")
+            elif i.opname == "CALL_FUNCTION_EX":
                 argument = i.arg & 1
             elif i.opname == "FORMAT_VALUE":
                 argument = 1 + bool(i.arg & 4)  # a format lies above it

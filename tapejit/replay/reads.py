@@ -360,6 +360,8 @@ class Reads:
                 "at every replay; pass them as arguments"
             )
         else:
+            if isinstance(x, functools._lru_cache_wrapper):
+                self.numpy.begin(_watched_frames())
             self._known.setdefault(id(type(x)), type(x))
             parts = [inspect.getattr_static(x, part, None) for part in ("fun", "__func__", "__wrapped__")]
             parts = [part for part in parts if isinstance(part, (types.FunctionType, types.MethodType))]

@@ -27,7 +27,7 @@ MOST_REBOUND = 64
 
 @dataclasses.dataclass
 class _Recording:
-    """A recording: its results and their structure, its program, that of any count of passes, what was read from outside."""
+    """Results and their structure, the program (None if it is refused), that of any count of passes, what was read outside."""
 
     structure: object
     results: list
@@ -53,48 +53,44 @@ class Recordings:
     def _recorded(self, signature, key, arrays):
         """As ``_record``; numbers from outside that change between calls become run-time values where that can be."""
         found = self._recording(signature, key, arrays)
-        slots = signature.numbers.candidates() if found is not None else ()
-        if slots and others_run():
-            slots = signature.numbers.slots
-            if slots:  # programs read them, and this recording does not
-                return found.structure, found.results
-        if slots:
-            moving = self._with_moving(signature.key, key, arrays, slots)
-            same = moving is not None and same_work((found.program, found.results), (moving.program, moving.results))
-            known = len(signature.numbers.slots)
-            signature.numbers.decide(slots, same)
-            if len(signature.numbers.slots) < known:
-                signature.renew()
-            found = moving if same else found
         if found is None:
             return None
-        signature.structure = found.structure
-        self._enter(signature, found)
+        slots = signature.numbers.candidates() if found.program is not None else ()
+        alone = not (slots and others_run())
+        if slots and alone:
+            found = self._moving_or(found, signature, key, arrays, slots)
+        if found.program is not None and (alone or not signature.numbers.slots):  # else the others read numbers, this one not
+            signature.structure = found.structure
+            self._enter(signature, found)
         return found.structure, found.results
 
-    def _with_moving(self, signature, key, arrays, slots):
-        """A recording in which tensors stand in for the numbers in some places, None if there is none."""
-        trial = Signature("a trial", signature)
+    def _moving_or(self, found, signature, key, arrays, slots):
+        """A recording in which tensors stand in for the numbers in some places; the one without them, if it is not the same."""
+        trial = Signature("a trial", signature.key)
         trial.paths.quiet = True
         try:
-            return self._recording(trial, key, arrays, slots)
+            moving = self._recording(trial, key, arrays, slots)
         except Exception:
-            return None
+            moving = None
+        same = moving is not None and moving.program is not None
+        same = same and same_work((found.program, found.results), (moving.program, moving.results))
+        known = len(signature.numbers.slots)
+        signature.numbers.decide(slots, same)
+        if len(signature.numbers.slots) < known:
+            signature.renew()
+        return moving if same else found
 
     def _recording(self, signature, key, arrays, slots=()):
         """What comes of running the function on a tape of its own, None if it cannot be replayed."""
         self._counts["recorded"] += 1
         start = time.perf_counter()
         before = Captures(self.fun, statics(key))
-        interpreter, recorder = None, Recorder()
+        interpreter, recorder, values = None, Recorder(), None
         try:
             with around(recorder), recorder:
                 recorder.reads = reads = Reads(self.fun, statics(key), self.constants, recorder.tape.lines, recorder.sources)
-                inputs = []
-                for j, x in enumerate(arrays):
-                    t = as_tensor(x)
-                    recorder.inputs[recorder.index(t)] = j
-                    inputs.append(t)
+                inputs = [as_tensor(x) for x in arrays]
+                recorder.inputs.update((recorder.index(t), j) for j, t in enumerate(inputs))
                 args, kwargs = self._rebuilt(key, inputs)
                 with standing_in(slots) as tensors:
                     result = self.function(*args, **kwargs)
@@ -107,7 +103,7 @@ class Recordings:
             captures = Captures(self.fun, statics(key))
             reads.finish()
             captures.add(reads)
-            _guard_what_numpy_reads(recorder, reads.numpy, captures.arrays)
+            reads.numpy.guard(recorder, captures.arrays)
             kinds = [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays]
             frozen = _frozen(recorder, kinds, records)
             recorder.held.update(map(id, frozen.graph.arrays))
@@ -120,16 +116,19 @@ class Recordings:
             return None
         except Refused as why:
             signature.paths.stay_eager(str(why))
-            return None
+            if values is None:
+                return None
+            frozen = counted = None  # the function has run to its end, and does so once a call
         finally:
-            inputs = args = kwargs = result = outputs = tensors = t = None
+            inputs = args = kwargs = result = outputs = tensors = None
             recorder.close()
         signature.seconds += time.perf_counter() - start
         slots = {slot.key: slot for slot in slots}
         before.moving(slots)
         captures.moving(slots)
+        program = None if frozen is None else Program(frozen, structure, interpreter)
         results = [v.item() if v.ndim == 0 and v.dtype == np.float64 else v for v in values]
-        return _Recording(structure, results, Program(frozen, structure, interpreter), counted, before, captures)
+        return _Recording(structure, results, program, counted, before, captures)
 
     def _enter(self, signature, found):
         """Make a recording's program one of its signature's, unless what the function reads has changed meanwhile."""
@@ -160,20 +159,6 @@ class Recordings:
             if signature.rebound > MOST_REBOUND:
                 why = f"a variable that it reads ({changed}) is rebound at nearly every call: make it an argument"
                 signature.paths.stay_eager(why)
-
-
-def _guard_what_numpy_reads(recorder, reads, captured):
-    """Guard the bytes of captured arrays that NumPy computed with, as far as is known, and of those that are no operands.
-
-    Raises:
-        Refused: for arrays whose changes cannot be seen.
-    """
-    for array in reads.beside_operands(captured) if reads.possible else captured:
-        if array.dtype.hasobject or isinstance(array, np.ma.MaskedArray):
-            recorder.refuse(f"it reads a captured {type(array).__name__} of {array.dtype}, whose changes cannot be seen")
-        reads.take(array)
-    for held, place in reads.memory(captured):
-        recorder.read_by_numpy(held, place)
 
 
 def _frozen(recorder, inputs, outputs):

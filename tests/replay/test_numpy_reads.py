@@ -107,7 +107,24 @@ def bool_of_all(s):
     return (s * PART).sum() * (2 if (PART > 0).all() else 3) * (1 if PART[0] in NET.w else 5)
 
 
+@functools.lru_cache
+def cached():
+    return np.array([0.5, -1.0, 2.0])
+
+
+def of_a_cache(s):
+    return (s * cached()).sum() * cached()[1]
+
+
+def copied(s):
+    return (s * NET.data.w).sum() * dataclasses.replace(NET.data).w[0] * dataclasses.astuple(NET.data)[0][1]
+
+
 COMPUTING = {
+    "of a cache": of_a_cache,
+    "copied": copied,
+    "spread": lambda s: (s * S).sum() * max(map(tuple, S))[0] * np.hstack([*S]).sum() * np.add(*S[:2])[0],
+    "reduced": lambda s: (s * S).sum() * np.add.reduce(S)[1] * np.maximum(*R[:2])[0] + (s * R).sum(),
     "recurrence": recurrence,
     "rows": rows,
     "decided": decided,
@@ -159,7 +176,7 @@ OPERANDS = {
     "reshaped": lambda s: (s * PART.reshape(3, 1)).sum() + (s * PART[:, None]).sum() + (s * np.transpose(S)).sum(),
     "printed": lambda s: (print(PART, end=""), (s * PART).sum())[1],
 }
-ARRAYS = [S, R, Y, INDEX, MASK, NET.w, NET.parts[0], NET.data.w, POINT.w]
+ARRAYS = [cached(), S, R, Y, INDEX, MASK, NET.w, NET.parts[0], NET.data.w, POINT.w]
 
 
 def change(rng):
@@ -211,6 +228,60 @@ def test_only_what_is_read_is_guarded():
     big[7, 1] = 3.0
     assert g(X) == pytest.approx((big @ X).sum() * 3.0)
     assert g.calls["recorded"] == 2
+
+
+def test_arrays_that_functions_write_to_and_read_are_refused():
+    scratch, data = np.zeros(3), {1.0: R[0].copy(), 2.0: R[1].copy()}
+
+    def of(k):
+        def f(s):
+            scratch[:] = data[k]
+            return (s * scratch).sum()
+
+        return tj.jit(f)
+
+    first, second = of(1.0), of(2.0)
+    with pytest.warns(UserWarning, match="a captured array that it reads is changed in place"):
+        found = [g(X) for _ in range(3) for g in (first, second)]
+    assert found == pytest.approx([(X * data[1.0]).sum(), (X * data[2.0]).sum()] * 3)
+
+
+@pytest.mark.filterwarnings("ignore:.*is changed in place")
+@pytest.mark.parametrize("name", ["item", "slice", "added", "filled", "copied"])
+def test_every_way_of_writing_is_seen(name):
+    scratch = np.zeros(3)
+    write = {
+        "item": lambda v: scratch.__setitem__(0, 1.0) or exec("scratch[0] = v", {"scratch": scratch, "v": v}),
+        "slice": lambda v: exec("scratch[:2] = v", {"scratch": scratch, "v": v}),
+        "added": lambda v: exec("scratch += v", {"scratch": scratch, "v": v}),
+        "filled": lambda v: scratch.fill(v),
+        "copied": lambda v: np.copyto(scratch, v),
+    }[name]
+
+    def f(s):
+        write(R[0, 0])
+        return (s * scratch).sum()
+
+    g, expected = tj.jit(f), tj.jit(f, compile="never")
+    for k in range(4):
+        scratch[...] = k
+        found = g(X)
+        scratch[...] = k
+        assert found == pytest.approx(expected(X))
+
+
+def test_a_log_that_is_only_written_to_may_be():
+    log = np.zeros(4)
+
+    def f(s):
+        log[1] = R[0, 0]
+        return (s * R[0]).sum()
+
+    g = tj.jit(f)
+    for _ in range(4):
+        g(X)
+    assert g.calls["eager"] == 0
+    assert log[1] == R[0, 0]
 
 
 def test_without_a_look_at_operands_everything_is_guarded(monkeypatch):
