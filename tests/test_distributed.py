@@ -182,3 +182,70 @@ def test_a_worker_that_dies_within_a_call_changes_no_digit(client):
     assert (after == before).all()
     client.wait_for_workers(2)
     assert victim not in pids(client)
+
+
+def test_calls_go_to_the_workers_themselves_once_results_are_known_to_be_small(client, monkeypatch):
+    total = tj.distributed.sum_over(tj.value_and_grad(loss), parts(5))
+    before = [total(k * W) for k in range(3)]
+    assert total._residents is not None
+    monkeypatch.setattr(total, "of_each", None)  # no tasks
+    for k in range(3):
+        value, gradient = total(k * W)
+        assert value == before[k][0]
+        assert (gradient == before[k][1]).all()
+    monkeypatch.undo()
+    del total
+    client.run(lambda: None)
+
+
+def test_what_workers_keep_goes_with_the_function(client):
+    def kept():
+        from tapejit.distributed import residents
+
+        return len(residents._here)
+
+    total = tj.distributed.sum_over(tj.grad(loss), parts(4))
+    for _ in range(3):
+        total(W)
+    assert sum(client.run(kept).values()) >= 2
+    del total
+    for _ in range(100):
+        if not sum(client.run(kept).values()):
+            break
+        time.sleep(0.1)
+    assert not sum(client.run(kept).values())
+
+
+def test_a_worker_with_residents_dies(client):
+    def slowly(w, x, y):
+        time.sleep(0.2)
+        return x.T @ (1 / (1 + np.exp(-x @ w)) - y)
+
+    total = tj.distributed.sum_over(slowly, parts(4))
+    before = [total(W) for _ in range(3)][-1]
+    assert total._residents is not None
+    os.kill(pids(client)[0], signal.SIGKILL)
+    assert (total(W) == before).all()
+    client.wait_for_workers(2)
+    for _ in range(2):
+        assert (total(W) == before).all()
+    assert total._residents is not None
+    killer = threading.Timer(0.1, os.kill, (pids(client)[1], signal.SIGKILL))
+    killer.start()
+    assert (total(W) == before).all()
+    killer.join()
+    client.wait_for_workers(2)
+
+
+def test_errors_of_residents_arrive(client):
+    def sometimes(w, x):
+        if w > 2:
+            raise KeyError("too large")
+        return w * x
+
+    total = tj.distributed.sum_over(sometimes, [1.0, 2.0, 3.0])
+    for w in (1.0, 2.0, 2.0):
+        assert total(w) == 6.0 * w
+    with pytest.raises(KeyError, match="too large"):
+        total(3.0)
+    assert total(1.0) == 6.0

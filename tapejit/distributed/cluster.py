@@ -1,10 +1,14 @@
-"""The graph of a call, made where the caller is: parts on the workers, their results added two by two, there or here."""
+"""The graph of a call, made where the caller is: parts on the workers, their results added two by two, there or here.
+
+Once results are known to be small, calls go to the workers themselves (see ``residents``), and by the graph if one is gone.
+"""
 
 import itertools
 import uuid
 import warnings
 
 from tapejit.distributed import worker
+from tapejit.distributed.residents import Residents
 
 SMALL = 1 << 20  # bytes of all results of a call, up to which the caller fetches and adds them
 
@@ -116,6 +120,7 @@ class _Sum(_Tasks):
             raise ValueError("sum_over() needs at least one part")
         super().__init__(fun, client)
         self._bytes = None  # of a result, once one is known
+        self._residents = None
         places = sorted(self.client.scheduler_info(n_workers=-1)["workers"])
         self.parts = []
         for k, data in enumerate(parts):
@@ -123,12 +128,29 @@ class _Sum(_Tasks):
             self.parts.append(self.submit(f"data-{k}", worker.Data, data, **near))
 
     def __call__(self, *args):
+        small = self._bytes is not None and self._bytes * len(self.parts) <= SMALL
+        results = self._by_residents(args) if small else None
+        if results is not None:
+            return _in_pairs(worker.added, results)
         parts = self.of_each("part", [args] * len(self.parts), self.parts)
-        if self._bytes is not None and self._bytes * len(parts) <= SMALL:
+        if small:
             return _in_pairs(worker.added, self.client.gather(parts))
         found = _in_pairs(lambda a, b: self.submit(f"sum-{next(self._count)}", worker.added, a, b), parts).result()
         self._bytes = worker.nbytes(found)
         return found
+
+    def _by_residents(self, args):
+        """The results of all parts without the scheduler, None where some worker does not answer, or the function fails."""
+        residents, self._residents = self._residents, None  # the next call makes new ones, should this one fail
+        try:
+            if residents is None:
+                residents = Residents(self.client, self._name, self.function, self.parts)
+            results = residents(args)
+        except Exception:  # of Dask's: a worker is gone, or going
+            return None
+        if results is not None:
+            self._residents = residents
+        return results
 
 
 def _in_pairs(add, row):
