@@ -11,7 +11,12 @@ from tapejit.replay.doorwords import SignatureBlock
 SMALL = 5000
 SECONDS_PER_RECORD = 5e-4
 SHARE = 0.05
-NOT_YET = object()  # in place of results: the path is known, but neither compiled nor to be interpreted
+NOT_YET = object()  # in place of results: what answers is known, or may be, but is neither compiled nor to be interpreted
+
+
+def _some_to_come(paths):
+    """Whether loops with any number of passes, which may answer for all other paths, too, wait to be compiled."""
+    return any(p.machine is None and p.failure is None for p in paths.counted)
 
 
 class Answers:
@@ -57,7 +62,7 @@ class Answers:
         before, failed = None, 0
         hops = 0
         while program is not None and hops < 2 * len(paths.programs):
-            compiled = self._is_ready(signature, program)
+            compiled = self._is_ready(signature, program, submit=program.interpreter is None)
             if signature.paths is not paths:
                 return None
             if compiled and before is not None:
@@ -69,16 +74,20 @@ class Answers:
             if status == 0:
                 self._counts["replayed" if compiled else "interpreted"] += 1
                 paths.last = program
-                if compiled:
+                if compiled or self._is_ready(signature, program):
                     self._open(signature, paths, program)
                 return program.structure, results
             hops += 1
             before, failed = program, status
             program = paths.after(program, status)
-        return None
+        return NOT_YET if _some_to_come(paths) else None
 
-    def _is_ready(self, signature, program) -> bool:
-        """Whether a program is machine code; where that is worth it, it will be."""
+    def _is_ready(self, signature, program, submit=True) -> bool:
+        """Whether a program is machine code; where that is worth it, it will be.
+
+        Args:
+            submit: False where it is not known yet whether the program's guards hold: many a path is never taken again.
+        """
         if program.machine is not None:
             return True
         if signature.uncompilable:
@@ -91,6 +100,8 @@ class Answers:
                 except Exception:
                     self._stay_interpreted(signature, program)
                     return False
+            if not submit or (program not in signature.paths.counted and _some_to_come(signature.paths)):
+                return False
             cost = SHARE * SECONDS_PER_RECORD * program.frozen.records
             if program.frozen.records <= SMALL or signature.seconds >= cost:
                 background.submit(program, self.prepare_door)
