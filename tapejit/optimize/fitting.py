@@ -147,11 +147,11 @@ def _by_minpack(model, start, data, absolute_sigma, options, best):
     if status not in (1, 2, 3, 4):
         raise RuntimeError(f"Optimal parameters not found: {message}")
     freedom = info["fvec"].size - p.size
+    if covariance is not None and freedom and not absolute_sigma:
+        covariance *= info["fvec"] @ info["fvec"] / freedom
     if covariance is None or np.isnan(covariance).any() or not (absolute_sigma or freedom):
         warnings.warn("Covariance of the parameters could not be estimated", optimize.OptimizeWarning, stacklevel=3)
         covariance = np.full((p.size, p.size), np.inf)
-    elif not absolute_sigma:
-        covariance *= info["fvec"] @ info["fvec"] / freedom
     return p, covariance, info, message, status
 
 

@@ -104,3 +104,14 @@ def test_minima_stop_at_ctrl_c_and_show_a_bar(monkeypatch, capsys):
     assert (found.x[rest] == 0).all()
     assert np.isnan(found.fun[rest]).all()
     assert (found.nfev[~rest] > 0).all()
+
+
+def test_whole_numbers_tuples_and_parts_of_arrays_are_starts():
+    def bowl(x, k):
+        return ((x - k) ** 2).sum()
+
+    solve = nopython.optimize.bfgs(bowl)
+    for start in (np.array([0, 0]), (0, 0), np.zeros((2, 2))[:, 0]):
+        np.testing.assert_allclose(solve(start, 2.0)[0], [2.0, 2.0], atol=1e-6)
+    fit = nopython.optimize.levenberg_marquardt(lambda p, k: p - k)
+    np.testing.assert_allclose(fit(np.array([0, 0]), 2.0)[0], [2.0, 2.0])

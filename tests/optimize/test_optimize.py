@@ -370,3 +370,11 @@ def test_data_that_curve_fit_cannot_take_are_said():
         tj.optimize.curve_fit(line, X, np.stack([X, X]))
     with pytest.raises(TypeError, match="a number for each parameter"):
         tj.optimize.curve_fit(line, X, X, p0={"a": 1.0})
+
+
+def test_covariances_that_are_not_finite_are_said():
+    x = np.linspace(0, 1, 9)
+    y = np.where(x == 0.5, np.nan, x)
+    with pytest.warns(optimize.OptimizeWarning, match="could not be estimated"):
+        _, covariance = tj.optimize.curve_fit(lambda x, a, b: a * x + b, x, y, check_finite=False)
+    assert (covariance == np.inf).all()

@@ -9,6 +9,7 @@ from numba import njit
 from numba.extending import is_jitted
 
 from tapejit.nopython.cache import helper, unkept
+from tapejit.nopython.optimize.starts import started
 from tapejit.nopython.rowsandlanes import jacobian
 
 GRADIENT, COST, STEP, EXHAUSTED, STUCK, NOT_FINITE = 1, 2, 3, 0, -2, -1
@@ -213,7 +214,7 @@ def levenberg_marquardt(
 
     @njit(nogil=True, error_model="numpy")
     def solve(p0, *args):
-        p, n = p0.copy(), len(p0)
+        p, n = started(p0), len(p0)
         cov, y = np.empty((n, n)), values(p, *args)
         ends = np.full(n, low), np.full(n, high)
         status, calls, cost = fit(p, args, y, y, *ends, cov, False, max_nfev, ftol, xtol, gtol)

@@ -8,6 +8,7 @@ from numba import njit
 
 from tapejit.nopython.cache import helper, unkept
 from tapejit.nopython.derivatives import value_and_grad
+from tapejit.nopython.optimize.starts import started
 from tapejit.nopython.optimize.wolfe import add, dot, search
 
 CONVERGED, EXHAUSTED, STUCK, NOT_FINITE = 0, 1, 2, 3  # the first three as SciPy's statuses
@@ -110,7 +111,7 @@ def bfgs(fun, *, gtol=1e-5, maxiter=1000):
     @njit(nogil=True, error_model="numpy")
     def solve(x0, *args):
         n = len(x0)
-        x, g, d, trial, new = x0.copy(), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+        x, g, d, trial, new = started(x0), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
         s, y, H, u = np.empty(n), np.empty(n), np.eye(n), np.empty(n)
         value, calls = evaluate(x, g, args), 1
         if not np.isfinite(value + dot(g, g)):
@@ -147,7 +148,7 @@ def lbfgs(fun, *, memory=10, gtol=1e-5, maxiter=10_000):
     @njit(nogil=True, error_model="numpy")
     def solve(x0, *args):
         n = len(x0)
-        x, g, d, trial, new = x0.copy(), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+        x, g, d, trial, new = started(x0), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
         S, Y, rho, alpha = np.empty((memory, n)), np.empty((memory, n)), np.empty(memory), np.empty(memory)
         value, calls, count = evaluate(x, g, args), 1, 0
         if not np.isfinite(value + dot(g, g)):
