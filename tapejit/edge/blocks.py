@@ -23,8 +23,8 @@ ENVIRONMENT, FIRST, USED, INSTANCE_WORDS = range(4)
 # One test of an argument: what it must be, the register it is in, and parameters.
 KIND, REGISTER, P, Q, R, LEAF, TEST_WORDS = range(7)
 NUMBER, ARRAY, SAME, TUPLE, LIST, DICT = range(6)
-# One watched place: an object that must still be what it was; a number that is put where VALUE says; or a list or dict, the
-# addresses of what it held, and how many.
+# One watched place: an object that must still be what it was; or a number that is put where VALUE says; or a list or dict as
+# owner, the addresses of what it held (0 for a number that may change), and how many.
 PLACE, OWNER, NAME, VALUE, WATCH_WORDS = range(5)
 CELL, ITEM, ATTRIBUTE, ANSWER, CELL_NUMBER, ITEM_NUMBER, LIST_HOLDS, DICT_HOLDS = range(8)
 # A program; its first word is the Python object that owns the words. GIVEN of its arrays have dimensions. MATRIX is where the

@@ -154,9 +154,9 @@ class Captures:
                 found.append((_NUMBERS[where], id(owner), id(name), value.array.__array_interface__["data"][0]))
             elif where != "itself":
                 found.append((_PLACES[where], id(owner), id(name), id(value)))
-            if type(value) in _CONTAINERS and type(snapshot) is type(value) and not _any_moves(snapshot):
+            if type(value) in _CONTAINERS and type(snapshot) is type(value):
                 kind, parts = _CONTAINERS[type(value)]
-                addresses = np.array([*map(id, parts(snapshot)), 0], dtype=np.int64)
+                addresses = np.array([*(0 if x.__class__ is Slot else id(x) for x in parts(snapshot)), 0], dtype=np.int64)
                 owned += [snapshot, addresses]
                 found.append((kind, id(value), addresses.ctypes.data, len(snapshot)))
             elif snapshot is not None:
@@ -221,8 +221,8 @@ def _alike(now, before):
     return all(map(operator.is_, now, before)) or all(map(_same, now, before))
 
 
-def _same(now, before):
-    return now is before or _same_number(now, before) or _moves(before, now)
+def _same(a, b):
+    return a is b or _same_number(a, b) or _moves(b, a)
 
 
 def _same_number(a, b):
@@ -231,10 +231,6 @@ def _same_number(a, b):
 
 def _moves(slot, now):
     return slot.__class__ is Slot and is_number(now)
-
-
-def _any_moves(snapshot):
-    return isinstance(snapshot, dict) and any(v.__class__ is Slot for v in snapshot.values())
 
 
 def _difference(now, snapshot):

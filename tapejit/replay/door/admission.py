@@ -105,7 +105,7 @@ def _places_hold(watched, count, scratch, env):
     for k in range(count):
         place = as_i64(watched + 8 * B.WATCH_WORDS * k)
         kind = place[B.PLACE]
-        if kind == B.LIST_HOLDS or kind == B.DICT_HOLDS:
+        if kind >= B.LIST_HOLDS:
             if not _holds(place, scratch):
                 return False
             continue
@@ -145,7 +145,7 @@ def _holds(place, scratch):
     for j in range(count):
         if capi.dict_next(x, found, found + 8, found + 16) == 0:
             return False
-        if as_i64(found)[1] != held[2 * j] or as_i64(found)[2] != held[2 * j + 1]:
+        if as_i64(found)[1] != held[2 * j] or (as_i64(found)[2] != held[2 * j + 1] and held[2 * j + 1] != 0):
             return False
     return True
 
