@@ -148,9 +148,12 @@ class Answers:
                 return  # rebound meanwhile, or too large for the door
             if program not in paths.counted:
                 paths.last = program
+            if signature.shut:
+                return
             if signature.block is None:
                 block = SignatureBlock(signature, self._number_places())
                 if not block.possible:
+                    signature.shut = True
                     return
                 self.open_door()
                 signature.block = block

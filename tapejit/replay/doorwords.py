@@ -5,6 +5,7 @@ what it refers to.
 """
 
 import functools
+import operator
 import sys
 
 import numpy as np
@@ -48,11 +49,18 @@ class Door(NativeCall):
     # As long as the door is shut:
 
     def __call__(self, *args, **kwargs):
-        return self.general(args, kwargs)
+        return _general(self, (*args, *kwargs.values()), tuple(kwargs) or None)
 
     def into(self, *args):
         """``g.into(*args, out)``: the result of ``g(*args)``, its arrays written into ``out``, see ``general_into``."""
         return self.general_into(args)
+
+    def by_place(self, count, names):
+        """A call's arguments, the last of which have names, as numbers in the order without; None if that is another call.
+
+        Args:
+            count: of arguments without a name.
+        """
 
     @classmethod
     def prepare_door(cls):
@@ -68,11 +76,19 @@ class Door(NativeCall):
 
 
 def _general(self, args, names):
-    """A call that the door has no answer to; ``names``: of its last arguments, or None."""
-    if names is None:
-        return self.general(args, {})
-    count = len(args) - len(names)
-    return self.general(args[:count], dict(zip(names, args[count:], strict=True)))
+    """A call that the door has no answer to; ``names``: of its last arguments, or None.
+
+    It is asked again where the same call has a form that it knows: no names, arrays in C order.
+    """
+    if names is not None:
+        count = len(args) - len(names)
+        places = self.by_place(count, names)
+        if places is None:
+            return self.general(args[:count], dict(zip(names, args[count:], strict=True)))
+        return self(*[args[k] for k in places])
+    if any(x.__class__ is np.ndarray and not x.flags.c_contiguous for x in args):
+        return self(*[np.ascontiguousarray(x) if x.__class__ is np.ndarray else x for x in args])
+    return self.general(args, {})
 
 
 def _general_into(self, args, names):
@@ -168,10 +184,16 @@ class _Watch:
     """The places that a function reads beside its arguments, as words, and all that these refer to."""
 
     def __init__(self, captures):
-        self._captures = captures
+        self._captures, self._watched = captures, list(captures.places)
         self.places, self._owned = captures.words()
         self.words = np.array([*sum(self.places, ()), 0], dtype=np.int64)
         self.runs = any(place[B.PLACE] in (B.ATTRIBUTE, B.ANSWER) for place in self.places)
+
+
+    def is_of(self, captures):
+        """Whether these are the places, holding what they do now."""
+        same = captures is self._captures and len(captures.places) == len(self._watched)
+        return same and all(map(operator.is_, captures.places, self._watched))
 
 
 class SignatureBlock:
@@ -192,6 +214,8 @@ class SignatureBlock:
 
     def watch(self, captures):
         """Look at the places that were captured, None for no places."""
+        if captures and self._watch is not None and self._watch.is_of(captures):
+            return
         watch = _Watch(captures) if captures else None
         self.words[[B.WATCH, B.WATCHED, B.WATCH_COUNT, B.WATCH_RUNS]] = (
             (id(watch), address_of(watch.words), len(watch.places), watch.runs) if watch else 0

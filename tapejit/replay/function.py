@@ -28,6 +28,7 @@ from tapejit.replay.trees import flatten, is_dynamic, map_tree, unflatten
 from tapejit.replay.values import as_numpy, as_tensor, assemble, kind, memory
 
 MOST_SIGNATURES = 256
+_BY_PLACE = ("jit", "grad", "value_and_grad")  # transforms to which a name makes no difference: vmap maps what has one
 _NO_OWNERS = (Tensor, np.ndarray, np.generic, float, int, str, tuple, list, dict, type(None))  # of a method
 
 
@@ -87,6 +88,7 @@ class Replayed(Door, Answers, Recordings, Inspected):
         self.values_only = False  # whether eager results of tensors without gradients are such tensors
         self.of_objects = False  # whether the first argument is the object that a method belongs to
         self._signatures = {}
+        self._placed = {}  # how arguments with names stand without, see ``by_place``
         self._integers = Integers()
         forks.renewed(self, "_lock", threading.RLock)  # held to record, and to change what the door reads
         super().__init__()
@@ -113,6 +115,16 @@ class Replayed(Door, Answers, Recordings, Inspected):
                     made.of_objects, made.values_only = True, self.values_only
                     self._method = made
         return self._method
+
+    def by_place(self, count, names):
+        if self.transform not in _BY_PLACE or not isinstance(self.fun, types.FunctionType):
+            return None
+        if (count, names) not in self._placed:
+            code = self.fun.__code__
+            wanted = code.co_varnames[: code.co_argcount][count : count + len(names)]
+            fits = sorted(wanted) == sorted(names) and count >= code.co_posonlyargcount
+            self._placed[count, names] = [*range(count), *(count + names.index(n) for n in wanted)] if fits else None
+        return self._placed[count, names]
 
     def of_names(self, argnums):
         """Remember that the differentiated arguments were chosen by name: a bound method has other positions."""

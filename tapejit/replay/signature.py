@@ -18,6 +18,7 @@ class Signature:
         self.seconds = 0.0  # spent in calls that did not run machine code
         self.history = False  # whether the function reads tensors that require gradients
         self.block = None  # by which the door knows it, once a program is compiled
+        self.shut = False  # whether the door cannot answer its calls
         self.uncompilable = False  # whether compiling one of its programs has failed
 
     def renew(self):
