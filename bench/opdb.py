@@ -331,6 +331,8 @@ def judged(op, dtype, options):
         return "missing", 0, 0, f"no {error}"
     except Exception as error:
         return "no samples", 0, 0, str(error)[:100]
+    if total == 0:
+        return "no samples", 0, 0, reason
     return "done" if right == total else "partly" if right else "not", right, total, reason
 
 

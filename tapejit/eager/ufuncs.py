@@ -12,6 +12,7 @@ from tapejit.eager.functional import COMPARISONS, FUNCTIONS, LOGICAL, where
 from tapejit.eager.indexing import stack
 from tapejit.eager.keywords import deliver
 from tapejit.eager.linalg.multiply import matmul
+from tapejit.eager.otherkinds import of_other_kind, other_kind
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import reshape
 
@@ -94,12 +95,13 @@ class Ufunc:
 
     Attributes:
         name: NumPy's name.
+        own: the name of the function here, by which complex tensors find theirs.
         function: the function of tensors and numbers that it is.
         fold, run: ``reduce`` and ``accumulate`` along a dimension, None where they have no meaning here.
     """
 
-    def __init__(self, name, function, fold=None, run=None):
-        self.__name__ = self.name = name
+    def __init__(self, name, own, function, fold=None, run=None):
+        self.__name__, self.name, self.own = name, name, own
         self.function, self.fold, self.run = function, fold, run
         self.__doc__ = f"np.{name} of tensors: see ``tapejit.{getattr(function, '__name__', name)}``."
 
@@ -108,6 +110,9 @@ class Ufunc:
 
     def __call__(self, *args, out=None, where=True, dtype=None, **options):
         self._check(options)
+        other = other_kind(args)
+        if other is not None and out is None and where is True and dtype is None:
+            return of_other_kind(other, self.own, args)
         operands = [as_operand(x) for x in args]
         if dtype is not None:
             operands = [tensor_of(x).to(dtype) for x in operands]
@@ -191,10 +196,11 @@ _FOLDS = {
 def _entries():
     for word in (*_NAMES.split(), *SCIPY.split()):
         name, _, own = word.partition(":")
-        yield name, PLAIN[own or name]
-    yield from (("matmul", _matmul), ("vecdot", _vecdot), ("divmod", _divmod), ("modf", _modf))
-    yield "matvec", lambda x, y: _matmul(x, tensor_of(y).unsqueeze(-1)).squeeze(-1)
-    yield "vecmat", lambda x, y: _matmul(tensor_of(x).unsqueeze(-2), y).squeeze(-2)
+        yield name, own or name, PLAIN[own or name]
+    for name, function in (("matmul", _matmul), ("vecdot", _vecdot), ("divmod", _divmod), ("modf", _modf)):
+        yield name, name, function
+    yield "matvec", "matvec", lambda x, y: _matmul(x, tensor_of(y).unsqueeze(-1)).squeeze(-1)
+    yield "vecmat", "vecmat", lambda x, y: _matmul(tensor_of(x).unsqueeze(-2), y).squeeze(-2)
 
 
-UFUNCS = {name: Ufunc(name, function, *_FOLDS.get(name, ())) for name, function in _entries()}
+UFUNCS = {name: Ufunc(name, own, function, *_FOLDS.get(name, ())) for name, own, function in _entries()}

@@ -1,19 +1,24 @@
 """Complex tensors: values are NumPy's, gradients dL/dRe + i dL/dIm as PyTorch's, eager and replayed."""
 
+import mpmath
 import numpy as np
 import pytest
 from oracle import check_grad
 
 import tapejit as tj
+import tapejit.array_api as xp
+import tapejit.numpy as tnp
 
 Z = np.array([1 + 2j, -3.5 + 0.25j, -1 - 0.75j, 0.5 - 2j])
 W = np.array([0.5 - 1j, 2 + 1j, -0.25 + 3j, 0.75 + 1.5j])
-UNARY = "exp log sqrt sin cos tan sinh cosh tanh square reciprocal conj sgn".split()
+UNARY = """exp log sqrt sin cos tan sinh cosh tanh square reciprocal conj sgn acos asin atan acosh asinh atanh expm1
+    log1p""".split()
 OPERATIONS = {
     **{name: (lambda z, w, name=name: getattr(z, name)()) for name in UNARY},
     "add": lambda z, w: 2 * z + w - 1j,
     "mul": lambda z, w: z * w * (1 - 2j),
     "div": lambda z, w: z / w + 1 / z + z / 2,
+    "namespaces": lambda z, w: tnp.exp(z) * tnp.multiply(w, 2.0) + xp.asin(w) - tnp.power(z, 2),
     "powers": lambda z, w: z**3 + z**-2 + z**0.5 + z**w,
     "prod": lambda z, w: (z * w).prod() * z.prod(0, keepdim=True),
     "cumsum": lambda z, w: z.cumsum(0) * w.sum() + w.mean(),
@@ -61,6 +66,35 @@ def test_values_and_protocol_are_numpys(name):
     np.testing.assert_allclose(found.numpy(), expected, rtol=5e-15, atol=1e-15)
     if hasattr(tj, name):
         np.testing.assert_array_equal(getattr(tj, name)(tj.tensor(points)).numpy(), found.numpy())
+
+
+@pytest.mark.parametrize("name", "sqrt log acos asin atan acosh asinh atanh".split())
+def test_on_the_cuts_the_sign_of_a_zero_decides(name):
+    points = np.array([complex(x, y) for x in (-2.0, 0.0, -0.0, 2.0, 0.3) for y in (0.0, -0.0)])
+    points = np.concatenate([points, [complex(x, y) for x in (0.0, -0.0) for y in (-2.0, 2.0, 0.4)]])
+    numpys = {"a": "arc"}.get(name[0], name[0]) + name[1:]
+    with np.errstate(all="ignore"):
+        expected = getattr(np, numpys)(points)
+    found = getattr(tj, name)(tj.tensor(points)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=5e-15, atol=1e-15)
+    if name not in ("atan", "atanh"):  # there NumPy's own zeros are of either sign
+        np.testing.assert_array_equal(np.signbit(found.imag), np.signbit(expected.imag))
+
+
+@pytest.mark.parametrize("name", "acos asin atan acosh asinh atanh expm1 log1p".split())
+def test_inverse_functions_far_and_near(name):
+    rng = np.random.default_rng(1)
+    size, angle = 10.0 ** rng.uniform(-8, 2 if name == "expm1" else 100, 300), rng.uniform(-np.pi, np.pi, 300)
+    points = size * np.exp(1j * angle)
+    expected = np.array([complex(_precise(name, z)) for z in points])
+    found = getattr(tj, name)(tj.tensor(points)).numpy()
+    assert (np.abs(found - expected) / np.abs(expected)).max() < 2e-15
+
+
+def _precise(name, z):
+    with mpmath.workdps(150):
+        z = mpmath.mpc(z)
+        return mpmath.log(1 + z) if name == "log1p" else getattr(mpmath, name)(z)
 
 
 @pytest.mark.parametrize("other", [2.5, 3, 1 - 2j, W, W.real, np.complex128(2j), "tensor", "real tensor"])
@@ -246,3 +280,13 @@ def test_made_of_a_complex_dtype():
     assert tj.full((2,), 1 + 2j).tolist() == [1 + 2j, 1 + 2j]
     assert tj.ones(1, dtype=tj.complex128, requires_grad=True).requires_grad
     assert tj.empty(3, dtype=tj.complex64).dtype is tj.complex64
+
+
+@pytest.mark.parametrize("name", "sqrt rsqrt log exp acos asin atan acosh asinh atanh sinh tanh reciprocal log1p expm1".split())
+def test_derivatives_on_the_axes(name):
+    f = OPERATIONS.get(name) or (lambda z, w: getattr(z, name)())
+    points = np.array([0.4 + 0j, 2j, -0.7j, 1 + 0.5j, -1 - 0.5j])
+    cut = {"atan": 2j, "asinh": 2j, "acosh": 0.4 + 0j}  # there a difference has its ends on both sides
+    points = points[points != cut.get(name)]
+    parts = points.real.copy(), points.imag.copy()
+    check_grad(lambda a, b: tj.view_as_real(f(tj.complex(a, b), None)), *parts, rtol=1e-5, atol=1e-6)

@@ -289,13 +289,14 @@ def log10(z: ComplexTensor) -> ComplexTensor:
 def sqrt(z: ComplexTensor) -> ComplexTensor:
     """The root with a real part of at least 0, larger part first: nothing cancels; the derivative at 0 is infinite."""
     zero, safe = _at_zero(z)
-    large = _sqrt((_hypot(safe.real, safe.imag) + REAL["abs"](safe.real)) / 2)
-    small = safe.imag / (2 * large)
     right = safe.real >= 0
-    sign = where(safe.imag < 0, -1.0, 1.0)
+    size = where(right, safe.real, -safe.real)  # not abs, whose derivative is 0 on the imaginary axis
+    large = _sqrt((_hypot(safe.real, safe.imag) + size) / 2)
+    small = safe.imag / (2 * large)
+    sign = where(arithmetic.signbit(safe.imag), -1.0, 1.0)  # on the cut the sign of the zero decides
     real, imag = where(right, large, small * sign), where(right, small, large * sign)
     at_zero = [_sqrt(where(zero, part, 1.0)) for part in (z.real, z.imag)]
-    return ComplexTensor(where(zero, at_zero[0], real), where(zero, at_zero[1], imag))
+    return ComplexTensor(where(zero, at_zero[0] + 0.0, real), where(zero, at_zero[1], imag))
 
 
 @entered()

@@ -1,13 +1,10 @@
 """NumPy's functions of complex tensors: ``np.exp(z)``, ``array * z``, ``np.sum(z, axis=0)``; what has no form here raises."""
 
 from tapejit.eager import linalg
-from tapejit.eager.complexes import complexlinalg, complexmath, complexparts, fourier  # noqa: F401 - their functions are entered
+from tapejit.eager.complexes import complexinverse, complexlinalg, complexparts, fourier  # noqa: F401 - their functions are entered
 from tapejit.eager.complexes.pair import FUNCTIONS, ComplexTensor
+from tapejit.eager.ufuncs import UFUNCS
 
-_UFUNCS = {
-    "conjugate": "conj", "absolute": "abs", "power": "pow", "equal": "eq", "not_equal": "ne", "negative": "neg",
-    "positive": "clone",
-}  # fmt: skip
 _FUNCTIONS = {"concatenate": "cat"}
 _KEYWORDS = {"axis": "dim", "axes": "dim", "keepdims": "keepdim"}
 
@@ -29,7 +26,7 @@ _LINALG = {"norm": _norm, "multi_dot": linalg.multi_dot, "svd": _svd}  # what is
 
 def complex_ufunc(self, ufunc, method, *inputs, **kwargs):
     """A NumPy ufunc of operands of which one is complex."""
-    name = _UFUNCS.get(ufunc.__name__, ufunc.__name__)
+    name = UFUNCS[ufunc.__name__].own if ufunc.__name__ in UFUNCS else ufunc.__name__
     if method != "__call__" or kwargs or name not in FUNCTIONS:
         raise _refused(ufunc.__name__)
     return FUNCTIONS[name](*inputs)
