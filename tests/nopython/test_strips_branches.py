@@ -6,25 +6,45 @@ import numpy as np
 import pytest
 from finite_differences import differences
 from numba import njit
-from random_programs import exactly
-from test_strips import count_strips
+from strip_loops import POINT, SIZE, Loops, check_dual, check_plain, check_tape, count_strips
 
 from tapejit import nopython
 
-SIZE = 45
-POINT = np.cos(np.arange(SIZE) * 1.7) + 0.1
-LOOPS = {}
+LOOPS = Loops()
 
 
-def loop(strips):
-    def enter(f):
-        LOOPS[f.__name__] = f, strips
-        return f
+@LOOPS.strips
+def branches_by_value(x):
+    w = np.zeros(SIZE)
+    s = x[0] * 0.5
+    for i in range(1, SIZE):
+        d = x[i] - x[i - 1]
+        q = d * d
+        if i % 3 == 0:
+            continue
+        if q < 1.0:
+            e = math.exp(-q)
+            w[i] = e * d
+            s += e
+        else:
+            if i > 20:
+                s += q * x[i] + q
+            w[i] = 2.0
+        if q > 0.1:
+            s -= d * x[1]
+    return np.sum(w * w) * s
 
-    return enter
+
+@LOOPS.strips
+def a_value_of_two_branches(x):
+    s = 0.0
+    for i in range(SIZE):
+        e = x[i] * x[i] if x[i] > 0.2 else math.sin(x[i])
+        s += e * x[0]
+    return s
 
 
-@loop(True)
+@LOOPS.strips
 def upwind(x):
     u = x * 1.0
     for _ in range(3):
@@ -41,7 +61,7 @@ def upwind(x):
     return np.sum(u * u)
 
 
-@loop(True)
+@LOOPS.strips
 def a_default(x):
     s = 0.0
     for i in range(SIZE - 1):
@@ -54,7 +74,7 @@ def a_default(x):
     return s
 
 
-@loop(True)
+@LOOPS.strips
 def constants_in_some_branches(x):
     w = np.zeros(SIZE)
     for i in range(SIZE):
@@ -68,7 +88,7 @@ def constants_in_some_branches(x):
     return np.sum(w * w)
 
 
-@loop(True)
+@LOOPS.strips
 def branches_in_branches(x):
     w = np.zeros((2, SIZE))
     for i in range(1, SIZE):
@@ -88,7 +108,7 @@ def branches_in_branches(x):
     return np.sum(w[0] * w[1])
 
 
-@loop(True)
+@LOOPS.strips
 def slopes_that_are_infinite(x):
     s = 0.0
     for i in range(SIZE):
@@ -99,7 +119,7 @@ def slopes_that_are_infinite(x):
     return s
 
 
-@loop(False)
+@LOOPS.passes
 def carried_where_not_assigned(x):
     d = x[0] * x[1]
     s = 0.0
@@ -110,7 +130,7 @@ def carried_where_not_assigned(x):
     return s * d
 
 
-@loop(False)
+@LOOPS.passes
 def used_behind_the_loop(x):
     d = x[0]
     s = 0.0
@@ -120,7 +140,7 @@ def used_behind_the_loop(x):
     return s * d
 
 
-@loop(True)
+@LOOPS.strips
 def sums_of_branches(x):
     s, t = x[0], 0.0
     for i in range(SIZE - 1):
@@ -150,7 +170,6 @@ def smooth(z):
     return for_all + z, w
 
 
-@loop(True)
 def helpers_with_branches(x):
     s = np.zeros(SIZE)
     for i in range(1, SIZE - 1):
@@ -163,18 +182,26 @@ def helpers_with_branches(x):
 
 @pytest.mark.parametrize("name", LOOPS)
 def test_loop(name):
-    f, strips = LOOPS[name]
+    check_tape(*LOOPS[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOOPS)
+def test_loop_by_dual_numbers(name):
+    check_dual(LOOPS[name][0])
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_the_plain_loop_against_finite_differences(name):
+    check_plain(LOOPS[name][0])
+
+
+def test_helpers_with_branches():
     nopython.free_memory()
-    value_and_grad = nopython.value_and_grad(f, mode="tape")
-    value, gradient = value_and_grad(POINT.copy())
-    assert bool(count_strips(10 * SIZE)) == strips
-    expected, exact = exactly(f, POINT) if name != "helpers_with_branches" else (f(POINT), None)
-    plain = differences(njit(f), POINT)
-    assert value == pytest.approx(expected, rel=1e-13)
-    assert gradient == pytest.approx(plain, rel=1e-5, abs=1e-6 * max(1.0, np.abs(plain).max()))
-    if exact is not None:
-        assert gradient == pytest.approx(exact, rel=1e-11, abs=1e-11 * np.abs(exact).max())
-    assert np.array_equal(value_and_grad(POINT.copy())[1], gradient), "adjoints are left clean"
+    value, gradient = nopython.value_and_grad(helpers_with_branches, mode="tape")(POINT.copy())
+    assert count_strips(10 * SIZE)
+    assert value == pytest.approx(helpers_with_branches(POINT.copy()), rel=1e-13)
+    assert gradient == pytest.approx(differences(njit(helpers_with_branches), POINT), rel=1e-5, abs=1e-6)
 
 
 def test_tuples_of_helpers_with_branches():

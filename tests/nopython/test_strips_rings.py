@@ -5,22 +5,14 @@ import pytest
 from finite_differences import differences
 from numba import njit
 from random_programs import exactly
-from test_strips import count_strips
+from strip_loops import Loops, count_strips
 
 from tapejit import nopython
 
-RINGS = {}
+RINGS = Loops()
 
 
-def ring(strips):
-    def enter(f):
-        RINGS[f.__name__] = f, strips
-        return f
-
-    return enter
-
-
-@ring(True)
+@RINGS.strips
 def neighbours(x):
     n = x.size
     u = x * x
@@ -32,7 +24,7 @@ def neighbours(x):
     return np.sum(u * u)
 
 
-@ring(True)
+@RINGS.strips
 def several_times_around(x):
     n, m = x.size, x.size // 2
     s = 0.0
@@ -41,7 +33,7 @@ def several_times_around(x):
     return s
 
 
-@ring(True)
+@RINGS.strips
 def a_ring_of_another_size(x):
     n, m = x.size, x.size // 2 + 3
     s = 0.0
@@ -51,7 +43,7 @@ def a_ring_of_another_size(x):
     return s
 
 
-@ring(True)
+@RINGS.strips
 def torus(x):
     n = x.size
     u = np.zeros((5, n))
@@ -65,7 +57,7 @@ def torus(x):
     return e
 
 
-@ring(True)
+@RINGS.strips
 def stored_on_a_ring(x):
     n = x.size
     u, v = np.zeros(n), np.zeros(n)
@@ -75,7 +67,7 @@ def stored_on_a_ring(x):
     return np.sum(u * v)
 
 
-@ring(True)
+@RINGS.strips
 def a_remainder_of_a_remainder(x):
     n = x.size
     s = 0.0
@@ -85,7 +77,7 @@ def a_remainder_of_a_remainder(x):
     return s
 
 
-@ring(False)
+@RINGS.passes
 def a_recurrence_on_a_ring(x):
     n = x.size
     for i in range(2 * n):
@@ -93,7 +85,7 @@ def a_recurrence_on_a_ring(x):
     return np.sum(x)
 
 
-@ring(True)
+@RINGS.strips
 def parities(x):
     n = x.size
     u = np.zeros(n)
@@ -105,7 +97,7 @@ def parities(x):
     return np.sum(u * u)
 
 
-@ring(False)
+@RINGS.passes
 def short_rings(x):
     s = 0.0
     for i in range(x.size):
