@@ -10,7 +10,6 @@ import operator
 
 from tapejit.edge.compiler import compute_cfg_from_blocks
 from tapejit.edge.compiler import numba_ir as ir
-from tapejit.nopython.regions import variables_read
 from tapejit.nopython.scalars import PREDICATES
 from tapejit.nopython.types import Tape
 
@@ -19,31 +18,20 @@ _DIFFERENCES = (operator.sub, operator.isub)
 DEEPEST = 60  # temporaries between a sum and the variable it goes into: further ones are not followed
 
 
-def running_sums(blocks, typeof):
+def running_sums(blocks, typeof, uses):
     """The names (all SSA versions) of variables that may be kept as running sums."""
-    return _Analysis(blocks, typeof).run()
+    return _Analysis(blocks, typeof, uses).run()
 
 
 class _Analysis:
-    def __init__(self, blocks, typeof):
+    def __init__(self, blocks, typeof, uses):
         self.blocks = blocks
-        self.typeof = typeof
-        self.uses = {}  # name -> [(block label, instruction)]
+        self.uses = uses.read
         self.groups = {}  # a variable's own name -> its versions of tape type
         self.results = {}  # (block, name) -> what becomes of a temporary, for the group under consideration
-        for label, block in blocks.items():
-            for inst in block.body:
-                self._enter(label, inst)
-
-    def _enter(self, label, inst):
-        if isinstance(inst, ir.Del):
-            return
-        if isinstance(inst, ir.Assign):
-            target = inst.target
-            if not target.name.startswith("$") and isinstance(self.typeof(target.name), Tape):
-                self.groups.setdefault(target.unversioned_name, set()).add(target.name)
-        for variable in {v.name for v in variables_read(inst)}:
-            self.uses.setdefault(variable, []).append((label, inst))
+        for name, places in uses.assigned.items():
+            if not name.startswith("$") and isinstance(typeof(name), Tape):
+                self.groups.setdefault(places[0][1].target.unversioned_name, set()).add(name)
 
     def run(self):
         found = set()

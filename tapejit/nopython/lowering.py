@@ -21,6 +21,7 @@ from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython import scalars
 from tapejit.nopython.accumulate import running_sums
 from tapejit.nopython.algebra import SINGULAR, DualValue, Pending, algebra
+from tapejit.nopython.regions import Uses
 from tapejit.nopython.statementtape import counter_scope
 from tapejit.nopython.stripcode import Strip
 from tapejit.nopython.strips import strip_loops
@@ -39,11 +40,12 @@ class ActiveLower(lowering.Lower):
         super().pre_lower()
         self._own = (self.func_ir.func_id.func.__module__ or "").startswith("tapejit.nopython")
         self._singular = any(self._has_singular_op(block) for block in self.blocks.values())
-        self._sums = running_sums(self.blocks, self.typeof)
+        uses = Uses(self.blocks)
+        self._sums = running_sums(self.blocks, self.typeof, uses)
         slots = self._sums - self._singly_assigned_vars
         plain = self.flags.boundscheck or self._disable_sroa_like_opt
         self._strips = (
-            {} if plain else strip_loops(self.blocks, self.typeof, self._singly_assigned_vars, slots)
+            {} if plain else strip_loops(self.blocks, self.typeof, self._singly_assigned_vars, slots, uses)
         )
 
     def catches(self):

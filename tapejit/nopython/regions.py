@@ -1,7 +1,5 @@
 """The blocks of a loop's body, in order: which of them every pass runs through, and where their variables are used."""
 
-from collections import Counter
-
 from tapejit.edge.compiler import numba_ir as ir
 
 MOST_BLOCKS = 32
@@ -81,11 +79,10 @@ def variables_read(inst) -> list:
 
 
 class Uses:
-    """Where the variables of a function are assigned and used."""
+    """Where the variables of a function are assigned and read: name -> [(label, instruction)] for each."""
 
     def __init__(self, blocks):
-        self.assignments = Counter()
-        self.used = {}  # name -> labels
+        self.assigned, self.read = {}, {}
         for label, block in blocks.items():
             for inst in block.body:
                 self._enter(label, inst)
@@ -94,23 +91,24 @@ class Uses:
         if isinstance(inst, ir.Del):
             return
         if isinstance(inst, ir.Assign):
-            self.assignments[inst.target.name] += 1
-        for variable in variables_read(inst):
-            self.used.setdefault(variable.name, set()).add(label)
+            self.assigned.setdefault(inst.target.name, []).append((label, inst))
+        for name in {variable.name for variable in variables_read(inst)}:
+            self.read.setdefault(name, []).append((label, inst))
+
+    def is_single(self, name):
+        """Whether a variable is assigned in one place."""
+        return len(self.assigned.get(name, ())) == 1
 
     def within(self, name, body):
-        """Whether a variable is assigned and used in a body only."""
-        inside = Counter()
-        for block in body.blocks.values():
-            for inst in block.body:
-                inside[getattr(getattr(inst, "target", None), "name", None)] += isinstance(inst, ir.Assign)
-        return inside[name] == self.assignments[name] and self.used.get(name, set()) <= body.blocks.keys()
+        """Whether a variable is assigned and read in a body only."""
+        places = (*self.assigned.get(name, ()), *self.read.get(name, ()))
+        return all(label in body.blocks for label, _ in places)
 
     def shared(self, name, label, body):
         """Whether a variable of block ``label`` has its value for other blocks of the body: all of them come behind it."""
-        used = self.used.get(name, set()) - {label}
+        others = {where for where, _ in self.read.get(name, ())} - {label}
         return (
-            bool(used)
-            and self.assignments[name] == 1
-            and all(other in body.blocks and label in body.dominators[other] for other in used)
+            bool(others)
+            and self.is_single(name)
+            and all(other in body.blocks and label in body.dominators[other] for other in others)
         )

@@ -23,7 +23,7 @@ from numba.core import types
 
 from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython.affine import Affine
-from tapejit.nopython.regions import Uses, region, variables_read
+from tapejit.nopython.regions import region, variables_read
 from tapejit.nopython.scalars import ARITHMETIC, PREDICATES, result_type
 from tapejit.nopython.types import Active, Tape, is_active, is_active_array, is_number
 
@@ -87,15 +87,13 @@ class _Unfit(Exception):
     """The loop does not qualify."""
 
 
-def strip_loops(blocks, typeof, local, sums):
-    """{label of the body: Loop}; ``local`` are names that live in one block, ``sums`` those of running sums."""
+def strip_loops(blocks, typeof, local, sums, uses):
+    """{label of the body: Loop}; ``local``: names that live in one block, ``sums``: of running sums, ``uses``: see ``Uses``."""
     found = {}
-    uses = None
     for label, block in blocks.items():
         loop = _counted(blocks, label, block, typeof)
         if loop is None:
             continue
-        uses = uses or Uses(blocks)
         try:
             _Body(loop, typeof, local, sums, uses).run()
         except _Unfit:
@@ -290,7 +288,7 @@ class _Body:
 
     def _note(self, target, value):
         """Remember what is affine."""
-        if self.uses.assignments[target] > 1:
+        if not self.uses.is_single(target):
             return  # by another way through the pass it may be something else
         found = None
         if isinstance(value, (ir.Const, ir.Global, ir.FreeVar)):
