@@ -20,7 +20,7 @@ from tapejit.graph.sparsity import TooLarge, pattern
 from tapejit.replay.function import Replayed
 from tapejit.replay.transforms import Differentiated, decorator, pulled, pushed, results_of, scalar
 from tapejit.replay.trees import unflatten
-from tapejit.replay.vmap import batched
+from tapejit.replay.vmap import Example, batched
 
 FEW = 8  # directions of a recording up to which each has a pass of its own
 LONG = 2000  # records, above which they have not: so many passes would be recorded, each of which is a loop by itself
@@ -98,7 +98,9 @@ def _blocks(outputs, leaves, mode="auto"):
 
 def _one_by_one(n) -> bool:
     here = tapes.current()
-    return here.recorder is not None and (n == 1 or (n <= FEW and len(here) <= LONG))
+    if here.recorder is None or n > FEW:
+        return False
+    return n == 1 or len(here) <= LONG or isinstance(here.recorder, Example)  # of a batch, which has its lanes
 
 
 def _unit(x, k):
