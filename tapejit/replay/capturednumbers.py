@@ -28,7 +28,7 @@ class Slot:
     """A place that holds a number, and the memory from which programs read it.
 
     Attributes:
-        where: "cell" for a closure variable, "item" of a dict ``owner``: globals, attributes of an object, entries.
+        where: "cell" for a closure variable, "item" of a dict or list: globals, attributes of an object, entries.
     """
 
     __slots__ = ("array", "name", "owner", "where")

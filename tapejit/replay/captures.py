@@ -117,9 +117,17 @@ class Captures:
         for j, (where, owner, name, value, snapshot) in enumerate(self.places if slots else ()):
             if (where, id(owner), name) in slots:
                 self.places[j] = where, owner, name, slots[where, id(owner), name], None
-            elif isinstance(snapshot, dict):
-                of_it = {k: slots["item", id(value), k] for k in snapshot if ("item", id(value), k) in slots}
-                self.places[j] = where, owner, name, value, {**snapshot, **of_it}
+            elif isinstance(snapshot, (list, dict)):
+                keys = snapshot if isinstance(snapshot, dict) else range(len(snapshot))
+                of_it = {k: slots["item", id(value), k] for k in keys if ("item", id(value), k) in slots}
+                if of_it:
+                    is_dict = isinstance(snapshot, dict)
+                    snapshot = {**snapshot, **of_it} if is_dict else [of_it.get(k, x) for k, x in enumerate(snapshot)]
+                    self.places[j] = where, owner, name, value, snapshot
+        known = {(where, id(owner), name) for where, owner, name, _, _ in self.places}
+        for key, slot in slots.items():
+            if key not in known and isinstance(slot.owner, list):
+                self.places.append(("item", slot.owner, slot.name, slot, None))
 
     def hold(self) -> bool:
         """Whether every place still holds what it did; an equal number in place of another is what it was.
@@ -149,6 +157,9 @@ class Captures:
             owned += [owner, name, value]
             if where == "absent":
                 owned.append(functools.partial(_absent, owner, name))
+                found.append((B.ANSWER, id(owned[-1]), 0, id(True)))
+            elif value.__class__ is Slot and isinstance(owner, list):
+                owned.append(functools.partial(_taken, value))
                 found.append((B.ANSWER, id(owned[-1]), 0, id(True)))
             elif value.__class__ is Slot:
                 found.append((_NUMBERS[where], id(owner), id(name), value.array.__array_interface__["data"][0]))
@@ -201,7 +212,7 @@ _READ = {
     "absent": _absent,
     "itself": lambda owner, _: owner,
     "cell": _cell,
-    "item": lambda space, name: space.get(name),
+    "item": lambda owner, name: owner.get(name) if owner.__class__ is dict else _element(owner, name),
     "attribute": lambda owner, name: getattr(owner, name, None),
 }
 _CONTAINERS = {list: (B.LIST_HOLDS, iter), dict: (B.DICT_HOLDS, lambda x: itertools.chain.from_iterable(x.items()))}
@@ -233,11 +244,25 @@ def _moves(slot, now):
     return slot.__class__ is Slot and is_number(now)
 
 
+def _taken(slot):
+    """Whether an element of a list is a number, which programs read from now on."""
+    return slot.take(_element(slot.owner, slot.name))
+
+
+def _element(owner, k):
+    """What a dict has under a key or a list at a place, None for nothing."""
+    if isinstance(owner, list):
+        return owner[k] if k < len(owner) else None
+    return owner.get(k)
+
+
 def _difference(now, snapshot):
-    """The entry by which a dict differs from what it was, as a place and its values; None if it is not that."""
-    if isinstance(now, dict) and isinstance(snapshot, dict) and now.keys() == snapshot.keys():
-        for k, v in snapshot.items():
-            if now[k] is not v and not _same_number(now[k], v) and not _moves(v, now[k]):
+    """By what a dict or list differs from what it was, as a place and its values; None if it has other keys or a new length."""
+    if type(now) in _CONTAINERS and type(snapshot) is type(now) and len(now) == len(snapshot):
+        for k, v in snapshot.items() if isinstance(now, dict) else enumerate(snapshot):
+            if isinstance(now, dict) and k not in now:
+                return None
+            if not _same(now[k], v):
                 return "item", now, k, v, now[k]
     return None
 

@@ -136,7 +136,8 @@ def _holds(place, scratch):
             return False
         items, other = as_i64(word(x + capi.LIST_ITEMS)), 0
         for j in range(count):
-            other |= items[j] ^ held[j]
+            if held[j] != 0:
+                other |= items[j] ^ held[j]
         return other == 0
     if capi.dict_size(x) != count:
         return False
