@@ -50,4 +50,4 @@ def _structure(node):
     loop = node.attr
     nodes = tuple((x.op, x.attr, x.shape, x.dtype, tuple(a.id for a in x.args)) for x in loop.graph.nodes)
     stored = frozenset(x.id for x in loop.stored)
-    return nodes, loop.dtype, tuple(x.id for x in loop.outputs), stored, tuple(x.dtype for x in node.args)
+    return nodes, loop.dtype, loop.unvectorised, tuple(x.id for x in loop.outputs), stored, tuple(x.dtype for x in node.args)

@@ -167,7 +167,7 @@ class LoopCode(Program):
             trips = self.passes = b.add(self.passes, I64(loop.more))
         end = b.branch(top) if loop.counted == "until" else b.cbranch(b.icmp_unsigned("<", following, trips), top, done)
         passes = 0 if has_sizes(loop.trips) else loop.trips
-        fragile = not loop.counted and is_fragile(passes, self._written())
+        fragile = loop.unvectorised or (not loop.counted and is_fragile(passes, self._written()))
         if fragile or all(x.op in MOVES for x in loop.graph.nodes):
             as_it_is(self.module, end, self.tag)
         b.position_at_end(done)

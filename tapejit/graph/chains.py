@@ -6,8 +6,6 @@ arrays would take time, and memory, that grow with the square of the number of p
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from tapejit.core import record as R
 from tapejit.core.plans import plan_at
 
@@ -40,10 +38,7 @@ class Chain:
 
 def chains(made) -> list:
     """The chains of a run (see ``onepass.Pass``)."""
-    uses = np.bincount(made.parent.reads[made.parent.reads >= 0], minlength=len(made.parent.live))
-    for root in made.parent.roots.tolist():
-        uses[root] += 1
-    made.uses = uses[made.run.start : made.run.end].reshape(made.run.trips, made.run.period)
+    made.uses = made.parent.uses[made.run.start : made.run.end].reshape(made.run.trips, made.run.period)
     readers = {}
     adds = {b: range(2) for b in range(made.run.period) if _is_addition(made, b)}
     adds |= {b: range(1) for b in range(made.run.period) if _is_placement(made, b)}

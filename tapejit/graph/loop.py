@@ -77,6 +77,8 @@ class Loop:
         stacked: bytes that a pass leaves in memory that grows.
         slots: (element of the block, Where from, pass, elements) done after the last pass; passes below 0 count from the end.
         count_at: the element of the block that is the number of passes after the last one, -1 for none.
+        unvectorised: whether LLVM is to leave its passes as they are: where they read what was put together in the block before
+            the first, it has been seen to end the process over what vectors would cost.
         fewest, most: numbers of passes of which it is known that Python does the same.
     """
 
@@ -100,5 +102,6 @@ class Loop:
     stacked: int = 0
     slots: list = field(default_factory=list)
     count_at: int = -1
+    unvectorised: bool = False
     fewest: int = 0
     most: int = 1 << 40

@@ -108,6 +108,7 @@ class Body(Lowering):
             copies = gather.pieces(places, n, backwards)
             if len(copies) > gather.MOST_PIECES:
                 raise Irregular
+            self.loop.unvectorised = True
             self.loop.copies += [(start + at, where, count) for at, where, count in copies]
             positions = start + n * np.arange(len(column))
             self.put_together[key] = positions[::-1] if backwards else positions, layout, all(finite)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 GRAM = 8  # records in a row that must recur
-CANDIDATES = 12  # distances that are looked at
+CANDIDATES, NEAR = 12, 4  # distances that are looked at, by operations and by what these read as well
 NEARLY = 64  # those of which it is counted how many records they explain
 FEWEST = 4  # passes
 LEVELS = 3000, 300  # records of one pass: at most so many at first, then fewer, where loops are nested
@@ -38,7 +38,7 @@ class Run:
         return self.period * (self.trips - 1)
 
 
-def runs(keys, operands, sizes, longest, saved=SAVED) -> list:
+def runs(keys, operands, sizes, longest, saved=SAVED, segments=None) -> list:
     """The repeated runs of a tape, in its order.
 
     Args:
@@ -47,11 +47,13 @@ def runs(keys, operands, sizes, longest, saved=SAVED) -> list:
         sizes: the elements of each value.
         longest: records of one pass.
         saved: records that all runs together must save.
+        segments: pairs (first, end) of the stretches in which runs are looked for; None for the whole tape.
     """
-    found, segments = [], [(0, len(keys))]
+    found, segments = [], [(0, len(keys))] if segments is None else list(segments)
+    near = _near(keys, operands, longest)
     while segments:
         first, end = segments.pop()
-        best = _best(keys, operands, sizes, first, end, min(BESIDE, saved), longest)
+        best = _best(keys, near, operands, sizes, first, end, min(BESIDE, saved), longest)
         found += best
         edges = [first, *(place for run in best for place in (run.start, run.end)), end]
         segments += zip(edges[::2], edges[1::2], strict=True) if best else ()
@@ -59,10 +61,21 @@ def runs(keys, operands, sizes, longest, saved=SAVED) -> list:
     return sorted(found, key=lambda run: run.start) if enough else []
 
 
-def _best(keys, operands, sizes, first, end, least, longest):
+def _near(keys, operands, longest):
+    """Keys that also say how far back operands stand, those near: inner loops of an outer one differ in that."""
+    found = keys.copy()
+    for column in operands.T:
+        back = np.arange(len(keys)) - column
+        back[(column < 0) | (back > longest)] = 0
+        found = (found ^ back.astype(np.uint64)) * _ODD
+        found ^= found >> np.uint64(31)
+    return found
+
+
+def _best(keys, near, operands, sizes, first, end, least, longest):
     """The run that saves most in a segment, and more than some records, with those of the same body."""
     best, most = [], least
-    for period in _distances(keys[first:end], least, longest):
+    for period in _candidates(keys[first:end], near[first:end], least, longest):
         stretches = _stretches(keys, operands, first, end, period)
         if not stretches:
             continue
@@ -84,13 +97,27 @@ def _same_body(keys, a, b):
     return (np.sort(keys[a.start : a.start + a.period]) == np.sort(keys[b.start : b.start + b.period])).all()
 
 
-def _distances(keys, saved, longest) -> list:
-    """The likeliest periods: how far back the same few records were seen last, by the records that recur at that distance.
+def _candidates(keys, near, saved, longest) -> list:
+    """The likeliest periods, and the longest of those that what is read nearby tells apart from shorter ones."""
+    if len(keys) < FEWEST * 2:
+        return []
+    likeliest = _likeliest(keys, *_distances(keys, saved, longest))
+    distances, weights = _distances(near, saved, longest)
+    return list(dict.fromkeys(likeliest + distances[weights == len(keys)][-NEAR:].tolist()))
+
+
+def _likeliest(keys, distances, weights) -> list:
+    """Distances by the records that recur there.
 
     A pass that does something several times resembles itself at smaller distances, which fewer records bear out.
     """
-    if len(keys) < FEWEST * 2:
-        return []
+    distances = distances[np.lexsort((distances, -weights))][:NEARLY]
+    borne_out = np.array([np.count_nonzero(keys[d:] == keys[:-d]) for d in distances.tolist()], dtype=np.int64)
+    return distances[np.lexsort((distances, -borne_out))][:CANDIDATES].tolist()
+
+
+def _distances(keys, saved, longest):
+    """How far back the same few records were seen last, and by each of these distances the records that it explains."""
     grams, width = keys.copy(), 1
     while width < GRAM and len(grams) > width:
         grams = grams[:-width] * _ODD + (grams[width:] ^ (grams[width:] >> np.uint64(29)))
@@ -100,10 +127,7 @@ def _distances(keys, saved, longest) -> list:
     distances, counts = np.unique((order[1:] - order[:-1])[same], return_counts=True)
     usable = (distances <= min(longest, len(keys) // FEWEST)) & (counts * distances >= min(saved, len(keys) // 4))
     distances, counts = distances[usable], counts[usable]
-    weight = np.minimum(counts * distances, len(keys))
-    distances = distances[np.lexsort((distances, -weight))][:NEARLY]
-    borne_out = np.array([np.count_nonzero(keys[d:] == keys[:-d]) for d in distances.tolist()], dtype=np.int64)
-    return distances[np.lexsort((distances, -borne_out))][:CANDIDATES].tolist()
+    return distances, np.minimum(counts * distances, len(keys))
 
 
 def _stretches(keys, operands, first, end, period):

@@ -27,6 +27,7 @@ from tapejit.spec.table import OPS
 FEWEST = 600  # records of a recording that is looked at
 FEW = 8  # runs, of which each may leave passes out: of more the next ones would leave out ever more
 ALMOST = 7 / 8  # of its passes that a run keeps at least
+SHORTEST = 30  # records in which runs are looked for again
 _MOVING = [op.code for op in OPS if (op.alias_of or op).name in ("view", "spread", "place")]  # ``imm`` is an offset
 
 
@@ -62,6 +63,13 @@ class Rolled(Lowering):
         """By id of an array outside, how many of those that the recording reads are parts of it."""
         arrays = {id(a): a for a in self.recorder.sources.values()}
         return collections.Counter(id(a.base) for a in arrays.values())
+
+    @functools.cached_property
+    def uses(self):
+        """How often each record is read, or given as a result."""
+        uses = np.bincount(self.reads[self.reads >= 0], minlength=len(self.live))
+        np.add.at(uses, self.roots, 1)
+        return uses
 
     def _least(self):
         """The records of a recording that is looked at, and those that its runs must save."""
@@ -150,17 +158,41 @@ class Rolled(Lowering):
 
     def _choose(self, saved):
         """Runs of a level that leaves little: of nested loops the outer ones, or the inner ones where these do not fit."""
-        least = len(self.live)
+        best, least = None, len(self.live)
         for longest in periods.LEVELS:
-            self.candidates = periods.runs(self.keys, self.reads, self._column("n"), longest, saved)
+            self.candidates = self._found(longest, saved)
             self._settle()
-            left = len(self.live) - sum(run.saved for run in self.runs)
-            if left < least:
-                least, best = left, (self.candidates, self.runs, self.owner)
+            self._look_again(longest)
+            if self._left() < least:
+                least, best = self._left(), (self.candidates, self.runs, self.owner)
             if least <= periods.LITTLE:
                 break
-        if least < len(self.live):
+        if best is not None:
             self.candidates, self.runs, self.owner = best
+
+    def _found(self, longest, saved, segments=None):
+        return periods.runs(self.keys, self.reads, self._column("n"), longest, saved, segments)
+
+    def _left(self):
+        """The records that are to be made code of."""
+        return len(self.live) - sum(run.saved for run in self.runs)
+
+    def _look_again(self, longest):
+        """Where runs did not fit to others, look for shorter ones: for the cells of a row, if not for the rows of a grid."""
+        while self.gathers and longest > SHORTEST and self._left() > periods.LITTLE:
+            before, left = (self.candidates, self.runs, self.owner), self._left()
+            edges = [0, *(place for run in self.runs for place in (run.start, run.end)), len(self.live)]
+            gaps = [gap for gap in zip(edges[::2], edges[1::2], strict=True) if gap[1] - gap[0] >= SHORTEST]
+            refused = [run for run in self.candidates if any(first <= run.start and run.end <= end for first, end in gaps)]
+            if not refused:
+                return
+            longest = max(run.period for run in refused) // 2
+            kept = [run for run in self.candidates if run not in refused]
+            self.candidates = sorted(kept + self._found(longest, periods.BESIDE, gaps), key=lambda run: run.start)
+            self._settle()
+            if self._left() >= left:
+                self.candidates, self.runs, self.owner = before
+                return
 
     def _settle(self):
         """Keep of each run the passes that read others' passes regularly."""
