@@ -35,7 +35,9 @@ NUMBERS = _choices(  # what NumPy and Python make of an array of three
     next(iter({a}))  |  np.einsum('i,i', {a}, {b})  |  list(map(float, {a}))[0]  |  sorted({a})[1]  |  np.take({a}, 1)  |
     {a}[np.argmax({b})]  |  (-{a})[0]  |  helper({a}, {b})  |  {a}.copy().prod()  |  np.asarray({a}).ravel()[2]  |
     np.stack([{a}, {b}]).sum()  |  MATRIX[{k}, 1]  |  MATRIX.sum()  |  float('%.6f' % {a}[0])  |  dict(w={a})['w'][0]  |
-    (lambda q: q[0] * 2)({a})  |  np.vdot(*[{a}, {b}])  |  math.sin({a}[1])  |  np.trace(MATRIX)  |  apply(np.mean, {a})
+    (lambda q: q[0] * 2)({a})  |  np.vdot(*[{a}, {b}])  |  math.sin({a}[1])  |  np.trace(MATRIX)  |  apply(np.mean, {a})  |
+    RATE  |  model.T  |  rates[0]  |  model.settings["lam"] * RATE  |  0.9 ** COUNT  |  1 / (1 + model.T ** 2)  |
+    math.exp(-abs(RATE))  |  (1.5 if RATE > 0.3 else 0.5)  |  int(10 * abs(model.T))  |  len(range(COUNT))  |  RATE * {a}[0]
     """
 )
 VECTORS = _choices(  # what is, or becomes, a tensor of three
@@ -67,6 +69,7 @@ class Record:
 class Model:
     def __init__(self, arrays):
         self.w, self._w, self._twin = next(arrays), next(arrays), next(arrays)
+        self.T, self.settings = 0.7, {"lam": 0.3}
         self.cfg, self.parts = {"w": next(arrays)}, [0, {"w": next(arrays)}]
 
     def weights(self):
@@ -105,6 +108,7 @@ class Program:
         listed = [self._new(), self._new()]
         self.space.update(GLOB=self._new(), model=model, record=Record(self._new()), LIST=listed, MATRIX=table)
         self.space.update(PART=self._new(9)[3:6], COLUMN=self._new(3, 2)[:, 1])
+        self.space.update(RATE=0.4, COUNT=2, rates=[0.2, 1.0])
         self.names = list(rng.choice(list(WAYS), size=rng.integers(1, 4), replace=False))
         lines = []
         for k in range(rng.integers(1, 5)):
@@ -143,7 +147,20 @@ class Program:
         return [add]
 
     def change(self):
-        """Write new numbers into one to three of the arrays, in place."""
+        """Write new numbers into one to three of the arrays, in place; others into places that hold one."""
+        model, value = self.space["model"], round(float(self.rng.normal()), 3)
+        for _ in range(self.rng.integers(4)):
+            kind = self.rng.integers(5)
+            if kind == 0:
+                self.space["RATE"] = value
+            elif kind == 1:
+                self.space["COUNT"] += 1
+            elif kind == 2:
+                self.space["rates"][0] = value
+            elif kind == 3:
+                model.T = value
+            else:
+                model.settings["lam"] = value
         for _ in range(self.rng.integers(1, 4)):
             array = self._one(self.arrays)
             if self.rng.random() < 0.5:
@@ -152,7 +169,7 @@ class Program:
                 array[tuple(self.rng.integers(n) for n in array.shape)] = self.rng.normal()
 
 
-def differences(seed, changes=6):
+def differences(seed, changes=9):
     """What differs between replayed and eager gradients of a program while its arrays are changed; None if nothing does."""
     program = Program(seed)
     x = program.rng.normal(size=3)

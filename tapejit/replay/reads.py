@@ -90,7 +90,8 @@ class Reads:
         finally:
             sys.settrace(before)
             self.lines.note(place_of(sys._getframe(1)))
-            self.numpy.end()
+            if before != self._called:  # else a transform inside of the function ends, and that goes on
+                self.numpy.end()
 
     def finish(self):
         """Note attributes that are read of objects which no chain leads to."""

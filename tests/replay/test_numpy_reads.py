@@ -121,6 +121,7 @@ def copied(s):
 
 
 COMPUTING = {
+    "after a transform inside": lambda s: tj.grad(lambda y: (y * y * PART).sum())(s).sum() + (s * PART).sum() * PART[1],
     "of a cache": of_a_cache,
     "copied": copied,
     "spread": lambda s: (s * S).sum() * max(map(tuple, S))[0] * np.hstack([*S]).sum() * np.add(*S[:2])[0],
