@@ -64,7 +64,16 @@ from tapejit.eager.creation import (
     zeros,
     zeros_like,
 )
-from tapejit.eager.devices import channels_last, contiguous_format, cuda, device, preserve_format, strided
+from tapejit.eager.devices import (
+    channels_last,
+    contiguous_format,
+    cuda,
+    device,
+    get_default_device,
+    preserve_format,
+    set_default_device,
+    strided,
+)
 from tapejit.eager.functional import add, allclose, clamp, div, equal, logsigmoid, pow, round, sub, where
 from tapejit.eager.grad_mode import (
     enable_grad,
@@ -169,8 +178,8 @@ del _complexprotocol, _group, _name, _function, _inplace, _numpyprotocol, _stand
 
 
 _LATER = (  # modules that take a while to import
-    "array_api", "distributed", "distributions", "extend", "fft", "func", "implicit", "masked", "misc", "nn", "nopython",
-    "numpy", "optim", "optimize", "scipy", "signal", "testing", "utils", "viz",
+    "accelerator", "array_api", "backends", "distributed", "distributions", "extend", "fft", "func", "implicit", "masked",
+    "misc", "nn", "nopython", "numpy", "optim", "optimize", "scipy", "signal", "testing", "utils", "viz",
 )  # fmt: skip
 _LAYERS = frozenset(  # functions of nn.functional that are in PyTorch's own namespace too
     """adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear

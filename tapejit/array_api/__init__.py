@@ -13,7 +13,7 @@ from tapejit.array_api.ordered import argsort, cumulative_sum, sort
 from tapejit.array_api.sets import unique_all, unique_counts, unique_inverse, unique_values
 from tapejit.array_api.transforms_of_standard import named as _transforms
 from tapejit.array_api.words import LINALG as _LINALG
-from tapejit.array_api.words import clip, conj, nonzero, vecdot
+from tapejit.array_api.words import broadcast_arrays, clip, conj, meshgrid, nonzero, vecdot
 from tapejit.core.dtypes import (
     bool_,
     complex64,

@@ -51,4 +51,14 @@ def trace(x, /, *, offset=0, dtype=None):
     return reductions.sum(found, -1) if dtype is None else reductions.sum(found.to(dtype), -1)
 
 
+def meshgrid(*arrays, indexing="xy") -> list:
+    """The coordinates of a grid, a list."""
+    return list(TABLE["meshgrid"](*arrays, indexing=indexing))
+
+
+def broadcast_arrays(*arrays) -> list:
+    """The tensors, all of one shape, a list."""
+    return list(TABLE["broadcast_arrays"](*arrays))
+
+
 LINALG = {"trace": trace, "vecdot": vecdot}

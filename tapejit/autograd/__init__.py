@@ -1,6 +1,6 @@
 """Gradients of tensors already computed: ``tapejit.autograd`` has the names of ``torch.autograd``."""
 
-from tapejit.autograd import forward_ad, functional, graph
+from tapejit.autograd import forward_ad, function, functional, graph
 from tapejit.eager.anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,
@@ -27,6 +27,7 @@ __all__ = [
     "detect_anomaly",
     "enable_grad",
     "forward_ad",
+    "function",
     "functional",
     "grad",
     "gradcheck",

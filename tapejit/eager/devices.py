@@ -70,6 +70,20 @@ def check_device(wanted) -> None:
     )
 
 
+def set_default_device(device) -> None:
+    """Where new tensors are made: the processor.
+
+    Raises:
+        RuntimeError: for another device.
+    """
+    check_device(device)
+
+
+def get_default_device():
+    """The processor."""
+    return CPU
+
+
 def check_places(kwargs) -> dict:
     """The keywords without those that say where a tensor is to be, which are checked."""
     check_device(kwargs.pop("device", None))
@@ -107,6 +121,15 @@ class Cuda:
 
     def synchronize(self, device=None) -> None:
         """Nothing: work on the CPU is done when a call returns."""
+
+    def memory_allocated(self, device=None) -> int:
+        """0."""
+        return 0
+
+    max_memory_allocated = memory_reserved = max_memory_reserved = memory_allocated
+
+    def reset_peak_memory_stats(self, device=None) -> None:
+        """Nothing: there is no memory of a GPU."""
 
     def __getattr__(self, name):
         raise AttributeError(f"tapejit.cuda has no {name!r}: tapejit computes on the CPU")

@@ -98,6 +98,13 @@ class Tensor:
         """``device("cpu")``, always."""
         return CPU
 
+    @property
+    def is_cuda(self) -> bool:
+        """False: tensors are strided numbers on the CPU."""
+        return False
+
+    is_mps = is_xpu = is_sparse = is_quantized = is_meta = is_cuda
+
     def size(self, dim=None):
         """The shape, or the size of one dimension."""
         return self._layout.shape if dim is None else self._layout.shape[dim]

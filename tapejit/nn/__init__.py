@@ -32,7 +32,14 @@ from tapejit.nn.activation import (
 from tapejit.nn.alignment import CTCLoss
 from tapejit.nn.attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
 from tapejit.nn.bags import EmbeddingBag
-from tapejit.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from tapejit.nn.containers import (
+    DataParallel,
+    ModuleDict,
+    ModuleList,
+    ParameterDict,
+    ParameterList,
+    Sequential,
+)
 from tapejit.nn.dense import (
     Bilinear,
     CosineSimilarity,

@@ -1,10 +1,21 @@
-"""Modules that hold modules: Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict."""
+"""Modules that hold modules: DataParallel, Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict."""
 
 import collections
 
 import tapejit as tj
 from tapejit.nn.module import Module
 from tapejit.nn.parameter import Parameter
+
+
+class DataParallel(Module):
+    """A module spread over several GPUs, of which there are none: it is called as it is, and stands in ``module``."""
+
+    def __init__(self, module, device_ids=None, output_device=None, dim=0):
+        super().__init__()
+        self.module = module
+
+    def forward(self, *args, **kwargs):
+        return self.module(*args, **kwargs)
 
 
 class _Numbered(Module):

@@ -10,9 +10,11 @@ import scipy.signal
 from oracle import check_grad
 
 import tapejit as tj
+import tapejit.backends.cudnn as cudnn
 import tapejit.masked
 import tapejit.signal
 import tapejit.testing
+from tapejit.nn.utils.rnn import pad_sequence, unpad_sequence
 
 RNG = np.random.default_rng(5)
 A = RNG.normal(size=(3, 4))
@@ -51,6 +53,43 @@ def test_load_runs_no_code():
         tj.load(file)
     file.seek(0)
     assert tj.load(file, weights_only=False) is not None
+
+
+def test_what_programs_ask_of_devices():
+    cudnn.benchmark = True
+    asked = tj.accelerator.is_available, tj.backends.mps.is_available, tj.backends.mps.is_built, cudnn.is_available
+    assert not any(f() for f in (*asked, tj.backends.cuda.is_built))
+    assert not tj.backends.cuda.matmul.allow_tf32
+    assert tj.accelerator.current_accelerator() is None
+    assert tj.accelerator.device_count() == tj.cuda.max_memory_allocated() == tj.cuda.memory_allocated() == 0
+    with pytest.raises(RuntimeError, match="CPU"):
+        tj.accelerator.current_device_index()
+    tj.set_default_device("cpu")
+    assert tj.get_default_device() == tj.device("cpu")
+    with pytest.raises(RuntimeError, match="CPU"):
+        tj.set_default_device("cuda")
+    x = tj.ones(2)
+    assert not any((x.is_cuda, x.is_mps, x.is_sparse, x.is_meta, x.is_quantized))
+    net = tj.nn.DataParallel(tj.nn.Linear(2, 3))
+    assert tuple(net(x).shape) == (3,)
+    assert [name for name, _ in net.named_parameters()] == ["module.weight", "module.bias"]
+    assert tj.autograd.function.once_differentiable is tj.autograd.once_differentiable
+
+
+def test_sequences_are_padded():
+    parts = [tj.tensor(A[:n], requires_grad=True) for n in (3, 1, 2)]
+    padded = pad_sequence(parts)
+    assert tuple(padded.shape) == (3, 3, 4)
+    assert padded[1:, 1].abs().sum().item() == 0
+    padded.sum().backward()
+    assert all((p.grad == 1).all() for p in parts)
+    first = pad_sequence([tj.tensor([1.0, 2.0]), tj.tensor([3.0])], batch_first=True, padding_value=-1.0)
+    assert first.tolist() == [[1.0, 2.0], [3.0, -1.0]]
+    assert pad_sequence([tj.tensor([1, 2]), tj.tensor([3])], True, 0, "left").tolist() == [[1, 2], [0, 3]]
+    for x, y in zip(unpad_sequence(padded, tj.tensor([3, 1, 2])), parts, strict=True):
+        np.testing.assert_array_equal(x.detach().numpy(), y.detach().numpy())
+    with pytest.raises(ValueError, match="side"):
+        pad_sequence([tj.ones(1)], padding_side="middle")
 
 
 def pathlib_like():

@@ -7,5 +7,6 @@ from tapejit.nn.clipping import (
     parameters_to_vector,
     vector_to_parameters,
 )
+from tapejit.nn.utils import rnn
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "vector_to_parameters"]
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "rnn", "vector_to_parameters"]
