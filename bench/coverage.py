@@ -47,15 +47,15 @@ The others:
 `fractional_max_pool2d` and `3d`, `multi_head_attention_forward`, `svd_lowrank`, `pca_lowrank` | not there |
 | `linalg.lu`, `lu_factor`, `lu_factor_ex` | square matrices only |
 | `cov` | weights in float32 are added in the precision of the data, by PyTorch in theirs |
-| `special.bessel_j0`, `j1`, `y1` | PyTorch's are right to 1e-7 |
+| `special.bessel_j0`, `j1`, `y1` | PyTorch's are right to 1e-6, ours are SciPy's |
 | `max_unpool1d` to `3d` | where windows chose one place twice, its gradient counts once; PyTorch's counts each |
 | `as_strided_partial_views` | a tensor knows its own elements, not those beside it in the memory that it is a view \
 of |
 | `cfloat`, `cdouble` | dtypes here, methods there |
 | `linalg.norm` of subgradients at 0, `masked.logaddexp` | the second derivative at 0 and at masked elements |
 | `special.zeta` | infinite arguments |
-| `masked.argmax`, `argmin` | the dtype where everything is masked: int64 |
-| `batch_norm` | two samples of an unusual shape |
+| `masked.argmax`, `argmin` | places are int64 here, PyTorch gives them in the dtype of the tensor |
+| `batch_norm` | two samples of a vector without elements |
 | `triplet_margin_with_distance_loss` | its samples call PyTorch's functions |
 """
 HEAD = """# Coverage of names
