@@ -234,7 +234,6 @@ def vmap(
         RuntimeError: if Python reads a value (``float()``) that differs within the batch, or, inside another transform, decides
             by it, with the line; random numbers inside.
     """
-
     if randomness != "error":
         raise ValueError(
             f"vmap(): randomness={randomness!r} is none of its own: draw the random numbers outside, one for each example, and "
