@@ -178,9 +178,11 @@ class _Body:
         ty = self.typeof(target)
         if isinstance(ty, Active):
             self._require(isinstance(ty, Tape) and not is_active(ty.scalar))
-            if self.uses.shared(target, self.label, self.loop.body):
+            if target in self.sums:
+                pass  # a sum has a slot of its own: other blocks read it there, and do not add again what was added to it
+            elif self.uses.shared(target, self.label, self.loop.body):
                 self.loop.shared.add(target)
-            elif target not in self.local and target not in self.sums:
+            elif target not in self.local:
                 self._require(self.uses.within(target, self.loop.body))
                 self.loop.merged.add(target)
         else:

@@ -21,6 +21,30 @@ def running_sum(x):
 
 
 @LOOPS.strips
+def sums_in_two_blocks_of_a_pass(x):
+    s = 0.0
+    for i in range(1, SIZE - 1):
+        d = x[i] * x[0] + x[2]
+        s += x[i] * x[i]
+        if x[i] > 0.1 or x[i - 1] > 0.3:
+            s -= d * x[3]
+    return s
+
+
+@LOOPS.strips
+def sums_in_blocks_one_after_the_other(x):
+    s = 0.0
+    for i in range(1, SIZE - 1):
+        s += x[i] * x[i]
+        if x[i] > 0.1:
+            s -= x[i] * x[3]
+        elif x[i] > -0.5:
+            s += x[i - 1] * x[3]
+        s += x[i + 1] * x[4]
+    return s
+
+
+@LOOPS.strips
 def sums_that_begin_active(x):
     s = x[0] * x[1]
     t = x[2]
