@@ -96,6 +96,7 @@ _NAMES = {
     "sweep": "prepare give_seed run resume contribute abandon take_adjoint backward_scalar forget",
     "forward": "forward",
     "rote": "sweep_by_lessons",
+    "needed": "mark_needed",
     "reclaim": "reclaim spare give_idle",
 }
 _FLOATS = {  # the positions of float64 arguments

@@ -26,7 +26,7 @@ from tapejit.eager.indexing import cat
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import expand, reshape, strided_view, view_of
 from tapejit.graph import batchlinalg, batchrules
-from tapejit.graph.operands import all_operands, columns_of, live, records_read
+from tapejit.graph.operands import all_operands, columns_of, live, records_read, single_precision
 from tapejit.spec import usernodes
 from tapejit.spec.structured import ROWS
 from tapejit.spec.table import OPS
@@ -131,8 +131,7 @@ class Batch:
         self.recorder, self.size = recorder, size
         tape = recorder.tape
         rows = tape.records[: len(tape)]
-        self.columns = columns_of(recorder)
-        self.imm32 = rows["imm"].copy().view(np.float32)[::2].tolist() if len(rows) else []
+        self.columns, self.imm32 = columns_of(recorder), single_precision(rows)
         self.values = _Values(self)
         for k, j in recorder.inputs.items():
             self.values[k] = Value(inputs[j], tuple(inputs[j].shape[1:]), True)
@@ -156,7 +155,7 @@ class Batch:
         """The records that are to be emitted, in order."""
         recorder, ops = self.recorder, self.columns["op"]
         leaves = {*recorder.numbers, *recorder.sources, *recorder.notes}
-        found = live(self.columns, records, self.values, leaves, self._operands)
+        found = live(self.columns, records, self.values, leaves, self._operands).tolist()
         return [k for k in found if k not in self.values and ops[k] not in ROWS]
 
     def _operands(self, k):

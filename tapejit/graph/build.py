@@ -14,7 +14,7 @@ from tapejit.edge.cpython import references_beside
 from tapejit.edge.objects import has_fma
 from tapejit.graph.finite import Finite
 from tapejit.graph.node import Graph, Kernel, Node, blas_view
-from tapejit.graph.operands import all_operands, ancestors, columns_of, records_read
+from tapejit.graph.operands import all_operands, ancestors, columns_of, records_read, single_precision
 from tapejit.graph.positions import positions
 from tapejit.kernels.expression import fused
 from tapejit.spec.table import OPERANDS, OPS
@@ -42,13 +42,12 @@ class Lowering:
         tape = recorder.tape
         rows = tape.records[: len(tape)]
         self.stop = {k: -1 - j for j, k in enumerate(stop)}  # records taken as inputs of their own
-        self.columns = columns_of(recorder)
-        self.imm32 = rows["imm"].copy().view(np.float32)[::2].tolist() if len(rows) else []
+        self.columns, self.imm32 = columns_of(recorder), single_precision(rows)
         self.exact = ancestors(decisions, self.values, self.operands)
 
     def may_fail(self) -> list:
         """The records of kernels that may fail: they run whether anybody uses their results or not."""
-        return [k for k, code in enumerate(self.columns["op"]) if OPS[code].failure is not None]
+        return np.flatnonzero(np.isin(self.columns["op"], [op.code for op in OPS if op.failure is not None])).tolist()
 
     def operands(self, k):
         """The records that record k reads."""

@@ -2,22 +2,32 @@
 
 import numpy as np
 
+from tapejit.core import engine
 from tapejit.core import record as R
+from tapejit.core.needed import ASKED, NEEDED
 from tapejit.core.record import MASK
 from tapejit.eager.tensor import Tensor
 from tapejit.spec.structured import ROWS
 
 
 def columns_of(recorder) -> dict:
-    """The fields of a recording's records, each a list; the operand of a leaf is the record whose value it has, if any."""
+    """The fields of a recording's records, each a column of Python numbers that may be changed.
+
+    The operand of a leaf is the record whose value it has, if any.
+    """
     tape = recorder.tape
     rows = tape.records[: len(tape)]
-    columns = {name: rows[name].tolist() for name in rows.dtype.names}
+    columns = {name: memoryview(rows[name].copy()) for name in rows.dtype.names}
     for k in np.flatnonzero((rows["op"] == 0) & (rows["flags"] & R.LEAF != 0)).tolist():
         columns["a"][k] = -1  # where the gradient of a leaf is
     for k, a in recorder.aliases.items():
         columns["a"][k] = a
     return columns
+
+
+def single_precision(rows):
+    """The immediates of records of float32, which lie in half of the field."""
+    return memoryview(rows["imm"].copy().view(np.float32)[::2].copy())
 
 
 def all_operands(columns, k) -> list:
@@ -48,7 +58,7 @@ def ancestors(records, values, read) -> set:
     return found
 
 
-def live(columns, roots, stop, asked, read) -> list:
+def live(columns, roots, stop, asked, read) -> np.ndarray:
     """Some records and all that they need, in the order of the tape; of those in ``stop`` nothing further is needed.
 
     The same as ``ancestors`` for most of a long tape, faster: rows of operands are records here.
@@ -56,14 +66,12 @@ def live(columns, roots, stop, asked, read) -> list:
     Args:
         asked: the records whose operands are what ``read`` says.
     """
-    alive = bytearray(len(columns["op"]))
-    for k in roots:
-        alive[k] = 1
-    first, second, third = (columns[name] for name in "abc")
-    for k in range(len(alive) - 1, -1, -1):
-        if not alive[k] or k in stop:
-            continue
-        for o in (first[k], second[k], third[k]) if k not in asked else read(k):
-            if o >= 0:
-                alive[o] = 1
-    return np.flatnonzero(np.frombuffer(alive, np.uint8)).tolist()
+    marks = np.zeros(len(columns["op"]) + 1, dtype=np.uint8)
+    marks[list(asked)] = marks[list(stop)] = ASKED
+    marks[list(roots)] |= NEEDED
+    places = [np.asarray(columns[name]).__array_interface__["data"][0] for name in "abc"]
+    k = len(marks) - 1
+    while (k := engine.mark_needed(*places, marks.ctypes.data, k)) >= 0:
+        if k not in stop:
+            marks[read(k)] |= NEEDED
+    return np.flatnonzero(marks & NEEDED)

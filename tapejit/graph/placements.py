@@ -34,7 +34,7 @@ def see_through(lowering):
         lowering: its ``columns`` change: operand, plan and offset of views.
     """
     columns = lowering.columns
-    ops = np.array(columns["op"])
+    ops = np.asarray(columns["op"])
     placing = np.isin(ops, _PLACES)
     if not placing.any():
         return

@@ -77,18 +77,18 @@ class Rolled(Lowering):
 
     def _live(self, roots):
         """The records that matter, in order."""
-        return np.array(live(self.columns, roots, self.stop, self.recorder.notes, self.operands), dtype=np.int64)
+        return live(self.columns, roots, self.stop, self.recorder.notes, self.operands)
 
     def _readable(self):
         """Whether what is to be compared fits into three columns."""
         notes = self.recorder.notes.values()
         three = all(sum(isinstance(x, Tensor) for x in n.operands) <= 3 for n in notes)
-        return three and not self.stop and ROWS.isdisjoint(self.columns["op"])
+        return three and not self.stop and not np.isin(self.columns["op"], list(ROWS)).any()
 
     # What is compared
 
     def _column(self, name):
-        return np.array(self.columns[name], dtype=np.float64 if name == "imm" else np.int64)[self.live]
+        return np.asarray(self.columns[name])[self.live].astype(np.float64 if name == "imm" else np.int64)
 
     def _keys(self):
         """One number per record, equal for equal operations."""
@@ -238,12 +238,11 @@ class Rolled(Lowering):
         reader = np.repeat(self.owner, 3)
         read = self.reads.reshape(-1)
         outside = (read >= 0) & (self.owner[read] >= 0) & (self.owner[read] != reader)
-        for o in np.concatenate((read[outside], self.roots)).tolist():
-            number = int(self.owner[o])
-            if number >= 0:
-                run = self.runs[number]
-                t, b = divmod(o - run.start, run.period)
-                first[number][b] = min(first[number][b], t)
+        found = np.unique(np.concatenate((read[outside], self.roots)))
+        owners = self.owner[found]
+        for number, run in enumerate(self.runs):
+            passes, places = np.divmod(found[owners == number] - run.start, run.period)
+            np.minimum.at(first[number], places, passes)
         return first
 
     # The graph
