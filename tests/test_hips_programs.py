@@ -18,6 +18,7 @@ from tapejit.misc.optimizers import adam, rmsprop, sgd
 from tapejit.scipy.integrate import odeint
 from tapejit.scipy.signal import convolve
 from tapejit.test_util import check_grads
+from tapejit.tracer import Node, trace
 
 X = numpy.array([0.3, -1.2, 2.0])
 
@@ -267,3 +268,50 @@ def test_histories_are_there_where_they_are_wanted():
             return np.sum(x**2)
 
     numpy.testing.assert_allclose(Model.of_object(X), 2 * X)
+
+
+class Step(Node):
+    """A node that writes itself down in the list of its root."""
+
+    def __init__(self, value, fun, args, kwargs, parent_argnums, parents):
+        self.steps = parents[0].steps
+        self.number = len(self.steps)
+        names = [repr(x) if isinstance(x, float) else x.tolist() for x in args]
+        for place, parent in zip(parent_argnums, parents, strict=True):
+            names[place] = f"v{parent.number}"
+        self.steps.append(f"{fun.__name__}({', '.join(map(str, names))})")
+        self.value = value
+
+    def initialize_root(self, x):
+        self.steps, self.number, self.value = ["start"], 0, x
+
+
+def _mean_of_sines(x):
+    y = np.sin(x + x)
+    return (y + y) / 2
+
+
+def test_traces():
+    value, node = trace(root := Step.new_root(1.23), _mean_of_sines, 1.23)
+    assert value == node.value == numpy.sin(2.46)
+    assert root.steps == ["start", "add(v0, v0)", "sin(v1)", "add(v2, v2)", "div(v3, 2.0)"]
+    value, node = trace(root := Step.new_root(1.0), grad(_mean_of_sines), 1.0)
+    numpy.testing.assert_allclose(value, 2 * numpy.cos(2.0))
+    assert node.value == value
+    assert any(step.startswith("cos(") for step in root.steps)
+    value, node = trace(Step.new_root(X), lambda x: np.sum(x * numpy.arange(3.0)), X)
+    assert value == X @ numpy.arange(3.0)
+
+
+def test_traces_that_lead_nowhere():
+    with pytest.warns(UserWarning, match="does not depend"):
+        assert trace(Step.new_root(1.0), lambda x: 3.0, 1.0) == (3.0, None)
+    with pytest.raises(ZeroDivisionError):
+        trace(Step.new_root(1.0), lambda x: x / (1 // 0), 1.0)
+    with pytest.raises(NotImplementedError, match="initialize_root"):
+        Node.new_root(1.0)
+    with pytest.raises(NotImplementedError, match="parent_argnums"):
+        trace(object.__new__(Node), np.sin, 1.0)
+    x = tj.tensor(2.0, requires_grad=True)  # the tape of the thread is as it was
+    (x * x).backward()
+    assert x.grad == 4.0
