@@ -132,8 +132,9 @@ class Sparse(Door):
         key = structure, tuple((np.shape(x), getattr(x, "dtype", None)) for x in leaves)
         found = self._plans.get(key)
         if found is None:
-            found = self._plans[key] = self._plan(args, kwargs)
+            found = self._plan(args, kwargs)
             found.kind = entries_of(found, self._check)
+            self._plans[key] = found  # whole: an interrupt may come anywhere
         if quick is not None:
             self._quick[quick] = found
         return found
