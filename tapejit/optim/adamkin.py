@@ -3,7 +3,8 @@
 import math
 
 import tapejit as tj
-from tapejit.optim.optimizer import Optimizer, check, check_betas
+from tapejit.optim.adaptive import averaged
+from tapejit.optim.optimizer import Optimizer, check, check_betas, decayed
 
 
 class Adamax(Optimizer):
@@ -27,8 +28,7 @@ class Adamax(Optimizer):
         if not state:
             state.update(step=0, exp_avg=tj.zeros_like(p), exp_inf=tj.zeros_like(p))
         state["step"] += 1
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * p
+        g = decayed(p, g, group)
         (beta1, beta2), m, u = group["betas"], state["exp_avg"], state["exp_inf"]
         m += (1 - beta1) * (g - m)
         u.copy_(tj.maximum(beta2 * u, g.abs() + group["eps"]))
@@ -36,28 +36,13 @@ class Adamax(Optimizer):
 
 
 class _Decaying(Optimizer):
-    """What NAdam and RAdam have in common: Adam's averages, and its two ways of weight decay."""
+    """What NAdam and RAdam have in common: the options of Adam's averages and of its two ways of weight decay."""
 
     def __init__(self, params, lr, betas, eps, weight_decay, decoupled_weight_decay, maximize, **options):
         check(lr=lr, eps=eps, weight_decay=weight_decay, **options)
         check_betas(betas)
         options.update(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, maximize=maximize)
         super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay})
-
-    def _averaged(self, p, g, state, group):
-        """The gradient with its decay, after the averages took it in."""
-        if not state:
-            state.update(step=0, exp_avg=tj.zeros_like(p), exp_avg_sq=tj.zeros_like(p))
-        state["step"] += 1
-        (beta1, beta2), decay, m, v = group["betas"], group["weight_decay"], state["exp_avg"], state["exp_avg_sq"]
-        if decay and group["decoupled_weight_decay"]:
-            p *= 1 - group["lr"] * decay
-        elif decay:
-            g = g + decay * p
-        m += (1 - beta1) * (g - m)
-        v *= beta2
-        v += (1 - beta2) * (g * g)
-        return g
 
 
 class NAdam(_Decaying):
@@ -83,7 +68,7 @@ class NAdam(_Decaying):
         )
 
     def update(self, p, g, state, group):
-        g = self._averaged(p, g, state, group)
+        g = averaged(p, g, state, group)
         (beta1, beta2), lr, t = group["betas"], group["lr"], state["step"]
         mu, mu_next = (beta1 * (1.0 - 0.5 * 0.96 ** (k * group["momentum_decay"])) for k in (t, t + 1))
         product = state["mu_product"] = state.get("mu_product", 1.0) * mu
@@ -111,7 +96,7 @@ class RAdam(_Decaying):
         super().__init__(params, lr, betas, eps, weight_decay, decoupled_weight_decay, maximize)
 
     def update(self, p, g, state, group):
-        self._averaged(p, g, state, group)
+        averaged(p, g, state, group)
         (beta1, beta2), t = group["betas"], state["step"]
         unbias = 1 - beta2**t
         longest = 2 / (1 - beta2) - 1

@@ -3,7 +3,20 @@
 import math
 
 import tapejit as tj
-from tapejit.optim.optimizer import Optimizer, check, check_betas
+from tapejit.optim.optimizer import Optimizer, check, check_betas, decayed
+
+
+def averaged(p, g, state, group):
+    """The gradient with its weight decay, once Adam's averages of it and of its square have taken it in."""
+    if not state:
+        state.update(step=0, exp_avg=tj.zeros_like(p), exp_avg_sq=tj.zeros_like(p))
+    state["step"] += 1
+    g = decayed(p, g, group)
+    (beta1, beta2), m, v = group["betas"], state["exp_avg"], state["exp_avg_sq"]
+    m += (1 - beta1) * (g - m)
+    v *= beta2
+    v += (1 - beta2) * (g * g)
+    return g
 
 
 class Adam(Optimizer):
@@ -30,20 +43,10 @@ class Adam(Optimizer):
         super().__init__(params, {**options, "maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay})
 
     def update(self, p, g, state, group):
-        if not state:
-            state.update(step=0, exp_avg=tj.zeros_like(p), exp_avg_sq=tj.zeros_like(p))
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = tj.zeros_like(p)
-        state["step"] += 1
-        lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
-        if decay and group["decoupled_weight_decay"]:
-            p *= 1 - lr * decay
-        elif decay:
-            g = g + decay * p
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m += (1 - beta1) * (g - m)
-        v *= beta2
-        v += (1 - beta2) * (g * g)
+        averaged(p, g, state, group)
+        if group["amsgrad"] and "max_exp_avg_sq" not in state:
+            state["max_exp_avg_sq"] = tj.zeros_like(p)
+        lr, (beta1, beta2), m, v = group["lr"], group["betas"], state["exp_avg"], state["exp_avg_sq"]
         if group["amsgrad"]:
             largest = state["max_exp_avg_sq"]
             largest.copy_(tj.maximum(largest, v))
@@ -89,8 +92,7 @@ class RMSprop(Optimizer):
             if group["centered"]:
                 state["grad_avg"] = tj.zeros_like(p)
         state["step"] += 1
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * p
+        g = decayed(p, g, group)
         alpha, v = group["alpha"], state["square_avg"]
         v *= alpha
         v += (1 - alpha) * (g * g)
@@ -132,8 +134,7 @@ class Adagrad(Optimizer):
         if not state:
             state.update(step=0, sum=tj.full_like(p, group["initial_accumulator_value"]))
         state["step"] += 1
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * p
+        g = decayed(p, g, group)
         total = state["sum"]
         total += g * g
         p -= (group["lr"] / (1 + (state["step"] - 1) * group["lr_decay"])) * (g / (total.sqrt() + group["eps"]))

@@ -1,6 +1,6 @@
 """Stochastic gradient descent."""
 
-from tapejit.optim.optimizer import Optimizer, check
+from tapejit.optim.optimizer import Optimizer, check, decayed
 
 
 class SGD(Optimizer):
@@ -24,8 +24,7 @@ class SGD(Optimizer):
         super().__init__(params, {**options, "nesterov": nesterov, "maximize": maximize})
 
     def update(self, p, g, state, group):
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * p
+        g = decayed(p, g, group)
         momentum = group["momentum"]
         if momentum:
             b = state.get("momentum_buffer")

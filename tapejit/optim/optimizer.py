@@ -122,6 +122,15 @@ def _copied(value):
     return value.detach().clone() if isinstance(value, tj.Tensor) else copy.deepcopy(value)
 
 
+def decayed(p, g, group):
+    """The gradient of a parameter with its weight decay; p itself shrinks instead where that is decoupled."""
+    decay = group["weight_decay"]
+    if decay and group.get("decoupled_weight_decay"):
+        p *= 1 - group["lr"] * decay
+        return g
+    return g + decay * p if decay else g
+
+
 def check(**options) -> None:
     """Raise ValueError for options that are negative."""
     for name, value in options.items():

@@ -1,7 +1,7 @@
 """Optimisers that find the size of their steps by themselves: Adadelta, Rprop, and averaged gradient descent."""
 
 import tapejit as tj
-from tapejit.optim.optimizer import Optimizer, check
+from tapejit.optim.optimizer import Optimizer, check, decayed
 
 
 class Adadelta(Optimizer):
@@ -26,8 +26,7 @@ class Adadelta(Optimizer):
         if not state:
             state.update(step=0, square_avg=tj.zeros_like(p), acc_delta=tj.zeros_like(p))
         state["step"] += 1
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * p
+        g = decayed(p, g, group)
         rho, eps, v, u = group["rho"], group["eps"], state["square_avg"], state["acc_delta"]
         v *= rho
         v += (1 - rho) * (g * g)
@@ -91,8 +90,7 @@ class ASGD(Optimizer):
         if not state:
             state.update(step=0, eta=group["lr"], mu=1.0, ax=tj.zeros_like(p))
         state["step"] += 1
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * p
+        g = decayed(p, g, group)
         lambd, lr, ax = group["lambd"], group["lr"], state["ax"]
         p *= 1 - lambd * state["eta"]
         p -= state["eta"] * g
