@@ -9,14 +9,8 @@ from tapejit.spec.linalg import parts
 from tapejit.spec.table import joint
 from tapejit.spec.vocabulary import ops
 
-
-def _read(t):
-    """A complex tensor of pairs."""
-    return ops.complex_of_pairs(t)
-
-
-def _written(z):
-    return ops.pairs_of_complex(z)
+_KIND = decomposing.Complex()
+_read, _written = _KIND.read, _KIND.written
 
 
 def _eigen_adjoint(r, g, out):
