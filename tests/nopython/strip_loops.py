@@ -26,6 +26,25 @@ class Loops(dict):
         self[f.__name__] = f, False
         return f
 
+    def tests(self):
+        """What a file tests of each of its loops: by the tape, by dual numbers (slow), and what both are compared with."""
+        each = pytest.mark.parametrize("name", list(self))
+
+        @each
+        def by_tape(name):
+            check_tape(*self[name])
+
+        @pytest.mark.slow
+        @each
+        def by_dual_numbers(name):
+            check_dual(self[name][0])
+
+        @each
+        def plainly(name):
+            check_plain(self[name][0])
+
+        return by_tape, by_dual_numbers, plainly
+
 
 @njit
 def count_strips(statements):

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from random_programs import exactly
-from strip_loops import SIZE, Loops, check_dual, check_plain, check_tape
+from strip_loops import SIZE, Loops
 
 from tapejit import nopython
 
@@ -299,20 +299,7 @@ def coefficients_of_several_terms(x):
     return np.sum(w[0] * w[1])
 
 
-@pytest.mark.parametrize("name", LOOPS)
-def test_loop(name):
-    check_tape(*LOOPS[name])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", LOOPS)
-def test_loop_by_dual_numbers(name):
-    check_dual(LOOPS[name][0])
-
-
-@pytest.mark.parametrize("name", LOOPS)
-def test_the_plain_loop_against_finite_differences(name):
-    check_plain(LOOPS[name][0])
+test_loop, test_loop_by_dual_numbers, test_the_plain_loop_against_finite_differences = LOOPS.tests()
 
 
 def test_loops_of_any_length():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from finite_differences import differences
 from numba import njit
-from strip_loops import POINT, SIZE, Loops, check_dual, check_plain, check_tape, count_strips
+from strip_loops import POINT, SIZE, Loops, count_strips
 
 from tapejit import nopython
 
@@ -180,20 +180,7 @@ def helpers_with_branches(x):
     return np.sum(w * w)
 
 
-@pytest.mark.parametrize("name", LOOPS)
-def test_loop(name):
-    check_tape(*LOOPS[name])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", LOOPS)
-def test_loop_by_dual_numbers(name):
-    check_dual(LOOPS[name][0])
-
-
-@pytest.mark.parametrize("name", LOOPS)
-def test_the_plain_loop_against_finite_differences(name):
-    check_plain(LOOPS[name][0])
+test_loop, test_loop_by_dual_numbers, test_the_plain_loop_against_finite_differences = LOOPS.tests()
 
 
 def test_helpers_with_branches():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import rosen_hess
-from strip_loops import SIZE, Loops, check_dual, check_plain, check_tape
+from strip_loops import SIZE, Loops
 
 from tapejit import nopython
 
@@ -180,20 +180,7 @@ def counters(x):
     return np.sum(w) * k * t * last * i
 
 
-@pytest.mark.parametrize("name", LOOPS)
-def test_loop(name):
-    check_tape(*LOOPS[name])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", LOOPS)
-def test_loop_by_dual_numbers(name):
-    check_dual(LOOPS[name][0])
-
-
-@pytest.mark.parametrize("name", LOOPS)
-def test_the_plain_loop_against_finite_differences(name):
-    check_plain(LOOPS[name][0])
+test_loop, test_loop_by_dual_numbers, test_the_plain_loop_against_finite_differences = LOOPS.tests()
 
 
 def test_second_derivatives_and_nesting():
