@@ -1,6 +1,8 @@
 """LAPACK on plain float64 matrices, for the values and the first derivatives of ``solving``: the loops of ``kernels``.
 
-Matrices are C-ordered; what is factored is kept, and never factored again for the derivative.
+Matrices are C-ordered; what is factored is kept, and never factored again for the derivative. NumPy's ``solve`` has no word
+for what is known of a matrix, so ``factored`` looks, as SciPy's does: a triangle is its own factor, a symmetric matrix gets
+Cholesky's if it has one, and every other matrix, which shows within its first rows that it is neither, an LU.
 """
 
 import numpy as np
@@ -9,11 +11,14 @@ from tapejit.edge.raw import native_alloc, native_free
 from tapejit.kernels import blas, lapack
 from tapejit.kernels.factor import BLOCK, cholesky_backward, cholesky_small, factorised, mirror
 from tapejit.kernels.lapack import ROUTINES, UPPER
-from tapejit.kernels.solves import SMALL, solve_factored, solve_rows
+from tapejit.kernels.solves import SMALL, solve_rows
+from tapejit.kernels.solves import solve_factored as solve_lu
 from tapejit.nopython.cache import helper
 from tapejit.nopython.memory import address_in
 
 POTRF = ROUTINES[0]["POTRF"]
+TILE = 32
+GENERAL, LOWER_TRIANGLE, UPPER_TRIANGLE, POSITIVE = range(4)  # what a factor is: LU, the matrix itself, Cholesky's
 
 
 blas.link()  # LAPACK's symbols are to be known before code that calls them is compiled, or loaded from disk
@@ -24,6 +29,14 @@ lapack.link()
 def check_square(a):
     if a.shape[0] != a.shape[1]:
         raise np.linalg.LinAlgError("Last 2 dimensions of the array must be square.")
+
+
+@helper
+def check_right_side(a, b):
+    if b.shape[0] != a.shape[0]:
+        raise np.linalg.LinAlgError(
+            "Incompatible sizes for solve: the right side must have the matrix's rows."
+        )
 
 
 @helper
@@ -41,16 +54,96 @@ def lu_factor(a, singular):
 
 
 @helper
+def is_triangle(a, upper):
+    """Is the other triangle zero, and the diagonal nowhere?"""
+    n = a.shape[0]
+    for i in range(n):
+        if a[i, i] == 0.0:
+            return False
+        for j in range(0 if upper else i + 1, i if upper else n):
+            if a[i, j] != 0.0:
+                return False
+    return True
+
+
+@helper
+def is_symmetric(a):
+    """Symmetric but for rounding, with a positive diagonal; tile by tile, the first row first.
+
+    Cholesky's factor is that of a matrix whose elements differ by up to ``(n + 1) eps sqrt(a_ii a_jj)`` (J. Demmel, On
+    floating point errors in Cholesky, LAPACK working note 14, 1989): what two triangles differ by less is no more than that.
+    """
+    n = a.shape[0]
+    for i in range(n):
+        if not a[i, i] > 0.0:
+            return False
+    limit = (4.0 * np.finfo(np.float64).eps) ** 2
+    for i0 in range(0, n, TILE):
+        for j0 in range(i0, n, TILE):
+            for i in range(i0, min(i0 + TILE, n)):
+                for j in range(max(j0, i + 1), min(j0 + TILE, n)):
+                    apart = a[i, j] - a[j, i]
+                    if not apart * apart <= limit * (a[i, i] * a[j, j]):
+                        return False
+    return True
+
+
+@helper
+def factored(a, singular):
+    """(a kind of those above, the factor of a square matrix, its pivots); LinAlgError as ``lu_factor``."""
+    check_square(a)
+    if is_triangle(a, False):
+        return LOWER_TRIANGLE, a.copy(), np.empty(0)
+    if is_triangle(a, True):
+        return UPPER_TRIANGLE, a.copy(), np.empty(0)
+    if is_symmetric(a):
+        lower = lower_triangle(a)
+        if potrf(lower) == 0:
+            return POSITIVE, lower, np.empty(0)
+    lu, pivots = lu_factor(a, singular)
+    return GENERAL, lu, pivots
+
+
+@helper
+def solve_factored(kind, factor, pivots, b, transposed):
+    """The solution of ``A x = b``, or of ``A.T x = b``, for the columns of a matrix b, from what ``factored`` gives."""
+    if kind == GENERAL:
+        return lu_solve(factor, pivots, b, transposed)
+    check_right_side(factor, b)
+    if kind == POSITIVE:
+        return triangular_solve(factor, triangular_solve(factor, b, 0, 0), 0, 1)
+    return triangular_solve(factor, b, int(kind == UPPER_TRIANGLE), transposed)
+
+
+@helper
+def determinant(kind, factor, pivots):
+    """(sign, log|det|), from what ``factored`` gives."""
+    if kind == GENERAL:
+        return lu_determinant(factor, pivots)
+    sign, total = 1.0, 0.0
+    for j in range(factor.shape[0]):
+        if factor[j, j] < 0.0:
+            sign = -sign
+        total += np.log(abs(factor[j, j]))
+    return sign, total * (2.0 if kind == POSITIVE else 1.0)
+
+
+@helper
+def inverse(kind, factor, pivots):
+    """The inverse of what ``factored`` gives; LinAlgError for a singular matrix."""
+    if determinant(kind, factor, pivots)[0] == 0.0:
+        raise np.linalg.LinAlgError("Matrix is singular to machine precision.")
+    return solve_factored(kind, factor, pivots, np.eye(factor.shape[0]), 0)
+
+
+@helper
 def lu_solve(lu, pivots, b, transposed):
     """The solution of ``A x = b``, or of ``A.T x = b``, for the columns of a matrix b."""
+    check_right_side(lu, b)
     n = lu.shape[0]
-    if b.shape[0] != n:
-        raise np.linalg.LinAlgError(
-            "Incompatible sizes for solve: the right side must have the matrix's rows."
-        )
     out = b.copy()
     if out.size > 0:
-        solve_factored(n, b.shape[1], transposed, address_in(lu), address_in(pivots), address_in(out))
+        solve_lu(n, b.shape[1], transposed, address_in(lu), address_in(pivots), address_in(out))
     return out
 
 
@@ -84,18 +177,31 @@ def cofactors(a):
 
 
 @helper
-def cholesky_factor(a):
-    """The lower factor; the upper triangle of ``a`` is not read."""
-    check_square(a)
+def lower_triangle(a):
     n = a.shape[0]
     out = np.empty((n, n))
     for i in range(n):  # np.tril would be a dozen functions to compile
         for j in range(n):
             out[i, j] = a[i, j] if j <= i else 0.0
-    if n > 0:
-        info = cholesky_small(n, address_in(out)) if n <= SMALL else POTRF(UPPER, n, address_in(out), n)
-        if info != 0:
-            raise np.linalg.LinAlgError("Matrix is not positive definite.")
+    return out
+
+
+@helper
+def potrf(lower):
+    """Cholesky's factor in place of a lower triangle; not 0 where there is none."""
+    n = lower.shape[0]
+    if n == 0:
+        return 0
+    return cholesky_small(n, address_in(lower)) if n <= SMALL else POTRF(UPPER, n, address_in(lower), n)
+
+
+@helper
+def cholesky_factor(a):
+    """The lower factor; the upper triangle of ``a`` is not read."""
+    check_square(a)
+    out = lower_triangle(a)
+    if potrf(out) != 0:
+        raise np.linalg.LinAlgError("Matrix is not positive definite.")
     return out
 
 

@@ -21,16 +21,16 @@ from tapejit.nopython.types import is_active_array
 # Pieces: of plain matrices by LAPACK, of active ones by the functions below
 
 
-def factored(a, b):
-    """What ``solve_factored`` needs of a matrix, for right sides like ``b``."""
+def factored(a, b, singular):
+    """What the functions below need of a matrix, for right sides like ``b``; LinAlgError if it may not be ``singular``."""
     raise NotImplementedError
 
 
 @typed(factored)
-def _factored(a, b):
+def _factored(a, b, singular):
     if is_active_array(a) or is_active_array(b):
-        return lambda a, b: (a.copy(),)
-    return lambda a, b: factors.lu_factor(a, False)
+        return lambda a, b, singular: (a.copy(),)
+    return lambda a, b, singular: factors.factored(a, singular)
 
 
 def solve_factored(f, b, transposed):
@@ -41,7 +41,7 @@ def solve_factored(f, b, transposed):
 def _solve_factored(f, b, transposed):
     if len(f) == 1:
         return lambda f, b, transposed: system_op(f[0].T.copy() if transposed else f[0], b)[0]
-    return lambda f, b, transposed: factors.lu_solve(f[0], f[1], b, transposed)
+    return lambda f, b, transposed: factors.solve_factored(f[0], f[1], f[2], b, transposed)
 
 
 def lower_solve(triangle, b, transposed):
@@ -56,54 +56,48 @@ def _lower_solve(triangle, b, transposed):
     return lambda triangle, b, transposed: factors.triangular_solve(triangle, b, 0, transposed)
 
 
-def inverse(a):
+def inverse_factored(f):
+    """The inverse, from what ``factored`` gives."""
     raise NotImplementedError
 
 
-@typed(inverse)
-def _inverse(a):
-    if is_active_array(a):
-        return lambda a: inv_op(a)[0]
-
-    def of_plain(a):
-        lu, pivots = factors.lu_factor(a, False)
-        return factors.lu_solve(lu, pivots, np.eye(a.shape[0]), 0)
-
-    return of_plain
+@typed(inverse_factored)
+def _inverse_factored(f):
+    if len(f) == 1:
+        return lambda f: inv_op(f[0])[0]
+    return lambda f: factors.inverse(f[0], f[1], f[2])
 
 
-def cofactor_matrix(a, det):
+def cofactor_matrix(f, a, det):
     """``det(A) A^-T``; of a plain singular matrix too."""
     raise NotImplementedError
 
 
 @typed(cofactor_matrix)
-def _cofactor_matrix(a, det):
-    if is_active_array(a):
-        return lambda a, det: inv_op(a)[0].T * det
+def _cofactor_matrix(f, a, det):
+    if len(f) == 1:
+        return lambda f, a, det: inverse_factored(f).T * det
 
-    def of_plain(a, det):
-        lu, pivots = factors.lu_factor(a, True)
-        if factors.lu_determinant(lu, pivots)[0] == 0.0:
+    def of_plain(f, a, det):
+        if factors.determinant(f[0], f[1], f[2])[0] == 0.0:
             return factors.cofactors(a)
-        return factors.lu_solve(lu, pivots, np.eye(a.shape[0]) * det, 1)
+        return factors.solve_factored(f[0], f[1], f[2], np.eye(a.shape[0]) * det, 1)
 
     return of_plain
 
 
-def log_determinant(a):
-    """(log|det|, sign)"""
+def log_determinant(f):
+    """(log|det|, sign), from what ``factored`` gives."""
     raise NotImplementedError
 
 
 @typed(log_determinant)
-def _log_determinant(a):
-    if is_active_array(a):
-        return lambda a: slogdet_op(a)
+def _log_determinant(f):
+    if len(f) == 1:
+        return lambda f: slogdet_op(f[0])
 
-    def of_plain(a):
-        lu, pivots = factors.lu_factor(a, True)
-        sign, logarithm = factors.lu_determinant(lu, pivots)
+    def of_plain(f):
+        sign, logarithm = factors.determinant(f[0], f[1], f[2])
         return logarithm, sign
 
     return of_plain
@@ -228,7 +222,7 @@ def _inner_product(a, b):
 
 @active_function
 def _system_forward(a, b):
-    f = factored(a, b)
+    f = factored(a, b, False)
     x = solve_factored(f, b, 0)
     return (x,), (f, x)
 
@@ -248,6 +242,11 @@ def _system_pushforward(saved, tangents):
 
 
 system_op = matrix_op("solve", 2, _system_forward, _system_pullback, _system_pushforward)
+
+
+@active_function
+def inverse(a):
+    return inverse_factored(factored(a, a, False))
 
 
 @active_function
@@ -272,19 +271,20 @@ inv_op = matrix_op("inv", 1, _inv_forward, _inv_pullback, _inv_pushforward)
 
 @active_function
 def _det_forward(a):
-    logarithm, sign = log_determinant(a)
+    f = factored(a, a, True)
+    logarithm, sign = log_determinant(f)
     det = sign * np.exp(logarithm)
-    return (det,), (a, det)
+    return (det,), (f, a, det)
 
 
 @active_function
 def _det_pullback(saved, cotangents):
-    return (cofactor_matrix(saved[0], saved[1]) * cotangents[0],)
+    return (cofactor_matrix(saved[0], saved[1], saved[2]) * cotangents[0],)
 
 
 @active_function
 def _det_pushforward(saved, tangents):
-    return (_inner_product(cofactor_matrix(saved[0], saved[1]), tangents[0]),)
+    return (_inner_product(cofactor_matrix(saved[0], saved[1], saved[2]), tangents[0]),)
 
 
 det_op = matrix_op("det", 1, _det_forward, _det_pullback, _det_pushforward)
@@ -292,17 +292,18 @@ det_op = matrix_op("det", 1, _det_forward, _det_pullback, _det_pushforward)
 
 @active_function
 def _slogdet_forward(a):
-    return log_determinant(a), (a,)
+    f = factored(a, a, True)
+    return log_determinant(f), (f,)
 
 
 @active_function
 def _slogdet_pullback(saved, cotangents):
-    return (inverse(saved[0]).T * cotangents[0],)
+    return (inverse_factored(saved[0]).T * cotangents[0],)
 
 
 @active_function
 def _slogdet_pushforward(saved, tangents):
-    return _inner_product(inverse(saved[0]).T, tangents[0]), 0.0
+    return _inner_product(inverse_factored(saved[0]).T, tangents[0]), 0.0
 
 
 slogdet_op = matrix_op("slogdet", 1, _slogdet_forward, _slogdet_pullback, _slogdet_pushforward)
