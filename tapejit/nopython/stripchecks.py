@@ -174,10 +174,38 @@ class Checks:
         builder = self.builder
         builder.position_at_end(self.check)
         left = self._whole(left, single)
+        places, inside = self._places(left)
+        n = builder.select(inside, left, word(0))
+        pairs = self._pairs()
+        for read, store in pairs:
+            if read.array == store.array and not store.is_sum:
+                early = word(int(read.order < store.order))
+                n = self._call(stripsweep.passes_before, *places[read.key][:2], *places[store.key][:2], n, early)
+        # Those passes are gone through one by one before the next look.
+        builder.store(builder.sub(n, word(1)), self.wait)
+        scan = builder.append_basic_block("scan")
+        builder.cbranch(builder.icmp_signed(">=", n, word(stripsweep.LEAST)), scan, failed)
+        builder.position_at_end(scan)
+        builder.store(word(0), self.wait)
+        n = self._scan(places, n)
+        fits = builder.icmp_signed(">=", n, word(stripsweep.LEAST))
+        for one, other in pairs:
+            if one.array != other.array or other.is_sum:
+                apart = self._call(stripsweep.keep_apart, *places[one.key][:2], *places[other.key][:2], n)
+                fits = builder.and_(fits, apart)
+        self.n = n
+        builder.cbranch(fits, self.before, failed)
+
+    def _places(self, left):
+        """Key of an access -> (address at the first pass, bytes to the next pass's, address of the number).
+
+        And whether all passes' indices are inside of the arrays.
+        """
+        builder = self.builder
         second = builder.add(self.first, word(1))
         last = builder.add(self.first, builder.sub(left, word(1)))
         places = {}
-        outside = llvm.Constant(llvm.IntType(1), 0)
+        inside = llvm.Constant(llvm.IntType(1), 1)
         for access in self.loop.accesses.values():
             if access.key in places:
                 continue
@@ -185,38 +213,32 @@ class Checks:
             following, _, _ = self._pointer(access, second)
             _, ends, _ = self._pointer(access, last)
             for index, extent in zip((*indices, *ends), (*shape, *shape), strict=True):
-                outside = builder.or_(outside, builder.icmp_unsigned(">=", index, extent))
+                inside = builder.and_(inside, builder.icmp_unsigned("<", index, extent))
             number = builder.gep(pointer, [llvm.Constant(I32, 0), llvm.Constant(I32, 1)], inbounds=True)
             start = builder.ptrtoint(pointer, I64)
             step = builder.sub(builder.ptrtoint(following, I64), start)
             places[access.key] = start, step, builder.ptrtoint(number, I64)
             self.starts[access.key] = pointer, step
-        n = builder.select(outside, word(0), left)
+        return places, inside
+
+    def _scan(self, places, n):
+        """What the reads refer to, and for how many of n passes it can be told."""
+        builder = self.builder
         for reads in self._lines():
             (low, lowest), (high, _) = reads[0], reads[-1]
-            if not lowest.moves:
-                number = builder.inttoptr(places[lowest.key][2], I64.as_pointer())
-                mark = self.streams[lowest.key] = llvm.Constant(I64, llvm.Undefined)
-                self._remember(mark, Operand(Line(builder.load(number), word(0))))
-                continue
             _, step, number = places[lowest.key]
+            if not lowest.moves:
+                place = builder.inttoptr(number, I64.as_pointer())
+                mark = self.streams[lowest.key] = llvm.Constant(I64, llvm.Undefined)
+                self._remember(mark, Operand(Line(builder.load(place), word(0))))
+                continue
             span = builder.add(n, word(high - low))
             length, *found = cgutils.unpack_tuple(
                 builder, self._call(stripsweep.scan_line, number, step, span)
             )
             n = builder.sub(length, word(high - low))
             self.lines.append((found, [(place - low, access) for place, access in reads]))
-        fits = builder.icmp_signed(">=", n, word(stripsweep.LEAST))
-        for one, other in self._pairs():
-            a, b = places[one.key], places[other.key]
-            if one.array != other.array or other.is_sum:
-                apart = self._call(stripsweep.keep_apart, a[0], a[1], b[0], b[1], n)
-            else:
-                early = word(int(one.order < other.order))
-                apart = self._call(stripsweep.reads_before, a[0], a[1], b[0], b[1], n, early)
-            fits = builder.and_(fits, apart)
-        self.n = n
-        builder.cbranch(fits, self.before, failed)
+        return n
 
     def _name_streams(self):
         """What each read of an array refers to, now that the number of passes is known."""

@@ -55,6 +55,7 @@ class Strip(Checks, Records, Sums, Adding, Merging):
         self.starts = {}  # key of an access -> (the address of its first element, the bytes to the next pass's)
         self.streams = {}  # key of an access -> the mark that stands for its statements' numbers
         self.lines = []  # (how the numbers along a line of an array go, the reads of it)
+        self.fixed = {}  # key of an access that is the same in all passes -> its value
         self.stored = {}  # key of an access -> (value, number) stored by this pass
         self.merged = {}  # variable of several branches -> (slot of its value, {id of a statement: (slot, statement)})
         self.sums = {}  # id of a running sum's mark -> [mark, its statement, the same once added to]
@@ -84,7 +85,8 @@ class Strip(Checks, Records, Sums, Adding, Merging):
         finish, failed, waiting, single = (new(n) for n in ("finish", "failed", "waiting", "single"))
         entry = builder.basic_block
         self.at = statementtape.state(builder, self.coef)
-        wait, penalty = (cgutils.alloca_once_value(builder, word(0)) for _ in range(2))
+        # Zero where the function begins, not at each pass.
+        wait, penalty = self.wait, _ = [cgutils.alloca_once(builder, I64) for _ in range(2)]
         range_type = lower.typeof(self.loop.iterator)
         iterator = make_range_iterator(range_type)(
             self.context, builder, value=lower.loadvar(self.loop.iterator)
@@ -162,11 +164,11 @@ class Strip(Checks, Records, Sums, Adding, Merging):
         builder.branch(single)
 
     def _put_off(self, block, wait, penalty, single):
-        """After a strip that could not be: twice as many passes of their own as after the one before."""
+        """After a strip that could not be: twice as many passes of their own as after the one before, or those in its way."""
         builder = self.builder
         builder.position_at_end(block)
-        now = builder.load(penalty)
-        builder.store(now, wait)
+        now, known = builder.load(penalty), builder.load(wait)
+        builder.store(builder.select(builder.icmp_signed(">", known, now), known, now), wait)
         more = builder.add(builder.add(now, now), word(1))
         large = builder.icmp_signed(">", more, word(stripsweep.PATIENCE))
         builder.store(builder.select(large, word(stripsweep.PATIENCE), more), penalty)
@@ -262,11 +264,23 @@ class Strip(Checks, Records, Sums, Adding, Merging):
         if access.stored:
             v, number = self.stored[access.key]
             return Pending(alg.base.unpack(v), [(alg.coef.constant(1.0), number)])
-        pointer = self._element_at(access)
-        place = builder.gep(pointer, [llvm.Constant(I32, 0), llvm.Constant(I32, 0)], inbounds=True)
-        value = builder.load(place, align=8)
-        self._own_memory(value, access.array)
+        value = self.fixed.get(access.key)
+        if value is None:
+            value = self._load_value(access)
         return Pending(alg.base.unpack(value), [(alg.coef.constant(1.0), self.streams[access.key])])
+
+    def _load_value(self, access):
+        """This pass's value of an element; before the loop, if it is one for all passes: none reads what another stored."""
+        builder = self.builder
+        with builder.goto_block(builder.basic_block if access.moves else self.before):
+            pointer = self._element_at(access)
+            place = builder.gep(pointer, [llvm.Constant(I32, 0), llvm.Constant(I32, 0)], inbounds=True)
+            value = builder.load(place, align=8)
+        if access.moves:
+            self._own_memory(value, access.array)
+        else:
+            self.fixed[access.key] = value
+        return value
 
     def write(self, access, value_type, value):
         """Store a value and the number of its statement."""

@@ -92,17 +92,23 @@ def keep_apart(a, step_a, b, step_b, n):
 
 
 @helper
-def reads_before(read, step_read, store, step_store, n, first):
-    """Whether no pass reads what an earlier pass stored; ``first`` if a pass itself reads before it stores."""
+def passes_before(read, step_read, store, step_store, n, first):
+    """How many of n passes there are before one that reads what an earlier pass stored.
+
+    ``first`` if a pass itself reads before it stores.
+    """
     if keep_apart(read, step_read, store, step_store, n):
-        return True
-    if step_read != step_store or step_store == 0:
-        return False
-    ahead = read - store
-    if ahead % step_store != 0:
-        return True
-    ahead //= step_store
-    return ahead > 0 or ahead <= -n or (ahead == 0 and first != 0)
+        return n
+    if step_store == 0 or step_read not in (0, step_store):
+        return 0
+    if (read - store) % step_store != 0:
+        return n
+    ahead = (read - store) // step_store
+    if step_read == 0:  # pass ``ahead`` stores what all read
+        return min(n, ahead + (first != 0)) if ahead >= 0 else n
+    if ahead == 0:
+        return n if first != 0 else 0
+    return n if ahead > 0 else min(n, -ahead)
 
 
 @helper(fastmath={"contract"}, inline="always")
