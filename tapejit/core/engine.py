@@ -93,6 +93,7 @@ def _by_numba(module, name):
 _NAMES = {
     "append": """unary binary scalar general view value constant external item link_gradient changed
         overwrite inplace fill_inplace settle""",
+    "updates": "update",
     "sweep": "prepare give_seed run resume contribute abandon take_adjoint backward_scalar forget",
     "forward": "forward",
     "rote": "sweep_by_lessons",

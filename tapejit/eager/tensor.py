@@ -227,13 +227,13 @@ class Tensor:
         escapes.check(self, "tolist()", quiet=True)
         return self._array().tolist()
 
-    def numpy(self) -> np.ndarray:
-        """A NumPy array over the same memory.
+    def numpy(self, *, force=False) -> np.ndarray:
+        """A NumPy array over the same memory; ``force`` leaves the tensor's history behind.
 
         Raises:
-            RuntimeError: if the tensor requires a gradient; say ``x.detach().numpy()``.
+            RuntimeError: if the tensor requires a gradient, without ``force``; say ``x.detach().numpy()``.
         """
-        if self.requires_grad:
+        if self.requires_grad and not force:
             escapes.check(self, "numpy()", quiet=True)
             raise RuntimeError(
                 "numpy() on a tensor that requires grad would lose its history: use tapejit's functions to keep the gradient "

@@ -2,12 +2,13 @@
 
 import math
 
-import tapejit as tj
-from tapejit.optim.adaptive import averaged
-from tapejit.optim.optimizer import Optimizer, check, check_betas, decayed
+from tapejit.optim.adaptive import averages, shares
+from tapejit.optim.grouped import Grouped
+from tapejit.optim.optimizer import check, check_betas
+from tapejit.spec.elementwise import abs, maximum, sqrt, where
 
 
-class Adamax(Optimizer):
+class Adamax(Grouped):
     """Adamax (Kingma and Ba 2014): Adam with the decaying maximum of the gradient's size in place of its mean square.
 
     Args:
@@ -17,32 +18,43 @@ class Adamax(Optimizer):
         eps: added to the gradient's size.
         weight_decay: adds ``weight_decay * p`` to the gradient.
         maximize: climbs instead.
+        ways: ``foreach``, ``fused``, ``capturable``: taken and of no effect, a group is one compiled call anyway.
     """
 
-    def __init__(self, params, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, *, maximize=False):
+    def __init__(self, params, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, *, maximize=False, **ways):
         check(lr=lr, eps=eps, weight_decay=weight_decay)
         check_betas(betas)
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize})
+        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, options, **ways)
 
-    def update(self, p, g, state, group):
-        if not state:
-            state.update(step=0, exp_avg=tj.zeros_like(p), exp_inf=tj.zeros_like(p))
-        state["step"] += 1
-        g = decayed(p, g, group)
-        (beta1, beta2), m, u = group["betas"], state["exp_avg"], state["exp_inf"]
-        m += (1 - beta1) * (g - m)
-        u.copy_(tj.maximum(beta2 * u, g.abs() + group["eps"]))
-        p -= (group["lr"] / (1 - beta1 ** state["step"])) * (m / u)
+    def arrays(self, group):
+        return {"exp_avg": 0.0, "exp_inf": 0.0}
+
+    def numbers(self, group, counters, fresh):
+        t = counters[0] + 1
+        beta1, beta2 = group["betas"]
+        return (t,), [group["lr"] / (1 - beta1**t), 1 - beta1, beta2, group["eps"]]
+
+    @staticmethod
+    def rule():
+        def rule(p, g, m, u, rate, share, beta2, eps):
+            m, u = m + share * (g - m), maximum(beta2 * u, abs(g) + eps)
+            return p - rate * (m / u), m, u
+
+        return rule
 
 
-class _Decaying(Optimizer):
+class _Decaying(Grouped):
     """What NAdam and RAdam have in common: the options of Adam's averages and of its two ways of weight decay."""
 
-    def __init__(self, params, lr, betas, eps, weight_decay, decoupled_weight_decay, maximize, **options):
+    def __init__(self, params, lr, betas, eps, weight_decay, decoupled_weight_decay, maximize, ways, **options):
         check(lr=lr, eps=eps, weight_decay=weight_decay, **options)
         check_betas(betas)
         options.update(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, maximize=maximize)
-        super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay})
+        super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay}, **ways)
+
+    def arrays(self, group):
+        return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
 
 
 class NAdam(_Decaying):
@@ -57,24 +69,34 @@ class NAdam(_Decaying):
         momentum_decay: how fast the momentum grows.
         decoupled_weight_decay: shrinks p by ``lr * weight_decay`` instead of changing the gradient.
         maximize: climbs instead.
+        ways: ``foreach``, ``fused``, ``capturable``: taken and of no effect, a group is one compiled call anyway.
     """
 
     def __init__(
         self, params, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, momentum_decay=4e-3,
-        decoupled_weight_decay=False, *, maximize=False,
+        decoupled_weight_decay=False, *, maximize=False, **ways,
     ):  # fmt: skip
-        super().__init__(
-            params, lr, betas, eps, weight_decay, decoupled_weight_decay, maximize, momentum_decay=momentum_decay
-        )
+        shared = params, lr, betas, eps, weight_decay, decoupled_weight_decay, maximize, ways
+        super().__init__(*shared, momentum_decay=momentum_decay)
 
-    def update(self, p, g, state, group):
-        g = averaged(p, g, state, group)
-        (beta1, beta2), lr, t = group["betas"], group["lr"], state["step"]
+    counters = {"step": 0, "mu_product": 1.0}  # noqa: RUF012  (read only)
+
+    def numbers(self, group, counters, fresh):
+        t, product = counters[0] + 1, counters[1]
+        (beta1, beta2), lr = group["betas"], group["lr"]
         mu, mu_next = (beta1 * (1.0 - 0.5 * 0.96 ** (k * group["momentum_decay"])) for k in (t, t + 1))
-        product = state["mu_product"] = state.get("mu_product", 1.0) * mu
-        scale = (state["exp_avg_sq"] / (1 - beta2**t)).sqrt() + group["eps"]
-        p -= (lr * (1.0 - mu) / (1.0 - product)) * (g / scale)
-        p -= (lr * mu_next / (1.0 - product * mu_next)) * (state["exp_avg"] / scale)
+        product *= mu
+        rates = lr * (1.0 - mu) / (1.0 - product), lr * mu_next / (1.0 - product * mu_next)
+        return (t, product), [*rates, *shares((beta1, beta2)), 1 - beta2**t, group["eps"]]
+
+    @staticmethod
+    def rule():
+        def rule(p, g, m, v, rate, rate_next, share1, beta2, share2, unbias, eps):
+            m, v = averages(g, m, v, share1, beta2, share2)
+            scale = sqrt(v / unbias) + eps
+            return p - rate * (g / scale) - rate_next * (m / scale), m, v
+
+        return rule
 
 
 class RAdam(_Decaying):
@@ -88,21 +110,31 @@ class RAdam(_Decaying):
         weight_decay: adds ``weight_decay * p`` to the gradient.
         decoupled_weight_decay: shrinks p by ``lr * weight_decay`` instead of changing the gradient.
         maximize: climbs instead.
+        ways: ``foreach``, ``fused``, ``capturable``: taken and of no effect, a group is one compiled call anyway.
     """
 
     def __init__(
-        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, decoupled_weight_decay=False, *, maximize=False
+        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, decoupled_weight_decay=False, *, maximize=False,
+        **ways,
     ):  # fmt: skip
-        super().__init__(params, lr, betas, eps, weight_decay, decoupled_weight_decay, maximize)
+        super().__init__(params, lr, betas, eps, weight_decay, decoupled_weight_decay, maximize, ways)
 
-    def update(self, p, g, state, group):
-        averaged(p, g, state, group)
-        (beta1, beta2), t = group["betas"], state["step"]
+    def numbers(self, group, counters, fresh):
+        t = counters[0] + 1
+        beta1, beta2 = group["betas"]
         unbias = 1 - beta2**t
         longest = 2 / (1 - beta2) - 1
         rho = longest - 2 * t * beta2**t / unbias
-        d = (group["lr"] / (1 - beta1**t)) * state["exp_avg"]
+        rectified = 0.0
         if rho > 5.0:
-            rectified = math.sqrt((rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho))
-            d = d * (rectified * math.sqrt(unbias)) / (state["exp_avg_sq"].sqrt() + group["eps"])
-        p -= d
+            rectified = math.sqrt(unbias * (rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho))
+        return (t,), [group["lr"] / (1 - beta1**t), *shares((beta1, beta2)), rectified, group["eps"]]
+
+    @staticmethod
+    def rule():
+        def rule(p, g, m, v, rate, share1, beta2, share2, rectified, eps):
+            m, v = averages(g, m, v, share1, beta2, share2)
+            d = rate * m
+            return p - where(rectified > 0.0, d * rectified / (sqrt(v) + eps), d), m, v
+
+        return rule

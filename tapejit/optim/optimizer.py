@@ -67,15 +67,19 @@ class Optimizer:
                 loss = closure()
         with tj.no_grad():
             for group in self.param_groups:
-                for p in group["params"]:
-                    g = p.grad
-                    if g is None:
-                        continue
-                    state = self.state.get(p)
-                    if state is None:
-                        state = self.state[p] = {}
-                    self.update(p, -g if group.get("maximize") else g, state, group)
+                self.update_group(group)
         return loss
+
+    def update_group(self, group) -> None:
+        """Change the parameters of a group that have a gradient."""
+        for p in group["params"]:
+            g = p.grad
+            if g is None:
+                continue
+            state = self.state.get(p)
+            if state is None:
+                state = self.state[p] = {}
+            self.update(p, -g if group.get("maximize") else g, state, group)
 
     def update(self, p, g, state, group) -> None:
         """Change one parameter in place."""
@@ -105,7 +109,10 @@ class Optimizer:
         by_number = dict(zip(numbers, self._parameters(), strict=True))
         for own, group in zip(self.param_groups, groups, strict=True):
             own.update({name: copy.deepcopy(value) for name, value in group.items() if name != "params"})
-        self.state = {by_number[n]: {k: _copied(v) for k, v in values.items()} for n, values in state_dict["state"].items()}
+        self.state = {
+            by_number[n]: {k: _copied(v) for k, v in values.items() if v is not None}
+            for n, values in state_dict["state"].items()
+        }
 
     def _parameters(self):
         return [p for group in self.param_groups for p in group["params"]]
@@ -120,15 +127,6 @@ class Optimizer:
 
 def _copied(value):
     return value.detach().clone() if isinstance(value, tj.Tensor) else copy.deepcopy(value)
-
-
-def decayed(p, g, group):
-    """The gradient of a parameter with its weight decay; p itself shrinks instead where that is decoupled."""
-    decay = group["weight_decay"]
-    if decay and group.get("decoupled_weight_decay"):
-        p *= 1 - group["lr"] * decay
-        return g
-    return g + decay * p if decay else g
 
 
 def check(**options) -> None:

@@ -289,3 +289,14 @@ def test_a_masked_array_on_the_left_keeps_its_mask_or_is_refused():
     assert found.compressed().tolist() == [2.0, 12.0]
     with pytest.raises(RuntimeError, match="detach"):
         MASKED * leaf([2.0, 3.0, 4.0])
+
+
+def test_numpy_by_force():
+    x = tj.tensor([1.0, 2.0], requires_grad=True)
+    array = (2 * x).numpy(force=True)
+    assert array.tolist() == [2.0, 4.0]
+    assert x.numpy(force=True).tolist() == x.tolist()
+    z = tj.complex(x, 3 * x)
+    assert z.numpy(force=True).tolist() == [1 + 3j, 2 + 6j]
+    with pytest.raises(RuntimeError, match="detach"):
+        z.numpy(force=False)

@@ -129,13 +129,13 @@ class ComplexTensor:
 
     # As Python and NumPy see it
 
-    def numpy(self) -> np.ndarray:
-        """A NumPy array with copies of both parts.
+    def numpy(self, *, force=False) -> np.ndarray:
+        """A NumPy array with copies of both parts; ``force`` leaves the tensor's history behind.
 
         Raises:
-            RuntimeError: if the tensor requires a gradient; say ``z.detach().numpy()``.
+            RuntimeError: if the tensor requires a gradient, without ``force``; say ``z.detach().numpy()``.
         """
-        return complex_array(self.real.numpy(), self.imag.numpy())
+        return complex_array(self.real.numpy(force=force), self.imag.numpy(force=force))
 
     def __array__(self, dtype=None, copy=None):
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
