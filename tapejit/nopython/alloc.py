@@ -11,6 +11,7 @@ from numba.extending import intrinsic
 from tapejit.edge.compiler import arrayobj, impl_ret_new_ref
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.cache import typed
+from tapejit.nopython.contiguous import assigned, row_of
 from tapejit.nopython.exchange import supplied
 from tapejit.nopython.named import named_as
 from tapejit.nopython.twins import active_function
@@ -90,7 +91,7 @@ def zeros_of(typingctx, shape, ref):
 
 @active_function
 def filled(array, value):
-    flat = array.ravel()
+    flat = row_of(array)
     for k in range(flat.size):
         flat[k] = value
     return array
@@ -101,13 +102,6 @@ def _unit_diagonal(matrix):
     for k in range(matrix.shape[0]):
         matrix[k, k] = 1.0
     return matrix
-
-
-@active_function
-def assigned(array, values):
-    for index in np.ndindex(values.shape):
-        array[index] = values[index]
-    return array
 
 
 @intrinsic

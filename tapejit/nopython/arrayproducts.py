@@ -10,6 +10,7 @@ from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.arrayreductions import number_array, on_tape, root
 from tapejit.nopython.arrays import constant_element
 from tapejit.nopython.cache import typed
+from tapejit.nopython.contiguous import row_of
 from tapejit.nopython.exchange import SQUARED_NORM, direct, enter_form, is_absent, replaces
 from tapejit.nopython.matrixops import matrix_op
 from tapejit.nopython.scalars import primal
@@ -277,7 +278,7 @@ _register_products()
 @replaces(np.vdot)
 def _vdot(a, b):
     if number_array(a) and number_array(b) and (is_active_array(a) or is_active_array(b)):
-        return lambda a, b: vector_dot(a.ravel(), b.ravel())
+        return lambda a, b: vector_dot(row_of(a), row_of(b))
     return None
 
 
@@ -291,7 +292,7 @@ def _outer(a, b):
 @active_function
 def squared_norm(a):
     """The sum of squares, by which ``norm(a) ** 2`` is differentiated: its Hessian is right at zero, too."""
-    row = a.ravel()
+    row = row_of(a)
     return vector_dot(row, row)
 
 

@@ -14,6 +14,7 @@ from numba.core import types
 
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import typed
+from tapejit.nopython.contiguous import row_of
 from tapejit.nopython.exchange import direct, enter_form, flag, is_absent, replaces
 from tapejit.nopython.scalars import primal
 from tapejit.nopython.statements import close, element_like, inner, put, reserve
@@ -35,7 +36,7 @@ def on_tape(*tys):
 def _sum_tape(a):
     like = element_like(a)
     total = inner(like)
-    flat = a.ravel()
+    flat = row_of(a)
     n = flat.size
     position = reserve(like, n)
     for k in range(n):
@@ -212,7 +213,7 @@ def _extreme(a, largest):
     """The extreme element, NaN if there is one; equal elements share the derivative evenly."""
     if a.size == 0:
         raise ValueError("zero-size array to reduction operation not possible")
-    flat = a.ravel()
+    flat = row_of(a)
     place, ties = 0, 1
     best = primal(flat[0])
     for k in range(1, flat.size):
@@ -252,7 +253,7 @@ def _ptp(a):
 
 @active_function
 def _running(a, product):
-    flat = a.ravel()
+    flat = row_of(a)
     out = empty_like_element((flat.size,), element_like(a))
     result = element_like(a) + (1.0 if product else 0.0)
     for k in range(flat.size):

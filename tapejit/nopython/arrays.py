@@ -14,6 +14,7 @@ from numba.core import types
 from tapejit.nopython import scalars
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import ENGINE, generated_function, typed
+from tapejit.nopython.contiguous import row_of
 from tapejit.nopython.exchange import INPLACE, enter_form, replaces
 from tapejit.nopython.scalars import clamp_max, clamp_min
 from tapejit.nopython.statements import constant_like, element_like
@@ -121,7 +122,7 @@ def _spread(a, shape):
     if not isinstance(a, types.Array):
         return lambda a, shape: a
     if a.ndim == len(shape) and a.layout == "C":
-        return lambda a, shape: (a if a.shape == shape else stretched(a, shape)).ravel()
+        return lambda a, shape: row_of(a) if a.shape == shape else stretched(a, shape).ravel()
     return lambda a, shape: stretched(a, shape).ravel()
 
 
@@ -133,7 +134,7 @@ def _loops(fn, operands):
     names = ["a", "b", "c"][:operands]
     elements = ", ".join(f"constant_element({n})" for n in names)
     scope = {"fn": fn, "extent": extent, "common": common, "constant_element": constant_element, "spread": spread,
-             "empty_like_element": empty_like_element}  # fmt: skip
+             "empty_like_element": empty_like_element, "row_of": row_of}  # fmt: skip
 
     @functools.cache
     def loop(ndim, arrays):
@@ -147,7 +148,7 @@ def _loops(fn, operands):
         lines = [
             f"shape = ({', '.join(extents)},)",
             f"out = empty_like_element(shape, fn({elements}))",
-            "row = out.ravel()",
+            "row = row_of(out)",
             *(f"{name} = spread({name}, shape)" for name in arrays),
             "for k in range(row.size):",
             f"    row[k] = fn({', '.join(items)})",
@@ -313,7 +314,7 @@ def _check_extents(a, b):
 
 def _update_loops(op):
     """Loops for ``a = op(a, b)`` in the memory of ``a``: in a row where it is one, else by its dimensions."""
-    scope = {"op": op, "at": at, "spread": spread, "check_extents": _check_extents}
+    scope = {"op": op, "at": at, "spread": spread, "row_of": row_of, "check_extents": _check_extents}
 
     @functools.cache
     def in_a_row(array):
@@ -321,7 +322,7 @@ def _update_loops(op):
         item = "items[k]" if array else "b"
         loop = ["for k in range(row.size):", f"    row[k] = op(row[k], {item})"]
         return _written(
-            f"update_by_{op.__name__}", ["row = a.ravel()", *spreading, *loop, "return a"], "a, b", scope, op
+            f"update_by_{op.__name__}", ["row = row_of(a)", *spreading, *loop, "return a"], "a, b", scope, op
         )
 
     @functools.cache

@@ -93,10 +93,22 @@ class Rewrite:
             return [inst]
         return self._call_of(block, inst, norm, SQUARED_NORM, [])
 
+    def _extremes_of_two(self, block, inst, call):
+        """``max`` and ``min`` of more than two are those of two and two, in expressions and strips."""
+        first, instructions = call.args[0], []
+        for other in call.args[1:]:
+            target = self._variable(block, inst) if len(instructions) < len(call.args) - 2 else inst.target
+            value = ir.Expr.call(call.func, [first, other], (), call.loc)
+            instructions.append(ir.Assign(value, target, inst.loc))
+            first = target
+        return instructions
+
     def _method_call(self, block, inst, call):
         """Methods of arrays that have active forms become functions of the array; so do casts by a type's name."""
         method = self._definition(call.func)
         named = self._value(method)
+        if any(named is fn for fn in (max, min)) and len(call.args) > 2 and not call.kws:
+            return self._extremes_of_two(block, inst, call)
         cast = CASTS.get(named) if isinstance(named, (type, types.Float)) else None
         if cast is not None:
             return self._call_of(block, inst, call, cast, [])
@@ -108,10 +120,14 @@ class Rewrite:
 
     def _call_of(self, block, inst, call, function, first):
         """The instructions of a call of another function, with further arguments in front."""
-        self.count += 1
-        variable = ir.Var(block.scope, f"$tapejit_call.{self.count}", inst.loc)
+        variable = self._variable(block, inst)
         inst.value = ir.Expr.call(variable, [*first, *call.args], call.kws, call.loc)
         return [ir.Assign(ir.Global(function.__name__, function, inst.loc), variable, inst.loc), inst]
+
+    def _variable(self, block, inst):
+        """A new one."""
+        self.count += 1
+        return ir.Var(block.scope, f"$tapejit_call.{self.count}", inst.loc)
 
     def _value(self, definition):
         """What a definition stands for: a global, or an attribute of a module."""

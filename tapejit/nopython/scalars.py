@@ -238,21 +238,6 @@ def _radians(x):
     return None
 
 
-def _extremes():
-    for fn in (max, min):
-        scope = {"fn": fn}
-
-        def typer(a, b, c, scope=scope):
-            if any(map(is_active, (a, b, c))) and all(is_active(t) or is_number(t) for t in (a, b, c)):
-                return eval("lambda a, b, c: fn(fn(a, b), c)", scope)
-            return None
-
-        overload(fn)(eval("lambda a, b, c: typer(a, b, c)", {"typer": typer}))
-
-
-_extremes()
-
-
 @replaces(np.where)
 def _where(condition, x, y):
     if isinstance(condition, types.Boolean) and (is_active(x) or is_active(y)):

@@ -10,6 +10,7 @@ from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.arrayproducts import vector_dot
 from tapejit.nopython.arrayreductions import _values, number_array, order_of, total
 from tapejit.nopython.arrays import constant_element
+from tapejit.nopython.contiguous import row_of
 from tapejit.nopython.exchange import flag, is_absent, replaces
 from tapejit.nopython.scalars import primal
 from tapejit.nopython.statements import element_like
@@ -70,7 +71,7 @@ def _nanmean(a):
 @active_function
 def _rising(a):
     """The elements in rising order, NaN last, equal ones as they stand."""
-    flat = a.ravel()
+    flat = row_of(a)
     order = order_of(flat)
     out = empty_like_element((flat.size,), element_like(a))
     for k in range(flat.size):

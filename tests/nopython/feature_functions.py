@@ -183,6 +183,25 @@ def array_comparison_and_where(x):
 
 
 @feature
+def extremes_of_several(x):
+    n = max(1, len(x), 2)
+    return max(x[0], 0.1, x[1] * n, x[2]) * min(x[0] * x[1], x[1], x[2]) + max(n, x[2], x[0])
+
+
+@feature
+def copies_of_every_order(x):
+    a = np.zeros((2, len(x)))
+    a[0] = x
+    a[1] = x * x
+    t = a.T.copy()
+    every_other = a[:, ::2].copy()
+    a[0, 0] = 2.0
+    plain = np.arange(6.0).reshape((2, 3)).T.copy() * x[0]
+    t[0, 0] += every_other[1, 1]
+    return np.sum(t * t * t) * every_other[1, 0] * np.sum(plain) + np.sum(a.copy() * a)
+
+
+@feature
 def extremes(x):
     return np.max(x) * np.min(x) + x.max() * x[x.argmax() - 1] + np.argmin(x) * x[2] + max(x[0], x[1], x[2])
 

@@ -62,6 +62,14 @@ def upwind(x):
 
 
 @LOOPS.strips
+def extremes_of_several(x):
+    w = np.zeros(SIZE)
+    for i in range(1, SIZE - 2):
+        w[i] = min(x[i - 1], x[i], x[i + 1]) * max(x[i - 1], x[i], x[i + 1] * x[i], x[i + 2])
+    return np.sum(w * w)
+
+
+@LOOPS.strips
 def a_default(x):
     s = 0.0
     for i in range(SIZE - 1):
