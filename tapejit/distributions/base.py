@@ -57,7 +57,8 @@ class Distribution:
         self.batch_shape = tj.Size(batch)
         if self._validate_args:
             for name in given:
-                self._check(name, getattr(self, name), self.arg_constraints[name])
+                if not constraints.is_dependent(self.arg_constraints[name]):
+                    self._check(name, getattr(self, name), self.arg_constraints[name])
 
     @staticmethod
     def set_default_validate_args(value) -> None:

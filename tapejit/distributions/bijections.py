@@ -3,6 +3,7 @@
 import math
 
 import tapejit as tj
+from tapejit.distributions import constraints
 
 __all__ = [
     "AbsTransform", "AffineTransform", "ComposeTransform", "ExpTransform", "IndependentTransform", "PowerTransform",
@@ -18,13 +19,23 @@ class Transform:
         cache_size: 1 to remember the last argument with its result, so that its inverse is exact.
 
     Attributes:
+        domain, codomain: where arguments and results lie.
         domain_dim, codomain_dim: the dimensions of one argument and of one result.
         sign: 1 for one that rises, -1 for one that falls.
     """
 
     bijective = True
+    domain = codomain = constraints.real
     domain_dim = codomain_dim = 0
     sign = 1
+    _made_of = ()  # the attributes that tell it from others of its class
+
+    def __eq__(self, other):
+        same = type(self) is type(other)
+        return same and (self is other or all(_same(getattr(self, a), getattr(other, a)) for a in self._made_of))
+
+    def __hash__(self):
+        return hash(type(self))
 
     def __init__(self, cache_size=0):
         if cache_size not in (0, 1):
@@ -83,11 +94,22 @@ class Transform:
         return f"{type(self).__name__}()"
 
 
+def _same(a, b):
+    """Whether two numbers, tensors or transforms are equal."""
+    if isinstance(a, tj.Tensor) or isinstance(b, tj.Tensor):
+        return a is b or bool((tj.as_tensor(a) == tj.as_tensor(b)).all())
+    return a == b
+
+
 class _Inverse(Transform):
+    _made_of = ("_transform",)
+
     def __init__(self, transform):
         super().__init__()
         self._transform = transform
 
+    domain = property(lambda self: self._transform.codomain)
+    codomain = property(lambda self: self._transform.domain)
     domain_dim = property(lambda self: self._transform.codomain_dim)
     codomain_dim = property(lambda self: self._transform.domain_dim)
     sign = property(lambda self: self._transform.sign)
@@ -116,6 +138,8 @@ class _Inverse(Transform):
 class ComposeTransform(Transform):
     """ComposeTransform(parts): one after the other."""
 
+    _made_of = ("parts",)
+
     def __init__(self, parts, cache_size=0):
         super().__init__(cache_size)
         self.parts = list(parts)
@@ -124,6 +148,16 @@ class ComposeTransform(Transform):
             need += max(0, part.domain_dim - have)
             have = max(have, part.domain_dim) + part.codomain_dim - part.domain_dim
         self.domain_dim, self.codomain_dim = need, have
+
+    @property
+    def domain(self):
+        """Where arguments lie."""
+        return _events_of(self.parts[0].domain if self.parts else constraints.real, self.domain_dim)
+
+    @property
+    def codomain(self):
+        """Where results lie."""
+        return _events_of(self.parts[-1].codomain if self.parts else constraints.real, self.codomain_dim)
 
     @property
     def sign(self):
@@ -170,11 +204,21 @@ class ComposeTransform(Transform):
         return f"ComposeTransform({self.parts})"
 
 
+def _events_of(constraint, dims):
+    """A constraint for events of that many dimensions."""
+    more = dims - constraint.event_dim
+    return constraints.independent(constraint, more) if more > 0 else constraint
+
+
 identity_transform = ComposeTransform([])
 
 
 class IndependentTransform(Transform):
     """IndependentTransform(base, k): k more dimensions are part of one argument."""
+
+    _made_of = ("base_transform", "reinterpreted_batch_ndims")
+    domain = property(lambda self: constraints.independent(self.base_transform.domain, self.reinterpreted_batch_ndims))
+    codomain = property(lambda self: constraints.independent(self.base_transform.codomain, self.reinterpreted_batch_ndims))
 
     def __init__(self, base_transform, reinterpreted_batch_ndims, cache_size=0):
         super().__init__(cache_size)
@@ -203,6 +247,8 @@ class IndependentTransform(Transform):
 class ExpTransform(Transform):
     """exp(x)"""
 
+    codomain = constraints.positive
+
     def _call(self, x):
         return tj.exp(x)
 
@@ -215,6 +261,9 @@ class ExpTransform(Transform):
 
 class PowerTransform(Transform):
     """x ** exponent, of positive numbers."""
+
+    domain = codomain = constraints.positive
+    _made_of = ("exponent",)
 
     def __init__(self, exponent, cache_size=0):
         super().__init__(cache_size)
@@ -238,6 +287,9 @@ class AffineTransform(Transform):
         loc, scale: numbers or tensors.
         event_dim: the dimensions of one argument.
     """
+
+    _made_of = ("loc", "scale", "domain_dim")
+    domain = codomain = property(lambda self: _events_of(constraints.real, self.domain_dim))
 
     def __init__(self, loc, scale, event_dim=0, cache_size=0):
         super().__init__(cache_size)
@@ -276,6 +328,8 @@ class AffineTransform(Transform):
 class SigmoidTransform(Transform):
     """1 / (1 + exp(-x))"""
 
+    codomain = constraints.unit_interval
+
     def _call(self, x):
         info = tj.finfo(x.dtype)
         return tj.clamp(tj.sigmoid(x), info.tiny, 1 - info.eps)
@@ -292,6 +346,8 @@ class SigmoidTransform(Transform):
 class SoftplusTransform(Transform):
     """log(1 + exp(x))"""
 
+    codomain = constraints.positive
+
     def _call(self, x):
         return tj.softplus(x)
 
@@ -304,6 +360,8 @@ class SoftplusTransform(Transform):
 
 class TanhTransform(Transform):
     """tanh(x): give ``cache_size=1`` where the inverse of its own results is asked for."""
+
+    codomain = constraints.interval(-1.0, 1.0)
 
     def _call(self, x):
         return tj.tanh(x)
@@ -319,6 +377,7 @@ class AbsTransform(Transform):
     """The absolute value; its inverse gives the positive number."""
 
     bijective = False
+    codomain = constraints.positive
 
     def _call(self, x):
         return x.abs()
@@ -331,6 +390,7 @@ class SoftmaxTransform(Transform):
     """Vectors to probabilities; its inverse is the logarithm. Not one to one, and so without a determinant."""
 
     bijective = False
+    domain, codomain = constraints.real_vector, constraints.simplex
     domain_dim = codomain_dim = 1
 
     def _call(self, x):
@@ -343,6 +403,7 @@ class SoftmaxTransform(Transform):
 class StickBreakingTransform(Transform):
     """Vectors of n numbers to n + 1 probabilities: each is a share, by a sigmoid, of what the ones before have left."""
 
+    domain, codomain = constraints.real_vector, constraints.simplex
     domain_dim = codomain_dim = 1
 
     @staticmethod

@@ -3,13 +3,10 @@
 import tapejit as tj
 from tapejit.distributions import constraints
 from tapejit.distributions.base import Distribution
-from tapejit.distributions.bijections import ComposeTransform, Transform
+from tapejit.distributions.bijections import ComposeTransform, StickBreakingTransform, Transform
 from tapejit.distributions.choices import Categorical
-
-
-def summed(x, count):
-    """The sum over the last ``count`` dimensions."""
-    return x.sum(tuple(range(-count, 0))) if count else x
+from tapejit.distributions.helping import summed
+from tapejit.distributions.unbounded import Normal
 
 
 class _Made(Distribution):
@@ -181,6 +178,15 @@ class TransformedDistribution(_Made):
         """Whether samples are differentiable functions of the parameters."""
         return self.base_dist.has_rsample
 
+    @property
+    def support(self):
+        """Where samples lie."""
+        if not self.transforms:
+            return self.base_dist.support
+        found = self.transforms[-1].codomain
+        more = self._event_dim - found.event_dim
+        return constraints.independent(found, more) if more > 0 else found
+
     def expand(self, batch_shape):
         return TransformedDistribution(self.base_dist.expand(batch_shape), self.transforms)
 
@@ -214,3 +220,29 @@ class TransformedDistribution(_Made):
 
     def __repr__(self):
         return f"TransformedDistribution({self.base_dist}, {self.transforms})"
+
+
+class LogisticNormal(TransformedDistribution):
+    """LogisticNormal(loc, scale): n + 1 probabilities, broken off a stick by the sigmoids of n normal numbers.
+
+    Args:
+        loc, scale: means and standard deviations: (..., n).
+    """
+
+    def __init__(self, loc, scale, validate_args=None):
+        base = Normal(loc, scale, validate_args)
+        super().__init__(base if base.batch_shape else base.expand((1,)), StickBreakingTransform(), validate_args)
+
+    @property
+    def loc(self):
+        """The means."""
+        return self.base_dist.base_dist.loc
+
+    @property
+    def scale(self):
+        """The standard deviations."""
+        return self.base_dist.base_dist.scale
+
+    def expand(self, batch_shape):
+        shape = (*batch_shape, *self.base_dist.event_shape)
+        return LogisticNormal(self.loc.expand(shape), self.scale.expand(shape))

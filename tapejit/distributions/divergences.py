@@ -5,11 +5,20 @@ import math
 import tapejit as tj
 from tapejit.distributions.bounded import Beta, Uniform
 from tapejit.distributions.choices import Categorical, OneHotCategorical
-from tapejit.distributions.composed import Independent, TransformedDistribution, summed
+from tapejit.distributions.composed import Independent, TransformedDistribution
 from tapejit.distributions.counts import Bernoulli, Binomial, Geometric, Poisson
+from tapejit.distributions.covariances import LowRankMultivariateNormal, Wishart
+from tapejit.distributions.helping import summed
 from tapejit.distributions.positives import Exponential, Gamma, HalfNormal, LogNormal, Pareto
+from tapejit.distributions.ratios import ContinuousBernoulli
 from tapejit.distributions.unbounded import EULER, Cauchy, Gumbel, Laplace, Normal
-from tapejit.distributions.vectors import Dirichlet, MultivariateNormal, half_log_det, whitened
+from tapejit.distributions.vectors import (
+    Dirichlet,
+    MultivariateNormal,
+    half_log_det,
+    trace_of_ratio,
+    whitened,
+)
 from tapejit.special import betaln, digamma, gammaln, xlogy
 
 _RULES = {}
@@ -52,14 +61,21 @@ def _half_normals(p, q):
 
 
 @register_kl(MultivariateNormal, MultivariateNormal)
+@register_kl(MultivariateNormal, LowRankMultivariateNormal)
+@register_kl(LowRankMultivariateNormal, MultivariateNormal)
+@register_kl(LowRankMultivariateNormal, LowRankMultivariateNormal)
 def _vectors(p, q):
     ours, theirs = p.scale_tril, q.scale_tril
-    n = p.event_shape[0]
-    batch = tj.broadcast_shapes(p.batch_shape, q.batch_shape)
-    whole = (*batch, n, n)
-    spread = tj.linalg.solve_triangular(theirs.expand(whole), ours.expand(whole), upper=False)
     gap = whitened(theirs, q.loc - p.loc)
-    return half_log_det(theirs) - half_log_det(ours) + 0.5 * ((spread**2).sum((-2, -1)) + (gap * gap).sum(-1) - n)
+    spread = trace_of_ratio(theirs, ours) + (gap * gap).sum(-1) - p.event_shape[0]
+    return half_log_det(theirs) - half_log_det(ours) + 0.5 * spread
+
+
+@register_kl(Wishart, Wishart)
+def _wisharts(p, q):
+    n = p.event_shape[-1]
+    trace = trace_of_ratio(q.scale_tril, p.scale_tril)
+    return q.log_norm() - 0.5 * (q.df - n - 1) * p.mean_log_det() + 0.5 * p.df * trace - p.entropy()
 
 
 @register_kl(Laplace, Laplace)
@@ -109,9 +125,17 @@ def _as_gamma(p):
 @register_kl(Gamma, Normal)
 @register_kl(Uniform, Normal)
 @register_kl(Laplace, Normal)
+@register_kl(Beta, Normal)
+@register_kl(Gumbel, Normal)
+@register_kl(ContinuousBernoulli, Normal)
 def _moments_of_normal(p, q):
     mean = 0.5 * ((p.variance + (p.mean - q.loc) ** 2) / q.scale**2 + math.log(2 * math.pi)) + tj.log(q.scale)
     return mean - p.entropy()
+
+
+@register_kl(ContinuousBernoulli, ContinuousBernoulli)
+def _continuous_bernoullis(p, q):
+    return -p.entropy() - p.mean * q.logits + tj.softplus(q.logits) - q.log_norm()
 
 
 @register_kl(Beta, Beta)

@@ -36,6 +36,40 @@ def half_log_det(factor):
     return tj.log(tj.linalg.diagonal(factor)).sum(-1)
 
 
+def factor_of(distribution):
+    """The lower Cholesky factor of a covariance that is given, or whose inverse is."""
+    if "covariance_matrix" in distribution._given:
+        return tj.linalg.cholesky(distribution.covariance_matrix)
+    # for the exchange J and J P J = L L', P is (J L J)(J L J)' with J L J upper triangular: its transposed inverse is lower
+    turned = tj.linalg.cholesky(tj.flip(distribution.precision_matrix, (-2, -1)))
+    return inverse_of_lower(tj.flip(turned, (-2, -1)).mT)
+
+
+def precision_of(factor):
+    """(L L')^-1 of a lower triangular matrix L."""
+    inverse = inverse_of_lower(factor)
+    return inverse.mT @ inverse
+
+
+def trace_of_ratio(factor, other):
+    """The trace of (L L')^-1 M M' for lower triangular L and M."""
+    batch = tj.broadcast_shapes(factor.shape[:-2], other.shape[:-2])
+    whole = (*batch, *factor.shape[-2:])
+    ratio = tj.linalg.solve_triangular(factor.expand(whole), other.expand(whole), upper=False)
+    return (ratio**2).sum((-2, -1))
+
+
+def one_matrix(name, covariance_matrix, precision_matrix, scale_tril):
+    """The one that is given of a covariance, its inverse and its lower Cholesky factor, by its name.
+
+    Raises:
+        ValueError: if there is another number of them.
+    """
+    given = {"covariance_matrix": covariance_matrix, "precision_matrix": precision_matrix, "scale_tril": scale_tril}
+    one_of(name, **given)
+    return given
+
+
 class MultivariateNormal(Distribution):
     """MultivariateNormal(loc, covariance_matrix=None, precision_matrix=None, scale_tril=None): vectors of n normal numbers.
 
@@ -52,10 +86,7 @@ class MultivariateNormal(Distribution):
     has_rsample = True
 
     def __init__(self, loc, covariance_matrix=None, precision_matrix=None, scale_tril=None, validate_args=None):
-        matrices = {
-            "covariance_matrix": covariance_matrix, "precision_matrix": precision_matrix, "scale_tril": scale_tril
-        }  # fmt: skip
-        one_of("MultivariateNormal", **matrices)
+        matrices = one_matrix("MultivariateNormal", covariance_matrix, precision_matrix, scale_tril)
         super().__init__(validate_args, loc=loc, **matrices)
 
     @property
@@ -63,25 +94,9 @@ class MultivariateNormal(Distribution):
         """(n,)"""
         return tj.Size(self.loc.shape[-1:])
 
-    @derived
-    def scale_tril(self):
-        """The lower Cholesky factor of the covariance."""
-        if "covariance_matrix" in self._given:
-            return tj.linalg.cholesky(self.covariance_matrix)
-        # for the exchange J and J P J = L L', P is (J L J)(J L J)' with J L J upper triangular: its transposed inverse is lower
-        turned = tj.linalg.cholesky(tj.flip(self.precision_matrix, (-2, -1)))
-        return inverse_of_lower(tj.flip(turned, (-2, -1)).mT)
-
-    @derived
-    def covariance_matrix(self):
-        """The covariance."""
-        return self.scale_tril @ self.scale_tril.mT
-
-    @derived
-    def precision_matrix(self):
-        """The inverse of the covariance."""
-        inverse = inverse_of_lower(self.scale_tril)
-        return inverse.mT @ inverse
+    scale_tril = derived(lambda self: factor_of(self))
+    covariance_matrix = derived(lambda self: self.scale_tril @ self.scale_tril.mT)
+    precision_matrix = derived(lambda self: precision_of(self.scale_tril))
 
     def rsample(self, sample_shape=()):
         z = noise.normal(self._shape(sample_shape), self.loc)
