@@ -20,6 +20,7 @@ LOWER, UPPER, NO, TRANSPOSED, UNIT, LEFT, RIGHT, VALUES, SOME, ALL = map(ord, "L
 _BLAS = {"trsm": "cccciifpipi", "trsv": "cccipipi", "trmm": "cccciifpipi"}
 _LAPACK = {
     "potrf": "cipix",
+    "potri": "cipix",
     "getrf": "iipipx",
     "syevd": "ccipippipix",
     "gesdd": "ciipippipipipx",

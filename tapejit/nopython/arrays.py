@@ -15,24 +15,18 @@ from tapejit.nopython import scalars
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import ENGINE, generated_function, typed
 from tapejit.nopython.contiguous import row_of
-from tapejit.nopython.exchange import INPLACE, enter_form, replaces
+from tapejit.nopython.exchange import INPLACE, enter_form, replaces, supplied
 from tapejit.nopython.scalars import clamp_max, clamp_min
 from tapejit.nopython.statements import constant_like, element_like
 from tapejit.nopython.twins import active_function
-from tapejit.nopython.types import Active, has_active, is_active_array, is_number
-
-
-def _scalar_type(ty):
-    """The element type of an array or scalar operand, or None for anything else."""
-    ty = ty.dtype if isinstance(ty, types.Array) else types.unliteral(ty)
-    return ty if isinstance(ty, Active) or is_number(ty) else None
+from tapejit.nopython.types import Active, has_active, is_active_array, scalar_type
 
 
 def _elementwise(fn, *operands):
     """Whether ``fn`` is to be applied elementwise here: active operands and an array among them."""
     if not any(isinstance(ty, types.Array) for ty in operands) or not any(map(has_active, operands)):
         return False
-    elements = [_scalar_type(ty) for ty in operands]
+    elements = [scalar_type(ty) for ty in operands]
     return None not in elements and scalars.result_type(fn, elements) is not None
 
 
@@ -126,51 +120,68 @@ def _spread(a, shape):
     return lambda a, shape: stretched(a, shape).ravel()
 
 
-def _loops(fn, operands):
-    """The loops of an elementwise function for results of one, two and three dimensions.
+@functools.cache
+def each(functions, text, sample, names, arrays, ndim):
+    """The loop of an expression of elements: an active function of arrays and numbers.
 
     All elements are gone through in one loop, which the tape can record in strips.
-    """
-    names = ["a", "b", "c"][:operands]
-    elements = ", ".join(f"constant_element({n})" for n in names)
-    scope = {"fn": fn, "extent": extent, "common": common, "constant_element": constant_element, "spread": spread,
-             "empty_like_element": empty_like_element, "row_of": row_of}  # fmt: skip
 
-    @functools.cache
-    def loop(ndim, arrays):
-        extents = []
-        for axis in range(ndim, 0, -1):
-            text = f"extent(a, {axis})"
-            for name in names[1:]:
-                text = f"common({text}, extent({name}, {axis}))"
-            extents.append(text)
-        items = [f"{name}[k]" if name in arrays else name for name in names]
-        lines = [
-            f"shape = ({', '.join(extents)},)",
-            f"out = empty_like_element(shape, fn({elements}))",
-            "row = row_of(out)",
-            *(f"{name} = spread({name}, shape)" for name in arrays),
-            "for k in range(row.size):",
-            f"    row[k] = fn({', '.join(items)})",
-            "return out",
-        ]
-        return _written(f"each_{fn.__name__}", lines, ", ".join(names), scope, fn)
+    Args:
+        functions: what ``text`` calls ``f0``, ``f1``, ...
+        text: the expression, an operand being ``{name}``.
+        sample: another, whose value has its type.
+        names: those of all operands, in the order of the parameters.
+        arrays: those of the operands that are arrays.
+        ndim: the result's dimensions, 1 to 3.
+    """
+    extents = []
+    for axis in range(ndim, 0, -1):
+        extents.append(f"extent({names[0]}, {axis})")
+        for name in names[1:]:
+            extents[-1] = f"common({extents[-1]}, extent({name}, {axis}))"
+    lines = [
+        f"shape = ({', '.join(extents)},)",
+        f"out = empty_like_element(shape, {sample.format(**{n: f'constant_element({n})' for n in names})})",
+        "row = row_of(out)",
+        *(f"{name} = spread({name}, shape)" for name in arrays),
+        "for k in range(row.size):",
+        *(f"    {name}_k = {name}[k]" for name in arrays),
+        f"    row[k] = {text.format(**{n: f'{n}_k' if n in arrays else n for n in names})}",
+        "return out",
+    ]
+    scope = {"extent": extent, "common": common, "constant_element": constant_element, "spread": spread,
+             "empty_like_element": empty_like_element, "row_of": row_of}  # fmt: skip
+    return _written("each_" + "_".join(f.__name__ for f in functions[:3]), lines, ", ".join(names), scope, functions)
+
+
+supplied.each = each
+
+
+def _loops(fn, operands):
+    """The loops of an elementwise function: that for the types of operands, active arrays among them."""
+    names = ("a", "b", "c")[:operands]
+    text = f"f0({', '.join(f'{{{n}}}' for n in names)})"
 
     def choose(*tys):
         arrays = tuple(n for n, ty in zip(names, tys, strict=True) if isinstance(ty, types.Array))
-        return loop(_rank(*tys), arrays)
+        return each((fn,), text, text, names, arrays, _rank(*tys))
 
     return choose
 
 
-def _written(name, lines, parameters, scope, fn):
-    """An active function from its lines; its digest says which function ``fn`` they apply.
+def _written(name, lines, parameters, scope, functions):
+    """An active function from its lines; its digest says which functions they apply under the names ``f0``, ``f1``, ...
 
-    It is kept on disk unless ``fn`` is an op of the table, which may be entered anew with another rule.
+    It is kept on disk unless one is an op of the table, which may be entered anew with another rule.
     """
     source = "\n    ".join([f"def {name}({parameters}):", *lines]) + "\n"
-    digest = hashlib.blake2b(f"{fn.__module__}.{fn.__name__} {source}".encode(), digest_size=8).hexdigest()
-    ours = (fn.__module__ or "").split(".")[0] in ("numpy", "math", "_operator") or fn.__module__ == __name__
+    applied = " ".join(f"{f.__module__}.{f.__name__}" for f in functions)
+    digest = hashlib.blake2b(f"{applied} {source}".encode(), digest_size=8).hexdigest()
+    ours = all(
+        (f.__module__ or "").split(".")[0] in ("numpy", "math", "_operator") or f.__module__ == __name__
+        for f in functions
+    )
+    scope = scope | {f"f{k}": f for k, f in enumerate(functions)}
     return active_function(generated_function(name, source, scope, (ENGINE if ours else "") + digest))
 
 
@@ -181,7 +192,7 @@ def constant_element(a):
 
 @typed(constant_element)
 def _constant_element(a):
-    element = _scalar_type(a)
+    element = scalar_type(a)
     if isinstance(element, Active):
         if isinstance(a, types.Array):
             return lambda a: constant_like(element_like(a), 1.0)
@@ -280,7 +291,7 @@ _where_loops = _loops(choose, 3)
 
 @replaces(np.where)
 def _where(condition, x, y):
-    elements = [_scalar_type(ty) for ty in (x, y)]
+    elements = [scalar_type(ty) for ty in (x, y)]
     if not isinstance(condition, types.Array) or None in elements or not any(map(has_active, (x, y))):
         return None
     return _where_loops(condition, x, y) if _rank(condition, x, y) <= 3 else None
@@ -314,15 +325,15 @@ def _check_extents(a, b):
 
 def _update_loops(op):
     """Loops for ``a = op(a, b)`` in the memory of ``a``: in a row where it is one, else by its dimensions."""
-    scope = {"op": op, "at": at, "spread": spread, "row_of": row_of, "check_extents": _check_extents}
+    scope = {"at": at, "spread": spread, "row_of": row_of, "check_extents": _check_extents}
 
     @functools.cache
     def in_a_row(array):
         spreading = ["check_extents(a, b)", "items = spread(b, a.shape)"] if array else []
         item = "items[k]" if array else "b"
-        loop = ["for k in range(row.size):", f"    row[k] = op(row[k], {item})"]
+        loop = ["for k in range(row.size):", f"    row[k] = f0(row[k], {item})"]
         return _written(
-            f"update_by_{op.__name__}", ["row = row_of(a)", *spreading, *loop, "return a"], "a, b", scope, op
+            f"update_by_{op.__name__}", ["row = row_of(a)", *spreading, *loop, "return a"], "a, b", scope, (op,)
         )
 
     @functools.cache
@@ -333,8 +344,8 @@ def _update_loops(op):
         for axis, counter in enumerate(counters):
             lines.append("    " * axis + f"for {counter} in range(a.shape[{axis}]):")
         item = f"at(b, {'0, ' * (3 - ndim)}{index})"
-        lines.append("    " * ndim + f"a[{index}] = op(a[{index}], {item})")
-        return _written(f"update_by_{op.__name__}", [*lines, "return a"], "a, b", scope, op)
+        lines.append("    " * ndim + f"a[{index}] = f0(a[{index}], {item})")
+        return _written(f"update_by_{op.__name__}", [*lines, "return a"], "a, b", scope, (op,))
 
     def choose(a, b):
         return in_a_row(isinstance(b, types.Array)) if a.layout == "C" else by_dimensions(a.ndim)
@@ -354,7 +365,7 @@ def _inplace(iop, op):
 
     @functools.partial(enter_form, stub)
     def typer(a, b):
-        if is_active_array(a) and a.ndim <= 3 and _scalar_type(b) is not None:
+        if is_active_array(a) and a.ndim <= 3 and scalar_type(b) is not None:
             return loops(a, b)
         if isinstance(a, types.Array) and has_active(b):
             return None  # a plain array cannot take the result: reported with a remedy

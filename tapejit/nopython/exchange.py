@@ -25,7 +25,7 @@ INPLACE = {}  # in-place operator -> its stand-in
 CASTS = {}  # float type, NumPy's or Numba's -> the stand-in for a call of it
 supplied = (
     SimpleNamespace()
-)  # what modules that are compiled with the pass supply to it: ``allocators``, ``compiled`` and ``twin_of``
+)  # what modules that are compiled with the pass supply to it: ``allocators``, ``compiled``, ``each`` and ``twin_of``
 
 
 def replaces(*functions, method=None):

@@ -16,7 +16,7 @@ from tapejit.kernels.solves import solve_factored as solve_lu
 from tapejit.nopython.cache import helper
 from tapejit.nopython.memory import address_in
 
-POTRF = ROUTINES[0]["POTRF"]
+POTRF, POTRI = ROUTINES[0]["POTRF"], ROUTINES[0]["POTRI"]
 TILE = 32
 GENERAL, LOWER_TRIANGLE, UPPER_TRIANGLE, POSITIVE = range(4)  # what a factor is: LU, the matrix itself, Cholesky's
 
@@ -133,7 +133,15 @@ def inverse(kind, factor, pivots):
     """The inverse of what ``factored`` gives; LinAlgError for a singular matrix."""
     if determinant(kind, factor, pivots)[0] == 0.0:
         raise np.linalg.LinAlgError("Matrix is singular to machine precision.")
-    return solve_factored(kind, factor, pivots, np.eye(factor.shape[0]), 0)
+    n = factor.shape[0]
+    if kind != POSITIVE or n <= SMALL:
+        return solve_factored(kind, factor, pivots, np.eye(n), 0)
+    out = factor.copy()
+    POTRI(UPPER, n, address_in(out), n)
+    for i in range(n):
+        for j in range(i):
+            out[j, i] = out[i, j]
+    return out
 
 
 @helper

@@ -51,6 +51,21 @@ def _default_limit():
     return 1 << 30  # Windows charges what is reserved, so less is reserved there
 
 
+def _keep_freed_memory():
+    """Have the C library keep up to 64 MB of what arrays give back, as it does once a program has freed a large one.
+
+    glibc (malloc(3), M_MMAP_THRESHOLD) learns from the largest block that was freed, up to 32 MB, from which size on blocks
+    are returned to the system. Before it has, every call of a gradient gets its arrays as new pages, which take longer to
+    come by than to fill. The block here is never touched, so it costs nothing.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.malloc.argtypes, libc.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+        libc.free.argtypes = [ctypes.c_void_p]
+        libc.free(libc.malloc((32 << 20) - (64 << 10)))
+
+
+_keep_freed_memory()
 _keys = _make_keys()
 _limit = ctypes.c_int64(_default_limit())
 llvm.add_symbol("tapejit_tape_keys", ctypes.addressof(_keys))

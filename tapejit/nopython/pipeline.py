@@ -10,6 +10,7 @@ from tapejit.edge.compiler import (
     register_pass,
 )
 from tapejit.edge.parts import PartCompiler
+from tapejit.nopython.fusing import Fusing
 from tapejit.nopython.lowering import ActiveLower
 from tapejit.nopython.passes import ActivePass, ActiveTypeInference
 from tapejit.nopython.types import is_active_array
@@ -31,7 +32,9 @@ class ActiveRewrites(NopythonRewrites):
     _name = "tapejit_rewrites"
 
     def run_pass(self, state):
-        return not any(map(is_active_array, state.typemap.values())) and super().run_pass(state)
+        if any(map(is_active_array, state.typemap.values())):
+            return Fusing(state).run()
+        return super().run_pass(state)
 
 
 class ActiveCompiler(PartCompiler):

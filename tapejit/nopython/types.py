@@ -174,3 +174,9 @@ def structure_of(argtypes):
 def with_leaf(structure, leaf):
     """The same nesting of active types over another float type; the float type itself if there is no nesting."""
     return structure.over(with_leaf(structure.scalar, leaf)) if isinstance(structure, Active) else leaf
+
+
+def scalar_type(ty):
+    """The element type of an array or scalar operand, or None for anything else."""
+    ty = ty.dtype if isinstance(ty, types.Array) else types.unliteral(ty)
+    return ty if isinstance(ty, Active) or is_number(ty) else None
