@@ -17,21 +17,12 @@ from tapejit.edge.userline import current_node, place, user_frame
 
 _REASONS = {
     "fft": "tj.fft has the transforms there are",
-    "histogram": "counts have no derivative",
     "histogram2d": "counts have no derivative",
     "histogramdd": "counts have no derivative",
     "histogram_bin_edges": "bins that depend on the values are not differentiated",
-    "piecewise": "use np.where() or np.select()",
-    "apply_along_axis": "use tj.vmap(), or tj.stack() of the results",
-    "apply_over_axes": "give the axes to the function itself",
-    "place": "use x.masked_scatter()",
-    "putmask": "use np.where()",
-    "put_along_axis": "use x.scatter()",
-    "put": "use x.put()",
-    "fill_diagonal": "use x.diagonal_scatter()",
+    "polymul": "use np.convolve()",
     "polyfit": "use np.linalg.lstsq() with np.vander()",
     "roots": "its result is complex whatever the tensor is",
-    "resize": "use np.tile() and reshape()",
     "spacing": "the distance of neighbouring floats has no derivative",
 }
 

@@ -17,15 +17,15 @@ from tapejit.eager.ufuncs import PLAIN, SCIPY, UFUNCS, numbers_of, tensor_of
 # NumPy's name, tapejit's name, NumPy's parameters: * is made a tensor, axis>dim is called dim there. Without parameters the
 # function is that of ``asnumpy`` with NumPy's own; the number says how many leading arguments are made tensors.
 _ROWS = """
-sum sum a* axis>dim dtype keepdims>keepdim
+sum 1
 nansum nansum a* axis>dim dtype keepdims>keepdim
 nanmean nanmean a* axis>dim dtype keepdims>keepdim
-max amax a* axis>dim keepdims>keepdim
-amax amax a* axis>dim keepdims>keepdim
-min amin a* axis>dim keepdims>keepdim
-amin amin a* axis>dim keepdims>keepdim
-any any a* axis>dim keepdims>keepdim
-all all a* axis>dim keepdims>keepdim
+max 1
+amax:max 1
+min 1
+amin:min 1
+any 1
+all 1
 argmax argmax a* axis>dim keepdims>keepdim
 argmin argmin a* axis>dim keepdims>keepdim
 count_nonzero count_nonzero a* axis>dim
@@ -163,6 +163,11 @@ nonzero 1
 flatnonzero 1
 digitize 2
 copyto 1
+put 1
+putmask 1
+place 1
+put_along_axis 1
+fill_diagonal 1
 diff 1
 ediff1d 1
 gradient -
@@ -177,6 +182,14 @@ array_equal 2
 unwrap 1
 polyval 1
 choose 1
+lexsort -
+piecewise 1
+apply_along_axis -
+apply_over_axes -
+histogram -
+resize 1
+cumulative_sum 1
+cumulative_prod 1
 astype 1
 real_if_close 1
 iscomplex 1
@@ -204,7 +217,7 @@ linalg.tensordot:tensordot 2
 linalg.matmul:matmul 2
 linalg.vecdot:vecdot 2
 """
-_ALIASES = {"concat": "concatenate", "permute_dims": "transpose", "cumulative_sum": "cumsum", "cumulative_prod": "cumprod"}
+_ALIASES = {"concat": "concatenate", "permute_dims": "transpose"}
 _HARMLESS = {
     "order": ("K", "C", "A", None),
     "subok": (True, False),

@@ -4,9 +4,19 @@
 are tensors already.
 """
 
-from tapejit.eager.asnumpy import asking, choosing, curves, moments, multiplying, shaping
+from tapejit.eager.asnumpy import (
+    applying,
+    asking,
+    choosing,
+    curves,
+    moments,
+    multiplying,
+    placing,
+    selective,
+    shaping,
+)
 
-_MODULES = (asking, choosing, curves, moments, multiplying, shaping)
+_MODULES = (selective, applying, asking, choosing, curves, moments, multiplying, placing, shaping)
 
 
 def named(name):

@@ -51,6 +51,14 @@ def argsort(a, axis=-1):
     return sorting.argsort(a.reshape(-1) if axis is None else a, 0 if axis is None else axis)
 
 
+def lexsort(keys, axis=-1):
+    order = None
+    for key in map(tensor_of, keys):
+        within = sorting.argsort(key if order is None else take_along_dim(key, order, axis), axis, stable=True)
+        order = within if order is None else take_along_dim(order, within, axis)
+    return order
+
+
 def partition(a, kth, axis=-1):
     return sort(a, axis)
 

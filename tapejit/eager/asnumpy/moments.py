@@ -18,31 +18,13 @@ def floats(x):
     return x if x.dtype.is_floating_point else x.to(dtypes.get_default_dtype())
 
 
-def mean(a, axis=None, dtype=None, keepdims=False):
-    return reductions.mean(floats(a) if dtype is None else a.to(dtype), axis, keepdims)
-
-
-def prod(a, axis=None, dtype=None, keepdims=False):
-    return fold_product(a if dtype is None else a.to(dtype), axis, keepdims)
-
-
-def var(a, axis=None, dtype=None, ddof=0, keepdims=False, correction=None):
-    a = a if dtype is None else a.to(dtype)
-    return reductions.var(a, axis, keepdims, correction=ddof if correction is None else correction)
-
-
-def std(a, axis=None, dtype=None, ddof=0, keepdims=False, correction=None):
-    a = a if dtype is None else a.to(dtype)
-    return reductions.std(a, axis, keepdims, correction=ddof if correction is None else correction)
-
-
 def ptp(a, axis=None, keepdims=False):
     return reductions.amax(a, axis, keepdims) - reductions.amin(a, axis, keepdims)
 
 
 def average(a, axis=None, weights=None, returned=False, keepdims=False):
     if weights is None:
-        result = mean(a, axis, keepdims=keepdims)
+        result = reductions.mean(floats(a), axis, keepdims)
         total = full((), a.numel() / max(result.numel(), 1), dtype=result.dtype).expand(result.shape)
     else:
         weights = floats(tensor_of(weights))
@@ -58,7 +40,7 @@ def without_nan(a, neutral):
 
 
 def nanprod(a, axis=None, dtype=None, keepdims=False):
-    return prod(without_nan(a, 1.0), axis, dtype, keepdims)
+    return fold_product(without_nan(a if dtype is None else a.to(dtype), 1.0), axis, keepdims)
 
 
 def nancumsum(a, axis=None, dtype=None):
@@ -92,6 +74,24 @@ def nanvar(a, axis=None, dtype=None, ddof=0, keepdims=False):
 
 def nanstd(a, axis=None, dtype=None, ddof=0, keepdims=False):
     return nanvar(a, axis, dtype, ddof, keepdims).sqrt()
+
+
+def cumulative_sum(x, axis=None, dtype=None, include_initial=False):
+    return _running(cumsum, x, axis, dtype, include_initial, 0)
+
+
+def cumulative_prod(x, axis=None, dtype=None, include_initial=False):
+    return _running(cumprod, x, axis, dtype, include_initial, 1)
+
+
+def _running(function, x, axis, dtype, include_initial, first):
+    if axis is None and x.ndim > 1:
+        raise ValueError("a cumulative sum or product of more than one dimension needs an axis")
+    found, axis = function(x, axis, dtype), dimension(0 if axis is None else axis, x.ndim)
+    if not include_initial:
+        return found
+    shape = tuple(1 if d == axis else s for d, s in enumerate(found.shape))
+    return cat((full(shape, first, dtype=found.dtype), found), axis)
 
 
 def cumsum(a, axis=None, dtype=None):

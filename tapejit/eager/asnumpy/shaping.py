@@ -1,8 +1,11 @@
 """NumPy's functions that shape, join, split and pad, on tensors."""
 
+import math
+
 import numpy as np
 
 from tapejit.eager import arranging
+from tapejit.eager.creation import zeros
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.indexing import cat, index_select
 from tapejit.eager.indexing import stack as _stack
@@ -23,9 +26,12 @@ def expand_dims(a, axis):
 
 
 def reshape(a, shape, order="C", copy=None):
+    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (int(shape),)
+    if order == "F":
+        return reverse_dims(_reshape(reverse_dims(a), shape[::-1]))
     if order not in ("C", "A"):
-        raise TypeError("np.reshape() of tensors knows the order 'C' only; transpose before and after it")
-    return _reshape(a, *((shape,) if isinstance(shape, (tuple, list)) else (int(shape),)))
+        raise TypeError(f"np.reshape() of tensors knows the orders 'C', 'F' and 'A', got {order!r}")
+    return _reshape(a, shape)
 
 
 def ravel(a, order="C"):
@@ -162,6 +168,15 @@ def pad(array, pad_width, mode="constant", constant_values=0):
     for d, pair in enumerate(widths):
         array = index_select(array, d, from_array(np.pad(np.arange(array.shape[d]), pair, mode)))
     return array
+
+
+def resize(a, new_shape):
+    shape = (new_shape,) if isinstance(new_shape, int) else tuple(new_shape)
+    count, have = math.prod(shape), a.numel()
+    if not have and count:
+        return zeros(shape, dtype=a.dtype)
+    flat = _reshape(a, -1)
+    return _reshape(flat if count == have else index_select(flat, 0, from_array(np.arange(count) % max(have, 1))), shape)
 
 
 def unstack(x, axis=0):
