@@ -10,7 +10,14 @@ from numba.core.cpu import FastMathOptions
 from numba.core.dispatcher import Dispatcher, _FunctionCompiler
 from numba.core.extending import lower_getattr
 from numba.core.imputils import impl_ret_borrowed, impl_ret_new_ref, lower_cast
-from numba.core.ir_utils import build_definitions, find_const, get_definition, guard, rename_labels
+from numba.core.ir_utils import (
+    build_definitions,
+    find_const,
+    get_definition,
+    guard,
+    rename_labels,
+    simplify_CFG,
+)
 from numba.core.registry import CPUDispatcher
 from numba.core.ssa import reconstruct_ssa
 from numba.core.typeconv import Conversion

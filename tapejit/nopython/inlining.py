@@ -23,6 +23,7 @@ from tapejit.edge.compiler import (
 )
 from tapejit.edge.compiler import numba_ir as ir
 from tapejit.nopython.exchange import supplied
+from tapejit.nopython.shortloops import renamed
 
 LONGEST = 100  # instructions of a helper
 MOST_BRANCHES = 8  # blocks of a helper
@@ -168,16 +169,7 @@ def _value(old, args, own):
     if _is_expression(old, "cast"):
         return own(value.value)  # of what is returned, which is assigned here
     if isinstance(value, ir.Expr):
-        return ir.Expr(value.op, value.loc, **{key: _renamed(v, own) for key, v in value._kws.items()})
-    return value
-
-
-def _renamed(value, own):
-    """A part of an expression with variables of the caller's."""
-    if isinstance(value, ir.Var):
-        return own(value)
-    if isinstance(value, (list, tuple)):
-        return type(value)(_renamed(v, own) for v in value)
+        return ir.Expr(value.op, value.loc, **{key: renamed(v, own) for key, v in value._kws.items()})
     return value
 
 

@@ -322,7 +322,7 @@ class Strip(Checks, Records, Sums, Adding, Merging):
     def settle(self, name, value):
         """Record a variable where that leaves fewer coefficients than its terms in everything that depends on it."""
         terms, records = len(value.terms), len(self.loop.sinks.get(name, ()))
-        if terms * records > terms + records and not any(id(index) in self.sums for _, index in value.terms):
+        if terms * records > terms + 1 and not any(id(index) in self.sums for _, index in value.terms):
             algebra(self.context, self.builder, self.lower.typeof(name)).record(value)
 
     def _operands(self, terms):

@@ -304,7 +304,9 @@ class Members:
         builder, zero = self.builder, ir.Constant(I64, 0)
         place = _word(builder, self.words, builder.add(k, ir.Constant(I64, 1)))
         varies = builder.icmp_signed("!=", place, zero)
-        first = builder.select(varies, builder.add(j, place), zero)
+        # Far from the strip, where no lane counts, there may be no memory.
+        near = builder.icmp_signed(">", j, ir.Constant(I64, -WIDTH))
+        first = builder.select(builder.and_(varies, near), builder.add(j, place), zero)
         own = Block(builder, first).slopes(self.coefficients)
         one = splat(builder, _constant(builder, self.words, k))
         return builder.select(some, builder.select(varies, own, one), ZERO)
