@@ -1,6 +1,7 @@
 """Least squares with exact Jacobians: ``least_squares`` and ``curve_fit``."""
 
 import inspect
+import math
 import warnings
 
 import numpy as np
@@ -76,9 +77,8 @@ def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_
     """
     if isinstance(p0, (dict, str)) or (np.ndim(p0) > 1):
         raise TypeError(f"curve_fit(): p0 is {p0!r}; it has a number for each parameter of the model, in their order")
-    model = kept(f, "model", lambda: lambda p, x: f(x, *unbind(p)))
-    start = Parameters(np.ones(kept(f, "count", lambda: _count(f))) if p0 is None else np.atleast_1d(p0), "curve_fit()")
-    xdata, ydata = plain((xdata, ydata))
+    start = _start(np.ones(kept(f, "count", lambda: _count(f))) if p0 is None else p0)
+    xdata, ydata = (x if type(x) is np.ndarray else plain(x)[0] for x in (xdata, ydata))
     if np.ndim(ydata) != 1 or np.iscomplexobj(ydata):
         raise ValueError(
             f"curve_fit(): ydata has shape {np.shape(ydata)} and dtype {np.asarray(ydata).dtype}; it is a vector of real "
@@ -86,16 +86,16 @@ def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_
         )
     free = bounds is _FREE or np.array_equal(bounds, _FREE)
     usual = free and method in (None, "lm") and jac is None and nan_policy is None and options.keys() <= _OF_MINPACK
-    data = _data(xdata, ydata, sigma, check_finite, start.vector.size) if usual else None
+    data = _data(xdata, ydata, sigma, check_finite, start.size) if usual else None
     best = []
     try:
         if data is not None:
-            found = _by_minpack(model, start, data, absolute_sigma, options, best)
+            found = _by_minpack(f, start, data, absolute_sigma, options, best)
         else:
-            functions = Functions(model, start)
+            functions = Functions(kept(f, "model", lambda: _model(f)), Parameters(start, "curve_fit()"))
             value, exact = functions.vector(), _noting(functions.jacobian(), best)
             found = optimize.curve_fit(
-                lambda x, *p: value(np.array(p), x), xdata, ydata, start.vector, sigma, absolute_sigma, check_finite, bounds,
+                lambda x, *p: value(np.array(p), x), xdata, ydata, start, sigma, absolute_sigma, check_finite, bounds,
                 method, (lambda x, *p: exact(np.array(p), x)) if jac is None else jac,
                 full_output=True, nan_policy=nan_policy, **options,
             )  # fmt: skip
@@ -108,11 +108,22 @@ def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_
     return found if full_output else found[:2]
 
 
+def _start(p0):
+    """The vector to start from, finite floats."""
+    start = p0 if type(p0) is np.ndarray else np.atleast_1d(p0)
+    if start.dtype == np.float64 and start.ndim == 1 and start.size and math.isfinite(start @ start):
+        return start
+    return Parameters(start, "curve_fit()").vector
+
+
 def _data(x, y, sigma, check_finite, n):
     """(x, y), and 1 / sigma where there is one, as float64; None for what only SciPy's own function treats, or refuses."""
 
     def checked(a):
-        return np.asarray(a, float) if check_finite is False else np.asarray_chkfinite(a, float)
+        a = np.asarray(a, float)
+        if check_finite is False or (a.ndim == 1 and math.isfinite(a @ a)):  # the square sum of finite numbers may not be
+            return a
+        return np.asarray_chkfinite(a)
 
     y = checked(y)
     x = checked(x) if isinstance(x, (list, tuple, np.ndarray)) else x
@@ -128,22 +139,32 @@ def _noting(jacobian, best):
     """The Jacobian, which is wanted only at points better than those before; ``best`` holds the last of them."""
 
     def noting(p, *data):
-        best[:] = [np.array(p)]
+        best[:] = (p.copy(),)
         return jacobian(p, *data)
 
     return noting
 
 
-def _by_minpack(model, start, data, absolute_sigma, options, best):
-    """What SciPy's function does by default, without its wrappers, which take most of the time of a small fit."""
+def _model(f):
+    return lambda p, x: f(x, *unbind(p))
+
+
+def _residuals(f, n):
+    """(the weighted residuals of a model as a function of the vector of its parameters, their Jacobian)."""
+    model = _model(f)
 
     def residuals(p, x, y, *weights):
         left = vector_of(model(p, x)) - y
         return left * weights[0] if weights else left
 
-    functions = Functions(kept(model, "residuals", lambda: residuals), start)
-    exact = _noting(functions.jacobian(), best)
-    p, covariance, info, message, status = optimize.leastsq(functions.vector(), start.vector, data, exact, True, **options)
+    functions = Functions(residuals, Parameters(np.ones(n), "curve_fit()"))
+    return functions.vector(), functions.jacobian()
+
+
+def _by_minpack(f, start, data, absolute_sigma, options, best):
+    """What SciPy's function does by default, without its wrappers, which take most of the time of a small fit."""
+    value, exact = kept(f, ("residuals", start.size), lambda: _residuals(f, start.size))
+    p, covariance, info, message, status = optimize.leastsq(value, start, data, _noting(exact, best), True, **options)
     if status not in (1, 2, 3, 4):
         raise RuntimeError(f"Optimal parameters not found: {message}")
     freedom = info["fvec"].size - p.size

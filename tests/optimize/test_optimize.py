@@ -271,7 +271,7 @@ def test_an_interrupted_curve_fit_has_the_best_point_so_far(bounds, monkeypatch)
 
     monkeypatch.setattr(Functions, "vector", interrupted)
     with pytest.warns(optimize.OptimizeWarning, match="interrupted"):
-        p, cov = optimize.curve_fit(decay, X, Y, p0=[3.0, 2.0, 0.0], bounds=bounds)
+        p, cov = optimize.curve_fit(lambda x, a, b, c: decay(x, a, b, c), X, Y, p0=[3.0, 2.0, 0.0], bounds=bounds)
     assert np.square(decay_of_numpy(X, *p) - Y).sum() < np.square(decay_of_numpy(X, 3.0, 2.0, 0.0) - Y).sum()
     assert np.isinf(cov).all()
 
