@@ -5,7 +5,9 @@ import functools
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import get_cython_function_address, intrinsic
+from numba.extending import intrinsic
+
+from tapejit.edge import fortran
 
 _ROUTINES = ("gemm", "gemv", "dot")
 
@@ -15,8 +17,7 @@ def link() -> None:
     """Make the symbols ``tapejit_dgemm`` and so on known to the process; to be called before a kernel that uses them."""
     for prefix in "ds":
         for routine in _ROUTINES:
-            address = get_cython_function_address("scipy.linalg.cython_blas", prefix + routine)
-            llvm.add_symbol(f"tapejit_{prefix}{routine}", address)
+            llvm.add_symbol(f"tapejit_{prefix}{routine}", fortran.address("cython_blas", prefix + routine))
 
 
 def _integer(builder, value):

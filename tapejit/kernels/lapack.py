@@ -12,7 +12,9 @@ import functools
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import get_cython_function_address, intrinsic
+from numba.extending import intrinsic
+
+from tapejit.edge import fortran
 
 LOWER, UPPER, NO, TRANSPOSED, UNIT, LEFT, RIGHT, VALUES, SOME, ALL = map(ord, "LUNTULRVSA")
 
@@ -47,8 +49,8 @@ def link() -> None:
     for module, routines, kind in families:
         for prefixes in _PRECISIONS:
             for routine in routines:
-                address = get_cython_function_address(f"scipy.linalg.{module}", prefixes[kind] + routine)
-                llvm.add_symbol(f"tapejit_{prefixes[kind]}{routine}", address)
+                whole = prefixes[kind] + routine
+                llvm.add_symbol(f"tapejit_{whole}", fortran.address(module, whole))
 
 
 _WORD, _INT, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
