@@ -178,7 +178,7 @@ class Checks:
         n = builder.select(inside, left, word(0))
         pairs = self._pairs()
         for read, store in pairs:
-            if read.array == store.array and not store.is_sum:
+            if read.array == store.array and not store.is_one:
                 early = word(int(read.order < store.order))
                 n = self._call(stripsweep.passes_before, *places[read.key][:2], *places[store.key][:2], n, early)
         # Those passes are gone through one by one before the next look.
@@ -190,7 +190,7 @@ class Checks:
         n = self._scan(places, n)
         fits = builder.icmp_signed(">=", n, word(stripsweep.LEAST))
         for one, other in pairs:
-            if one.array != other.array or other.is_sum:
+            if one.array != other.array or other.is_one:
                 apart = self._call(stripsweep.keep_apart, *places[one.key][:2], *places[other.key][:2], n)
                 fits = builder.and_(fits, apart)
         self.n = n
@@ -255,7 +255,7 @@ class Checks:
         """The reads, those together that go along one line of an array: [[(place in the line, access)]]."""
         lines = {}
         for access in self.loop.accesses.values():
-            if access.is_store or access.stored or access.is_sum:
+            if access.is_store or access.stored or access.is_one:
                 continue
             key, place = access.line()
             lines.setdefault(key, {}).setdefault(place, access)
@@ -269,8 +269,8 @@ class Checks:
             if not store.is_store:
                 continue
             for other in accesses:
-                same = other.array == store.array and not store.is_sum
-                if store.is_sum:
+                same = other.array == store.array and not store.is_one
+                if store.is_one:
                     needed = other.key != store.key
                 elif same:
                     needed = not (other.is_store or other.stored)

@@ -19,6 +19,7 @@ from tapejit.nopython.real import Real
 from tapejit.nopython.stripadding import Adding
 from tapejit.nopython.stripchecks import I32, I64, Checks, word
 from tapejit.nopython.stripmerging import Merging
+from tapejit.nopython.stripowned import Owned
 from tapejit.nopython.striprecords import Records
 from tapejit.nopython.stripsums import Refused, Sums
 from tapejit.nopython.types import is_active, is_number
@@ -39,7 +40,7 @@ class Count:
         return builder.add(builder.mul(n, word(self.per_pass)), word(self.fixed))
 
 
-class Strip(Checks, Records, Sums, Adding, Merging):
+class Strip(Checks, Records, Sums, Adding, Merging, Owned):
     """Writes the strip of one loop into the function that ``lower`` is lowering."""
 
     def __init__(self, lower, loop):
@@ -57,6 +58,7 @@ class Strip(Checks, Records, Sums, Adding, Merging):
         self.lines = []  # (how the numbers along a line of an array go, the reads of it)
         self.fixed = {}  # key of an access that is the same in all passes -> its value
         self.stored = {}  # key of an access -> (value, number) stored by this pass
+        self.own = {}  # block, None for those all passes come to -> (the elements it stores first, passes that came)
         self.merged = {}  # variable of several branches -> (slot of its value, {id of a statement: (slot, statement)})
         self.sums = {}  # id of a running sum's mark -> [mark, its statement, the same once added to]
         self.slots = {}  # variable of a running sum, once assigned in the body -> mark
@@ -125,18 +127,24 @@ class Strip(Checks, Records, Sums, Adding, Merging):
         room = builder.icmp_signed("<", after, self.at.capacity)
         builder.cbranch(room, self.body, failed)
         builder.position_at_end(finish)
+        self._go_on_behind(iterator)
+        builder.store(word(0), penalty)
+        builder.branch(lower.blkmap[self.loop.header])
+        builder.position_at_end(single)
+
+    def _go_on_behind(self, iterator):
+        """What is to be done behind the strip's loop; the range goes on with the pass behind the last one."""
+        builder = self.builder
         self.add_behind()
+        self.finish_own()  # before the tape's counters are put on: values wait behind the strip's terms
         self._finish()
         if self.zero_division is not None:
             divided = builder.icmp_unsigned("!=", builder.load(self.zero_division), word(0))
             with cgutils.if_unlikely(builder, divided):
                 self.context.error_model.fp_zero_division(builder, ("division by zero",))
-        builder.store(word(0), penalty)
         past = builder.sub(self.n, word(1))
         builder.store(builder.sub(builder.load(iterator.count), past), iterator.count)
         builder.store(builder.add(builder.load(iterator.iter), past), iterator.iter)
-        builder.branch(lower.blkmap[self.loop.header])
-        builder.position_at_end(single)
 
     def _written(self, left, failed, finish, single):
         """Whether the checks and the body could be written, and record something: copies do not."""
@@ -259,9 +267,9 @@ class Strip(Checks, Records, Sums, Adding, Merging):
         builder = self.builder
         ty = self.lower.typeof(access.array).dtype
         alg = algebra(self.context, builder, ty)
-        if access.is_sum:
+        if access.is_one and not access.is_own:
             return self._read_element(access, alg)
-        if access.stored:
+        if access.stored or access.is_own:
             v, number = self.stored[access.key]
             return Pending(alg.base.unpack(v), [(alg.coef.constant(1.0), number)])
         value = self.fixed.get(access.key)
@@ -295,7 +303,10 @@ class Strip(Checks, Records, Sums, Adding, Merging):
         else:
             assert is_number(value_type)
             terms, v = [], alg.base.lift(types.unliteral(value_type), value)
-        if access.is_sum:
+        if access.is_own:
+            self.write_own(access, v, terms)
+            return
+        if access.is_one:
             mark = self._add_to(id(self._element(access)[0]), terms)
             store = builder.store(v, self._field(access, 0), align=8)
             self._own_memory(store, access.array)

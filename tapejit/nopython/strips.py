@@ -8,7 +8,7 @@ This module decides from the typed code alone. A loop qualifies if it is innermo
 and ``continue``, but no ``break``), and
 
 - what it reads and writes of active arrays has indices that are affine in the loop's counter, or remainders of such;
-- an element that is the same at every pass is written to by additions only;
+- an element that is the same at every pass is written to by additions only, or by each pass before it reads it;
 - no active scalar is carried from pass to pass, but running sums (see ``accumulate``); one may have its value of several
   branches (see ``stripmerging``);
 - all else in it is arithmetic on numbers.
@@ -34,15 +34,17 @@ _PLAIN_MODULES = ("math", "numpy", "builtins", "_operator", "operator")
 class Access:
     """One element of an active array that a pass reads or writes."""
 
-    __slots__ = ("array", "indices", "is_store", "is_sum", "order", "stored")
+    __slots__ = ("array", "indices", "is_one", "is_own", "is_store", "label", "order", "stored")
 
-    def __init__(self, array, indices, order, is_store):
+    def __init__(self, array, indices, order, label, is_store):
         self.array = array
         self.indices = indices
         self.order = order  # position in the body
+        self.label = label  # of its block
         self.is_store = is_store
         self.stored = False  # whether the pass has just stored what is read here
-        self.is_sum = False  # whether it is one element for all passes, which they add to
+        self.is_one = False  # whether it is one element for all passes, in which they store
+        self.is_own = False  # whether each of them stores there before it reads; they add to others
 
     @property
     def key(self):
@@ -155,9 +157,27 @@ class _Body:
                 order += 1
                 self._instruction(order, inst)
         self.loop.sinks = sinks(self.loop.body.blocks.values(), self.typeof, self.sums)
-        same = {a.key for a in self.loop.accesses.values() if a.is_store and not a.moves}
+        self._find_single_elements()
+
+    def _find_single_elements(self):
+        """Which elements all passes store in, and which of them are each pass's own."""
+        elements = {}
         for access in self.loop.accesses.values():
-            access.is_sum = access.key in same
+            elements.setdefault(access.key, []).append(access)
+        for accesses in elements.values():
+            stores = [access for access in accesses if access.is_store and not access.moves]
+            own = bool(stores) and accesses[0].is_store and self._come_behind(accesses, stores)
+            for access in accesses:
+                access.is_one, access.is_own = bool(stores), own
+
+    def _come_behind(self, accesses, stores):
+        """Whether passes come to an element by way of its first store, and to the others in its block or always."""
+        body, first = self.loop.body, stores[0].label
+        if first in body.always:
+            return all(access.label in body.always for access in stores)
+        return all(access.label == first for access in stores) and all(
+            first in body.dominators[access.label] for access in accesses
+        )
 
     def _instruction(self, order, inst):
         if isinstance(inst, ir.Assign):
@@ -272,7 +292,7 @@ class _Body:
             parts = [Affine(constant=k) for k in (index if isinstance(index, tuple) else (index,))
                      if isinstance(k, int)]  # fmt: skip
         self._require(len(parts) == ty.ndim and None not in parts)
-        access = Access(array, parts, order, is_store)
+        access = Access(array, parts, order, self.label, is_store)
         if is_store:
             self.stored[array] = access.key  # another element of the array may be the same one
         else:
