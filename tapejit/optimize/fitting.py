@@ -1,7 +1,6 @@
 """Least squares with exact Jacobians: ``least_squares`` and ``curve_fit``."""
 
 import inspect
-import math
 import warnings
 
 import numpy as np
@@ -111,7 +110,7 @@ def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_
 def _start(p0):
     """The vector to start from, finite floats."""
     start = p0 if type(p0) is np.ndarray else np.atleast_1d(p0)
-    if start.dtype == np.float64 and start.ndim == 1 and start.size and math.isfinite(start @ start):
+    if start.dtype == np.float64 and start.ndim == 1 and start.size and np.isfinite(start).all():
         return start
     return Parameters(start, "curve_fit()").vector
 
@@ -121,9 +120,7 @@ def _data(x, y, sigma, check_finite, n):
 
     def checked(a):
         a = np.asarray(a, float)
-        if check_finite is False or (a.ndim == 1 and math.isfinite(a @ a)):  # the square sum of finite numbers may not be
-            return a
-        return np.asarray_chkfinite(a)
+        return a if check_finite is False or np.isfinite(a).all() else np.asarray_chkfinite(a)
 
     y = checked(y)
     x = checked(x) if isinstance(x, (list, tuple, np.ndarray)) else x
