@@ -13,7 +13,7 @@ from tapejit.eager.grad_mode import no_grad
 from tapejit.eager.indexing import stack
 from tapejit.eager.tensor import Tensor
 from tapejit.implicit.adjoint import by_adjoint_equation
-from tapejit.spec.rungekutta import ERROR, NODES, RESULT, STABLE, STAGES, STIFF, WILD
+from tapejit.spec.rungekutta import CHOICE, ERROR, NODES, RESULT, STABLE, STAGES, STIFF, WILD
 
 
 def odeint(f, y0, t, *args, rtol=1e-8, atol=1e-8, steps=None, maxsteps=10_000, checkpoint=False, adjoint="discrete"):
@@ -47,10 +47,7 @@ def odeint(f, y0, t, *args, rtol=1e-8, atol=1e-8, steps=None, maxsteps=10_000, c
     if steps is not None and steps < 1:
         raise ValueError(f"odeint(): steps={steps}; at least one")
     if adjoint not in ("discrete", "continuous") or (checkpoint and adjoint == "continuous"):
-        raise ValueError(
-            f"odeint(): adjoint={adjoint!r}, checkpoint={checkpoint}; 'discrete', or 'continuous', which keeps nothing between "
-            "the times and has no use for a checkpoint"
-        )
+        raise ValueError(CHOICE.format(adjoint, checkpoint))
     with no_grad():
         gaps = times[1:] - times[:-1]
         if times.numel() > 1 and not ((gaps > 0).all() or (gaps < 0).all()):

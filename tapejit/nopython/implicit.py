@@ -2,21 +2,25 @@
 
     solve = nopython.implicit.root(residual)        # residual(x, a) gives as many numbers as x has
     x = solve(x0, a)                                # in Python, in @njit code, in what is differentiated
+    solve = nopython.implicit.odeint(slope)         # slope(y, t, a) gives as many numbers as y has
+    y = solve(y0, times, a)
 
-The solution is found on plain numbers, by Newton's method. With the inverse Jacobian J^-1 there held constant, each step
-``x - J^-1 f(x, a)`` on differentiated numbers leaves the value as it is and makes one more order of the derivatives right: the
-first is the implicit function theorem.
+The solution of an equation without derivatives in it is found on plain numbers, by Newton's method. With the inverse Jacobian
+J^-1 there held constant, each step ``x - J^-1 f(x, a)`` on differentiated numbers leaves the value as it is and makes one more
+order of the derivatives right: the first is the implicit function theorem.
 """
 
 import numpy as np
 from numba import njit
 
+from tapejit.nopython.backsolve import by_adjoint_equation
 from tapejit.nopython.cache import helper
 from tapejit.nopython.derivatives import grad
 from tapejit.nopython.factors import lu_factor, lu_solve
-from tapejit.nopython.odeint import odeint
+from tapejit.nopython.odeint import discrete
 from tapejit.nopython.rowsandlanes import jacobian
 from tapejit.nopython.userlevel import generated, jitted, names_of
+from tapejit.spec.rungekutta import CHOICE
 
 __all__ = ["fixed_point", "linear_solve", "minimize", "odeint", "root"]
 
@@ -70,6 +74,35 @@ def linear_solve(matvec, *, order=2):
         "return x",
     ]
     return generated("solve", ["b", *names], body, {"matvec": matvec, "slopes": jacobian(matvec), "inverse_of": inverse_of})
+
+
+def odeint(f, *, rtol=1e-8, atol=1e-8, steps=None, maxsteps=10_000, checkpoint=False, adjoint="discrete"):
+    """A compiled solver of ``dy/dt = f(y, t, *params)`` from ``y(t[0]) = y0``, differentiable in ``y0``, ``t`` and ``params``.
+
+    Args:
+        f: ``f(y, t, *params)`` gives an array or a tuple of as many numbers as ``y`` has (with a tuple nothing is allocated);
+            plain or jitted, its parameters named one by one.
+        rtol, atol: the error allowed in a step, relative to y and absolute (root mean square over the entries).
+        steps: None for steps of the size that the errors allow, or a number of equal steps between neighbouring times.
+        maxsteps: the most steps between neighbouring times.
+        checkpoint: keep one record for every 16 steps, which are taken again in reverse, for solutions of very many: some
+            kilobytes less a step, at nearly twice the time. With dual numbers nothing is kept in any case.
+        adjoint: "discrete" for the derivatives of the steps; "continuous" for those of the equation: its adjoint equation is
+            solved back from the end, to the same tolerances, and only the values at the times are kept, whatever the number
+            of steps. They agree up to the error of the solution. With dual numbers they are those of the steps.
+
+    Returns:
+        a jitted function ``solve(y0, t, *params)``: y at the times, (times, numbers of y), for an array y0 of one dimension. It
+        raises ArithmeticError if f is not finite, the steps are used up (and says if the equation is stiff), and ValueError
+        if the times are not in order or f gives another number of numbers.
+    """
+    if steps is not None and steps < 1:
+        raise ValueError(f"odeint(): steps={steps}; at least one")
+    if adjoint not in ("discrete", "continuous") or (checkpoint and adjoint == "continuous"):
+        raise ValueError(CHOICE.format(adjoint, checkpoint))
+    if adjoint == "discrete":
+        return discrete(f, rtol, atol, steps, maxsteps, checkpoint)
+    return by_adjoint_equation(f, lambda f: discrete(f, rtol, atol, steps, maxsteps, False))
 
 
 def _root(f, slopes, names, tol, maxiter, order):

@@ -57,7 +57,7 @@ from tapejit.nopython.statementtape import (
     slot_of,
 )
 from tapejit.nopython.twins import active_function
-from tapejit.nopython.types import Dual, is_active_array, level, structure_of, with_leaf
+from tapejit.nopython.types import Dual, level, structure_of, with_leaf
 
 # Arguments and results
 
@@ -264,8 +264,15 @@ def _hand_adjoints(tape, term, xs, adjoints, zero):
     if len(ty) == 0:
         return lambda tape, term, xs, adjoints, zero: None
     tail = types.BaseTuple.from_types(tuple(ty)[1:])
-    if not is_active_array(ty[0]) or ty[0].dtype.level != depth:
+    if level(getattr(ty[0], "dtype", ty[0])) != depth:
         return lambda tape, term, xs, adjoints, zero: hand_adjoints(tape, term, tail, adjoints[1:], zero)
+    if not isinstance(ty[0], types.Array):
+
+        def of_number(tape, term, xs, adjoints, zero):
+            add_adjoint(tape, np.int64(as_i32(read(tape, INDICES, 0))[term]), adjoints[0], zero)
+            hand_adjoints(tape, term + 1, tail, adjoints[1:], zero)
+
+        return of_number
 
     def of_tuple(tape, term, xs, adjoints, zero):
         targets = as_i32(read(tape, INDICES, 0))
@@ -335,7 +342,7 @@ def _tangents_in(like, xs, lane):
         return lambda like, xs, lane: ()
     x = xs[0]
     if not isinstance(x, types.Array):
-        return lambda like, xs, lane: (0.0,) + tangents_in(like, xs[1:], lane)
+        return lambda like, xs, lane: (tangent_of(like, xs[0], lane),) + tangents_in(like, xs[1:], lane)
     carries = level(x.dtype) == like.level
 
     def of_array(like, xs, lane):
@@ -453,14 +460,18 @@ def _is_single(x):
     return getattr(item, "leaf", item) != types.float64
 
 
-def _compiled(source, name, scope, tys):
-    digest = hashlib.blake2b(f"{source} {tys}".encode(), digest_size=8).hexdigest()
-    return active_function(generated_function(name, source, scope, ENGINE + digest))
+def matrix_op(name, arity, forward, pullback, pushforward, user=""):
+    """A function of active arrays and numbers that returns the results, a tuple.
 
-
-def matrix_op(name, arity, forward, pullback, pushforward):
-    """A function of active arrays that returns the results, a tuple; the three functions stand in ``solving``."""
+    Args:
+        forward, pullback, pushforward: the three functions, active ones of this engine, as in ``solving``.
+        user: for functions that are made of a user's, what tells them from others; what is compiled is not kept then.
+    """
     names = [f"x{k}" for k in range(arity)]
+
+    def compiled(source, scope, tys):
+        digest = hashlib.blake2b(f"{source} {tys} {user}".encode(), digest_size=8).hexdigest()
+        return active_function(generated_function(name, source, scope, digest if user else ENGINE + digest))
 
     def op(*args):
         raise NotImplementedError("only compiled code calls this")
@@ -480,10 +491,10 @@ def matrix_op(name, arity, forward, pullback, pushforward):
             "coefficients": COEFFICIENTS,
         }
         if isinstance(like, Dual):
-            return _compiled(_DUAL.format(**parts, width=like.width), name, scope, xs)
+            return compiled(_DUAL.format(**parts, width=like.width), scope, xs)
         scope["KEPT"] = _kept_types(forward, like, xs)
-        scope["pull"] = _compiled(_PULL.format(**parts), name, scope, (xs, scope["KEPT"]))
-        return _compiled(_RECORDED.format(**parts), name, scope, xs)
+        scope["pull"] = compiled(_PULL.format(**parts), scope, (xs, scope["KEPT"]))
+        return compiled(_RECORDED.format(**parts), scope, xs)
 
     def typer(*xs):
         like = structure_of(xs)

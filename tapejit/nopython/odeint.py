@@ -1,8 +1,5 @@
 """Solutions of initial value problems inside compiled code, as functions of the start, the times and the parameters.
 
-    solve = nopython.implicit.odeint(slope)         # slope(y, t, a) gives as many numbers as y has
-    y = solve(y0, times, a)                         # in Python, in @njit code, in what is differentiated
-
 The steps are chosen on plain numbers, then taken on differentiated ones: derivatives are those of the steps, the choice held
 constant, as those of ``tj.implicit.odeint``, with which the numbers agree.
 """
@@ -23,25 +20,8 @@ WEIGHTS = np.array([b - a for a, b in zip((*STAGES[5], 0.0), RESULT, strict=True
 ERRORS = np.array(ERROR)
 
 
-def odeint(f, *, rtol=1e-8, atol=1e-8, steps=None, maxsteps=10_000, checkpoint=False):
-    """A compiled solver of ``dy/dt = f(y, t, *params)`` from ``y(t[0]) = y0``, differentiable in ``y0``, ``t`` and ``params``.
-
-    Args:
-        f: ``f(y, t, *params)`` gives an array or a tuple of as many numbers as ``y`` has (with a tuple nothing is allocated);
-            plain or jitted, its parameters named one by one.
-        rtol, atol: the error allowed in a step, relative to y and absolute (root mean square over the entries).
-        steps: None for steps of the size that the errors allow, or a number of equal steps between neighbouring times.
-        maxsteps: the most steps between neighbouring times.
-        checkpoint: keep one record for every 16 steps, which are taken again in reverse, for solutions of very many: some
-            kilobytes less a step, at nearly twice the time. With dual numbers nothing is kept in any case.
-
-    Returns:
-        a jitted function ``solve(y0, t, *params)``: y at the times, (times, numbers of y), for an array y0 of one dimension. It
-        raises ArithmeticError if f is not finite, the steps are used up (and says if the equation is stiff), and ValueError
-        if the times are not in order or f gives another number of numbers.
-    """
-    if steps is not None and steps < 1:
-        raise ValueError(f"odeint(): steps={steps}; at least one")
+def discrete(f, rtol, atol, steps, maxsteps, checkpoint):
+    """A jitted solver whose derivatives are those of the steps; see ``implicit.odeint``."""
     names = names_of(f, 2)
     step = _step(jitted(f), names)
     plan = _chosen(*step, rtol, atol, maxsteps) if steps is None else _equal(*step, steps)

@@ -18,3 +18,7 @@ STIFF = (
     "tj.implicit.root for derivatives; if the parameters make it so on their way to a fit, bound them"
 )
 ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)  # fifth order less fourth
+CHOICE = (
+    "odeint(): adjoint={!r}, checkpoint={}; 'discrete', or 'continuous', which keeps nothing between the times and has no "
+    "use for a checkpoint"
+)

@@ -139,3 +139,53 @@ def test_a_stiff_equation_says_what_to_do():
     wiggly = nopython.implicit.odeint(lambda y, t, k: (np.cos(k * t) * y[0],), maxsteps=100)
     with pytest.raises(ArithmeticError, match="raise maxsteps"):
         wiggly(np.ones(1), np.array([0.0, 9.0]), 200.0)
+
+
+def pulled(y, t, a, w, k):
+    """An array, with a number, a matrix, and an integer among the parameters."""
+    return w @ y * a - y * y * np.sin(k * t)
+
+
+W = np.array([[0.2, 0.5], [-0.4, 0.1]])
+PULLED = {kind: nopython.implicit.odeint(pulled, rtol=1e-10, atol=1e-10, adjoint=kind) for kind in ("discrete", "continuous")}
+
+
+def sum_of_pulled(kind):
+    solve = PULLED[kind]
+    return lambda a, w, y0, t: (solve(y0, t, a, w, 2) ** 2).sum()
+
+
+def test_the_continuous_adjoint_is_that_of_tensors():
+    given = RATES, START, TIMES
+    continuous = nopython.implicit.odeint(hunt, adjoint="continuous")
+
+    def loss(p, y0, t):
+        return (continuous(y0, t, p) ** 2).sum()
+
+    wanted = tj.grad(lambda *args: loss_of_tensors(*args, adjoint="continuous"), argnums=(0, 1, 2), compile="never")(*given)
+    agree(nopython.grad(loss, argnums=(0, 1, 2), mode="tape")(*given), wanted, rtol=1e-9)
+    for t in (TIMES[::-1].copy(), TIMES[:1]):
+        wanted = tj.grad(loss_of_tensors, argnums=(0, 1, 2), compile="never")(RATES, START, t)
+        for one, other in zip(nopython.grad(loss, argnums=(0, 1, 2), mode="tape")(RATES, START, t), wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_the_continuous_adjoint_of_numbers_and_matrices_and_its_derivative():
+    given = 0.7, W, START, TIMES
+    one, other = (nopython.grad(sum_of_pulled(kind), argnums=(0, 1, 2, 3), mode="tape") for kind in PULLED)
+    for a, b in zip(one(*given), other(*given), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8)
+    f = njit(sum_of_pulled("continuous"))
+    g = nopython.grad(lambda w: f(0.7, w, START, TIMES), mode="tape")
+    v = np.array([[1.0, -0.5], [0.3, 2.0]])
+    along = differences(lambda e: np.vdot(g(W + e[0] * v), v), np.zeros(1))[0]
+    assert np.vdot(nopython.hvp(lambda w: f(0.7, w, START, TIMES))(W, v), v) == pytest.approx(along, rel=1e-5)
+    assert nopython.grad(f, mode="dual")(*given) == pytest.approx(one(*given)[0], rel=1e-7)
+
+
+def test_a_continuous_adjoint_has_no_checkpoint():
+    with pytest.raises(ValueError, match="continuous"):
+        nopython.implicit.odeint(hunt, adjoint="continuous", checkpoint=True)
+    with pytest.raises(ValueError, match="sideways"):
+        nopython.implicit.odeint(hunt, adjoint="sideways")
