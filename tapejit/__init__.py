@@ -38,6 +38,7 @@ from tapejit.eager import functional as _functional
 from tapejit.eager import inplace as _inplace
 from tapejit.eager import nodes as _nodes
 from tapejit.eager import numpyprotocol as _numpyprotocol
+from tapejit.eager import random as _random
 from tapejit.eager import standard as _standard
 from tapejit.eager import tensorops as _tensorops
 from tapejit.eager.complexes import complexprotocol as _complexprotocol
@@ -84,11 +85,13 @@ from tapejit.eager.grad_mode import (
     set_grad_enabled,
 )
 from tapejit.eager.indexing import tril, triu
-from tapejit.eager.linalg.plain import cross, lu_solve, norm, qr, svd
+from tapejit.eager.linalg.plain import cross, lu, lu_solve, norm, qr, svd
+from tapejit.eager.linalg.systems import lu_unpack
 from tapejit.eager.linalg.tensorforms import triangular_solve
 from tapejit.eager.printing import set_printoptions
 from tapejit.eager.random import (
     Generator,
+    get_rng_state,
     initial_seed,
     manual_seed,
     rand,
@@ -99,6 +102,7 @@ from tapejit.eager.random import (
     randn_like,
     randperm,
     seed,
+    set_rng_state,
 )
 from tapejit.eager.reductions import (
     all,
@@ -124,6 +128,14 @@ from tapejit.eager.sorting import argsort, median, sort, topk
 from tapejit.eager.specialfunctions import igamma, igammac, logit, mvlgamma, polygamma
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import broadcast_to, clone, detach, t, transpose
+from tapejit.eager.windowing import (
+    bartlett_window,
+    blackman_window,
+    hamming_window,
+    hann_window,
+    kaiser_window,
+)
+from tapejit.edge.namesakes import enter as _enter
 from tapejit.linalg import (
     bmm,
     cholesky,
@@ -148,6 +160,7 @@ from tapejit.linalg import (
 )
 from tapejit.linalg import inv as inverse
 from tapejit.linalg import pinv as pinverse
+from tapejit.replay import compiling as _compiling
 from tapejit.replay.compiling import compile
 from tapejit.replay.customrules import custom_jvp, custom_vjp
 from tapejit.replay.egrad import elementwise_grad, hessian_vector_product
@@ -171,6 +184,11 @@ for _group in (_families.FUNCTIONS, _functional.FUNCTIONS, _functional.COMPARISO
     for _name, _function in _group.items():
         if _functional.is_plain(_name):
             globals().setdefault(_name, _function)
+_enter(__name__, {
+    "random": {n: getattr(_random, n) for n in "fork_rng get_rng_state initial_seed manual_seed seed set_rng_state".split()},
+    "version": {"__version__": __version__, "cuda": None, "hip": None},
+    "_C": {"_get_tracing_state": _compiling.tracing_state},
+})  # fmt: skip
 concat = concatenate = _families.FUNCTIONS["cat"]
 cdouble, cfloat = complex128, complex64
 del _complexprotocol, _group, _name, _function, _inplace, _numpyprotocol, _standard, _tensorops

@@ -1,5 +1,8 @@
 """Where tensors are: on the CPU. The names by which programs ask for a device, a memory format or CUDA are known."""
 
+import functools
+
+
 class Format:
     """A memory format or layout, one of PyTorch's names: a wish. New tensors are strided and contiguous, whichever it is."""
 
@@ -96,6 +99,14 @@ def check_places(kwargs) -> dict:
     return kwargs
 
 
+_OF_A_GPU = """set_device current_device get_device_name get_device_capability get_device_properties Event Stream stream
+    current_stream get_rng_state set_rng_state mem_get_info ipc_collect""".split()
+
+
+def _refuse(name, *args, **kwargs):
+    raise RuntimeError(f"tapejit.cuda.{name}() needs a GPU, and tapejit computes on the CPU: ask tj.cuda.is_available() first")
+
+
 class Cuda:
     """``tapejit.cuda``: what programs ask before they use a GPU. There is none."""
 
@@ -131,7 +142,15 @@ class Cuda:
     def reset_peak_memory_stats(self, device=None) -> None:
         """Nothing: there is no memory of a GPU."""
 
+    def is_initialized(self) -> bool:
+        """False."""
+        return False
+
+    is_bf16_supported = is_initialized
+
     def __getattr__(self, name):
+        if name in _OF_A_GPU:
+            return functools.partial(_refuse, name)
         raise AttributeError(f"tapejit.cuda has no {name!r}: tapejit computes on the CPU")
 
 

@@ -27,7 +27,12 @@ _INPLACE = """rsub lerp addcmul addcdiv copysign deg2rad rad2deg frac nan_to_num
     bitwise_and bitwise_or bitwise_xor
     bitwise_not bitwise_left_shift bitwise_right_shift gcd lcm heaviside nextafter ldexp fix floor_divide swapaxes
     logical_and logical_or logical_xor logical_not tril triu acos asin atan acosh asinh atanh sinh cosh erf erfc exp2 log2 log10
-    sign hypot atan2""".split()
+    sign hypot atan2 digamma lgamma erfinv i0 sinc xlogy""".split()
+_COMPARISONS = "ge gt le lt eq ne greater greater_equal less less_equal not_equal".split()
+
+
+def _numbers(compare):
+    return lambda x, other: compare(x, other).to(x.dtype)
 
 
 def _wrapped(module, name):
@@ -66,6 +71,8 @@ for _name, _method in {**METHODS, **conversions.CASTS, **sampling.FILLERS}.items
     setattr(Tensor, _name, _method)
 for _name in dict.fromkeys((*_INPLACE, *scattering.INPLACE, *contraction.INPLACE)):
     setattr(Tensor, f"{_name}_", inplace_method(getattr(Tensor, _name), True))
+for _name in _COMPARISONS:  # in place, the answers are 0 and 1 of the tensor's dtype
+    setattr(Tensor, f"{_name}_", inplace_method(_numbers(getattr(Tensor, _name)), False))
 for _name, _names in _STARRED.items():
     setattr(Tensor, _name, FUNCTIONS.get(_name) or starred(getattr(Tensor, _name), *_names))
 for _name in dir(Tensor):  # PyTorch has in-place functions too: torch.sin_(x)

@@ -1,6 +1,7 @@
 """Random tensors, from one generator seeded by ``manual_seed``, or one given. The numbers are NumPy's, not PyTorch's."""
 
 import contextlib
+import json
 
 import numpy as np
 
@@ -39,6 +40,24 @@ class Generator:
         """The seed that it was last started with."""
         return self._seed
 
+    def get_state(self) -> Tensor:
+        """Where the generator is in its sequence, as a tensor of bytes."""
+        words = json.dumps([self._seed, self.numbers.bit_generator.state])
+        return from_array(np.frombuffer(words.encode(), dtype=np.uint8).copy())
+
+    def set_state(self, new_state: Tensor):
+        """Go to where ``get_state`` was asked; gives the generator.
+
+        Raises:
+            ValueError: for bytes that are no state.
+        """
+        try:
+            seed, state = json.loads(bytes(new_state.numpy()))
+            self.manual_seed(seed).numbers.bit_generator.state = state
+        except (ValueError, TypeError, KeyError) as error:
+            raise ArgumentError(f"set_state() takes what get_state() gave, got {new_state.numel()} numbers: {error}") from None
+        return self
+
 
 default_generator = Generator()
 
@@ -56,6 +75,29 @@ def seed() -> int:
 def initial_seed() -> int:
     """The seed that the generator was last started with."""
     return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """Where the generator is in its sequence, as a tensor of bytes."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Let the generator go on from where ``get_rng_state`` was asked."""
+    default_generator.set_state(new_state)
+
+
+@contextlib.contextmanager
+def fork_rng(devices=None, enabled=True):
+    """Inside, random numbers are drawn as anywhere; afterwards the generator is where it was before."""
+    if not enabled:
+        yield
+        return
+    state = get_rng_state()
+    try:
+        yield
+    finally:
+        set_rng_state(state)
 
 
 def drawing(generator=None):

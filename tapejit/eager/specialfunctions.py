@@ -4,8 +4,9 @@ import math
 
 from tapejit.eager.dispatch import apply, from_array
 from tapejit.eager.functional import FUNCTIONS, clamp, logsigmoid, where
+from tapejit.eager.inplace import inplace_method
 from tapejit.eager.reductions import amax, logsumexp
-from tapejit.eager.tensor import Tensor, method
+from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.spec import special as ops
 
 
@@ -108,3 +109,8 @@ def logsumexp_weighted(a, axis=None, b=None, keepdims=False) -> Tensor:
 
 def _counted(dims, ndim):
     return {d % ndim for d in (dims if isinstance(dims, (tuple, list)) else (dims,))}
+
+
+for _function in (logit, mvlgamma, igamma, igammac):
+    method_as(f"{_function.__name__}_")(inplace_method(_function, True))
+method_as("mvlgamma")(mvlgamma)

@@ -107,3 +107,21 @@ def gaussian(k, last, std=1.0):
 def kaiser(k, last, beta=12.0):
     """The Kaiser window of a shape ``beta``."""
     return i0(beta * np.sqrt(np.maximum(1 - (2 * k / last - 1) ** 2, 0))) / i0(beta)
+
+
+def _older(function, **names):
+    """PyTorch's older form of a window: periodic by default, with its own names of parameters."""
+
+    @placed
+    def window(window_length: int, periodic=True, *args, dtype=None, requires_grad=False, **given):
+        given.update(zip(names, args, strict=False))
+        given = {names[name]: value for name, value in given.items()}
+        return function(window_length, sym=not periodic, dtype=dtype, requires_grad=requires_grad, **given)
+
+    window.__name__ = window.__qualname__ = f"{function.__name__}_window"
+    window.__doc__ = f"``signal.windows.{function.__name__}``, periodic unless ``periodic=False``."
+    return window
+
+
+hann_window, blackman_window, bartlett_window = map(_older, (hann, blackman, bartlett))
+hamming_window, kaiser_window = _older(hamming, alpha="alpha"), _older(kaiser, beta="beta")

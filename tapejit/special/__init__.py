@@ -4,6 +4,8 @@ Values are SciPy's, called from compiled kernels, or to a few ulp our own; each 
 """
 
 from tapejit.eager.functional import FUNCTIONS as _functions
+from tapejit.eager.polynomials import POLYNOMIALS as _polynomials
+from tapejit.eager.polynomials import spherical_bessel_j0
 from tapejit.eager.reductions import log_softmax, softmax
 from tapejit.eager.specialfunctions import kl_div, lambertw, log_expit, logit, multigammaln, polygamma, zeta
 from tapejit.eager.specialfunctions import logsumexp_weighted as logsumexp
@@ -20,8 +22,9 @@ _ALSO = {  # PyTorch's names
     "scaled_modified_bessel_k0": "k0e", "scaled_modified_bessel_k1": "k1e",
 }  # fmt: skip
 globals().update({name: _functions[op] for name, op in _ALSO.items()})
+globals().update(_polynomials)
 
 __all__ = sorted([
-    *_SAME, *_ALSO, "expit", "gammaln", "kl_div", "lambertw", "log_expit", "log_softmax", "logit", "logsumexp", "multigammaln",
-    "polygamma", "psi", "softmax", "zeta",
+    *_SAME, *_ALSO, *_polynomials, "expit", "gammaln", "kl_div", "lambertw", "log_expit", "log_softmax", "logit", "logsumexp",
+    "multigammaln", "polygamma", "psi", "softmax", "spherical_bessel_j0", "zeta",
 ])  # fmt: skip

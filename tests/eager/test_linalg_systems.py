@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 from oracle import check_grad
 
 import tapejit as tj
@@ -233,3 +234,26 @@ def test_changed_in_place():
     root += 1
     with pytest.raises(RuntimeError, match="inplace"):
         root.sum().backward()
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (2, 6, 4), (2, 4, 6), (1, 3), (3, 1)])
+def test_lu_of_any_shape(shape):
+    a = draw(*shape)
+    k = min(shape[-2:])
+    P, L, U = linalg.lu(tj.tensor(a))
+    for found, expected in zip((P, L, U), scipy.linalg.lu(a), strict=True):
+        np.testing.assert_allclose(found.numpy(), expected, atol=1e-13)
+    factors, pivots = linalg.lu_factor(tj.tensor(a))
+    assert tuple(pivots.shape) == (*shape[:-2], k)
+    np.testing.assert_allclose(np.triu(factors.numpy()[..., :k, :]), U.numpy(), atol=1e-13)
+    for part in (1, 2):
+        check_grad(lambda x: linalg.lu(x)[part], a)  # noqa: B023
+    f = tj.value_and_grad(lambda x: (linalg.lu(x).U ** 2).sum() + linalg.lu(x).L.sum())
+    for x in (a, a, draw(*shape)[..., ::-1, :].copy()):
+        leaf = tj.tensor(x, requires_grad=True)
+        ((linalg.lu(leaf).U ** 2).sum() + linalg.lu(leaf).L.sum()).backward()
+        np.testing.assert_allclose(f(x)[1], leaf.grad.numpy(), rtol=1e-9, atol=1e-11)
+    again = tj.lu_unpack(*tj.lu(tj.tensor(a)))
+    np.testing.assert_allclose((again.P @ again.L @ again.U).numpy(), a, atol=1e-12)
+    assert tj.lu_unpack(factors, pivots, unpack_pivots=False).P.numel() == 0
+    assert tj.lu(tj.tensor(a), get_infos=True).infos.numpy().max() == 0

@@ -29,6 +29,7 @@ from tapejit.eager.linalg.systems import (
     lu,
     lu_factor,
     lu_solve,
+    lu_unpack,
     slogdet,
     solve,
     solve_triangular,
@@ -48,7 +49,7 @@ __all__ = [
     "cholesky_ex", "inv_ex", "lu_factor_ex", "solve_ex", "tensorinv", "tensorsolve", "vecdot",
     "Eigen", "LinAlgError", "QR", "bmm", "cholesky", "cholesky_inverse", "cholesky_solve", "cond", "cross", "det",
     "diag", "diag_embed", "diagonal", "diagonal_matrix", "dot", "eig", "eigh", "eigvals", "eigvalsh", "inv",
-    "kron", "logdet", "lstsq", "lu", "lu_factor", "lu_solve", "matmul", "matrix_exp", "matrix_norm",
+    "kron", "logdet", "lstsq", "lu", "lu_factor", "lu_solve", "lu_unpack", "matmul", "matrix_exp", "matrix_norm",
     "matrix_power", "matrix_rank", "mm", "multi_dot", "mv", "norm", "outer", "pinv", "qr", "slogdet",
     "solve", "solve_triangular", "svd", "svdvals", "trace", "vander", "vector_norm",
 ]

@@ -37,6 +37,20 @@ def cross(A: Tensor, B: Tensor, dim=None) -> Tensor:
     return linalg.cross(A, B, dim=dim)
 
 
+class PivotedLU(NamedTuple):
+    """What ``lu`` gives with ``get_infos``."""
+
+    LU: Tensor
+    pivots: Tensor
+    infos: Tensor
+
+
+@method
+def lu(A: Tensor, pivot=True, get_infos=False):
+    """(LU, pivots) of ``linalg.lu_factor``, and with ``get_infos`` whether a pivot was zero."""
+    return PivotedLU(*linalg.lu_factor_ex(A, pivot=pivot)) if get_infos else linalg.lu_factor(A, pivot=pivot)
+
+
 @method
 def lu_solve(B: Tensor, LU: Tensor, pivots: Tensor) -> Tensor:
     """``linalg.lu_solve`` with the right-hand side first."""

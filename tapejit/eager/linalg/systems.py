@@ -9,6 +9,7 @@ from tapejit.eager import creation
 from tapejit.eager.dispatch import emit
 from tapejit.eager.functional import where
 from tapejit.eager.grad_mode import no_grad
+from tapejit.eager.indexing import cat
 from tapejit.eager.linalg.checks import emitted, matrices, same_dtype, squares
 from tapejit.eager.otherkinds import for_other_kinds
 from tapejit.eager.tensor import Tensor, method, method_as
@@ -145,15 +146,19 @@ def saved_factors(A, checked=True) -> Tensor:
 
 @for_other_kinds
 def lu_factor(A: Tensor, *, pivot=True) -> Factors:
-    """(LU, pivots): L below the diagonal (its own is 1) and U on and above it, of square A; pivots are integers from 1.
+    """(LU, pivots): L below the diagonal (its own is 1) and U on and above it; pivots are integers from 1.
+
+    A has any shape (..., m, n), with min(m, n) pivots.
 
     Raises:
         LinAlgError: if a pivot is zero, with the matrix's place in the batch.
         NotImplementedError: without pivoting.
     """
-    A = squares("lu_factor", A)
+    A = matrices("lu_factor", A)
     if not pivot:
         raise NotImplementedError("linalg.lu_factor() pivots always: leave pivot=True")
+    if A.shape[-1] != A.shape[-2]:
+        return (_wide if A.shape[-2] < A.shape[-1] else _tall)(A)
     block = factored(A, True)
     shapes = (tuple(A.shape), tuple(A.shape[:-1]), tuple(A.shape[:-2]))
     factors, pivots, _ = ops.parts(block, shapes)
@@ -166,12 +171,44 @@ def permutation_matrix(pivots) -> Tensor:
     return emitted(ops.permutation, (pivots,), (shape[-1], math.prod(shape[:-2])), (shape,))[0]
 
 
+def _wide(A):
+    """The factors of more columns than rows: U goes on as L^-1 P' of the rest."""
+    m = A.shape[-2]
+    factors, pivots = lu_factor(A[..., :m])
+    rest = triangular(permutation_matrix(pivots.to(A.dtype)).mT @ A[..., m:], factors, True, False, False, True)
+    return Factors(cat((factors, rest), -1), pivots)
+
+
+def _tall(A):
+    """The factors of more rows than columns: of the rows that pivoting brings to the top; L goes on as the rest times U^-1."""
+    m, n = A.shape[-2:]
+    padded = cat((A.detach(), creation.zeros((*A.shape[:-1], m - n), dtype=A.dtype)), -1)
+    shapes = (tuple(padded.shape), tuple(padded.shape[:-1]), tuple(padded.shape[:-2]))
+    pivots = ops.parts(saved_factors(padded, checked=False), shapes)[1]
+    ordered = permutation_matrix(pivots).mT @ A
+    factors, _ = lu_factor(ordered[..., :n, :])
+    rest = triangular(ordered[..., n:, :], factors, False, True, False, False)
+    return Factors(cat((factors, rest), -2), pivots[..., :n].detach().to("int32"))
+
+
 @for_other_kinds
 def lu(A: Tensor, *, pivot=True) -> LU:
-    """(P, L, U) with ``A = P @ L @ U`` of square A."""
-    factors, pivots = lu_factor(A, pivot=pivot)
-    P = permutation_matrix(pivots.to(A.dtype))
-    return LU(P, factors.tril(-1) + creation.eye(A.shape[-1], dtype=A.dtype), factors.triu())
+    """(P, L, U) with ``A = P @ L @ U``: (m, m), (m, min(m, n)) and (min(m, n), n)."""
+    return lu_unpack(*lu_factor(A, pivot=pivot))
+
+
+def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data=True, unpack_pivots=True) -> LU:
+    """(P, L, U) from ``lu_factor``'s results; empty tensors in place of what is not asked for."""
+    m, n = LU_data.shape[-2:]
+    k, dtype = min(m, n), LU_data.dtype
+    P = L = U = creation.zeros((0,), dtype=dtype)
+    if unpack_pivots:
+        rows = creation.arange(k + 1.0, m + 1.0, dtype=dtype).expand((*LU_pivots.shape[:-1], m - k))
+        P = permutation_matrix(cat((LU_pivots.to(dtype), rows), -1))
+    if unpack_data:
+        L = LU_data[..., :k].tril(-1) + creation.eye(m, k, dtype=dtype)
+        U = LU_data[..., :k, :].triu()
+    return LU(P, L, U)
 
 
 @for_other_kinds

@@ -50,6 +50,10 @@ def hurwitz_zeta(s, q, _):
         return math.nan
     if s == 1.0 or (q <= 0.0 and q == math.floor(q)):
         return math.inf
+    if s == math.inf and q >= 0.0:  # of the terms only the first counts
+        return 1.0 if q == 1.0 else 0.0 if q > 1.0 else math.inf
+    if q == math.inf:
+        return 0.0
     if q < 0.0 and s != math.floor(s):
         return math.nan
     total = 0.0

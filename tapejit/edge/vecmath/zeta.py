@@ -44,13 +44,19 @@ def _by_number(s, q):
 
 
 def _negative_patch(s, q, result):
-    """The result, but what the function of numbers gives where q < 0."""
+    """The result, but what the function of numbers gives where q < 0, or where an operand is not finite."""
+    apart = _apart(s, q)
 
     def compute():
-        return [select(q < 0.0, lane_by_lane(_one_number, s, q), result)]
+        return [select(apart, lane_by_lane(_one_number, s, q), result)]
 
-    return when_any(q < 0.0, compute, result)[0]
+    return when_any(apart, compute, result)[0]
+
+
+def _apart(s, q):
+    both = s + q
+    return (q < 0.0) | (both - both != 0.0)
 
 
 def _one_number(s, q):
-    return when_any(q < 0.0, lambda: [_by_number(s, q)], s.const(0.0))[0]
+    return when_any(_apart(s, q), lambda: [_by_number(s, q)], s.const(0.0))[0]
