@@ -8,9 +8,11 @@ keep: where one does not answer, the caller has the same work done by tasks.
 import asyncio
 import itertools
 import weakref
+from pickle import dumps
 
 from tapejit.distributed import worker
 
+PATIENCE = 2.0  # seconds for a worker's first answer
 _here = weakref.WeakValueDictionary()  # on a worker: name -> Resident, as long as Dask keeps the result that it is
 
 
@@ -37,6 +39,22 @@ async def answer(names, args, dask_worker):
         found = await asyncio.gather(*parts, return_exceptions=True)
         results[resident.name] = None if any(isinstance(x, BaseException) for x in found) else found
     return results
+
+
+async def _reachable(client, places):
+    """Whether the caller can speak to all workers itself, not by way of the scheduler only."""
+    asked = (asyncio.wait_for(client.rpc(place).identity(), PATIENCE) for place in places)
+    return not any(isinstance(x, BaseException) for x in await asyncio.gather(*asked, return_exceptions=True))
+
+
+async def _asked(client, places, names, args):
+    """What ``answer`` gives on each worker; the way ``Client.run`` takes by the scheduler costs more than the message."""
+    message = {"function": dumps(answer), "args": dumps((names, args)), "kwargs": dumps({})}
+
+    async def asked(place):
+        return (await client.rpc(place).run(**message, wait=True)).get("result")
+
+    return await asyncio.gather(*map(asked, places), return_exceptions=True)
 
 
 class Residents:
@@ -71,12 +89,17 @@ class Residents:
         if any(e is not None for e in errors):
             raise next(e for e in errors if e is not None)
         self.places = sorted({holders[0] for holders in client.who_has(self._kept).values() if holders})
+        self.direct = client.sync(_reachable, client, self.places)
 
     def __call__(self, args):
         """The results of all parts in order; None where some did not come."""
-        answers = self.client.run(answer, list(self.numbers), args, workers=self.places, on_error="return")
+        names = list(self.numbers)
+        if self.direct:
+            answers = self.client.sync(_asked, self.client, self.places, names, args)
+        else:
+            answers = self.client.run(answer, names, args, workers=self.places, on_error="return").values()
         found = {}
-        for results in answers.values():
+        for results in answers:
             found |= results if isinstance(results, dict) else {}
         results = [None] * self.count
         for name, numbers in self.numbers.items():
