@@ -21,7 +21,7 @@ README = (
 )
 SOURCE = (
     "Written by `python -m bench report` from `docs/bench.json`; not to be edited. How it is measured, and how to add a "
-    "workload or a peer: [bench/README.md](../bench/README.md)."
+    "workload or a peer: `bench/README.md`."
 )
 TERMS = (
     "Times are medians of a value and gradient in microseconds, float64, one thread unless a row says otherwise. *By hand* is "

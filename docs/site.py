@@ -6,6 +6,7 @@ Most functions are made from tables when the package is imported, so the pages a
 import importlib
 import inspect
 import re
+import textwrap
 import types
 
 from mkdocs.structure.files import File
@@ -80,8 +81,16 @@ def entry(name, value):
     title = f"### `{name}` {{ #{anchor(name)} }}\n\n"
     if isinstance(value, property):
         return f"{title}{described(value.__doc__ or '')}\n\n"
-    call = f"```text\n{name.rsplit('.', 1)[-1]}{signature(value)}\n```\n\n" if callable(value) else ""
+    library = (getattr(value, "__module__", None) or "tapejit").split(".")[0]
+    if isinstance(value, type) and library != "tapejit":
+        return f"{title}The class of {library} under this name.\n\n"
+    call = f"```text\n{_folded(name.rsplit('.', 1)[-1] + signature(value))}\n```\n\n" if callable(value) else ""
     return f"{title}{call}{described(value.__doc__ or '')}\n\n"
+
+
+def _folded(call):
+    """A signature in lines that a page is wide enough for."""
+    return textwrap.fill(call, 88, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 def anchor(name):
