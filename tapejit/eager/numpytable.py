@@ -29,7 +29,7 @@ all 1
 argmax argmax a* axis>dim keepdims>keepdim
 argmin argmin a* axis>dim keepdims>keepdim
 count_nonzero count_nonzero a* axis>dim
-squeeze squeeze a* axis>dim
+squeeze 1
 swapaxes swapaxes a* axis1>dim0 axis2>dim1
 moveaxis movedim a* source destination
 fliplr fliplr m*
@@ -231,6 +231,7 @@ _HARMLESS = {
     "overwrite_input": (True, False),
 }
 NOTHING = np._NoValue
+_REDUCTIONS = "sum prod max min amax amin any all mean var std ptp nansum nanmean nanprod nanmax nanmin nanvar nanstd".split()
 _OWN = {**families.FUNCTIONS, **FUNCTIONS, **PLAIN, "round": round}
 
 
@@ -286,6 +287,8 @@ class Function:
     def __call__(self, *args, out=None, **kwargs):
         other = other_kind(args)
         if other is not None and out is None:
+            if f"np.{self.name}" in other:
+                return other[f"np.{self.name}"](*args, **{k: v for k, v in kwargs.items() if k != "device"})
             name = _OF_COMPLEX.get(self.__name__, self.__name__)
             return of_other_kind(other, name, args, {_OF_COMPLEX.get(k, k): v for k, v in kwargs.items() if k != "device"})
         if self.raw:
@@ -294,6 +297,8 @@ class Function:
             known = ", ".join(self._order)
             raise TypeError(f"np.{self.name}() of tensors takes at most {len(self._order)} arguments ({known})")
         given = dict(zip(self._order, args, strict=False))
+        if self.name in _REDUCTIONS and kwargs.get("axis", given.get("axis")) in ((), []):
+            return self._of_each(*args, out=out, **kwargs)
         for name, value in self._known(kwargs).items():
             if name in given:
                 raise TypeError(f"np.{self.name}() got {name} twice")
@@ -307,6 +312,15 @@ class Function:
             del parts["dtype"]
         leading = [parts.pop(own) for own in self._leading(parts)]
         return deliver(numbers_of(self.target(*leading, **parts)), out)
+
+    def _of_each(self, a, *args, out, **kwargs):
+        """The reduction over no axis: of each element by itself, which NumPy has and PyTorch has not."""
+        a = tensor_of(a)
+        more = dict(zip(self._order[1:], args, strict=False)) | kwargs | {"axis": -1}
+        more.pop("keepdims", None)
+        if more.get("where", True) is not True:
+            more["where"] = tensor_of(more["where"]).expand(a.shape)[..., None]
+        return self(a[..., None], out=out, **more)
 
     def _leading(self, parts):
         """The first arguments, which go by position."""

@@ -68,7 +68,8 @@ def sum(x: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     if not x._layout.dtype.is_floating_point:
         axis = None if dim is None else _dims(dim, x.ndim)
         total = functools.partial(np.sum, axis=axis, keepdims=keepdim, dtype=np.int64)
-        return noted("sum", lambda x: from_array(total(x._array())), x, parameters=(axis, keepdim))
+        found = noted("sum", lambda x: from_array(total(x._array())), x, parameters=(axis, keepdim))
+        return found if dtype is None else found.to(dtype)
     return _reduce(ops.sum if dim is None else ops.sum_dim, x, dim, keepdim)
 
 

@@ -70,7 +70,9 @@ def _matmul(x, y):
 
 def _vecdot(x, y):
     x, y = promoted(x, y)
-    return reductions.sum(x * y, -1)
+    if x.shape[-1:] != y.shape[-1:]:
+        raise ValueError(f"vecdot() takes vectors of one length, got shapes {tuple(x.shape)} and {tuple(y.shape)}")
+    return reductions.sum(x * y, -1, dtype=None if x.dtype.is_floating_point else x.dtype)
 
 
 def _divmod(x, y):

@@ -342,4 +342,9 @@ FORMS |= {
         lambda np, x: np.amin(x, 1, initial=5.0, where=B) + np.amax(x, 1, initial=0.1, where=B),
         M,
     ),
+    "sum over no axis": (lambda np, x: np.sum(x, axis=()) + np.max(x, axis=(), keepdims=True) + np.prod(x, ()), M),
+    "mean over no axis": (lambda np, x: np.mean(x, axis=()) * np.var(x, axis=(0,)) + np.sum(x, axis=(), where=B), M),
+    "cross of rows": (lambda np, x, y: np.cross(x, y[:3]), S, V),
+    "cross of columns": (lambda np, x, y: np.cross(x[:, :3], y, axis=0), M, S),
+    "squeeze one": (lambda np, x: np.squeeze(x[:, None, :, None], axis=(1, 3)), M),
 }

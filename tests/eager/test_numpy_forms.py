@@ -60,6 +60,8 @@ def test_a_form(name):
     (lambda t: numpy.max(t, where=[True, False, True]), "initial"),
     (lambda t: numpy.piecewise(t, [t > 0], [1.0, 2.0, 3.0]), "functions are expected"),
     (lambda t: numpy.reshape(t, 3, order="K"), "orders"),
+    (lambda t: numpy.squeeze(t, axis=0), "size one"),
+    (lambda t: numpy.linalg.vecdot(t, t[:1]), "one length"),
     (lambda t: numpy.cumulative_sum(numpy.outer(t, t)), "axis"),
 ])  # fmt: skip
 def test_what_is_refused(call, message):

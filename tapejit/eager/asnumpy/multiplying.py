@@ -1,6 +1,7 @@
 """NumPy's products and linear algebra, on tensors."""
 
 from tapejit.eager import arranging, contraction, linalg, reductions
+from tapejit.eager.arranging import movedim
 from tapejit.eager.indexing import narrow
 from tapejit.eager.indexing import tril as lower
 from tapejit.eager.indexing import triu as upper
@@ -39,7 +40,10 @@ def kron(a, b):
 
 
 def cross(a, b, axis=-1):
-    return linalg.cross(*promoted(a, b), dim=axis)
+    a, b = (movedim(x, axis, -1) for x in promoted(a, b))
+    ndim = max(a.ndim, b.ndim)
+    a, b = (x.reshape((*(1,) * (ndim - x.ndim), *x.shape)) for x in (a, b))
+    return movedim(linalg.cross(a, b), -1, axis)
 
 
 def einsum(*operands, optimize=False):
@@ -148,7 +152,10 @@ def matmul(x1, x2):
 
 
 def vecdot(x1, x2, axis=-1):
-    return reductions.sum(x1 * x2, axis)
+    x1, x2 = promoted(x1, x2)
+    if x1.shape[axis] != x2.shape[axis]:
+        raise ValueError(f"vecdot() takes vectors of one length, got shapes {tuple(x1.shape)} and {tuple(x2.shape)}")
+    return reductions.sum(x1 * x2, axis, dtype=None if x1.dtype.is_floating_point else x1.dtype)
 
 
 def tensorsolve(a, b, axes=None):

@@ -12,6 +12,7 @@ from tapejit.eager.indexing import stack as _stack
 from tapejit.eager.ufuncs import promoted, tensor_of
 from tapejit.eager.views import dimension, flip, permute, reverse_dims, unsqueeze
 from tapejit.eager.views import reshape as _reshape
+from tapejit.eager.views import squeeze as _squeeze
 
 
 def transpose(a, axes=None):
@@ -168,6 +169,13 @@ def pad(array, pad_width, mode="constant", constant_values=0):
     for d, pair in enumerate(widths):
         array = index_select(array, d, from_array(np.pad(np.arange(array.shape[d]), pair, mode)))
     return array
+
+
+def squeeze(a, axis=None):
+    axes = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    if any(a.shape[d] != 1 for d in axes):
+        raise ValueError(f"an axis to squeeze out has not the size one: axis {axis} of shape {tuple(a.shape)}")
+    return _squeeze(a) if axis is None else _squeeze(a, axes)
 
 
 def resize(a, new_shape):

@@ -4,6 +4,7 @@ import builtins
 import functools
 import itertools
 
+from tapejit.core import dtypes
 from tapejit.core.plans import broadcast_shapes
 from tapejit.eager import creation, families, linalg
 from tapejit.eager.complexes import complexmath as algebra
@@ -23,6 +24,12 @@ def _of_parts(name, function):
     def method(z, *args, **kwargs):
         if not isinstance(z, ComplexTensor):
             raise TypeError(f"{name}() takes the complex tensor first")
+        dtype = kwargs.get("dtype")
+        if dtype is not None:
+            kind = dtypes.as_complex_dtype(dtype)
+            if kind is None:
+                raise TypeError(f"{name}() of complex tensors has no dtype {dtype}")
+            kwargs["dtype"] = kind.real
         parts = [function(part, *args, **kwargs) for part in (z.real, z.imag)]
         if isinstance(parts[0], Tensor):
             return ComplexTensor(*parts)
@@ -36,6 +43,7 @@ for _name in _METHODS:
     if _function is not None:
         FUNCTIONS[_name] = _of_parts(_name, _function)
         setattr(ComplexTensor, _name, FUNCTIONS[_name])
+FUNCTIONS["unstack"] = FUNCTIONS["unbind"]
 ComplexTensor.T = property(lambda z: ComplexTensor(z.real.T, z.imag.T), doc="Dimensions in reverse order.")
 ComplexTensor.mT = property(lambda z: ComplexTensor(z.real.mT, z.imag.mT), doc="Matrices transposed.")
 ComplexTensor.H = property(lambda z: z.mT.conj(), doc="Matrices transposed and conjugated.")
@@ -193,7 +201,7 @@ def nonzero(z) -> tuple:
 def broadcast_tensors(*tensors) -> tuple:
     """Tensors broadcast to one shape."""
     shape = broadcast_shapes(*(tuple(z.shape) for z in tensors))
-    return tuple(as_complex(z).broadcast_to(shape) for z in tensors)
+    return tuple((z if isinstance(z, Tensor) else as_complex(z)).broadcast_to(shape) for z in tensors)
 
 
 @entered(method=False)

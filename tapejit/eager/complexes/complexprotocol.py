@@ -2,6 +2,7 @@
 
 from tapejit.eager import linalg
 from tapejit.eager.complexes import complexinverse, complexlinalg, complexparts, fourier  # noqa: F401 - their functions are entered
+from tapejit.eager.complexes.complexnumpy import NUMPY
 from tapejit.eager.complexes.pair import FUNCTIONS, ComplexTensor
 from tapejit.eager.ufuncs import UFUNCS
 
@@ -34,6 +35,8 @@ def complex_ufunc(self, ufunc, method, *inputs, **kwargs):
 
 def _array_function(self, func, types, args, kwargs):
     module = func.__module__ or ""
+    if module == "numpy" and func.__name__ in NUMPY:
+        return NUMPY[func.__name__](*args, **kwargs)
     name = _FUNCTIONS.get(func.__name__, func.__name__)
     transform = fourier.of_numpy(name) if module == "numpy.fft" else None
     if transform is not None:
