@@ -125,7 +125,7 @@ def with_maximum_and_powers(x):
     return np.sum(np.maximum(x * 2.0, x + 0.1) ** 3 - np.abs(x - 0.2) + (x * x + 1.0) ** x)
 
 
-@pytest.mark.parametrize("mode", ["tape", "dual"])
+@pytest.mark.parametrize("mode", ["tape", pytest.param("dual", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_first_derivatives(name, mode):
     f = FUNCTIONS[name]
