@@ -204,7 +204,10 @@ class Fusing:
         name = ir.Var(block.scope, f"$tapejit_each.{inst.target.name}", inst.loc)
         self.typemap[name.name] = function
         call = ir.Expr.call(name, variables, (), inst.loc)
-        self.calltypes[call] = function.get_call_type(self.typingctx, tys, {})
+        typed = function.get_call_type(self.typingctx, tys, {})
+        if typed.return_type != self.typemap[inst.target.name]:  # it would be read as what it is not
+            raise AssertionError(f"{inst}: a loop of {typed.return_type} for {self.typemap[inst.target.name]}")
+        self.calltypes[call] = typed
         enter = ir.Assign(ir.Global(dispatcher.py_func.__name__, dispatcher, inst.loc), name, inst.loc)
         return [enter, ir.Assign(call, inst.target, inst.loc)]
 
