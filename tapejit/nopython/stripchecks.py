@@ -255,7 +255,7 @@ class Checks:
         """The reads, those together that go along one line of an array: [[(place in the line, access)]]."""
         lines = {}
         for access in self.loop.accesses.values():
-            if access.is_store or access.stored or access.is_one:
+            if access.is_store or access.stored or access.is_one or access.is_held:
                 continue
             key, place = access.line()
             lines.setdefault(key, {}).setdefault(place, access)
@@ -273,7 +273,7 @@ class Checks:
                 if store.is_one:
                     needed = other.key != store.key
                 elif same:
-                    needed = not (other.is_store or other.stored)
+                    needed = not (other.is_store or other.stored or (other.is_held and other.key == store.key))
                 else:
                     needed = not (other.is_store and other.order < store.order)
                 if not needed:

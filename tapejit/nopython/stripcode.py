@@ -58,6 +58,7 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
         self.lines = []  # (how the numbers along a line of an array go, the reads of it)
         self.fixed = {}  # key of an access that is the same in all passes -> its value
         self.stored = {}  # key of an access -> (value, number) stored by this pass
+        self.held = {}  # key of an element that is stored at the pass's end -> (an access to it, its algebra)
         self.own = {}  # block, None for those all passes come to -> (the elements it stores first, passes that came)
         self.merged = {}  # variable of several branches -> (slot of its value, {id of a statement: (slot, statement)})
         self.sums = {}  # id of a running sum's mark -> [mark, its statement, the same once added to]
@@ -196,7 +197,9 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
         self.turn = builder.phi(I64)
         self.turn.add_incoming(word(0), self.before)
         self.counter = builder.add(self.first, self.turn, flags=("nsw",))
+        self._hold_elements()
         self._write_blocks()
+        self._store_held()
         self.put_off_additions([self.body, *builder.function.blocks[start:]])
         for slot, use in self.late:
             use(builder.load(slot))
@@ -269,6 +272,8 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
         alg = algebra(self.context, builder, ty)
         if access.is_one and not access.is_own:
             return self._read_element(access, alg)
+        if access.is_held:
+            return self.read_merged(access.key, alg)
         if access.stored or access.is_own:
             v, number = self.stored[access.key]
             return Pending(alg.base.unpack(v), [(alg.coef.constant(1.0), number)])
@@ -303,6 +308,10 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
         else:
             assert is_number(value_type)
             terms, v = [], alg.base.lift(types.unliteral(value_type), value)
+        if access.is_held:
+            self.held[access.key] = access, alg
+            self.write_merged(access.key, Pending(alg.base.unpack(v), terms), alg)
+            return
         if access.is_own:
             self.write_own(access, v, terms)
             return
@@ -314,10 +323,28 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
             return
         number = self._number_of(terms)
         self.stored[access.key] = v, number
+        self._store_element(access, v, number)
+
+    def _store_element(self, access, v, number):
+        builder = self.builder
         pointer = self._element_at(access)
         for k, item in enumerate((v, number)):
             place = builder.gep(pointer, [llvm.Constant(I32, 0), llvm.Constant(I32, k)], inbounds=True)
             self._own_memory(builder.store(item, place, align=8), access.array)
+
+    def _hold_elements(self):
+        """Begin with what stands in the array, where a pass may not store an element first."""
+        for access in self.loop.accesses.values():
+            if access.is_before:
+                alg = algebra(self.context, self.builder, self.lower.typeof(access.array).dtype)
+                self.write_merged(access.key, self.read(access), alg)
+
+    def _store_held(self):
+        """Store the elements that are held, at a pass's end."""
+        self.label = self.loop.body.first
+        for key, (access, alg) in self.held.items():
+            value = self.read_merged(key, alg)
+            self._store_element(access, alg.base.pack(value.v), self._number_of(value.terms))
 
     def _number_of(self, terms):
         terms = self._operands(terms)

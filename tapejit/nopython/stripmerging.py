@@ -13,17 +13,20 @@ from tapejit.nopython.stripsums import Refused
 class Merging:
     """The part of ``stripcode.Strip`` that joins the values of branches."""
 
-    def read_merged(self, name):
-        """A variable's value at this pass, and the coefficients of all that any branch lets it depend on."""
-        alg = self._algebra_of(name)
+    def read_merged(self, name, alg=None):
+        """A variable's value at this pass, and the coefficients of all that any branch lets it depend on.
+
+        Or an element's, by its key, whose algebra is given.
+        """
+        alg = alg or self._algebra_of(name)
         slot, slopes = self.merged[name]
         singular = may_be_singular(self.builder)
         terms = [(mark(self.builder.load(slope), singular), index) for slope, index in slopes.values()]
         return Pending(alg.base.unpack(self.builder.load(slot)), terms)
 
-    def write_merged(self, name, value):
-        """Give a variable the value that one of the branches has; its ``Pending`` value."""
-        alg = self._algebra_of(name)
+    def write_merged(self, name, value, alg=None):
+        """Give a variable, or an element, the value that one of the branches has; its ``Pending`` value."""
+        alg = alg or self._algebra_of(name)
         value = alg.unpack(value)
         v = alg.base.pack(value.v)
         terms = self._summed(alg, value.terms)

@@ -34,7 +34,7 @@ _PLAIN_MODULES = ("math", "numpy", "builtins", "_operator", "operator")
 class Access:
     """One element of an active array that a pass reads or writes."""
 
-    __slots__ = ("array", "indices", "is_one", "is_own", "is_store", "label", "order", "stored")
+    __slots__ = ("array", "indices", "is_before", "is_held", "is_one", "is_own", "is_store", "label", "order", "stored")
 
     def __init__(self, array, indices, order, label, is_store):
         self.array = array
@@ -44,6 +44,8 @@ class Access:
         self.is_store = is_store
         self.stored = False  # whether the pass has just stored what is read here
         self.is_one = False  # whether it is one element for all passes, in which they store
+        self.is_before = False  # whether it is a read at the pass's beginning, which no instruction asks for
+        self.is_held = False  # whether the pass stores it at its end, whatever ways it has gone through the body
         self.is_own = False  # whether each of them stores there before it reads; they add to others
 
     @property
@@ -77,7 +79,7 @@ class Loop:
         self.iterator = iterator  # name of the range iterator
         self.counters = counters  # names of the counter's value
         self.body = body  # a ``Region``
-        self.accesses = {}  # id(instruction or expression) -> Access
+        self.accesses = {}  # id(instruction or expression) -> Access; of itself, where there is neither
         self.remainders = {}  # id(expression) -> its value, an Affine, which needs no division
         self.assigned = set()
         self.merged = set()  # names of active scalars that have their values of several branches
@@ -157,13 +159,38 @@ class _Body:
                 order += 1
                 self._instruction(order, inst)
         self.loop.sinks = sinks(self.loop.body.blocks.values(), self.typeof, self.sums)
-        self._find_single_elements()
-
-    def _find_single_elements(self):
-        """Which elements all passes store in, and which of them are each pass's own."""
         elements = {}
         for access in self.loop.accesses.values():
             elements.setdefault(access.key, []).append(access)
+        self._find_single_elements(elements)
+        self._find_held_elements(elements)
+
+    def _find_held_elements(self, elements):
+        """Which elements of their own passes store in some branches only, or read in a later block.
+
+        One that a pass does not store first is read before.
+        """
+        stored = {}
+        for access in self.loop.accesses.values():
+            if access.is_store:
+                stored.setdefault(access.array, set()).add(access.key)
+        for accesses in elements.values():
+            stores = [access for access in accesses if access.is_store]
+            if not stores or not stores[0].moves or len(stored[stores[0].array]) > 1:
+                continue
+            always = all(access.label in self.loop.body.always for access in stores)
+            if always and not any(a.order > stores[0].order and not (a.is_store or a.stored) for a in accesses):
+                continue
+            for access in accesses:
+                access.is_held = True
+            first = accesses[0]
+            if not (first.is_store and first.label in self.loop.body.always):
+                before = Access(first.array, first.indices, 0, self.loop.body.first, False)
+                before.is_before = True
+                self.loop.accesses[id(before)] = before
+
+    def _find_single_elements(self, elements):
+        """Which elements all passes store in, and which of them are each pass's own."""
         for accesses in elements.values():
             stores = [access for access in accesses if access.is_store and not access.moves]
             own = bool(stores) and accesses[0].is_store and self._come_behind(accesses, stores)
