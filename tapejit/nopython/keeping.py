@@ -8,6 +8,7 @@ from numba.extending import intrinsic, overload
 
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import call, helper
+from tapejit.nopython.contiguous import row_of
 from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.inputs import lift, variable
 from tapejit.nopython.like import _zero, first_of
@@ -160,10 +161,10 @@ def _store_array(place, x):
         write(place, 0, extent)
         place += 8
     step = (size_of(first_of(x)) + 7) // 8 * 8
-    for index in np.ndindex(x.shape):
-        write(place, 0, x[index])
-        place += step
-    return place
+    row = row_of(x)
+    for k in range(row.size):
+        write(place + k * step, 0, row[k])
+    return place + row.size * step
 
 
 def load(place, ref):
@@ -266,10 +267,10 @@ def note_statements(typingctx, like, x, indices, k):
 
 @helper
 def _note_array(x, indices, k):
-    for index in np.ndindex(x.shape):
-        as_i32(indices)[k] = index_of(x[index])
-        k += 1
-    return k
+    row = row_of(x)
+    for j in range(row.size):
+        as_i32(indices)[k + j] = index_of(row[j])
+    return k + row.size
 
 
 # Results
@@ -317,10 +318,9 @@ def _as_results(like, y, first, step):
 
     def of_array(like, y, first, step):
         out = empty_like_element(y.shape, variable(like, 0, first_of(y)))
-        k = first
-        for index in np.ndindex(y.shape):
-            out[index] = variable(like, k, y[index])
-            k += step
+        row, items = row_of(out), row_of(y)
+        for k in range(row.size):
+            row[k] = variable(like, first + k * step, items[k])
         return out
 
     return of_array

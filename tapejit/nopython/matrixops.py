@@ -25,6 +25,7 @@ from tapejit.edge.compiler import cpu_target
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import ENGINE, generated_function, typed
+from tapejit.nopython.contiguous import row_of
 from tapejit.nopython.exchange import enter_form
 from tapejit.nopython.inputs import array_over, tangent
 from tapejit.nopython.keeping import (
@@ -82,8 +83,9 @@ def _doubles(like, x):
 
     def of_array(like, x):
         out = empty_like_element(x.shape, number_of(item))
-        for index in np.ndindex(x.shape):
-            out[index] = inner_at(like, x[index])
+        row, items = row_of(out), row_of(x)
+        for k in range(row.size):
+            row[k] = inner_at(like, items[k])
         return out
 
     return of_array
@@ -241,13 +243,12 @@ def _take_each(tape, first, shape, zero):
 
     def of_array(tape, first, shape, zero):
         out = empty_like_element(shape, zero)
-        nothing = True
-        for index in np.ndindex(shape):
-            adjoint = take_adjoint(tape, first, zero)
-            nothing = nothing and is_nothing(adjoint)
-            out[index] = adjoint
-            first += 1
-        return out, nothing, first
+        row, some = row_of(out), 0
+        for k in range(row.size):
+            adjoint = take_adjoint(tape, first + k, zero)
+            some |= not is_nothing(adjoint)
+            row[k] = adjoint
+        return out, some == 0, first + row.size
 
     return of_array
 
@@ -275,12 +276,11 @@ def _hand_adjoints(tape, term, xs, adjoints, zero):
         return of_number
 
     def of_tuple(tape, term, xs, adjoints, zero):
-        targets = as_i32(read(tape, INDICES, 0))
-        adjoint = adjoints[0]
-        for index in np.ndindex(adjoint.shape):
-            add_adjoint(tape, np.int64(targets[term]), adjoint[index], zero)
-            term += 1
-        hand_adjoints(tape, term, tail, adjoints[1:], zero)
+        targets = as_i32(read(tape, INDICES, 0) + 4 * term)
+        row = row_of(adjoints[0])
+        for k in range(row.size):
+            add_adjoint(tape, np.int64(targets[k]), row[k], zero)
+        hand_adjoints(tape, term + row.size, tail, adjoints[1:], zero)
 
     return of_tuple
 
