@@ -1,10 +1,18 @@
 """The Array API standard: the namespace of a tensor, its dtypes, and a program written for the standard."""
 
+import re
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import tapejit as tj
 from tapejit import array_api as xp
+
+sys.path.append(str(Path(__file__).parents[1]))  # bench/ runs the standard's tests; it is not part of the package
+
+from bench import arrayapi
 
 
 def softmax(x, axis):
@@ -108,3 +116,14 @@ def test_bounds_of_the_standard():
     assert xp.linalg.trace(xp.ones((2, 3, 3)), offset=1).tolist() == [2.0, 2.0]
     assert float(xp.vecdot(xp.asarray([1.0, 2.0]), xp.asarray([3.0, 4.0]), axis=-1)) == 11.0
     assert xp.fft.hfft(xp.ones((3,)), n=4).shape == (4,)
+
+
+def test_each_expected_failure_has_its_reason():
+    """The list that the standard's tests are run with (``python -m bench.arrayapi``) is what its reasons make of it."""
+    found = arrayapi.expected()
+    assert arrayapi.written(found) == arrayapi.LIST.read_text()
+    for test, reason in found.items():
+        assert reason == arrayapi.reason_of(test)
+        assert re.fullmatch(r"array_api_tests/test_\w+\.py::\w+(\[.*\])?", test)
+    with pytest.raises(SystemExit, match="no reason"):
+        arrayapi.written(["array_api_tests/test_linalg.py::test_inv"])

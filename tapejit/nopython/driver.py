@@ -291,6 +291,8 @@ def _in_words(ty, x):
         return "a dict", "pass its values as arguments of their own, or as a namedtuple"
     if isinstance(ty, types.PyObject):
         return f"of type {type(x).__name__}", "pass a float, a float array, or a namedtuple of them"
+    if "complex" in str(ty):
+        return f"{ty}", "pass its real and its imaginary part as two arguments"
     return f"{ty}", "pass a float (3.0, x.astype(float))"
 
 

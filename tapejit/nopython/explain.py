@@ -39,6 +39,16 @@ _REMEDIES = (
         "begin with np.zeros(n) in place of [0.0] * n, or append to the list",
     ),
     (
+        r"Unknown attribute 'fft'",
+        "np.fft",
+        "leave nopython for it: np.fft of tensors has derivatives in functions that tapejit.grad or tapejit.jit records",
+    ),
+    (
+        r"ufunc 'conjugate'",
+        "np.conjugate of a real number",
+        "leave it out: of a real number it is the number itself",
+    ),
+    (
         r"<class 'complex'>|>>> [^\n]*complex(?:64|128)",
         "complex arithmetic (complex(), 1j)",
         "compute with the real and the imaginary part as numbers of their own",

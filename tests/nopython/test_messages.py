@@ -32,6 +32,18 @@ def makes_complex(x):
     return complex(x[0], 1.0).real
 
 
+def transforms(x):
+    return np.abs(np.fft.fft(x)).sum()
+
+
+def conjugates(x):
+    return np.conj(x[0]) * x[1]
+
+
+def becomes_complex(x):
+    return np.abs(x.astype(np.complex128)).sum()
+
+
 def imaginary(x):
     return (x[0] * 1j).real
 
@@ -96,6 +108,9 @@ CASES = {
     undefined: ("'nowhere'", "define nowhere"),
     makes_complex: ("complex", "real and the imaginary part"),
     imaginary: ("complex", "real and the imaginary part"),
+    transforms: (r"np\.fft", "tapejit.jit records"),
+    conjugates: ("np.conjugate", "the number itself"),
+    becomes_complex: ("complex", "real and the imaginary part"),
     opens_a_file: ("with", "instead:"),
     nested: ("with", "instead:"),
     ufunc: ("np.copysign", "rule"),
@@ -167,3 +182,21 @@ def test_a_decorator_takes_arguments():
         return x * w * w
 
     assert f(3.0, 2.0) == (12.0, 12.0)
+
+
+@pytest.mark.parametrize("z", [1 + 2j, np.array([1 + 2j, 0.5j])])
+def test_complex_arguments(z):
+    with pytest.raises(nopython.DifferentiationError, match=r"complex128.*\n.*real and its imaginary part"):
+        nopython.grad(lambda z: (z * z).real)(z)
+
+
+def test_complex_constants():
+    """What no differentiated number meets is computed as everywhere."""
+
+    def f(x):
+        turn = 1j * 2.0
+        return x[0] * abs(turn) + (turn * turn).real * x[1]
+
+    value, gradient = nopython.value_and_grad(f)(np.array([3.0, 0.5]))
+    assert value == 4.0
+    assert gradient.tolist() == [2.0, -4.0]
