@@ -15,7 +15,7 @@ from tapejit.nopython import scalars
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import ENGINE, generated_function, typed
 from tapejit.nopython.contiguous import row_of
-from tapejit.nopython.exchange import INPLACE, enter_form, replaces, supplied
+from tapejit.nopython.exchange import INPLACE, direct, enter_form, replaces, supplied
 from tapejit.nopython.scalars import clamp_max, clamp_min
 from tapejit.nopython.statements import constant_like, element_like
 from tapejit.nopython.twins import active_function
@@ -158,13 +158,17 @@ supplied.each = each
 
 
 def _loops(fn, operands):
-    """The loops of an elementwise function: that for the types of operands, active arrays among them."""
+    """The loops of an elementwise function: its form for the types of operands, active arrays among them."""
     names = ("a", "b", "c")[:operands]
     text = f"f0({', '.join(f'{{{n}}}' for n in names)})"
 
     def choose(*tys):
         arrays = tuple(n for n, ty in zip(names, tys, strict=True) if isinstance(ty, types.Array))
-        return each((fn,), text, text, names, arrays, _rank(*tys))
+        known = fn in scalars.ARITHMETIC or fn in scalars.PREDICATES
+        element = scalars.result_type(fn, [scalar_type(ty) for ty in tys]) if known else None
+        ndim = _rank(*tys)
+        result = None if element is None else types.Array(element, ndim, "C")
+        return direct(each((fn,), text, text, names, arrays, ndim), result=result)
 
     return choose
 

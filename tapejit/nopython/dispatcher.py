@@ -15,6 +15,7 @@ from numba.core import types
 from numba.core.errors import NumbaError, NumbaPendingDeprecationWarning
 from numba.extending import models, register_model
 
+from tapejit.edge import collecting
 from tapejit.edge.compiler import (
     AttributeTemplate,
     CPUDispatcher,
@@ -112,7 +113,7 @@ class Transform(CPUDispatcher):
     def _compile_for_args(self, *args, **kws):
         self._compiler.given = args
         try:
-            with warnings.catch_warnings():  # lists are taken, and copied, on purpose
+            with collecting.paused(), warnings.catch_warnings():  # lists are taken, and copied, on purpose
                 warnings.simplefilter("ignore", NumbaPendingDeprecationWarning)
                 return super()._compile_for_args(*args, **kws)
         except NumbaError as error:

@@ -5,7 +5,9 @@ active elements as well, with its own idea of ties and NaN. So ``passes`` exchan
 method of the same meaning, for a stand-in that knows two answers: ours if an argument is active, else Numba's own.
 
 Where ours is a call of one compiled function with the same arguments, the form names that function (``direct``): a function
-around it, made anew for each pair of types, would double what there is to compile.
+around it, made anew for each pair of types, would double what there is to compile. Where it says the result's type as well,
+the function is compiled when a call of it is written, not when types are found: operators that end in an expression with others
+(see ``fusing``) never are.
 """
 
 import functools
@@ -14,9 +16,10 @@ from types import SimpleNamespace
 
 import numpy as np
 from numba.core import types
-from numba.extending import overload
+from numba.extending import lower_builtin, overload
 
 from tapejit.edge.compiler import AbstractTemplate, Dispatcher, infer_global, signature
+from tapejit.nopython.cache import call
 from tapejit.nopython.types import has_active
 
 FUNCTIONS = {}  # NumPy function -> its stand-in
@@ -50,11 +53,36 @@ def replaces(*functions, method=None):
 
 
 class direct:
-    """A form that is a call of ``dispatcher`` with the arguments as they are given; ``otherwise`` for other numbers of them."""
+    """A form that is a call of ``dispatcher`` with the arguments as they are given; ``otherwise`` for other numbers of them.
 
-    def __init__(self, dispatcher, otherwise=None):
+    ``result`` is the type of what it answers, where that is known before it is compiled.
+    """
+
+    def __init__(self, dispatcher, otherwise=None, result=None):
         self.dispatcher = dispatcher
         self.otherwise = otherwise
+        self.result = result
+
+    def typed(self, context, given):
+        """(signature of the call, key of what writes it)."""
+        if self.result is not None:
+            return signature(self.result, *map(types.unliteral, given)), _compiled_when_called(self.dispatcher)
+        fnty = self.dispatcher._numba_type_
+        sig = fnty.get_call_type(context, given, {})
+        return sig, fnty.get_impl_key(sig)
+
+
+@functools.cache
+def _compiled_when_called(dispatcher):
+    """What writes a call of a function, and compiles it for that."""
+
+    def written(context, builder, sig, args):
+        typed = dispatcher._numba_type_.get_call_type(context.typing_context, sig.args, {})
+        if typed.return_type != sig.return_type:  # it would be read as what it is not
+            raise AssertionError(f"{dispatcher}: {typed.return_type} where {sig.return_type} was said")
+        return call(context, builder, dispatcher, *args, types=sig.args)
+
+    return lower_builtin(written, types.VarArg(types.Any))(written)
 
 
 def enter_form(function, typer):
@@ -77,9 +105,7 @@ def enter_form(function, typer):
             given = tuple(bound.arguments.values())
             if not isinstance(form, direct) or form.dispatcher.py_func.__code__.co_argcount != len(given):
                 return None
-            fnty = form.dispatcher._numba_type_
-            sig = fnty.get_call_type(self.context, given, {})
-            self.found = fnty.get_impl_key(sig)
+            sig, self.found = form.typed(self.context, given)
             names = [parameters[name].replace(default=inspect.Parameter.empty) for name in bound.arguments]
             return sig.replace(pysig=inspect.Signature(names))
 

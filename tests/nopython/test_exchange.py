@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from numba import typeof
+from numba import njit, typeof
 from numba.core import compiler, ir, types
 from numba.core.registry import cpu_target
 
 from tapejit import nopython
 from tapejit.nopython.alloc import allocators
-from tapejit.nopython.exchange import FUNCTIONS, METHODS
+from tapejit.nopython.exchange import FUNCTIONS, METHODS, direct
 from tapejit.nopython.passes import Rewrite
+from tapejit.nopython.scalars import ARITHMETIC, PREDICATES, arity_of
 from tapejit.nopython.types import Dual, Tape
 
 NAN = np.nan
@@ -184,3 +185,42 @@ def test_arrays_of_plain_numbers_keep_numbas_forms():
 def test_a_form_that_there_is_not_is_refused():
     with pytest.raises(nopython.DifferentiationError, match=r"np\.diff"):
         nopython.grad(lambda x: np.diff(x, 2)[0])(np.ones(4))
+
+
+def said_beforehand(fn, given):
+    """The forms of an elementwise function that say the type of their result."""
+    templates = cpu_target.typing_context.resolve_value_type(fn).templates
+    forms = [t.typer(*given) for t in templates if t.__name__ == "Direct"]
+    return [form for form in forms if isinstance(form, direct) and form.result is not None]
+
+
+ELEMENTWISE = [f for f in {*ARITHMETIC, *PREDICATES} if getattr(f, "__module__", "") in ("numpy", "_operator")]
+
+
+@pytest.mark.parametrize("scalar", ACTIVE[:2], ids=str)
+def test_the_result_that_is_said_beforehand_is_that_of_the_compiled_function(scalar):
+    context = cpu_target.typing_context
+    context.refresh()
+    matrix, row = types.Array(scalar, 2, "C"), types.Array(types.float32, 1, "A")
+    others = [(row, matrix), (matrix, types.int64), (scalar, types.Array(types.int64, 3, "C"))]
+    checked = 0
+    for k, fn in enumerate(sorted(ELEMENTWISE, key=lambda f: f.__name__)):
+        given = {1: (matrix,), 2: others[k % 3], 3: (matrix, row, matrix)}[arity_of(fn)]
+        for form in said_beforehand(fn, given):
+            compiled = form.dispatcher._numba_type_.get_call_type(context, given, {})
+            assert compiled.return_type == form.result, fn
+            checked += 1
+    assert checked >= 50
+
+
+def test_functions_of_operators_that_end_in_an_expression_are_not_compiled():
+    @njit
+    def f(x):
+        return np.sum(np.arctan(x) * np.log1p(x) - x)
+
+    assert nopython.grad(f)(np.ones(3)) == pytest.approx(np.log(2.0) / 2 + np.pi / 8 - 1.0)
+    array = types.Array(Tape(types.float64), 1, "C")
+    for fn in (np.arctan, np.log1p):
+        (form,) = said_beforehand(fn, (array,))
+        assert form.result == array
+        assert not form.dispatcher.overloads
