@@ -45,3 +45,12 @@ def pytest_runtest_teardown(item):
             check_free_lists()
         except AssertionError as fault:
             pytest.exit(f"after {item.nodeid}: {fault}", returncode=77)
+
+
+@pytest.fixture
+def planned_anew(monkeypatch):
+    """For tests that change how programs are planned or written: none is known from before, and none is kept."""
+    from tapejit.compile import kept
+
+    monkeypatch.setattr(kept, "read", lambda structure: None)
+    monkeypatch.setattr(kept, "write", lambda *parts: None)

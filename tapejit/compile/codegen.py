@@ -210,7 +210,7 @@ class Code:
         arguments = [self.address(*place) for place in buffers] + [I64(n) for n in sizes]
         if room is not None:
             apart = self.address("ws", self.memory.more(room)) if room else self.workspace
-            arguments += [apart, self.address(("table", self.calls.enter(team.address)), 0)]
+            arguments += [apart, self.address(("table", self.calls.enter(team.address, ("team",))), 0)]
         self.builder.call(function, arguments)
 
     def _scatters(self, step):
@@ -419,7 +419,8 @@ class Code:
         b = self.builder
         expected = self.planner.guards[unit.number][2]
         compare = self.extern("memcmp", I32, [BYTES, BYTES, I64])
-        known = self.address(("table", self.calls.enter(self.calls.keep(expected))), 0)
+        place = "bytes", self.planner.graph, unit.number
+        known = self.address(("table", self.calls.enter(self.calls.keep(expected), place)), 0)
         answer = b.call(compare, [self.home(unit.node.id), known, I64(expected.nbytes)])
         self._return_if(b.icmp_signed("!=", answer, I32(0)), unit.number)
 
@@ -431,7 +432,7 @@ class Code:
 
     def _call(self, step):
         node = step.unit.node
-        kernel, record = map(self.listed, map(self.calls.enter, self.calls.prepare(self.planner, node)))
+        kernel, record = map(self.listed, self.calls.prepare(self.planner, node))
         b = self.builder
         addresses = [b.ptrtoint(self.address(*place), I64) for place in self.places_read(node)]
         out = b.ptrtoint(self.home(node.id), I64)

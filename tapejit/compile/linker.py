@@ -60,7 +60,7 @@ def _symbol(digest):
 
 
 def linked(text, joins):
-    """The engine with the code of a module, and the address of its function ``tapejit_program``.
+    """The digest of a module, and the engine with its code: ``addresses[digest]`` is that of its ``tapejit_program``.
 
     The caller keeps the engine as long as it uses the address.
 
@@ -69,25 +69,35 @@ def linked(text, joins):
         joins: see ``optimiser.object_code``.
     """
     digest = hashlib.blake2b(f"{optimiser.target()} {joins} {text}".encode(), digest_size=12).hexdigest()
-    engine = _known.get(digest)
+    engine = found(digest)
     if engine is None:
         engine = _entered(digest, _object_code(digest, text, joins))
-    return engine, engine.addresses[digest]
+    return digest, engine
+
+
+def found(digest):
+    """The engine with the code of that digest, None if it is neither in this process nor on disk."""
+    engine = _known.get(digest)
+    if engine is None:
+        code = store.read(_file(digest))
+        if code is not None:
+            store.touch(_file(digest))
+            engine = _entered(digest, code)
+    return engine
+
+
+def _file(digest):
+    return f"program-{digest}.obj"
 
 
 def _object_code(digest, text, joins):
-    """The object code of a module, from disk if it is there: no address of this process is in it."""
-    name = f"program-{digest}.obj"
-    code = store.read(name)
-    if code is None:
-        named = text.replace(f"@{NAME}(", f"@{_symbol(digest)}(").replace(f'@"{NAME}"(', f'@"{_symbol(digest)}"(')
-        start = time.perf_counter()
-        code = optimiser.object_code(named, joins)
-        if time.perf_counter() - start > WORTH_KEEPING:
-            store.write(name, code)
-            store.bound("program-", MOST_BYTES)
-    else:
-        store.touch(name)
+    """The object code of a module, kept on disk if it took a while: no address of this process is in it."""
+    named = text.replace(f"@{NAME}(", f"@{_symbol(digest)}(").replace(f'@"{NAME}"(', f'@"{_symbol(digest)}"(')
+    start = time.perf_counter()
+    code = optimiser.object_code(named, joins)
+    if time.perf_counter() - start > WORTH_KEEPING:
+        store.write(_file(digest), code)
+        store.bound("program-", MOST_BYTES)
     return code
 
 

@@ -117,8 +117,7 @@ class LoopCode(Program):
 
     def __init__(self, outer, node, loop, sizes):
         self.loop = loop
-        planner = Planner(loop.graph, loop.outputs, loop.guards)
-        planner.inputs = len(loop.reads)
+        planner = Planner(loop.graph, loop.outputs, loop.guards, len(loop.reads))
         planner.stored |= {x.id for x in loop.stored if x.op in LAZY and x.n > 1}
         super().__init__(outer.module, planner, planner.plan(), outer.fma, outer.calls)
         self.tag = f"{outer.tag}pass{outer.count}_"

@@ -27,6 +27,11 @@ def _in_library(name) -> bool:
     return sys.platform == "linux" and bool(llvm.address_of_symbol(name))
 
 
+def library_functions() -> tuple:
+    """The primitives that single numbers take from the C library."""
+    return tuple(name for name, row in PRIMITIVES.items() if row.alone and _in_library(name))
+
+
 class _Text:
     """The blocks of a function as text."""
 

@@ -32,12 +32,13 @@ class Planner:
         graph: the nodes.
         outputs: the nodes whose values are wanted.
         guards: triples (node, kind, expected).
+        inputs: how many there are; some may be no nodes.
     """
 
     DEAR = 20
 
-    def __init__(self, graph, outputs, guards):
-        self.graph, self.outputs, self.guards = graph, outputs, guards
+    def __init__(self, graph, outputs, guards, inputs):
+        self.graph, self.outputs, self.guards, self.inputs = graph, outputs, guards, inputs
         sizes = [n.n for n in graph.nodes if n.n > 1 and n.op in LAZY]
         self.long = len(sizes) > (LONG_PROGRAM if max(sizes, default=0) < LONG_LOOP else 3 * LONG_PROGRAM)
         self.stored = far_values(graph.nodes, self.DEAR) if self.long else set()

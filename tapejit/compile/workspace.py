@@ -24,7 +24,8 @@ class Memory:
                 self.home[node.id] = (("in", node.attr), 0)
             elif node.op == "extern":
                 array = self.planner.graph.arrays[node.attr]
-                self.home[node.id] = (("table", self.calls.enter(array.__array_interface__["data"][0])), 0)
+                place = "extern", self.planner.graph, node.attr
+                self.home[node.id] = (("table", self.calls.enter(array.__array_interface__["data"][0], place)), 0)
 
     def _outputs(self):
         """A value that is an output and has memory of its own lives in the output."""

@@ -116,17 +116,19 @@ class Program:
 
     def _compile(self):
         start = time.perf_counter()
-        machine = Machine(*self.plan())
+        machine = Machine(*self._wanted())
         self.seconds = time.perf_counter() - start
         block = ProgramBlock(self, machine)
         self.block = block if block.possible else None
         self.machine = machine  # last: who sees it uses the block, too
 
+    def _wanted(self):
+        frozen = self.frozen
+        return frozen.graph, [without_reshape(frozen.outputs[j]) for j in self.order], frozen.guards, len(frozen.inputs)
+
     def plan(self):
         """The planner and the steps of the program."""
-        frozen = self.frozen
-        planner = Planner(frozen.graph, [without_reshape(frozen.outputs[j]) for j in self.order], frozen.guards)
-        planner.inputs = len(frozen.inputs)
+        planner = Planner(*self._wanted())
         return planner, planner.plan()
 
     def run(self, leaves, out=None):

@@ -109,7 +109,7 @@ def test_large_recordings_are_compiled_once_they_have_cost_enough(monkeypatch):
 
 
 @pytest.mark.parametrize(("compile", "kept"), [("auto", True), ("auto", False), ("now", False)])
-def test_what_cannot_be_compiled_is_interpreted_with_one_warning(compile, kept, monkeypatch):
+def test_what_cannot_be_compiled_is_interpreted_with_one_warning(compile, kept, monkeypatch, planned_anew):
     monkeypatch.setattr(program.Planner, "plan", lambda self: 1 / 0)
     if compile == "auto" and not kept:  # there was no room for the recording
         can_run = iter([False, *[True] * 9])

@@ -17,7 +17,7 @@ def short_loops(monkeypatch):
 
 
 @pytest.fixture
-def functions(monkeypatch):
+def functions(monkeypatch, planned_anew):
     """The functions of loops that are written."""
     made = []
     write = passcode.LoopCode._write

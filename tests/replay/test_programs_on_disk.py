@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tapejit as tj
-from tapejit.compile import linker
+from tapejit.compile import linker, machine
 from tapejit.edge import optimiser, store
 from tapejit.replay import background
 
@@ -68,7 +68,7 @@ def test_programs_are_found_again(folder, made):
     first = everything(captured)
     value, gradients = first(X, M)
     assert len(made) == 1
-    assert len(list(folder.glob("program-*"))) == 1
+    assert len(list(folder.glob("program-*.obj"))) == 1
     forget()
     other = everything(captured + 0.5)
     other(X, M)
@@ -88,7 +88,7 @@ def test_programs_are_found_again(folder, made):
 def test_a_damaged_file_is_made_again(folder, made):
     f = lambda x: (x * x.exp()).sum()  # noqa: E731
     want = tj.value_and_grad(f, compile="now")(X)[0]
-    (path,) = folder.glob("program-*")
+    (path,) = folder.glob("program-*.obj")
     whole = path.read_bytes()
     for damaged in (b"", whole[:100], whole[:-1], whole[:200] + b"\x90" + whole[201:], b"x" * 5000):
         path.write_bytes(damaged)
@@ -149,3 +149,85 @@ def test_a_second_process_compiles_nothing():
         results.append(process.stdout.split())
     assert [r[2] for r in results[1:]] == ["0", "0"]
     assert len({tuple(r[:2]) for r in results}) == 1
+
+
+def test_a_known_structure_is_not_planned_again(folder, monkeypatch):
+    """Loops, products, kernels with plans, guards on bytes, arrays outside: other addresses and contents, the same code."""
+    plans, plan = [], machine.Planner.plan
+    monkeypatch.setattr(machine.Planner, "plan", lambda self: plans.append(self) or plan(self))
+
+    def program(captured, numbers):
+        def f(x, m):
+            rows = x[np.argsort((x > 0.7).numpy())]  # a guard on bytes
+            total = (x * captured).sum() + (rows * x).cumsum(0).sum() + tj.linalg.cholesky(m @ m.T + tj.eye(3)).sum()
+            state = m[0]
+            for k in range(40):
+                state = tj.tanh(m @ state) + numbers[k % 5] * x[k % 5]
+            return total + (state * state).sum()
+
+        return tj.value_and_grad(f, (0, 1), compile="now")
+
+    x, m = np.linspace(0.1, 2.0, 5), np.arange(9.0).reshape(3, 3) / 7
+    program(x + 1, 1 / x)(x, m)
+    assert plans
+    forget()
+    plans.clear()
+    captured = np.linspace(1.0, 2.0, 5)
+    again = program(captured, 1 / x)
+    compared = tj.value_and_grad(again.fun, (0, 1), compile="never")
+    for point in (x, x * 1.01):
+        got, want = again(point, m), compared(point, m)
+        assert got[0] == pytest.approx(want[0], rel=1e-12)
+        for a, b in zip(got[1], want[1], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
+        captured *= 1.1  # read where it is
+    assert not plans
+    assert again.calls["replayed"] >= 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda x, c: (x * c[0] * 3.0).sum(),  # another constant
+        lambda x, c: (x * c[0] * -0.0).sum(),
+        lambda x, c: (x * c[0] * 0.0).sum(),
+        lambda x, c: (x * c[0] * 2.0)[::2].sum(),  # another part
+        lambda x, c: (x * c[0] * 2.0)[1::2].sum(),
+        lambda x, c: (x * c[1] * 2.0).sum(),  # two arrays outside
+        lambda x, c: (x * c[0] * c[1] * 2.0).sum(),
+        lambda x, c: (x * c[0] * c[0] * 2.0).sum(),
+        lambda x, c: (x * c[2] * 2.0).sum(),  # with other strides
+        lambda x, c: (x * c[0] * 2.0).sum() if x.sum() > 0 else x.sum(),
+        lambda x, c: (x * c[0] * 2.0).cumsum(0).sum(),
+        lambda x, c: (x * c[0] * 2.0).cumsum(0)[2],
+        lambda x, c: sum(x[k] * x[k + 1] * c[0][k] for k in range(15)),
+        lambda x, c: sum(x[k] * x[k + 1] * c[0][k] for k in range(14)),
+    ],
+)
+def test_what_differs_is_not_taken_for_what_is_known(folder, other):
+    captured = [np.linspace(1, 2, 16), np.linspace(3, 5, 16), np.linspace(0, 1, 32)[::2]]
+    both = [lambda x: (x * captured[0] * 2.0).sum(), lambda x: other(x, captured)]
+    x = np.linspace(0.1, 2.0, 16)
+    for f in (*both, *both):
+        forget()
+        got, want = tj.value_and_grad(f, compile="now")(x), tj.value_and_grad(f, compile="never")(x)
+        assert got[0] == pytest.approx(want[0], rel=1e-13)
+        np.testing.assert_allclose(got[1], want[1], rtol=1e-12, atol=1e-14)
+
+
+def test_what_a_guard_expects_is_of_the_structure(folder):
+    g = tj.jit(lambda x: float((1 / x.sum()).item()), compile="now")
+    with np.errstate(all="ignore"):
+        for v in [2.0, 0.0, np.inf, np.nan, 4.0] * 2:
+            np.testing.assert_array_equal(g(np.array([v])), 1 / np.float64(v))
+
+
+def test_a_structure_without_its_code_is_made_again(folder, made):
+    f = lambda x: (x * x.sin()).sum()  # noqa: E731
+    want = tj.value_and_grad(f, compile="now")(X)[0]
+    for path in folder.glob("program-*.obj"):
+        path.unlink()
+    forget()
+    assert tj.value_and_grad(f, compile="now")(X)[0] == pytest.approx(want, rel=1e-13)
+    assert len(made) == 2
+    assert len(list(folder.glob("program-*"))) == 2

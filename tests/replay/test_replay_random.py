@@ -28,7 +28,7 @@ def _leaves(tree):
 
 
 @pytest.fixture(params=["short", "long"])
-def planned(request, monkeypatch):
+def planned(request, monkeypatch, planned_anew):
     """Plans as for short and for long programs, the latter with limits that small programs reach."""
     if request.param == "long":
         monkeypatch.setattr(schedule, "LONG_PROGRAM", 0)

@@ -20,7 +20,7 @@ def one_thread_again():
 
 
 @pytest.fixture
-def small_parts(monkeypatch):
+def small_parts(monkeypatch, planned_anew):
     """Loops of some hundred elements are cut, too."""
     monkeypatch.setattr(shared, "PART", 20.0)
     monkeypatch.setattr(shared, "NARROWEST", 4)
@@ -121,7 +121,7 @@ def test_decisions_are_eagers_for_any_number(small_parts):
             np.testing.assert_allclose(g(x), leaf.grad.numpy(), rtol=1e-12)
 
 
-def test_large_arrays_are_shared_and_small_ones_are_not(monkeypatch):
+def test_large_arrays_are_shared_and_small_ones_are_not(monkeypatch, planned_anew):
     cuts = []
     find = shared.cut_of
 

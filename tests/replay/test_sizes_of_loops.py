@@ -10,7 +10,7 @@ rng = np.random.default_rng(5)
 
 
 @pytest.fixture
-def functions(monkeypatch):
+def functions(monkeypatch, planned_anew):
     """How many functions of loops are made, and for how many loops."""
     made = []
     make = codegen.Code._loop_function
