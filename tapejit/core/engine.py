@@ -96,7 +96,7 @@ _NAMES = {
     "updates": "update",
     "sweep": "prepare give_seed run resume contribute abandon take_adjoint backward_scalar forget",
     "forward": "forward",
-    "rote": "sweep_by_lessons",
+    "rote": "sweep_by_lessons run_by_lessons",
     "needed": "mark_needed",
     "reclaim": "reclaim spare give_idle",
 }

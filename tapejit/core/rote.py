@@ -1,4 +1,5 @@
-"""The sweep of a recording where nothing is left to be learned: each record's adjoints are made by numbers, in one go.
+"""Passes over records where nothing is left to be learned, by numbers, in one go: the sweep of a recording, and the run of
+another's records for which others stand.
 
 What the rule of a record leaves is known for all of its kind (see ``eager.lessons``). The state is a row of words, and Python
 goes on where something is not known.
@@ -15,8 +16,8 @@ from tapejit.edge.raw import as_f64, as_i64
     S_COUNT,  # how many
     S_KINDS,  # of each its kind, -1 for none
     S_OPERANDS,  # of each three records
-    S_ADJOINTS,  # by record: the handle of its adjoint, -1 for none
-    S_LAYOUTS,  # by record: the layout of its adjoint
+    S_HANDLES,  # by record: the handle of its adjoint or of what stands for it, -1 for none
+    S_STATES,  # by record: the layout of its adjoint, or the number of what a rule may look at
     S_HEADS,  # by kind: its first lesson, 0 for none
     S_LESSONS,  # rows of LESSON words
     S_STEPS,  # rows of STEP words
@@ -27,15 +28,18 @@ from tapejit.edge.raw import as_f64, as_i64
     S_NOTED_ROOM,
     S_STOPPED,  # why Python is to go on, or the part of the record from which on
     S_ADD,  # the op that adds
-) = range(16)
-STATE = 16
+    S_MADE,  # by record: the lesson by which what stands for it was made
+) = range(17)
+STATE = 17
 
 LESSON = 6  # layout of the adjoint, next lesson of the kind, first step, end, first part, end
+RUN = 9  # states of three operands, which are one, next lesson of the kind, first step, end, place and state of the result
 STEP = 9  # what, op, flags, three places or numbers, layout, plan, number
 PART = 3  # operand, place, layout
 VIEW, GENERAL, NUMBER, EMPTY = range(4)  # what a step makes
 
 BY_RULE, NOTED_FULL, NO_ROOM = -1, -2, -3  # why Python is to go on
+UNKNOWN = -2  # the handle of what nobody has asked for
 
 
 @inner
@@ -80,7 +84,7 @@ def add_parts(header, state, i, first, end):
     """Add contributions of record i of the order to the adjoints of its operands; where that stopped, ``end`` if it did not."""
     s = as_i64(state)
     operands = as_i64(s[S_OPERANDS] + 24 * i)
-    adjoints, layouts, values = as_i64(s[S_ADJOINTS]), as_i64(s[S_LAYOUTS]), as_i64(s[S_VALUES])
+    adjoints, layouts, values = as_i64(s[S_HANDLES]), as_i64(s[S_STATES]), as_i64(s[S_VALUES])
     for p in range(first, end):
         part = as_i64(s[S_PARTS] + 8 * PART * p)
         k = operands[part[0]]
@@ -97,6 +101,18 @@ def add_parts(header, state, i, first, end):
     return end
 
 
+@inner
+def has_room(h, s, steps, sums):
+    """Whether there is room for the records of a lesson and sums; else S_STOPPED says what is wanted."""
+    if h[H_COUNT] + steps + sums > h[H_ROOM]:
+        s[S_STOPPED] = NO_ROOM
+        return False
+    if s[S_NOTED_COUNT] + steps > s[S_NOTED_ROOM]:
+        s[S_STOPPED] = NOTED_FULL
+        return False
+    return True
+
+
 @entry
 def sweep_by_lessons(header, state, first):
     """Sweep from a place of the order on; where Python is to go on, the number of records if nowhere.
@@ -109,20 +125,16 @@ def sweep_by_lessons(header, state, first):
     values = as_i64(s[S_VALUES])
     for i in range(first, s[S_COUNT]):
         k = as_i64(s[S_ORDER])[i]
-        g = as_i64(s[S_ADJOINTS])[k]
+        g = as_i64(s[S_HANDLES])[k]
         if g < 0:
             continue
-        row = find_lesson(s, as_i64(s[S_KINDS])[i], as_i64(s[S_LAYOUTS])[k])
+        row = find_lesson(s, as_i64(s[S_KINDS])[i], as_i64(s[S_STATES])[k])
         if row == 0:
             s[S_STOPPED] = BY_RULE
             return i
         lesson = as_i64(row)
         steps = lesson[3] - lesson[2]
-        if h[H_COUNT] + steps + lesson[5] - lesson[4] > h[H_ROOM]:
-            s[S_STOPPED] = NO_ROOM
-            return i
-        if s[S_NOTED_COUNT] + steps > s[S_NOTED_ROOM]:
-            s[S_STOPPED] = NOTED_FULL
+        if not has_room(h, s, steps, lesson[5] - lesson[4]):
             return i
         operands = as_i64(s[S_OPERANDS] + 24 * i)
         values[0] = -1
@@ -140,4 +152,63 @@ def sweep_by_lessons(header, state, first):
         if stopped < lesson[5]:
             s[S_STOPPED] = stopped - lesson[4]
             return i
+    return s[S_COUNT]
+
+
+@inner
+def alike(x, y, z):
+    """Which of three handles are one."""
+    return (1 if x == y else 0) + (2 if y == z else 0) + (4 if x == z else 0)
+
+
+@inner
+def find_run(s, kind, operands, equal):
+    """The number of the lesson for a kind and operands in their states, 0 for none."""
+    states = as_i64(s[S_STATES])
+    lesson = as_i64(s[S_HEADS])[kind]
+    while lesson != 0:
+        row = as_i64(s[S_LESSONS] + 8 * RUN * lesson)
+        same = row[0] == states[operands[0]] and row[1] == states[operands[1]] and row[2] == states[operands[2]]
+        if same and row[3] == equal:
+            return lesson
+        lesson = row[4]
+    return 0
+
+
+@entry
+def run_by_lessons(header, state, first):
+    """Make what stands for records from a place of the order on; where Python is to go on, the number of records if nowhere.
+
+    S_STOPPED says why: BY_RULE (also where a handle is UNKNOWN, or the engine could not repeat a lesson), NOTED_FULL, NO_ROOM.
+    """
+    h, s = as_i64(header), as_i64(state)
+    values, handles = as_i64(s[S_VALUES]), as_i64(s[S_HANDLES])
+    for i in range(first, s[S_COUNT]):
+        kind = as_i64(s[S_KINDS])[i]
+        operands = as_i64(s[S_OPERANDS] + 24 * i)
+        x, y, z = handles[operands[0]], handles[operands[1]], handles[operands[2]]
+        lesson = 0
+        if kind >= 0 and x != UNKNOWN and y != UNKNOWN and z != UNKNOWN:
+            lesson = find_run(s, kind, operands, alike(x, y, z))
+        if lesson == 0:
+            s[S_STOPPED] = BY_RULE
+            return i
+        row = as_i64(s[S_LESSONS] + 8 * RUN * lesson)
+        steps = row[6] - row[5]
+        if not has_room(h, s, steps, 0):
+            return i
+        values[0] = -1
+        values[1] = x
+        values[2] = y
+        values[3] = z
+        for j in range(steps):
+            made = take_step(header, state, s[S_STEPS] + 8 * STEP * (row[5] + j))
+            if made < 0:
+                s[S_STOPPED] = BY_RULE
+                return i
+            values[4 + j] = made
+        k = as_i64(s[S_ORDER])[i]
+        handles[k] = values[row[7]]
+        as_i64(s[S_STATES])[k] = row[8]
+        as_i64(s[S_MADE])[k] = lesson
     return s[S_COUNT]

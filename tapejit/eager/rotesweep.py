@@ -1,4 +1,4 @@
-"""The sweep of a recording over its own records: the engine repeats what was learned, Python takes what is new."""
+"""Passes of a recording over records: the engine repeats what was learned, Python takes what is new."""
 
 import struct
 
@@ -32,21 +32,24 @@ class _Rows:
         return begin, self.count
 
 
-class RoteSweep:
-    """One sweep.
+class Rote:
+    """Records of a recording that are made by numbers: what the engine is told.
 
     Args:
-        tape: the recording.
-        order: the records that it visits, an array.
-        swept: the kinds and operands of these (see ``learnedsweep.Swept``).
+        tape: the recording on which records are made.
+        order: the records that are visited, an array; of another tape, maybe.
+        kinds, operands: of each its kind and three records, arrays.
+        size: the number of the tape's records that ``order`` and ``operands`` are of.
+        lesson: words of a lesson.
     """
 
-    def __init__(self, tape, order, swept):
-        self.tape, self.order = tape, order
-        self.kinds, self.operands = np.ascontiguousarray(swept.kinds, dtype=np.int64), swept.operands
-        self.adjoints, self.layouts = np.full(len(tape) + 1, -1, dtype=np.int64), np.zeros(len(tape) + 1, dtype=np.int64)
+    def __init__(self, tape, order, kinds, operands, size, lesson):
+        self.tape, self.order = tape, np.ascontiguousarray(order, dtype=np.int64)
+        self.kinds = np.ascontiguousarray(kinds, dtype=np.int64)
+        self.operands = np.ascontiguousarray(operands, dtype=np.int64)
+        self.handles, self.states = np.full(size + 1, -1, dtype=np.int64), np.zeros(size + 1, dtype=np.int64)
         self.heads = np.zeros(len(order) + 1, dtype=np.int64)
-        self.lessons, self.steps, self.parts = _Rows(rote.LESSON), _Rows(rote.STEP), _Rows(rote.PART)
+        self.lessons, self.steps, self.parts = _Rows(lesson), _Rows(rote.STEP), _Rows(rote.PART)
         self.values = np.zeros(64, dtype=np.int64)
         self.noted = np.zeros((_MOST_NOTED, 2), dtype=np.int64)
         self.state = np.zeros(rote.STATE, dtype=np.int64)
@@ -55,8 +58,8 @@ class RoteSweep:
             rote.S_ORDER: self.order,
             rote.S_KINDS: self.kinds,
             rote.S_OPERANDS: self.operands,
-            rote.S_ADJOINTS: self.adjoints,
-            rote.S_LAYOUTS: self.layouts,
+            rote.S_HANDLES: self.handles,
+            rote.S_STATES: self.states,
             rote.S_HEADS: self.heads,
             rote.S_NOTED: self.noted,
         })  # fmt: skip
@@ -76,6 +79,55 @@ class RoteSweep:
             self.told = found
             self._tell(dict(zip((rote.S_LESSONS, rote.S_STEPS, rote.S_PARTS, rote.S_VALUES), found, strict=True)))
 
+    def _add_steps(self, lesson):
+        """(first, end) of the steps of a Lesson, for which there is room from now on; None for too many."""
+        if len(lesson.steps) > _MOST_NOTED:
+            return None
+        steps = [(*step[:8], *_BITS.unpack(_NUMBER.pack(step[8]))) for step in lesson.steps]
+        if len(self.values) < 6 + len(steps):
+            self.values = np.zeros(6 + 2 * len(steps), dtype=np.int64)
+        return self.steps.add(steps)
+
+    def _goes_on(self, entry, at):
+        """Where Python is to go on, from a place of the order on: the length of the order if nowhere."""
+        tape = self.tape
+        while True:
+            room = tape.words[R.H_ROOM]
+            tape.words[R.H_ROOM] = tape.words[R.H_CAPACITY]  # no Tensors are made meanwhile, whose handles are to be looked at
+            at = entry(tape.address, self.state.ctypes.data, at)
+            tape.words[R.H_ROOM] = room
+            self._note()
+            if at == len(self.order):
+                tape.pass_by()
+                return at
+            why = self.words[rote.S_STOPPED]
+            if why == rote.NO_ROOM:
+                tape.reclaim()
+            elif why != rote.NOTED_FULL:
+                return at
+
+    def _note(self):
+        """Tell the recorder the numbers of constants that were made."""
+        noted = self.noted[: self.words[rote.S_NOTED_COUNT]]
+        if len(noted):
+            numbers = np.ascontiguousarray(noted[:, 1]).view(np.float64)
+            self.tape.recorder.numbers.update(zip(noted[:, 0].tolist(), numbers.tolist(), strict=True))
+            self.words[rote.S_NOTED_COUNT] = 0
+
+
+class RoteSweep(Rote):
+    """One sweep of a recording over its own records.
+
+    Args:
+        tape: the recording.
+        order: the records that it visits, an array.
+        swept: the kinds and operands of these (see ``learnedsweep.Swept``).
+    """
+
+    def __init__(self, tape, order, swept):
+        super().__init__(tape, order, swept.kinds, swept.operands, len(tape), rote.LESSON)
+        self.adjoints, self.layouts = self.handles, self.states
+
     def knows(self, i) -> bool:
         """Whether the rule of the i-th record has been learned from, for this layout of its adjoint."""
         lesson, layout = int(self.heads[self.kinds[i]]), self.layouts[self.order[i]]
@@ -85,15 +137,10 @@ class RoteSweep:
 
     def learn(self, i, layout, lesson, parts):
         """Let the engine repeat a Lesson for records of the kind of the i-th whose adjoint has a layout."""
-        if len(lesson.steps) > _MOST_NOTED:
-            return
-        kind = self.kinds[i]
-        steps = [(*step[:8], *_BITS.unpack(_NUMBER.pack(step[8]))) for step in lesson.steps]
-        row = layout, self.heads[kind], *self.steps.add(steps), *self.parts.add(parts)
-        self.heads[kind], _ = self.lessons.add([row])
-        if len(self.values) < 6 + len(steps):
-            self.values = np.zeros(2 * len(steps), dtype=np.int64)
-        self._tell_of_lessons()
+        kind, steps = self.kinds[i], self._add_steps(lesson)
+        if steps is not None:
+            self.heads[kind], _ = self.lessons.add([(layout, self.heads[kind], *steps, *self.parts.add(parts))])
+            self._tell_of_lessons()
 
     def add(self, k, part, layout):
         """Add a contribution, a handle, to the adjoint of record k; a sum that the engine cannot take is left to Tensors."""
@@ -109,33 +156,14 @@ class RoteSweep:
 
     def unknown(self):
         """The places in the order of the records whose rules must run, once all before them are done."""
-        tape, words, at = self.tape, self.words, 0
-        while True:
-            room = tape.words[R.H_ROOM]
-            tape.words[R.H_ROOM] = tape.words[R.H_CAPACITY]  # no Tensors are made meanwhile, whose handles are to be looked at
-            at = engine.sweep_by_lessons(tape.address, self.state.ctypes.data, at)
-            tape.words[R.H_ROOM] = room
-            self._note()
-            if at == len(self.order):
-                tape.pass_by()
-                return
-            why = words[rote.S_STOPPED]
-            if why == rote.NO_ROOM:
-                tape.reclaim()
-            elif why == rote.BY_RULE:
+        at = 0
+        while (at := self._goes_on(engine.sweep_by_lessons, at)) < len(self.order):
+            why = self.words[rote.S_STOPPED]
+            if why == rote.BY_RULE:
                 yield at
-                at += 1
-            elif why >= 0:
+            else:
                 self._add_rest(at, why)
-                at += 1
-
-    def _note(self):
-        """Tell the recorder the numbers of constants that were made."""
-        noted = self.noted[: self.words[rote.S_NOTED_COUNT]]
-        if len(noted):
-            numbers = np.ascontiguousarray(noted[:, 1]).view(np.float64)
-            self.tape.recorder.numbers.update(zip(noted[:, 0].tolist(), numbers.tolist(), strict=True))
-            self.words[rote.S_NOTED_COUNT] = 0
+            at += 1
 
     def _add_rest(self, i, first):
         """Add the contributions of the i-th record from one on, which the engine could not."""
@@ -148,3 +176,58 @@ class RoteSweep:
         for j, place, layout in self.parts.words[begin + first : end].tolist():
             self.add(int(self.operands[i, j]), values[place], layout)
 
+
+def alike(handles) -> int:
+    """Which of three handles are one, as ``core.rote.alike`` says it."""
+    x, y, z = handles
+    return (x == y) + 2 * (y == z) + 4 * (x == z)
+
+
+class RoteRun(Rote):
+    """One run of another tape's records for which others stand (see ``graph.batch``).
+
+    Args:
+        tape: the recording on which these are made.
+        order, kinds, operands, size: of the other tape; ``size`` as operand says that there is none.
+
+    Attributes:
+        handles, states: by record: the handle of what stands for it, UNKNOWN as long as nobody asked, and the number of all
+            that a rule may look at.
+        made: by record the number of the lesson by which what stands for it was made, 0 for none.
+    """
+
+    UNKNOWN = rote.UNKNOWN
+
+    def __init__(self, tape, order, kinds, operands, size):
+        super().__init__(tape, order, kinds, operands, size, rote.RUN)
+        self.handles[:size] = rote.UNKNOWN
+        self.made = np.zeros(size + 1, dtype=np.int64)
+        self._tell({rote.S_MADE: self.made})
+
+    def learn(self, i, alike, lesson, place, state):
+        """Let the engine repeat a Lesson for records of the kind of the i-th with operands in the same states.
+
+        Args:
+            alike: which operands are one, see ``alike``.
+            place: of the result among the values of the lesson.
+            state: of the result.
+
+        Returns:
+            the number of the lesson, 0 if it is not taken.
+        """
+        kind, steps = self.kinds[i], self._add_steps(lesson)
+        if steps is None:
+            return 0
+        states = self.states[self.operands[i]].tolist()
+        self.heads[kind], _ = self.lessons.add([(*states, alike, self.heads[kind], *steps, place, state)])
+        self._tell_of_lessons()
+        return int(self.heads[kind])
+
+    def unknown(self):
+        """The places in the order of the records that Python must look at: again and again until their handles are known."""
+        at = 0
+        while (at := self._goes_on(engine.run_by_lessons, at)) < len(self.order):
+            before = self.handles[self.operands[at]].tolist()
+            yield at
+            if rote.UNKNOWN not in before or self.kinds[at] < 0:
+                at += 1

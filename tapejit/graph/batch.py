@@ -23,6 +23,7 @@ from tapejit.eager.compiledsweep import handle_of
 from tapejit.eager.dispatch import constant, empty, from_array
 from tapejit.eager.grad_mode import is_grad_enabled, no_grad
 from tapejit.eager.indexing import cat
+from tapejit.eager.rotesweep import RoteRun, alike
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import expand, reshape, strided_view, view_of
 from tapejit.graph import batchlinalg, batchrules
@@ -132,7 +133,7 @@ class Batch:
         tape = recorder.tape
         rows = tape.records[: len(tape)]
         self.columns, self.imm32 = columns_of(recorder), single_precision(rows)
-        self.values = _Values(self)
+        self.values = _Values()
         for k, j in recorder.inputs.items():
             self.values[k] = Value(inputs[j], tuple(inputs[j].shape[1:]), True)
         for k, t in recorder.captured.items():
@@ -145,7 +146,7 @@ class Batch:
         here = tapes.current()
         with here.at_one_line():
             if here.recorder is not None and len(order) > lessons.SHORT:
-                _Learning(self, here).run(order)
+                _Learning(self, here, order).through()
             else:
                 for k in order:
                     self.values[k] = self._value(k)
@@ -249,67 +250,71 @@ def _differentiated(x) -> bool:
 
 
 class _Values(dict):
-    """The Values by record; those of repeated lessons are made when somebody asks."""
+    """The Values by record; those that the engine has made when somebody asks.
 
-    def __init__(self, batch):
-        super().__init__()
-        self.batch = batch
-        self.made = {}  # record -> (tape, handle, the Value but for the tensor)
+    Attributes:
+        made: None, or a RoteRun and, by number of its lessons, the Values but for their tensors.
+    """
+
+    made = None
 
     def __missing__(self, k):
-        tape, handle, value = self.made[k]
-        value = self[k] = value._replace(tensor=handle_of(tape, handle & MASK))
+        if self.made is None:
+            raise KeyError(k)
+        run, given = self.made
+        value = self[k] = given[int(run.made[k])]._replace(tensor=handle_of(run.tape, int(run.handles[k]) & MASK))
         return value
 
 
 class _Learning:
-    """Emission on a recording: what a rule leaves, it leaves for all records whose operands stand for values that are alike."""
+    """Emission on a recording: what a rule leaves, it leaves for all records whose operands stand for values that are alike.
 
-    def __init__(self, batch, here):
-        self.batch, self.here, self.lessons = batch, here, lessons.Lessons(here)
+    Rules run for the first of these, the engine makes the others.
+    """
+
+    def __init__(self, batch, here, order):
+        self.batch, self.lessons = batch, lessons.Lessons(here)
         self.values = batch.values
-        self.handles, self.states = {}, {}  # of the values that were operands or are repeated
         self.numbers = {}  # what is said of a value -> its state
-        self.learned = {}  # (kind, states of the operands, which are one) -> (Lesson, place of the result, Value, state)
+        self.given = {}  # lesson -> the Value, but for its tensor
+        tape = batch.recorder.tape
+        order, none = np.array(order, dtype=np.int64), len(tape)
+        rows = tape.records[order]
+        operands = np.stack([np.where(rows[name] >= 0, rows[name], none) for name in "abc"], axis=1)
+        self.run = RoteRun(here, order, self._kinds(rows), operands, none)
+        self.run.states[none] = self._state(None)
 
-    def run(self, order):
-        batch, values, columns = self.batch, self.values, self.batch.columns
-        kinds = self._kinds(np.array(order, dtype=np.int64))
-        first, second, third = (columns[name] for name in "abc")
-        for k, kind in zip(order, kinds, strict=True):
+    def through(self):
+        """All records of the order."""
+        run, values, batch, tried = self.run, self.values, self.batch, set()
+        values.made = run, self.given
+        for i in run.unknown():
+            kind, operands = int(run.kinds[i]), run.operands[i].tolist()
             if kind < 0:
+                k = int(run.order[i])
                 values[k] = batch._value(k)
                 continue
-            x, y, z = self._handle(first[k]), self._handle(second[k]), self._handle(third[k])
-            states = self.states
-            key = kind, states[first[k]], states[second[k]], states[third[k]], x == y, y == z, x == z
-            known = self.learned.get(key)
-            made = None if known is None else self.lessons.repeat(known[0], (x, y, z))
-            if made is None:
-                self._by_rule(k, key, (x, y, z))
+            handles = run.handles[operands].tolist()
+            if RoteRun.UNKNOWN in handles:
+                for k, handle in zip(operands, handles, strict=True):
+                    if handle == RoteRun.UNKNOWN:
+                        self._ask(k)
                 continue
-            _, place, value, state = known
-            self.handles[k], states[k] = made[place], state
-            values.made[k] = self.here, made[place], value
+            self._by_rule(i, handles, (kind, *run.states[operands].tolist(), alike(handles)), tried)
 
-    def _kinds(self, order):
+    def _kinds(self, rows):
         """The number of the kind of each record, -1 for one that goes through its rule each time."""
         tape = self.batch.recorder.tape
-        rows = tape.records[order]
         ops, flags = rows["op"], rows["flags"] & (lessons.SCALARS | R.PUT | R.GRAD)
         alone = np.array([op.arity > 3 or op in (usernodes.node, usernodes.result) for op in OPS])[ops] | (ops == 0)
         alone |= np.isin(tape.ops[rows["c"]], list(ROWS)) & (rows["c"] >= 0)
-        return lessons.kinds_of([ops, flags, rows["layout"], rows["plan"], rows["imm"].view(np.int64)], alone).tolist()
+        return lessons.kinds_of([ops, flags, rows["layout"], rows["plan"], rows["imm"].view(np.int64)], alone)
 
-    def _handle(self, k):
-        """The handle of an operand, -1 for none and for memory that is yet to be written."""
-        found = self.handles.get(k)
-        if found is None:
-            value = self.values[k] if k >= 0 else None
-            tensor = None if value is None else value.tensor
-            found = self.handles[k] = -1 if tensor is None else self.lessons.handle(tensor)
-            self.states[k] = self._state(value)
-        return found
+    def _ask(self, k):
+        """Find the handle of what stands for an operand, -1 for memory that is yet to be written."""
+        value = self.values[k]
+        self.run.handles[k] = -1 if value.tensor is None else self.lessons.handle(value.tensor)
+        self.run.states[k] = self._state(value)
 
     def _state(self, value):
         """A number for all that a rule may look at."""
@@ -317,12 +322,16 @@ class _Learning:
         what = value if t is None else (t._layout.address, t.requires_grad, *value[1:4], value.stated)
         return self.numbers.setdefault(what, len(self.numbers))
 
-    def _by_rule(self, k, key, operands):
-        begun = self.lessons.begin()
+    def _by_rule(self, i, operands, key, tried):
+        """Emit the i-th record by its rule, and learn from that once for each key."""
+        k, begun = int(self.run.order[i]), self.lessons.begin()
         value = self.values[k] = self.batch._value(k)
-        if key in self.learned or value.tensor is None:
+        if key in tried or value.tensor is None:
             return
+        tried.add(key)
         lesson = self.lessons.learn(begun, operands)
         place = None if lesson is None else lesson.place(self.lessons.handle(value.tensor))
         if place is not None:
-            self.learned[key] = lesson, place, value._replace(tensor=None), self._state(value)
+            number = self.run.learn(i, key[-1], lesson, place, self._state(value))
+            if number:
+                self.given[number] = value._replace(tensor=None)
