@@ -6,7 +6,7 @@ goes on where something is not known.
 """
 
 from tapejit.core.append import binary, constant, general, value, view
-from tapejit.core.record import H_COUNT, H_ROOM, H_TAPE, MASK, TAPE_SHIFT
+from tapejit.core.record import H_COUNT, H_ROOM, MASK
 from tapejit.edge.jit import entry, inner
 from tapejit.edge.raw import as_f64, as_i64
 
@@ -29,16 +29,17 @@ from tapejit.edge.raw import as_f64, as_i64
     S_STOPPED,  # why Python is to go on, or the part of the record from which on
     S_ADD,  # the op that adds
     S_MADE,  # by record: the lesson by which what stands for it was made
-) = range(17)
-STATE = 17
+    S_KNOWN,  # by record: the handle by which the recording that goes on knows it, UNKNOWN until asked; 0 if it need not
+) = range(18)
+STATE = 18
 
-LESSON = 6  # layout of the adjoint, next lesson of the kind, first step, end, first part, end
-RUN = 9  # states of three operands, which are one, next lesson of the kind, first step, end, place and state of the result
+LESSON = 7  # layout of the adjoint, next lesson of the kind, first step, end, first part, end, what is wanted
+RUN = 10  # states of three operands, which are one, next lesson, first step, end, place and state of the result, what is wanted
 STEP = 9  # what, op, flags, three places or numbers, layout, plan, number
 PART = 3  # operand, place, layout
 VIEW, GENERAL, NUMBER, EMPTY = range(4)  # what a step makes
 
-BY_RULE, NOTED_FULL, NO_ROOM = -1, -2, -3  # why Python is to go on
+BY_RULE, NOTED_FULL, NO_ROOM, ASKS = -1, -2, -3, -4  # why Python is to go on
 UNKNOWN = -2  # the handle of what nobody has asked for
 
 
@@ -113,15 +114,27 @@ def has_room(h, s, steps, sums):
     return True
 
 
+@inner
+def tell_known(s, at, operands, k, wanted):
+    """Put the handles of three operands and the record among the values; False for an UNKNOWN one that is wanted (bits)."""
+    known, values = as_i64(s[S_KNOWN]), as_i64(s[S_VALUES])
+    for j in range(4):
+        handle = known[operands[j] if j < 3 else k]
+        if handle == UNKNOWN and wanted >> j & 1:
+            s[S_STOPPED] = ASKS
+            return False
+        values[at + j] = handle
+    return True
+
+
 @entry
 def sweep_by_lessons(header, state, first):
     """Sweep from a place of the order on; where Python is to go on, the number of records if nowhere.
 
-    S_STOPPED says why: BY_RULE (also where the engine could not repeat a lesson), NOTED_FULL, NO_ROOM, or the part from which
-    on contributions are to be added, the values being there.
+    S_STOPPED says why: BY_RULE (also where the engine could not repeat a lesson), NOTED_FULL, NO_ROOM, ASKS (for
+    a handle that is UNKNOWN), or the part from which on contributions are to be added, the values being there.
     """
     h, s = as_i64(header), as_i64(state)
-    base = h[H_TAPE] << TAPE_SHIFT
     values = as_i64(s[S_VALUES])
     for i in range(first, s[S_COUNT]):
         k = as_i64(s[S_ORDER])[i]
@@ -139,9 +152,8 @@ def sweep_by_lessons(header, state, first):
         operands = as_i64(s[S_OPERANDS] + 24 * i)
         values[0] = -1
         values[1] = g
-        for j in range(3):
-            values[2 + j] = base | operands[j]
-        values[5] = base | k
+        if not tell_known(s, 2, operands, k, lesson[6]):
+            return i
         for j in range(steps):
             made = take_step(header, state, s[S_STEPS] + 8 * STEP * (lesson[2] + j))
             if made < 0:
@@ -179,16 +191,24 @@ def find_run(s, kind, operands, equal):
 def run_by_lessons(header, state, first):
     """Make what stands for records from a place of the order on; where Python is to go on, the number of records if nowhere.
 
-    S_STOPPED says why: BY_RULE (also where a handle is UNKNOWN, or the engine could not repeat a lesson), NOTED_FULL, NO_ROOM.
+    With S_KNOWN these are tangents, and what has one, or whose operands have none, is passed over.
+
+    S_STOPPED says why: BY_RULE (also where the engine could not repeat a lesson), ASKS (what is UNKNOWN), NOTED_FULL, NO_ROOM.
     """
     h, s = as_i64(header), as_i64(state)
     values, handles = as_i64(s[S_VALUES]), as_i64(s[S_HANDLES])
     for i in range(first, s[S_COUNT]):
         kind = as_i64(s[S_KINDS])[i]
         operands = as_i64(s[S_OPERANDS] + 24 * i)
+        k = as_i64(s[S_ORDER])[i]
         x, y, z = handles[operands[0]], handles[operands[1]], handles[operands[2]]
+        if s[S_KNOWN] != 0 and (handles[k] >= 0 or (kind >= 0 and x == -1 and y == -1 and z == -1)):
+            continue
         lesson = 0
-        if kind >= 0 and x != UNKNOWN and y != UNKNOWN and z != UNKNOWN:
+        if kind >= 0:
+            if x == UNKNOWN or y == UNKNOWN or z == UNKNOWN:
+                s[S_STOPPED] = ASKS
+                return i
             lesson = find_run(s, kind, operands, alike(x, y, z))
         if lesson == 0:
             s[S_STOPPED] = BY_RULE
@@ -201,13 +221,14 @@ def run_by_lessons(header, state, first):
         values[1] = x
         values[2] = y
         values[3] = z
+        if s[S_KNOWN] != 0 and not tell_known(s, 4, operands, k, row[9]):
+            return i
         for j in range(steps):
             made = take_step(header, state, s[S_STEPS] + 8 * STEP * (row[5] + j))
             if made < 0:
                 s[S_STOPPED] = BY_RULE
                 return i
-            values[4 + j] = made
-        k = as_i64(s[S_ORDER])[i]
+            values[8 + j] = made
         handles[k] = values[row[7]]
         as_i64(s[S_STATES])[k] = row[8]
         as_i64(s[S_MADE])[k] = lesson

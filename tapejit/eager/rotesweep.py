@@ -12,6 +12,7 @@ from tapejit.spec.table import BY_NAME
 
 _ADD = BY_NAME["add"].code
 _BITS, _NUMBER = struct.Struct("q"), struct.Struct("d")
+UNKNOWN = rote.UNKNOWN  # the handle of what nobody has asked for
 _MOST_NOTED = 1 << 14  # constants that are made before Python is told
 
 
@@ -84,9 +85,20 @@ class Rote:
         if len(lesson.steps) > _MOST_NOTED:
             return None
         steps = [(*step[:8], *_BITS.unpack(_NUMBER.pack(step[8]))) for step in lesson.steps]
-        if len(self.values) < 6 + len(steps):
-            self.values = np.zeros(6 + 2 * len(steps), dtype=np.int64)
+        if len(self.values) < 8 + len(steps):
+            self.values = np.zeros(8 + 2 * len(steps), dtype=np.int64)
         return self.steps.add(steps)
+
+    def _tell_known(self, handles):
+        """Tell the engine by which handles this recording knows the records."""
+        self.known = handles
+        self._tell({rote.S_KNOWN: handles.known})
+
+    def _ask(self, i, wanted):
+        """Find the handles that the engine asks for: of the operands of the i-th record and of itself, a bit each."""
+        for j, k in enumerate((*self.operands[i].tolist(), int(self.order[i]))):
+            if wanted >> j & 1:
+                self.known.of(k)
 
     def _goes_on(self, entry, at):
         """Where Python is to go on, from a place of the order on: the length of the order if nowhere."""
@@ -116,30 +128,37 @@ class Rote:
 
 
 class RoteSweep(Rote):
-    """One sweep of a recording over its own records.
+    """One sweep over the records of a recording.
 
     Args:
-        tape: the recording.
+        tape: the recording that goes on.
         order: the records that it visits, an array.
         swept: the kinds and operands of these (see ``learnedsweep.Swept``).
+        handles: by which the recording knows them (see ``learnedsweep.Handles``).
     """
 
-    def __init__(self, tape, order, swept):
-        super().__init__(tape, order, swept.kinds, swept.operands, len(tape), rote.LESSON)
+    def __init__(self, tape, order, swept, handles):
+        super().__init__(tape, order, swept.kinds, swept.operands, len(swept.tape), rote.LESSON)
         self.adjoints, self.layouts = self.handles, self.states
+        self._tell_known(handles)
 
     def knows(self, i) -> bool:
         """Whether the rule of the i-th record has been learned from, for this layout of its adjoint."""
+        return self._lesson(i) > 0
+
+    def _lesson(self, i) -> int:
+        """The number of the lesson for the i-th record, 0 for none."""
         lesson, layout = int(self.heads[self.kinds[i]]), self.layouts[self.order[i]]
         while lesson and self.lessons.words[lesson, 0] != layout:
             lesson = int(self.lessons.words[lesson, 1])
-        return lesson > 0
+        return lesson
 
     def learn(self, i, layout, lesson, parts):
         """Let the engine repeat a Lesson for records of the kind of the i-th whose adjoint has a layout."""
         kind, steps = self.kinds[i], self._add_steps(lesson)
         if steps is not None:
-            self.heads[kind], _ = self.lessons.add([(layout, self.heads[kind], *steps, *self.parts.add(parts))])
+            row = layout, self.heads[kind], *steps, *self.parts.add(parts), wanted(lesson, 2)
+            self.heads[kind], _ = self.lessons.add([row])
             self._tell_of_lessons()
 
     def add(self, k, part, layout):
@@ -159,6 +178,9 @@ class RoteSweep(Rote):
         at = 0
         while (at := self._goes_on(engine.sweep_by_lessons, at)) < len(self.order):
             why = self.words[rote.S_STOPPED]
+            if why == rote.ASKS:
+                self._ask(at, int(self.lessons.words[self._lesson(at), 6]))
+                continue
             if why == rote.BY_RULE:
                 yield at
             else:
@@ -167,14 +189,15 @@ class RoteSweep(Rote):
 
     def _add_rest(self, i, first):
         """Add the contributions of the i-th record from one on, which the engine could not."""
-        k = self.order[i]
-        lesson = int(self.heads[self.kinds[i]])
-        while self.lessons.words[lesson, 0] != self.layouts[k]:
-            lesson = int(self.lessons.words[lesson, 1])
-        begin, end = self.lessons.words[lesson, 4:6].tolist()
+        begin, end = self.lessons.words[self._lesson(i), 4:6].tolist()
         values = self.values.tolist()  # sums move nothing here, and make no values of a rule
         for j, place, layout in self.parts.words[begin + first : end].tolist():
             self.add(int(self.operands[i, j]), values[place], layout)
+
+
+def wanted(lesson, first) -> int:
+    """Which of four known values, from a place on, a Lesson wants: a bit each."""
+    return sum(1 << j for j in range(4) if first + j in lesson.used)
 
 
 def alike(handles) -> int:
@@ -189,6 +212,7 @@ class RoteRun(Rote):
     Args:
         tape: the recording on which these are made.
         order, kinds, operands, size: of the other tape; ``size`` as operand says that there is none.
+        handles: with these, what stands for a record is its tangent, and rules read the records, too.
 
     Attributes:
         handles, states: by record: the handle of what stands for it, UNKNOWN as long as nobody asked, and the number of all
@@ -196,19 +220,20 @@ class RoteRun(Rote):
         made: by record the number of the lesson by which what stands for it was made, 0 for none.
     """
 
-    UNKNOWN = rote.UNKNOWN
-
-    def __init__(self, tape, order, kinds, operands, size):
+    def __init__(self, tape, order, kinds, operands, size, handles=None):
         super().__init__(tape, order, kinds, operands, size, rote.RUN)
-        self.handles[:size] = rote.UNKNOWN
+        if handles is None:
+            self.handles[:size] = rote.UNKNOWN
+        else:
+            self._tell_known(handles)
         self.made = np.zeros(size + 1, dtype=np.int64)
         self._tell({rote.S_MADE: self.made})
 
-    def learn(self, i, alike, lesson, place, state):
-        """Let the engine repeat a Lesson for records of the kind of the i-th with operands in the same states.
+    def learn(self, i, key, lesson, place, state):
+        """Let the engine repeat a Lesson for records of the kind of the i-th with such operands.
 
         Args:
-            alike: which operands are one, see ``alike``.
+            key: the states of the operands, and which are one, see ``alike``.
             place: of the result among the values of the lesson.
             state: of the result.
 
@@ -218,16 +243,27 @@ class RoteRun(Rote):
         kind, steps = self.kinds[i], self._add_steps(lesson)
         if steps is None:
             return 0
-        states = self.states[self.operands[i]].tolist()
-        self.heads[kind], _ = self.lessons.add([(*states, alike, self.heads[kind], *steps, place, state)])
+        self.heads[kind], _ = self.lessons.add([(*key, self.heads[kind], *steps, place, state, wanted(lesson, 4))])
         self._tell_of_lessons()
         return int(self.heads[kind])
 
     def unknown(self):
-        """The places in the order of the records that Python must look at: again and again until their handles are known."""
+        """The places in the order of the records that Python must look at; the same again until nothing is UNKNOWN."""
         at = 0
         while (at := self._goes_on(engine.run_by_lessons, at)) < len(self.order):
-            before = self.handles[self.operands[at]].tolist()
-            yield at
-            if rote.UNKNOWN not in before or self.kinds[at] < 0:
+            if self.words[rote.S_STOPPED] == rote.BY_RULE:
+                yield at
                 at += 1
+            elif rote.UNKNOWN in self.handles[self.operands[at]].tolist():
+                yield at
+            else:
+                self._ask(at, int(self.lessons.words[self._lesson(at), 9]))
+
+    def _lesson(self, i) -> int:
+        """The number of the lesson for the i-th record, 0 for none."""
+        operands = self.operands[i]
+        key = [*self.states[operands].tolist(), alike(self.handles[operands].tolist())]
+        lesson = int(self.heads[self.kinds[i]])
+        while lesson and self.lessons.words[lesson, :4].tolist() != key:
+            lesson = int(self.lessons.words[lesson, 4])
+        return lesson

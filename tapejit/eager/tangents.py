@@ -18,6 +18,7 @@ from tapejit.eager.grad_mode import enable_grad
 from tapejit.eager.learnedsweep import Handles, Swept
 from tapejit.eager.linalg.multiply import dot, product
 from tapejit.eager.places import put_flat, scatter_add_flat, take_flat
+from tapejit.eager.rotesweep import RoteRun, alike
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.tensorsweep import operands_of
 from tapejit.eager.views import contiguous, expand, spread, strided_view
@@ -45,7 +46,7 @@ def push(outputs, leaves, tangents) -> list:
         here = tapes.current()
         if tape.recorder is not None and here.recorder is not None and len(order) > lessons.SHORT:
             with enable_grad(), here.at_one_line():
-                return _Pushed(tape, here, moves).through(order[::-1], outputs)
+                return _Pushed(tape, here, moves, order[::-1]).through(outputs)
         nodes = [handle_of(tape, k) for k in reversed(order)]  # the handles keep the records; their numbers may change below
         sweep = {}
         with enable_grad():
@@ -75,61 +76,58 @@ def _by_two_sweeps(outputs, moves):
 class _Pushed:
     """Tangents of records of a recording, by record, on the one that goes on: what a rule leaves is made again.
 
-    Attributes:
-        found: record -> (the handle of its tangent, its layout).
+    Args:
+        tape: the recording.
+        here: the one that goes on, the same or another.
+        moves: leaf -> its tangent.
+        order: the records that are visited.
     """
 
-    def __init__(self, tape, here, moves):
+    def __init__(self, tape, here, moves, order):
         self.tape, self.here = tape, here
         self.lessons, self.handles = lessons.Lessons(here), Handles(tape, here)
-        self.found = {x._r & MASK: self._entry(t) for x, t in moves.items()}
-        self.learned = {}  # (kind, layouts of the tangents, which of them are one) -> (Lesson, place of the result, its layout)
+        order = np.array(order, dtype=np.int64)
+        tape.flags[order] &= ~R.DEAD
+        swept = Swept(tape, order)
+        self.run = RoteRun(here, order, swept.kinds, swept.operands, len(tape), self.handles)
+        self.tried = set()  # kinds in states that were learned from
+        for x, t in moves.items():
+            self._set(x._r & MASK, t)
 
-    def _entry(self, t):
-        return self.lessons.handle(t), t._layout.address
+    def _set(self, k, t):
+        self.run.handles[k], self.run.states[k] = self.lessons.handle(t), t._layout.address
 
     def tangent(self, x):
         """The tangent of a tensor, None if it does not move."""
-        found = self.found.get(x._r & MASK) if x._r >> R.TAPE_SHIFT == self.tape.number else None
-        return None if found is None else handle_of(self.here, found[0] & MASK)
+        found = int(self.run.handles[x._r & MASK]) if x._r >> R.TAPE_SHIFT == self.tape.number else -1
+        return None if found < 0 else handle_of(self.here, found & MASK)
 
-    def through(self, order, outputs) -> list:
+    def through(self, outputs) -> list:
         """The tangents of the outputs."""
-        swept, found, sweep, nothing = Swept(self.tape, np.array(order, dtype=np.int64)), self.found, {}, (-1, 0)
-        self.tape.flags[order] &= ~R.DEAD
-        for k, kind, operands in zip(order, swept.kinds.tolist(), swept.operands.tolist(), strict=True):
-            if k in found:
-                continue
-            (x, u), (y, v), (z, w) = (found.get(o, nothing) for o in operands)
-            if x == y == z == -1 and kind >= 0:
-                continue
-            key = kind, u, v, w, x == y, y == z, x == z
-            lesson, place, layout = self.learned.get(key) or (None, None, None)
-            values = None
-            if lesson is not None:
-                values = self.lessons.repeat(lesson, self.handles.known(lesson.used, x, operands, k, y, z))
-            if values is not None:
-                found[k] = values[place], layout
-            else:
-                self._by_rule(k, key, operands, (x, y, z), sweep)
+        sweep = {}
+        for i in self.run.unknown():
+            self._by_rule(i, sweep)
         return [self.tangent(y) for y in outputs]
 
-    def _by_rule(self, k, key, operands, tangents, sweep):
-        begun = self.lessons.begin()
+    def _by_rule(self, i, sweep):
+        """Push through the i-th record by its rule, and learn from that once for what is alike."""
+        run, begun = self.run, self.lessons.begin()
+        k, operands = int(run.order[i]), run.operands[i].tolist()
+        tangents = run.handles[operands].tolist()
+        key = int(run.kinds[i]), *run.states[operands].tolist(), alike(tangents)
         t = _tangent(self.tape, handle_of(self.tape, k), self.tangent, sweep)
         if t is None:
             return
-        found = self.found[k] = self._entry(t)
-        if key[0] < 0 or key in self.learned:
+        self._set(k, t)
+        if key[0] < 0 or key in self.tried:
             return
-        self.learned[key] = None
-        x, y, z = tangents
-        known = self.handles.known(range(8), x, operands, k, y, z)
-        if {x, y, z}.isdisjoint(known[1:5]):  # a tangent may be an operand by accident
+        self.tried.add(key)
+        known = *tangents, *map(self.handles.of, (*operands, k))
+        if set(tangents).isdisjoint(known[3:]):  # a tangent may be an operand by accident
             lesson = self.lessons.learn(begun, known)
-            place = lesson and lesson.place(found[0])
+            place = lesson and lesson.place(int(run.handles[k]))
             if place is not None:
-                self.learned[key] = lesson, place, found[1]
+                run.learn(i, key[1:], lesson, place, int(run.states[k]))
 
 
 class _Step(RecordView):

@@ -23,7 +23,7 @@ from tapejit.eager.compiledsweep import handle_of
 from tapejit.eager.dispatch import constant, empty, from_array
 from tapejit.eager.grad_mode import is_grad_enabled, no_grad
 from tapejit.eager.indexing import cat
-from tapejit.eager.rotesweep import RoteRun, alike
+from tapejit.eager.rotesweep import UNKNOWN, RoteRun, alike
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import expand, reshape, strided_view, view_of
 from tapejit.graph import batchlinalg, batchrules
@@ -295,9 +295,9 @@ class _Learning:
                 values[k] = batch._value(k)
                 continue
             handles = run.handles[operands].tolist()
-            if RoteRun.UNKNOWN in handles:
+            if UNKNOWN in handles:
                 for k, handle in zip(operands, handles, strict=True):
-                    if handle == RoteRun.UNKNOWN:
+                    if handle == UNKNOWN:
                         self._ask(k)
                 continue
             self._by_rule(i, handles, (kind, *run.states[operands].tolist(), alike(handles)), tried)
@@ -329,9 +329,9 @@ class _Learning:
         if key in tried or value.tensor is None:
             return
         tried.add(key)
-        lesson = self.lessons.learn(begun, operands)
+        lesson = self.lessons.learn(begun, (*operands, -1, -1, -1, -1))
         place = None if lesson is None else lesson.place(self.lessons.handle(value.tensor))
         if place is not None:
-            number = self.run.learn(i, key[-1], lesson, place, self._state(value))
+            number = self.run.learn(i, key[1:], lesson, place, self._state(value))
             if number:
                 self.given[number] = value._replace(tensor=None)
