@@ -128,7 +128,7 @@ _SCRIPT = """
 import numpy as np, tapejit as tj
 from tapejit.edge import optimiser
 made, object_code = [], optimiser.object_code
-optimiser.object_code = lambda *a: made.append(a) or object_code(*a)
+optimiser.object_code = lambda *a, **options: made.append(a) or object_code(*a, **options)
 captured = np.ones(5)
 def f(x):
     for k in range(30):
