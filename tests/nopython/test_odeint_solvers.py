@@ -184,6 +184,19 @@ def test_the_continuous_adjoint_of_numbers_and_matrices_and_its_derivative():
     assert nopython.grad(f, mode="dual")(*given) == pytest.approx(one(*given)[0], rel=1e-7)
 
 
+@pytest.mark.slow
+def test_the_continuous_adjoint_of_exponential_decay_is_known():
+    decay = nopython.implicit.odeint(lambda y, t, k: -k * y, rtol=1e-10, atol=1e-12, adjoint="continuous")
+    last = njit(lambda k, y0, t: decay(y0, t, k)[-1, 0])  # y0 exp(-k (t[-1] - t[0]))
+    k, y0, t = 0.7, 1.5, np.array([0.0, 1.0, 2.0])
+    value = y0 * math.exp(-2 * k)
+    of_k, of_y0, of_t = nopython.grad(last, argnums=(0, 1, 2), mode="tape")(k, np.array([y0]), t)
+    np.testing.assert_allclose([of_k, *of_y0], [-2 * value, value / y0], rtol=1e-8)
+    np.testing.assert_allclose(of_t, [k * value, 0.0, -k * value], rtol=1e-8, atol=1e-10)
+    slope = nopython.hvp(lambda p: decay(p[1:], t, p[0])[-1, 0])(np.array([k, y0]), np.array([1.0, 0.0]))
+    np.testing.assert_allclose(slope, [4 * value, -2 * value / y0], rtol=1e-7)
+
+
 def test_a_continuous_adjoint_has_no_checkpoint():
     with pytest.raises(ValueError, match="continuous"):
         nopython.implicit.odeint(hunt, adjoint="continuous", checkpoint=True)
