@@ -243,3 +243,28 @@ def test_memory_that_is_filled_part_by_part():
     np.testing.assert_allclose(tj.vmap(tj.grad(f), compile="now")(BATCH), expected, rtol=1e-11)
     found, expected = (tj.hessian(f, compile=c)(BATCH[0]) for c in ("now", "never"))
     np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("f", [changing_numbers, stacked, arrays])
+def test_batches_and_tangents_whose_rules_make_more_than_is_noted(f, monkeypatch):
+    monkeypatch.setattr(rotesweep, "_MOST_NOTED", 5)  # constants; rules that make more records are not learned from
+    x, g = BATCH[0], several(f, 10)
+    for mode in ("forward", "reverse"):
+        found, expected = (tj.jacobian(g, mode=mode, compile=c)(x) for c in ("now", "never"))
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("f", [numbers, arrays])
+def test_sums_of_a_batched_sweep_that_the_engine_cannot_take(f, monkeypatch):
+    begin, made = rotesweep.RoteSweep.__init__, []
+
+    def without_sums(self, tape, order, swept, handles):
+        begin(self, tape, order, swept, handles)
+        made.append(swept.tape is not tape)
+        self.words[rote.S_ADD] = engine._MAX_OPS - 1  # there is no kernel
+
+    monkeypatch.setattr(rotesweep.RoteSweep, "__init__", without_sums)
+    g = several(f, 10)
+    found, expected = (tj.jacrev(g, compile=c)(BATCH[0]) for c in ("now", "never"))
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+    assert any(made)  # the sweep of a recording from inside of a batch
