@@ -68,6 +68,17 @@ def _inverse_factored(f):
     return lambda f: factors.inverse(f[0], f[1], f[2])
 
 
+def inverse(a):
+    raise NotImplementedError
+
+
+@typed(inverse)
+def _inverse(a):
+    if is_active_array(a):
+        return lambda a: inv_op(a)[0]
+    return lambda a: inverse_factored(factored(a, a, False))
+
+
 def cofactor_matrix(f, a, det):
     """``det(A) A^-T``; of a plain singular matrix too."""
     raise NotImplementedError
@@ -242,11 +253,6 @@ def _system_pushforward(saved, tangents):
 
 
 system_op = matrix_op("solve", 2, _system_forward, _system_pullback, _system_pushforward)
-
-
-@active_function
-def inverse(a):
-    return inverse_factored(factored(a, a, False))
 
 
 @active_function
