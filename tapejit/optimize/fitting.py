@@ -74,8 +74,6 @@ def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_
         (parameters, covariance), and what SciPy adds with ``full_output``. After Ctrl-C: the best point so far, infinite
         covariances, and an ``OptimizeWarning``.
     """
-    if isinstance(p0, (dict, str)) or (np.ndim(p0) > 1):
-        raise TypeError(f"curve_fit(): p0 is {p0!r}; it has a number for each parameter of the model, in their order")
     start = _start(np.ones(kept(f, "count", lambda: _count(f))) if p0 is None else p0)
     xdata, ydata = (x if type(x) is np.ndarray else plain(x)[0] for x in (xdata, ydata))
     if np.ndim(ydata) != 1 or np.iscomplexobj(ydata):
@@ -109,10 +107,12 @@ def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_
 
 def _start(p0):
     """The vector to start from, finite floats."""
-    start = p0 if type(p0) is np.ndarray else np.atleast_1d(p0)
+    start = p0 if type(p0) is np.ndarray else None if isinstance(p0, (dict, str)) else np.array(p0, ndmin=1)
+    if start is None or start.ndim > 1:
+        raise TypeError(f"curve_fit(): p0 is {p0!r}; it has a number for each parameter of the model, in their order")
     if start.dtype == np.float64 and start.ndim == 1 and start.size and np.isfinite(start).all():
         return start
-    return Parameters(start, "curve_fit()").vector
+    return Parameters(np.atleast_1d(start), "curve_fit()").vector
 
 
 def _data(x, y, sigma, check_finite, n):
