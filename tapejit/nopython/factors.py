@@ -74,16 +74,17 @@ def is_symmetric(a):
     floating point errors in Cholesky, LAPACK working note 14, 1989): what two triangles differ by less is no more than that.
     """
     n = a.shape[0]
+    roots = np.empty(n)  # squares of what is compared would be lost where numbers are very large or small
     for i in range(n):
-        if not a[i, i] > 0.0:
+        if not 0.0 < a[i, i] < np.inf:
             return False
-    limit = (4.0 * np.finfo(np.float64).eps) ** 2
+        roots[i] = np.sqrt(a[i, i])
+    limit = 4.0 * np.finfo(np.float64).eps
     for i0 in range(0, n, TILE):
         for j0 in range(i0, n, TILE):
             for i in range(i0, min(i0 + TILE, n)):
                 for j in range(max(j0, i + 1), min(j0 + TILE, n)):
-                    apart = a[i, j] - a[j, i]
-                    if not apart * apart <= limit * (a[i, i] * a[j, j]):
+                    if not abs(a[i, j] - a[j, i]) <= limit * roots[i] * roots[j]:
                         return False
     return True
 

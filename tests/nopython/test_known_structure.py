@@ -115,6 +115,15 @@ def test_a_triangle_with_a_zero_on_its_diagonal_is_singular(matrix):
             nopython.grad(f)(matrix, np.ones((len(matrix), 2)))
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e-160, 1e155, 1e300])
+def test_very_large_and_small_matrices_are_not_taken_for_symmetric(size):
+    a = size * np.array([[2.0, 0.5], [0.1, 3.0]])
+    assert kind_of(a) == factors.GENERAL
+    assert kind_of(size * np.array([[2.0, 0.5], [0.5, 3.0]])) == factors.POSITIVE
+    value = nopython.value_and_grad(solution)(a, size * np.ones((2, 2)))[0]
+    assert value == pytest.approx(solution(a / size, np.ones((2, 2))), rel=1e-12)
+
+
 def test_an_empty_matrix_has_an_empty_solution():
     assert nopython.grad(lambda a, b: np.sum(np.linalg.solve(a, b)))(np.ones((0, 0)), np.ones((0, 2))).shape == (0, 0)
 
