@@ -26,8 +26,9 @@ MOST_OPERANDS = 12  # of one expression
 MOST_TERMS = 6  # operands that are differentiated
 _EXACT = {operator.add, operator.sub, operator.mul, operator.neg, np.add, np.subtract, np.multiply}  # of plain numbers, too
 _CHEAP = _EXACT | {operator.truediv, np.divide}
-_READING = {"reshape", "ravel", "transpose", "copy", "flatten", "astype", "item", "sum", "mean", "dot", "max", "min"}
+_READING = {"reshape", "ravel", "transpose", "copy", "flatten", "astype", "item", "sum", "mean", "max", "min"}
 _WRITING = {"fill_diagonal", "copyto", "put", "place", "putmask", "shuffle", "fill", "sort", "partition", "setflags"}
+_INPUTS = {"dot": 2, "clip": 3, "round": 2, "around": 2, "round_": 2, "nan_to_num": 1}  # what is given beyond is written to
 _HARMLESS = {"unary", "binop", "getattr", "getitem", "static_getitem", "build_tuple", "exhaust_iter", "cast"}
 
 
@@ -178,7 +179,9 @@ class Fusing:
             return False
         if value.op == "inplace_binop":
             return isinstance(self.typemap[inst.target.name], types.Array)
-        return value.op != "call" or not _is_pure(self.typemap[value.func.name])
+        if value.op != "call" or value.kws or value.vararg is not None:
+            return True
+        return not _is_pure(self.typemap[value.func.name], len(value.args))
 
     def _instructions(self, block, inst, found):
         """What stands for an instruction."""
@@ -226,14 +229,16 @@ def _is_double(ty):
     return types.unliteral(ty) in (types.float64, types.int64)
 
 
-def _is_pure(function):
-    """Whether a call of a function leaves all arrays as they are."""
+def _is_pure(function, count):
+    """Whether a call of a function with so many arguments leaves all arrays as they are."""
     if isinstance(function, types.NumberClass):
         return True
     key = getattr(function, "typing_key", None)
     if isinstance(function, types.BoundFunction):
         return isinstance(key, str) and key.rpartition(".")[2] in _READING
+    if isinstance(key, np.ufunc):
+        return count <= key.nin
     name = getattr(key, "__name__", "").removeprefix("the method .").rstrip("()").rpartition(".")[2]
     known = (getattr(key, "__module__", None) or "").split(".")[0] in ("numpy", "math", "builtins", "_operator")
     stands_in = any(key is other for table in (FUNCTIONS, METHODS) for other in table.values())
-    return (known or stands_in) and name not in _WRITING
+    return (known or stands_in) and name not in _WRITING and count <= _INPUTS.get(name, count)

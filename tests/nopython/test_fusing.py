@@ -158,6 +158,20 @@ def test_nothing_is_put_off_past_what_may_write(texts):
     assert texts == ["f0({x0}, f1({x1}, 2.0))", "f0(f1({x0}, {x1}), {x2})"]
 
 
+def test_a_function_of_numpys_that_is_given_where_to_write_to_does():
+    def f(x, w):
+        a = x * w
+        np.multiply(w, 2.0, w)
+        b = a + x * w
+        np.exp(w, w)
+        return np.sum(b * x * w + a)
+
+    w = np.linspace(0.5, 1.5, 6)
+    value, gradient = nopython.value_and_grad(f)(X, w.copy())
+    assert value == pytest.approx(f(X, w.copy()), rel=1e-14)
+    assert gradient == pytest.approx(differences(lambda x: f(x, w.copy()), X), rel=1e-6)
+
+
 def test_what_costs_more_is_not_computed_for_each_element_of_a_broadcast_result(texts):
     def f(x):
         column, row = x.reshape((6, 1)), x.reshape((1, 6))
