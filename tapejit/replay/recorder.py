@@ -37,7 +37,7 @@ active: list = []  # the recordings that run now, of all threads: a quick test f
 
 
 class NeedsHistory(BaseException):
-    """The function reads a tensor that requires a gradient: its result is to have a history."""
+    """The function reads a tensor, given, that requires a gradient: its result is to have a history."""
 
 
 @dataclass
@@ -202,6 +202,7 @@ class Recorder:
         self.guards = []
         self.extra = []  # (bytes of an array, what they are, where they are read): what NumPy computed with
         self.brought = {}  # id of a tensor of another tape -> (that tensor, its stand-in here)
+        self.histories = None  # what gives the stand-in of a captured tensor that requires a gradient; without it there is none
         self._quiet = 0
         self._seen = set()
 
@@ -271,6 +272,8 @@ class Recorder:
         self.aliases.setdefault(k, int(self.tape.records["a"][k]))
 
     def no_random(self):
+        if self.histories is not None:
+            self.refuse("a random number is drawn")
         raise RuntimeError(
             "a random number inside a function that is recorded would be the same at every replay; draw it outside and "
             f"pass it as an argument ({user_line()})"
@@ -288,7 +291,13 @@ class Recorder:
     def bring(self, tensor):
         """The stand-in of a tensor of another tape: its memory, read at every replay."""
         if tensor.requires_grad and not self._quiet:
-            raise NeedsHistory
+            if self.histories is None:
+                raise NeedsHistory(tensor)
+            return self.histories(tensor)
+        return self.constant(tensor)
+
+    def constant(self, tensor):
+        """As ``bring``, without a history."""
         known = self.brought.get(id(tensor))
         if known is None or known[1]._r < 0:
             known = self.brought[id(tensor)] = (tensor, share(tensor._memory(), tensor._layout))

@@ -21,9 +21,10 @@ from tapejit.graph.build import Lowering
 from tapejit.graph.sparsity import TooLarge, pattern
 from tapejit.replay.doorwords import Door
 from tapejit.replay.function import Replayed
+from tapejit.replay.leaves import pulled, pushed
 from tapejit.replay.recorder import around
 from tapejit.replay.sparseplan import Entries, Plan, entries_of, target_data
-from tapejit.replay.transforms import Differentiated, pulled, pushed, results_of, scalar
+from tapejit.replay.transforms import Differentiated, results_of, scalar
 from tapejit.replay.trees import flatten, is_result
 from tapejit.replay.vmap import Example, batched
 
