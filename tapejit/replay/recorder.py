@@ -26,11 +26,13 @@ from tapejit.eager.keys import flat_indices
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.cpython import references_beside
 from tapejit.edge.onestep import at_once
+from tapejit.edge.room import half_of_memory
 from tapejit.replay.lines import Lines, line_of_instruction, place_of, user_line
 from tapejit.replay.repeats import Repeats
 
 LARGEST_ESCAPE = 1 << 12  # elements of an array that may become a guard on its exact values
-LARGEST_RECORDING = 1 << 20  # records, above which a function stays eager
+A_RECORD = 400  # bytes that a record of a recording and all that is made of it take at most, beside its value
+MOST_RECORDS = 1 << 30  # they are counted by four bytes
 MOST_IDLE, LARGEST_IDLE = 8, 1 << 13  # tapes that wait for their next recording, and the records that they have room for
 
 active: list = []  # the recordings that run now, of all threads: a quick test for replayed functions
@@ -105,8 +107,8 @@ class RecordingTape(tapes.Tape):
             self._fresh.pop(handle, None)
 
     def reclaim(self):
-        if len(self) > LARGEST_RECORDING:
-            raise Refused(f"more than {LARGEST_RECORDING} records")
+        if len(self) * A_RECORD + self.words[R.H_BYTES] > half_of_memory() or len(self) >= MOST_RECORDS:
+            raise Refused(f"it takes more than {len(self)} records, and they more than half of the memory")
         self._grow(2 * int(self.header[R.H_CAPACITY]))
 
     def relieve(self):
