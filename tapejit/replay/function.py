@@ -10,6 +10,7 @@ import numpy as np
 
 from tapejit.core import forks
 from tapejit.core import tape as tapes
+from tapejit.core.dtypes import follow_default_dtype
 from tapejit.eager.tensor import Tensor
 from tapejit.edge import blocks as B
 from tapejit.replay.answers import NOT_YET, Answers
@@ -93,6 +94,7 @@ class Replayed(Door, Answers, Recordings, Inspected):
         self._integers = Integers()
         forks.renewed(self, "_lock", threading.RLock)  # held to record, and to change what the door reads
         super().__init__()
+        follow_default_dtype(self)
         self._latest = None
         self._histories = Histories(self, self._alike)
         self._counts = {"eager": 0, "recorded": 0, "interpreted": 0, "replayed": 0}
@@ -281,6 +283,11 @@ class Replayed(Door, Answers, Recordings, Inspected):
                 found = self._signatures[key] = Signature(getattr(self.fun, "__qualname__", repr(self.fun)), key)
                 self._integers.hint(self, self._signatures)
         return found
+
+    def default_dtype_changed(self):
+        """What was recorded made tensors of another dtype."""
+        for signature in list(self._signatures.values()):
+            signature.renew()
 
     def _drop(self, key):
         """Forget a signature."""
