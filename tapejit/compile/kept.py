@@ -7,7 +7,7 @@ there:
 
     ("extern", g, i)         array i outside, of graph g
     ("bytes", g, j)          what guard j expects
-    ("kernel", g, k)         the kernel of node k
+    ("kernel", g, k, which)  a kernel of the op of node k
     ("record", g, k, words)  its record; the plan of a product is ``words``
     ("team",)                the threads
 

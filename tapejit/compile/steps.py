@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tapejit.compile.body import Body
+from tapejit.core.layout import packed_strides
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +39,21 @@ class Loops:
     regions: list
 
 
+    def is_scatter(self, planner):
+        """Whether elements are added to places that may be the same for several of them."""
+        return any(u.node.op == "spread" and u.kind == "store" and u.node.id in planner.stored for u in self.units)
+
+    def action(self, planner, unit):
+        """(kind, dtype, steps of the target per counter, start, elements of the target) of a unit."""
+        node = unit.node
+        if unit.kind == "reduce":
+            return (node.op, node.dtype, (0,), 0, 1) if self.flat else (node.op, node.dtype, node.attr, 0, node.n)
+        if node.op == "spread" and node.id in planner.stored and unit.kind == "store":
+            strides, start = node.attr
+            return "sum", node.dtype, strides, start, node.n
+        return "store", node.dtype, (1,) if self.flat else packed_strides(node.shape), 0, node.n
+
+
 @dataclass(slots=True, eq=False)
 class Scalars:
     units: list
@@ -48,3 +64,23 @@ class Scalars:
 @dataclass(slots=True, eq=False)
 class Call:
     unit: Unit
+
+    @property
+    def units(self):
+        return [self.unit]
+
+
+@dataclass(slots=True, eq=False)
+class Blocks:
+    """Steps over the same rows, done one after the other for a block of rows at a time (see ``compile.rowblocks``).
+
+    Attributes:
+        members: pairs of a step and, for a product, how it goes along the rows.
+        block: rows of a block; the last one has fewer.
+        parts: how many ranges of blocks threads may take; what these sum is added in their order.
+    """
+
+    members: list
+    rows: int
+    block: int
+    parts: int

@@ -1,7 +1,7 @@
 """Where the values of a program live: inputs, outputs, arrays outside, and one workspace with places used again."""
 
 from tapejit.compile.scalarcode import itemsize
-from tapejit.compile.steps import Call, Loops, Scalars
+from tapejit.compile.steps import Blocks, Call, Loops, Scalars
 
 ALIGN = 64
 
@@ -37,7 +37,7 @@ class Memory:
     def _assign(self, steps):
         last, made = {}, {}
         for s, step in enumerate(steps):
-            for k in _reads(self.planner, step):
+            for k in reads(self.planner, step):
                 last[k] = s
             for unit in _units(step):
                 if unit.kind not in ("guard", "out") and unit.node.id not in self.home:
@@ -77,11 +77,13 @@ def _rounded(size):
 
 
 def _units(step):
-    return [step.unit] if isinstance(step, Call) else step.units
+    return [u for member, _ in step.members for u in member.units] if isinstance(step, Blocks) else step.units
 
 
-def _reads(planner, step):
-    """The nodes whose memory a step reads."""
+def reads(planner, step):
+    """The ids of the nodes whose memory a step reads."""
+    if isinstance(step, Blocks):
+        return [k for member, _ in step.members for k in reads(planner, member)]
     if isinstance(step, Call):
         if step.unit.kind == "guard":
             return [step.unit.node.id]

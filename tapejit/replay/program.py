@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from tapejit.compile.machine import Machine
+from tapejit.compile.rowblocks import gathered
 from tapejit.compile.schedule import Planner
 from tapejit.core import forks
 from tapejit.graph import verify
@@ -129,7 +130,7 @@ class Program:
     def plan(self):
         """The planner and the steps of the program."""
         planner = Planner(*self._wanted())
-        return planner, planner.plan()
+        return planner, gathered(planner, planner.plan())
 
     def run(self, leaves, out=None):
         """The status (0, or 1 + the guard that failed) and the outputs in order.
