@@ -74,7 +74,7 @@ class Code:
                 node, what, _ = self.planner.guards[step.unit.number]
                 if what != "status" and node.op != "loop":  # those were looked at where they were called
                     self._compare(step.unit)
-            else:
+            elif step.unit.kind == "call":
                 self._call(step)
 
     def _entry(self, name, kind, inner):
@@ -190,8 +190,9 @@ class Code:
         for unit in step.units:
             if self.is_home(unit):
                 continue
-            place = (("out", unit.number), 0) if unit.kind == "out" else self.memory.home[unit.node.id]
-            targets.append((buffer(("w", unit.id), place), *step.action(self.planner, unit)))
+            place = (("out", unit.number), 0) if unit.kind == "out" else self.memory.home[unit.target.id]
+            written = unit.target.id if unit.kind == "part" else unit.id
+            targets.append((buffer(("w", written), place), *step.action(self.planner, unit)))
         roots = tuple(
             tuple((position_of(step.units, u, self), value, last) for u, value, last in region.roots if not self.is_home(u))
             for region in step.regions
@@ -270,6 +271,10 @@ class Code:
                     stores.setdefault(position, []).append(self.memory.home[unit.node.id])
             elif unit.kind == "out":
                 stores.setdefault(position, []).append((("out", unit.number), 0))
+            elif unit.kind == "part":
+                base, offset = self.memory.home[unit.whole.id]
+                start = unit.whole.attr[unit.number][1]
+                stores.setdefault(position, []).append((base, offset + start * itemsize(unit.whole.dtype)))
             else:
                 guards.append((unit, position))
         if len(code) <= self.CHUNK:

@@ -94,7 +94,7 @@ class _Chain:
             else:
                 mark = after if read & self.made.keys() else before
             if mark is after:
-                self.whole |= {u.node.id for u in step.units}
+                self.whole |= {u.target.id for u in step.units}
             marks.append(mark)
         widest = self._widest()
         if widest is None:
@@ -208,7 +208,7 @@ class _Chain:
             width = steps[0] * self._per_row(step)
             if what in START and not width:
                 whole.add(unit.node.id)
-            elif start or width * self.rows != n:
+            elif start or width * self.rows != n or unit.kind == "part":
                 return None
             elif unit.kind != "out":
                 made[unit.node.id] = width

@@ -8,21 +8,32 @@ from tapejit.core.layout import packed_strides
 
 @dataclass(slots=True, eq=False)
 class Unit:
-    """Something to be worked out: ``kind`` is scalar, pack, store, reduce, call, guard or out."""
+    """Something to be worked out: ``kind`` is scalar, pack, store, reduce, call, weave, part, guard or out.
+
+    Attributes:
+        number: of the guard or output, or of the operand that is a part.
+        whole: the ``weave`` that a part is of.
+    """
 
     id: int
     kind: str
     node: object
-    number: int = 0  # of the guard or output
+    number: int = 0
+    whole: object = None
     deps: set = field(default_factory=set)
     users: list = field(default_factory=list)
     waiting: int = 0
     space: tuple = ()
 
     @property
+    def target(self):
+        """The node whose memory it writes."""
+        return self.whole or self.node
+
+    @property
     def is_scalar(self):
         """Whether it goes into a block of scalar code."""
-        return self.kind in ("scalar", "pack") or (self.kind in ("guard", "out") and self.node.n == 1)
+        return self.kind in ("scalar", "pack") or (self.kind in ("guard", "out", "part") and self.node.n == 1)
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +49,6 @@ class Loops:
     flat: bool
     regions: list
 
-
     def is_scatter(self, planner):
         """Whether elements are added to places that may be the same for several of them."""
         return any(u.node.op == "spread" and u.kind == "store" and u.node.id in planner.stored for u in self.units)
@@ -51,7 +61,9 @@ class Loops:
         if node.op == "spread" and node.id in planner.stored and unit.kind == "store":
             strides, start = node.attr
             return "sum", node.dtype, strides, start, node.n
-        return "store", node.dtype, (1,) if self.flat else packed_strides(node.shape), 0, node.n
+        apart, start = unit.whole.attr[unit.number] if unit.whole else (1, 0)
+        steps = (1,) if self.flat else packed_strides(node.shape)
+        return "store", node.dtype, tuple(apart * s for s in steps), start, unit.target.n
 
 
 @dataclass(slots=True, eq=False)

@@ -40,15 +40,18 @@ class Memory:
             for k in reads(self.planner, step):
                 last[k] = s
             for unit in _units(step):
-                if unit.kind not in ("guard", "out") and unit.node.id not in self.home:
-                    needed = unit.kind != "scalar" or unit.node.id in self.planner.slots
+                node = unit.target
+                if unit.kind not in ("guard", "out") and node.id not in self.home:
+                    needed = unit.kind != "scalar" or node.id in self.planner.slots
                     if needed:
-                        made.setdefault(s, []).append(unit.node)
+                        made.setdefault(s, []).append(node)
         ends = {}
         for k, end in last.items():
             ends.setdefault(end, []).append(k)
         for s in range(len(steps)):
             for node in made.get(s, ()):
+                if node.id in self.home:  # the first part of a weave has made room
+                    continue
                 self.home[node.id] = ("ws", self.take(node.n * itemsize(node.dtype)))
             for k in ends.get(s, ()):
                 place = self.home.get(k)
@@ -85,7 +88,7 @@ def reads(planner, step):
     if isinstance(step, Blocks):
         return [k for member, _ in step.members for k in reads(planner, member)]
     if isinstance(step, Call):
-        if step.unit.kind == "guard":
+        if step.unit.kind in ("guard", "weave"):
             return [step.unit.node.id]
         return [x.id for x in planner.operands(step.unit.node)]
     bodies = [step.body.code] if isinstance(step, Scalars) else [r.body for r in step.regions]

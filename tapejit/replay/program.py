@@ -12,7 +12,7 @@ from tapejit.core import forks
 from tapejit.graph import verify
 from tapejit.graph.anycount import AnyCount
 from tapejit.graph.reroll import lowered
-from tapejit.graph.rewrite import pack_scalars, without_reshape
+from tapejit.graph.rewrite import pack_scalars, weave_strands, without_reshape
 from tapejit.replay.doorwords import ProgramBlock
 from tapejit.replay.listing import listing
 
@@ -63,6 +63,8 @@ class Frozen:
         lowering.number_guards(numbers)
         roots = [*self.outputs, *(node for node, _, _ in self.guards)]
         verify.after("lowering", lowering.graph, roots)
+        roots = weave_strands(lowering.graph, roots)
+        verify.after("weave_strands", lowering.graph, roots)
         roots = pack_scalars(lowering.graph, roots)
         verify.after("pack_scalars", lowering.graph, roots)
         count = len(self.outputs)
