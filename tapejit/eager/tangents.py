@@ -1,7 +1,8 @@
 """Forward mode: tangents pushed along a tape, record by record, by the same rules that reverse mode uses.
 
 An elementwise rule is a product with g, which is its own transpose. Ops that are linear push a tangent as they push a value.
-What is left (norms, softmax, linear algebra) is the derivative of the rule in g, in which the rule is linear: its transpose.
+Linear algebra states both ways (``spec.matrixrules``). What is left (norms, softmax) is the derivative of the rule in g, in
+which the rule is linear: its transpose.
 """
 
 import numpy as np
@@ -52,7 +53,7 @@ def push(outputs, leaves, tangents) -> list:
         with enable_grad():
             for node in nodes:
                 if node not in moves:
-                    t = tangent_of(tape, node, moves.get, sweep)
+                    t = _tangent(tape, node, moves.get, sweep)
                     if t is not None:
                         moves[node] = t
     return [moves.get(y) for y in outputs]
@@ -115,7 +116,7 @@ class _Pushed:
         k, operands = int(run.order[i]), run.operands[i].tolist()
         tangents = run.handles[operands].tolist()
         key = int(run.kinds[i]), *run.states[operands].tolist(), alike(tangents)
-        t = tangent_of(self.tape, handle_of(self.tape, k), self.tangent, sweep)
+        t = _tangent(self.tape, handle_of(self.tape, k), self.tangent, sweep)
         if t is None:
             return
         self._set(k, t)
@@ -130,7 +131,7 @@ class _Pushed:
                 run.learn(i, key[1:], lesson, place, int(run.states[k]))
 
 
-class Step(RecordView):
+class _Step(RecordView):
     """A record on the way: what rules ask of it, and its op, operands, their tangents and the result."""
 
     __slots__ = ("flags", "layout", "op", "operands", "out", "tangents")
@@ -157,15 +158,20 @@ class Step(RecordView):
         return zeros(tuple(shape), dtype=self.out.dtype) if t is None else t
 
 
-def tangent_of(tape, node, tangent, sweep):
+def _tangent(tape, node, tangent, sweep):
     """The tangent of a record from those of its operands, which ``tangent`` gives; None if it does not move."""
-    step = Step(tape, node, tangent, sweep)
+    step = _Step(tape, node, tangent, sweep)
     if all(t is None for t in step.tangents):
         return None
     if step.op.elementwise:
         return _elementwise(step)
-    linear = _LINEAR.get((step.op.alias_of or step.op).name)
-    return _transposed(step) if linear is None else linear(step)
+    linear = _LINEAR.get((step.op.alias_of or step.op).name, step.op.push and _pushed)
+    found = linear(step) if linear else None
+    return _transposed(step) if found is None else found
+
+
+def _pushed(step):
+    return step.op.push(step, step.tangents, *step.operands, step.out)
 
 
 def _elementwise(step):

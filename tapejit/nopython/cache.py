@@ -7,12 +7,13 @@ from numba import njit
 from numba.core.types import int64
 from numba.extending import overload
 
+from tapejit.edge import store
 from tapejit.edge.parts import PartsOfNumba
 from tapejit.edge.plain import compilers  # noqa: F401 - functions of numbers are compiled by it
 
 GENERATED = "<nopython "  # co_filename of a generated function: "<nopython NAME DIGEST>"
 ENGINE = "engine-"  # begins the digest of one that is made of the engine's sources alone
-PACKAGE = Path(__file__).resolve().parent
+SOURCES = store.PACKAGE / "nopython", store.PACKAGE / "spec"
 
 
 def helper(function=None, **options):
@@ -49,7 +50,7 @@ def typed(stub, **options):
 def is_cacheable(function):
     """Whether a function stands in the engine's sources, or is made from them: its code and the types say all about it."""
     file = function.__code__.co_filename
-    ours = Path(file).is_relative_to(PACKAGE) or (file.startswith(GENERATED) and f" {ENGINE}" in file)
+    ours = any(map(Path(file).is_relative_to, SOURCES)) or (file.startswith(GENERATED) and f" {ENGINE}" in file)
     return ours and not function.__closure__
 
 

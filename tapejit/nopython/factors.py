@@ -112,8 +112,8 @@ def solve_factored(kind, factor, pivots, b, transposed):
         return lu_solve(factor, pivots, b, transposed)
     check_right_side(factor, b)
     if kind == POSITIVE:
-        return triangular_solve(factor, triangular_solve(factor, b, 0, 0), 0, 1)
-    return triangular_solve(factor, b, int(kind == UPPER_TRIANGLE), transposed)
+        return triangular_solve(factor, triangular_solve(factor, b, 1, 0, 0), 1, 0, 1)
+    return triangular_solve(factor, b, 1, int(kind == UPPER_TRIANGLE), transposed)
 
 
 @helper
@@ -228,13 +228,13 @@ def cholesky_adjoint(lower, g):
 
 
 @helper
-def triangular_solve(triangle, b, upper, transposed):
-    """The solution of ``T x = b``, or of ``T.T x = b``, for the columns of a matrix b."""
-    n = triangle.shape[0]
+def triangular_solve(triangle, b, left, upper, transposed):
+    """X with ``op(T) X = B``, or ``X op(T) = B`` if not ``left``."""
+    m, n = b.shape
     out = b.copy()
     if out.size > 0:
         solve_rows(
-            1, upper, transposed, 0, n, b.shape[1], address_in(triangle), n, address_in(out), b.shape[1]
+            left, upper, transposed, 0, m, n, address_in(triangle), triangle.shape[0], address_in(out), n
         )
     return out
 

@@ -78,7 +78,7 @@ def _det(a):
 @_of_matrix(np.linalg.slogdet)
 @active_function
 def _slogdet(a):
-    logarithm, sign = slogdet_op(a)
+    sign, logarithm = slogdet_op(a)
     return primal(sign), logarithm
 
 

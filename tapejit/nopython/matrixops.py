@@ -477,6 +477,7 @@ def matrix_op(name, arity, forward, pullback, pushforward, user=""):
         raise NotImplementedError("only compiled code calls this")
 
     op.__name__ = op.__qualname__ = name
+    op.pullback, op.pushforward = pullback, pushforward
     functions = {"forward": forward, "pullback": pullback, "pushforward": pushforward}
 
     @functools.cache

@@ -4,13 +4,12 @@ Complex operands and results are pairs, as in ``decomposing``, which has the sou
 """
 
 from tapejit.spec import decomposing
-from tapejit.spec.decomposing import diagonal, equal_values, free
 from tapejit.spec.linalg import parts
+from tapejit.spec.matrixwords import diagonal, equal_values, free
 from tapejit.spec.table import joint
 from tapejit.spec.vocabulary import ops
 
-_KIND = decomposing.Complex()
-_read, _written = _KIND.read, _KIND.written
+_read, _written, _rules = decomposing.COMPLEX.read, decomposing.COMPLEX.written, decomposing.COMPLEX.rules
 
 
 def _eigen_adjoint(r, g, out):
@@ -24,7 +23,7 @@ def _eigen_adjoint(r, g, out):
 
 
 def _apart(values, moves):
-    """``decomposing.apart`` of complex values."""
+    """``matrixwords.apart`` of complex values."""
     difference = values[..., None, :] - values[..., :, None]
     with ops.no_grad():
         equal, filling = equal_values(values.abs(), difference, moves)
@@ -53,33 +52,21 @@ eig = joint(
 # Determinants: ``conj(det(A) A^-T)``, the conjugated cofactors, is the adjoint of A. Both are worked out by other means (x).
 
 
-def _cofactors_rule(r, g, x, y, z, out):
-    """Not for singular A: there 0 / 0, which is NaN."""
-    g, k, a = _read(g), _read(out), _read(y)
-    det = (a[..., 0, :] * k[..., 0, :].conj()).sum(-1)
-    inner = k * (g.conj() * k).sum((-2, -1), keepdim=True) - k @ g.mH @ k
-    return None, _written(inner / det.conj()[..., None, None])
-
-
 cofactors = joint(
     "complex_cofactors",
     arity=2,
     needs=("y", "out"),
-    rule=_cofactors_rule,
+    rule=lambda r, g, x, y, z, out: (None, _written(*_rules.cofactors_pull((_read(out), _read(y)), (_read(g),)))),
     constant=(0,),
     reads=1,
 )
-
-
-def _determinant_rule(r, g, x, y, z, out):
-    return None, _written(ops.complex_cofactor_matrix(y) * _read(g)[..., None, None])
 
 
 determinant = joint(
     "complex_determinant",
     arity=2,
     needs=("y",),
-    rule=_determinant_rule,
+    rule=lambda r, g, x, y, z, out: (None, _written(*_rules.determinant_pull((y,), (_read(g),)))),
     constant=(0,),
     reads=1,
     label="LinalgDet",

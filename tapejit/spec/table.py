@@ -40,6 +40,7 @@ class Op:
         alias_of: the op whose kernels this one runs under another name.
         identity: (structured) the operands whose adjoint is the result's as it is.
         joint: the rule gives the adjoints of all operands at once, and the sweep runs it where there are no reverse kernels.
+        push: what takes the operands' tangents to the result's, where that is stated too; else it is the rule's transpose.
         failure: what went wrong, in words, for a forward kernel that answers a status; None if it cannot fail.
         reads: how many operands the forward kernel reads; those after them are there for their gradient only.
     """
@@ -60,6 +61,7 @@ class Op:
     identity: tuple = ()
     alias_of: Any = None
     joint: Callable | None = None
+    push: Callable | None = None
     failure: Callable | None = None
     reads: int = 3
     doc: str = ""
@@ -220,7 +222,7 @@ def structured(name, *, needs, rules, label=None, scatter=False, erase=False, id
     )
 
 
-def joint(name, *, arity, needs, rule, constant=(), reads=None, failure=None, label=None):
+def joint(name, *, arity, needs, rule, push=None, constant=(), reads=None, failure=None, label=None):
     """Enter an op whose derivative is stated once, as a rule for all operands together; it has a forward kernel alone.
 
     The kernel is that of its name in ``kernels.library``. Further results, and what is saved for the rule, lie behind the
@@ -232,6 +234,9 @@ def joint(name, *, arity, needs, rule, constant=(), reads=None, failure=None, la
         needs: the values that the rule reads, names out of ``x y z out``; z: all operands from the third on.
         rule: a function ``rule(record, g, x, y, z, out)`` that gives one adjoint per operand, None where there is none;
             ``record.wanted`` says which ones are asked for.
+        push: a function ``push(record, tangents, x, y, z, out)`` that gives the result's tangent from those of the operands,
+            None for one that does not move; of the values it uses those that the rule needs. Without it, or where it answers
+            None, forward mode is the rule's transpose.
         constant: the operands that never get a gradient.
         reads: how many operands the kernel reads, by default all; the rest carry a gradient only, and may be None in the rule.
         failure: ``failure(number)`` says in words what the status that the kernel answers means for one matrix.
@@ -245,6 +250,7 @@ def joint(name, *, arity, needs, rule, constant=(), reads=None, failure=None, la
         needs=(tuple(needs),) * arity,
         label=label or camel(name),
         joint=rule,
+        push=push,
         failure=failure,
         reads=max(arity, 3) if reads is None else reads,
     )
