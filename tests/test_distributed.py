@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tapejit as tj
-from tapejit.distributed import cluster, worker
+from tapejit.distributed import cluster, wires, worker
 
 Pair = collections.namedtuple("Pair", "a b")
 rng = np.random.default_rng(0)
@@ -196,6 +196,44 @@ def test_calls_go_to_the_workers_themselves_once_results_are_known_to_be_small(c
     monkeypatch.undo()
     del total
     client.run(lambda: None)
+
+
+def test_calls_go_through_the_scheduler_where_workers_cannot_be_reached(client, monkeypatch):
+    total = tj.distributed.sum_over(tj.grad(loss), parts(5))
+    by_wire = [total(k * W) for k in range(3)][-1]
+    assert total._residents.wires
+
+    def refused(*ends):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(wires, "Wire", refused)
+    other = tj.distributed.sum_over(tj.grad(loss), parts(5))
+    by_scheduler = [other(k * W) for k in range(3)][-1]
+    assert other._residents is not None
+    assert other._residents.wires is None
+    assert (by_wire == by_scheduler).all()
+
+
+def test_a_worker_answers_only_who_knows_a_name(client):
+    total = tj.distributed.sum_over(tj.grad(loss), parts(2))
+    for _ in range(2):
+        total(W)
+    name, wire = next(iter(total._residents.wires.items()))
+    host, port = wire._connection.getpeername()
+    assert wires.Wire(host, port, name)
+    for wrong in (name[:-1], "x" * (wires.LONGEST_NAME + 1)):
+        with pytest.raises(OSError):
+            wires.Wire(host, port, wrong)
+    assert total(W) is not None
+
+
+def test_large_arguments_go_by_wire_too(client):
+    weights = np.random.default_rng(1).normal(size=300_000)
+    total = tj.distributed.sum_over(lambda w, k: {"sum": (w * k).sum()}, [1.0, 2.0, 3.0, 4.0])
+    for _ in range(3):
+        found = total(weights)
+    assert total._residents.wires
+    assert found["sum"] == pytest.approx(10 * weights.sum())
 
 
 def test_what_workers_keep_goes_with_the_function(client):

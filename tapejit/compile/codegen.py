@@ -6,6 +6,7 @@ functions of bounded length, so that compile time stays linear.
 
 from llvmlite import ir
 
+from tapejit.compile.blockcode import BlockCode
 from tapejit.compile.loops import LoopWriter
 from tapejit.compile.scalarcode import (
     BYTES,
@@ -24,9 +25,8 @@ from tapejit.compile.scalarcode import (
 )
 from tapejit.compile.shared import SharedLoop, cut_of
 from tapejit.compile.sizes import Sizes
-from tapejit.compile.steps import Loops, Scalars
+from tapejit.compile.steps import Blocks, Loops, Scalars
 from tapejit.compile.workspace import Memory
-from tapejit.core.layout import packed_strides
 from tapejit.core.threads import team
 
 TABLE = I64.as_pointer()
@@ -68,11 +68,13 @@ class Code:
                 self._scalars(step)
             elif isinstance(step, Loops):
                 self._loops(step)
+            elif isinstance(step, Blocks):
+                self._blocks(step)
             elif step.unit.kind == "guard":
                 node, what, _ = self.planner.guards[step.unit.number]
                 if what != "status" and node.op != "loop":  # those were looked at where they were called
                     self._compare(step.unit)
-            else:
+            elif step.unit.kind == "call":
                 self._call(step)
 
     def _entry(self, name, kind, inner):
@@ -161,7 +163,7 @@ class Code:
 
     def _key(self, step):
         """What tells a loop from others, and the places that it reads and writes; None for one that has nothing to do."""
-        if all(self._is_home(u) for u in step.units):
+        if all(self.is_home(u) for u in step.units):
             return None, ()
         buffers, places = [], {}
 
@@ -186,12 +188,13 @@ class Code:
             code.append((region.box, tuple(lines)))
         targets = []
         for unit in step.units:
-            if self._is_home(unit):
+            if self.is_home(unit):
                 continue
-            place = (("out", unit.number), 0) if unit.kind == "out" else self.memory.home[unit.node.id]
-            targets.append((buffer(("w", unit.id), place), *self._action(unit, step)))
+            place = (("out", unit.number), 0) if unit.kind == "out" else self.memory.home[unit.target.id]
+            written = unit.target.id if unit.kind == "part" else unit.id
+            targets.append((buffer(("w", written), place), *step.action(self.planner, unit)))
         roots = tuple(
-            tuple((_position(step.units, u, self), value, last) for u, value, last in region.roots if not self._is_home(u))
+            tuple((position_of(step.units, u, self), value, last) for u, value, last in region.roots if not self.is_home(u))
             for region in step.regions
         )
         return (tuple(code), tuple(targets), roots), buffers
@@ -203,36 +206,33 @@ class Code:
         shared, sizes = self.sizes.known.get(key, (key, ()))
         function, room = self.functions.get(shared, (None, None))
         if function is None:
-            made = self._loop_function(shared, len(buffers), len(sizes), self._scatters(step))
+            made = self._loop_function(shared, len(buffers), len(sizes), step.is_scatter(self.planner))
             function, room = self.functions[shared] = made
         else:
             function.attributes.add("noinline")  # code that is used again stays in one place
         arguments = [self.address(*place) for place in buffers] + [I64(n) for n in sizes]
         if room is not None:
-            apart = self.address("ws", self.memory.more(room)) if room else self.workspace
-            arguments += [apart, self.address(("table", self.calls.enter(team.address, ("team",))), 0)]
+            arguments += self._apart_and_team(room)
         self.builder.call(function, arguments)
 
-    def _scatters(self, step):
-        """Whether a loop adds its elements to places that may be the same for several of them."""
-        return any(u.node.op == "spread" and u.kind == "store" and u.node.id in self.planner.stored for u in step.units)
+    def _apart_and_team(self, room):
+        """The last arguments of what is done in parts: memory for what they sum apart, and the threads."""
+        apart = self.address("ws", self.memory.more(room)) if room else self.workspace
+        return apart, self.address(("table", self.calls.enter(team.address, ("team",))), 0)
 
-    def _is_home(self, unit):
+    def _blocks(self, step):
+        written = BlockCode(self, step, f"{self.tag}blocks{self.count}")
+        self.count += 1
+        function = written.write()
+        self.builder.call(function, [*map(self.read, written.words), *self._apart_and_team(written.room)])
+
+    def read(self, word):
+        """An ``i8*`` in the main function: the address of a place, or one that the table lists."""
+        return self.address(*word) if isinstance(word, tuple) else self.builder.inttoptr(self.listed(word), BYTES)
+
+    def is_home(self, unit):
         """Whether an output is worked out in its place already."""
         return unit.kind == "out" and self.memory.home.get(unit.node.id) == (("out", unit.number), 0)
-
-    def _action(self, unit, step):
-        """(kind, dtype, steps of the target per counter, start, elements of the target)."""
-        node = unit.node
-        dtype = node.dtype
-        if unit.kind == "reduce":
-            if step.flat:
-                return node.op, dtype, (0,), 0, 1
-            return node.op, dtype, node.attr, 0, node.n
-        if node.op == "spread" and node.id in self.planner.stored and unit.kind == "store":
-            strides, start = node.attr
-            return "sum", dtype, strides, start, node.n
-        return "store", dtype, (1,) if step.flat else packed_strides(node.shape), 0, node.n
 
     def _loop_function(self, key, count, sizes, scatters):
         """The function of a loop, and the bytes that its parts need to sum apart, None for one that is whole.
@@ -271,6 +271,10 @@ class Code:
                     stores.setdefault(position, []).append(self.memory.home[unit.node.id])
             elif unit.kind == "out":
                 stores.setdefault(position, []).append((("out", unit.number), 0))
+            elif unit.kind == "part":
+                base, offset = self.memory.home[unit.whole.id]
+                start = unit.whole.attr[unit.number][1]
+                stores.setdefault(position, []).append((base, offset + start * itemsize(unit.whole.dtype)))
             else:
                 guards.append((unit, position))
         if len(code) <= self.CHUNK:
@@ -464,6 +468,6 @@ class Code:
         return b.ptrtoint(table, I64)
 
 
-def _position(units, unit, code):
+def position_of(units, unit, code):
     """The number of a unit among those that have something to write."""
-    return [u.id for u in units if not code._is_home(u)].index(unit.id)
+    return [u.id for u in units if not code.is_home(u)].index(unit.id)

@@ -7,7 +7,7 @@ there:
 
     ("extern", g, i)         array i outside, of graph g
     ("bytes", g, j)          what guard j expects
-    ("kernel", g, k)         the kernel of node k
+    ("kernel", g, k, which)  a kernel of the op of node k
     ("record", g, k, words)  its record; the plan of a product is ``words``
     ("team",)                the threads
 
@@ -25,7 +25,7 @@ from tapejit.edge import optimiser, store
 from tapejit.edge.caching import ENGINE, later_rows, stamp
 from tapejit.edge.objects import has_fma
 from tapejit.graph.loop import Carried, Count, Loop, Update, Where
-from tapejit.graph.node import Affine, Kernel, Node, Number, Places, Steps
+from tapejit.graph.node import Affine, Kernel, Node, Number, Places, Steps, Strands
 
 SOURCES = (*ENGINE, "spec", "graph", "compile", "eager/linalg/multiply.py")
 FORMAT = 2  # of marshal: equal values have equal bytes, whatever else refers to them
@@ -82,7 +82,7 @@ class Structure:
             return attr
         if kind is Number:
             return "number", type(attr.value).__name__, attr.bits, attr.nothing
-        if kind in (Affine, Steps, Places):
+        if kind in (Affine, Steps, Places, Strands):
             return kind.__name__, tuple(attr)
         if kind is Kernel:  # plans at one address are one plan; what is in it, no code depends on
             return "kernel", attr.name, attr.code, self._plans.setdefault(attr.plan, len(self._plans)), attr.imm

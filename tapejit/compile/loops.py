@@ -31,10 +31,12 @@ class LoopWriter:
     Args:
         cut: for a loop that is done in parts how (see ``compile.shared``); the function's last argument is a part's number.
         sizes: the arguments that stand for numbers (see ``compile.sizes``).
+        onward: the targets whose sums go on from what is there.
     """
 
-    def __init__(self, code, function, targets, cut=None, sizes=()):
+    def __init__(self, code, function, targets, cut=None, sizes=(), onward=()):
         self.code, self.function, self.targets, self.cut, self.sizes = code, function, targets, cut, sizes
+        self.onward = onward
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
 
     def integer(self, x):
@@ -50,7 +52,9 @@ class LoopWriter:
         for t, (number, what, dtype, steps, _, count) in enumerate(self.targets):
             if what in START and count == 1 and not any(steps):
                 self.totals[t] = self._total(what)
-            elif what in START and (self.cut is None or t in self.cut.apart):
+                if t in self.onward:
+                    b.store(cast(b, b.load(self.element(number, dtype, I64(0))), dtype, "f8"), self.totals[t])
+            elif what in START and t not in self.onward and (self.cut is None or t in self.cut.apart):
                 self.fill(number, dtype, count, START[what])
         for r, ((box, lines), values) in enumerate(zip(code, roots, strict=True)):
             self.split = None if self.cut is None else self.cut.splits[r]

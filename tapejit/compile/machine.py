@@ -7,16 +7,16 @@ import numpy as np
 from llvmlite import ir
 
 from tapejit.compile import kept, linker
+from tapejit.compile.blasplan import product_words
 from tapejit.compile.passcode import ROOM, STACK, Program
+from tapejit.compile.rowblocks import gathered
 from tapejit.compile.schedule import Planner
 from tapejit.core import dtypes, engine
 from tapejit.core import record as R
 from tapejit.core.layout import layout_of
 from tapejit.core.threads import team
-from tapejit.eager.linalg.multiply import matrix_words
 from tapejit.edge import optimiser
 from tapejit.edge.objects import has_fma
-from tapejit.graph.node import blas_view
 from tapejit.kernels import blas
 from tapejit.spec.table import BY_NAME
 
@@ -54,10 +54,16 @@ class KernelCalls:
         self.kept.append(array)
         return array.__array_interface__["data"][0]
 
-    def prepare(self, planner, node):
-        """The numbers of a node's kernel and of its record."""
-        words = self._product(planner, node) if node.op == "matmul" else b""
-        kernel = self.enter(self._kernel(node), ("kernel", planner.graph, node.id))
+    def prepare(self, planner, node, words=None, which=0):
+        """The numbers of a node's kernel and of its record.
+
+        Args:
+            words: the plan of a product, if not that of the node.
+            which: of the op's kernels.
+        """
+        if words is None:
+            words = np.array(product_words(planner, node), dtype=np.int64).tobytes() if node.op == "matmul" else b""
+        kernel = self.enter(self._kernel(node, which), ("kernel", planner.graph, node.id, which))
         return kernel, self.enter(self._record(node, words), ("record", planner.graph, node.id, words))
 
     def restore(self, graphs, places):
@@ -77,12 +83,12 @@ class KernelCalls:
                     address = self.keep(guards[k][2])
                 else:
                     node = graph.nodes[k]
-                    address = self._kernel(node) if what == "kernel" else self._record(node, *words)
+                    address = (self._kernel if what == "kernel" else self._record)(node, *words)
             self.table.append(address)
 
-    def _kernel(self, node):
+    def _kernel(self, node, which):
         code = BY_NAME["matmul"].code if node.op == "matmul" else node.attr.code
-        slot = code * R.KERNELS_PER_OP + dtypes.as_dtype(node.dtype).code * 4
+        slot = code * R.KERNELS_PER_OP + dtypes.as_dtype(node.dtype).code * 4 + which
         if not engine.kernel_table[slot]:
             with linker.linking.lock:
                 blas.link()
@@ -100,18 +106,6 @@ class KernelCalls:
         record["layout"] = layout.address
         self.kept.append(layout)
         return self.keep(record)
-
-    def _product(self, planner, node) -> bytes:
-        """The plan of a product."""
-        x, y = node.args
-        a, b = (
-            blas_view(v) if base is not v else matrix_words(layout_of(v.shape, dtypes.as_dtype(v.dtype)))
-            for v, base in zip(node.args, planner.operands(node), strict=True)
-        )
-        m, k = x.shape[-2:]
-        n = 1 if len(y.shape) == 1 else y.shape[-1]
-        batches = int(np.prod(x.shape[:-2], dtype=np.int64))
-        return np.array([m, n, k, batches, *a, *b], dtype=np.int64).tobytes()
 
 
 class Machine:
@@ -159,7 +153,7 @@ class Machine:
         module = ir.Module(linker.NAME)
         module.triple = machine.triple
         module.data_layout = str(machine.target_data)
-        code = Program(module, planner, planner.plan(), has_fma(), self.calls)
+        code = Program(module, planner, gathered(planner, planner.plan()), has_fma(), self.calls)
         code.write(linker.NAME)
         digest, self._engine = linker.linked(str(module), code.long_scalars)
         self.address = self._engine.addresses[digest]

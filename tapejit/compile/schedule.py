@@ -132,8 +132,16 @@ class Planner:
         for j, node in enumerate(self.outputs):
             unit = self.units[base + j] = Unit(base + j, "out", node, j)
             wanted.append(unit)
+        base += len(self.outputs)
         while wanted:
             unit = wanted.pop()
+            if unit.kind == "weave":
+                for j, x in enumerate(unit.node.args):
+                    part = self.units[base] = Unit(base, "part", x, j, unit.node)
+                    unit.deps.add(base)
+                    wanted.append(part)
+                    base += 1
+                continue
             for node in self._sources(unit):
                 unit.deps.add(node.id)
                 if node.id not in self.units:
@@ -147,11 +155,11 @@ class Planner:
     def _kind(self, node):
         if node.op in LAZY:
             return "scalar" if node.n == 1 else "store"
-        return "reduce" if node.op in REDUCTIONS else "pack" if node.op == "pack" else "call"
+        return "reduce" if node.op in REDUCTIONS else node.op if node.op in ("pack", "weave") else "call"
 
     def _sources(self, unit):
         """The nodes that a unit waits for."""
-        if unit.kind in ("guard", "out"):
+        if unit.kind in ("guard", "out", "part"):
             roots = [unit.node]
         elif unit.kind == "call":
             roots = self.operands(unit.node)
@@ -208,7 +216,7 @@ class Planner:
             if unit.id in allowed and unit.id not in self.done:
                 if unit.is_scalar:
                     ready["scalar"].append(unit)
-                elif unit.kind in ("call", "guard"):
+                elif unit.kind in ("call", "guard", "weave"):
                     ready["call"].append(unit)
                 else:
                     ready["loop"].append(unit)
@@ -308,7 +316,7 @@ class Planner:
         self.group += 1
         members = {}
         for unit in chosen:
-            if unit.kind != "out" or unit.node.op in LAZY:
+            if unit.kind not in ("out", "part") or unit.node.op in LAZY:
                 members[unit.node.id] = self._identity(unit, space)
         self._chain(chosen, members, space, last)
         while True:
@@ -334,7 +342,7 @@ class Planner:
         return rest or chosen[:1], {k: i for k, i in members.items() if k in kept or (not rest and k == chosen[0].node.id)}
 
     def _identity(self, unit, space):
-        if unit.kind == "out" and unit.node.id in self.done:
+        if unit.kind in ("out", "part") and unit.node.id in self.done:
             return None
         if space[0] == "flat":
             return "flat", (0, 1)
@@ -348,7 +356,7 @@ class Planner:
             for user in chosen[position].users:
                 if last is not None and (user.node.id > last or len(chosen) >= MOST_UNITS):
                     continue
-                if user.id in taken or user.kind not in ("store", "reduce", "out") or (user.kind == "out" and user.node.n == 1):
+                if user.id in taken or user.kind not in ("store", "reduce", "out", "part") or user.is_scalar:
                     continue
                 if any(d not in self.done and (d not in members or self.units[d].kind == "reduce") for d in user.deps):
                     continue
@@ -356,7 +364,7 @@ class Planner:
                 if self._space(user, members) == space:
                     chosen.append(user)
                     taken.add(user.id)
-                    if user.kind != "out" or user.node.op in LAZY:
+                    if user.kind not in ("out", "part") or user.node.op in LAZY:
                         members.setdefault(user.node.id, self._identity(user, space))
             position += 1
 

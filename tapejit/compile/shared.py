@@ -89,84 +89,72 @@ def _apart(code, targets, roots, splits):
     return found
 
 
-class SharedLoop:
-    """Writes a loop in parts: ``loop(buffers..., apart, team)``, which has them done, by ``part(frame, number)``.
+class Shared:
+    """Writes ``shared(buffers..., apart, team)``, which has parts done by ``part(frame, number)``.
 
-    The frame is the array of the buffers, and of what the parts sum apart.
+    The frame is the array of what the parts sum apart, and of the buffers.
+
+    Args:
+        code: of the program.
+        parts: how many.
+        count: the number of buffers.
+        name: of the function.
+
+    Attributes:
+        room: the bytes of all that is summed apart.
     """
 
-    def __init__(self, code, key, cut, count, name):
-        self.code, (self.lines, self.targets, self.roots), self.cut = code, key, cut
-        self.count, self.name = count, name
-        self.offsets, self.room = {}, 0  # of the parts' own sums, in bytes
-        for t, n in cut.apart.items():
-            self.offsets[t] = self.room
-            self.room += cut.parts * n * itemsize(self._kept(t))
+    def __init__(self, code, parts, count, name):
+        self.code, self.parts, self.count, self.name = code, parts, count, name
+        self.sums, self.room = {}, 0
 
-    def _kept(self, t):
-        """The dtype of a part's own sum: of one number double, as in a register."""
-        _, _, dtype, steps, _, count = self.targets[t]
-        return "f8" if count == 1 and not any(steps) else dtype
+    def sum_apart(self, key, what, kept, n, number, dtype):
+        """Let each part have ``n`` elements of dtype ``kept`` for itself; together they become a buffer's.
 
-    def _function(self, suffix, kind):
+        Args:
+            what: how they are joined: sum, max or min.
+            number, dtype: of the buffer.
+        """
+        self.sums[key] = self.room, what, kept, n, number, dtype
+        self.room += self.parts * n * itemsize(kept)
+
+    def function_of(self, suffix, kind):
         function = ir.Function(self.code.module, kind, self.name + suffix)
         function.linkage = "internal"
         return function
 
-    def write(self):
-        """The function of the loop."""
-        part = self._part(self._body())
-        function = self._function("", ir.FunctionType(VOID, [BYTES] * (self.count + 2)))
+    def place(self, b, key, apart, k):
+        """Where a part's own sum lies."""
+        offset, _, kept, n, _, _ = self.sums[key]
+        return b.gep(apart, [b.add(I64(offset), b.mul(k, I64(n * itemsize(kept))))])
+
+    def outer(self, part, filled=()):
+        """The function.
+
+        Args:
+            filled: of targets that need it beforehand: buffer, dtype, elements and what they are filled with.
+        """
+        function = self.function_of("", ir.FunctionType(VOID, [BYTES] * (self.count + 2)))
         *buffers, apart, team = function.args
-        writer = LoopWriter(self.code, function, self.targets)
+        writer = LoopWriter(self.code, function, ())
         b = writer.builder
-        for t, (number, what, dtype, _, _, n) in enumerate(self.targets):
-            if what in START and t not in self.cut.apart:
-                writer.fill(number, dtype, n, START[what])
+        for number, dtype, n, value in filled:
+            writer.fill(number, dtype, n, value)
         frame = b.alloca(BYTES, self.count + 1)
-        for j, pointer in enumerate((*buffers, apart)):
+        for j, pointer in enumerate((apart, *buffers)):
             b.store(pointer, b.gep(frame, [I64(j)]))
         self._have_done(b, writer, part, frame, team)
-        for t in self.cut.apart:
-            self._join(writer, t, apart)
+        for key in self.sums:
+            self._join(writer, key, apart)
         b.ret_void()
         finish(function)
         return function
-
-    def _body(self):
-        """The loop's own code: what it adds to apart comes after the buffers, then the number of the part."""
-        kind = ir.FunctionType(VOID, [BYTES] * (self.count + len(self.cut.apart)) + [I64])
-        function = self._function("body", kind)
-        for argument in function.args[:-1]:
-            argument.add_attribute("noalias")
-        targets = list(self.targets)
-        for j, t in enumerate(self.cut.apart):
-            targets[t] = (self.count + j, targets[t][1], self._kept(t), *targets[t][3:])
-        LoopWriter(self.code, function, targets, self.cut).write(self.lines, self.roots)
-        finish(function)
-        return function
-
-    def _part(self, body):
-        function = self._function("part", PART_FUNCTION)
-        frame, k = function.args
-        b = ir.IRBuilder(function.append_basic_block("entry"))
-        *buffers, apart = [b.load(b.gep(frame, [I64(j)])) for j in range(self.count + 1)]
-        for t in self.cut.apart:
-            buffers.append(b.gep(apart, [self._place(b, t, k)]))
-        b.call(body, [*buffers, k])
-        b.ret_void()
-        finish(function)
-        return function
-
-    def _place(self, b, t, k):
-        """The offset of a part's own sum."""
-        return b.add(I64(self.offsets[t]), b.mul(k, I64(self.cut.apart[t] * itemsize(self._kept(t)))))
 
     def _have_done(self, b, writer, part, frame, team):
         """Every part, by this thread or by the team."""
         words = b.bitcast(team, I64.as_pointer())
         count = b.load_atomic(b.gep(words, [I64(COUNT)]), "monotonic", 8)
-        parts = I64(self.cut.parts)
+        parts = I64(self.parts)
         with b.if_else(b.icmp_signed(">", count, I64(1)), likely=False) as (several, alone):
             with several:
                 share = b.load(b.gep(words, [I64(SHARE)]))
@@ -176,20 +164,66 @@ class SharedLoop:
             with alone, writer.loop(I64(0), parts) as k:
                 b.call(part, [frame, k])
 
-    def _join(self, writer, t, apart):
+    def _join(self, writer, key, apart):
         """Put together what the parts have summed, in their order."""
         b = writer.builder
-        number, what, dtype, _, _, n = self.targets[t]
-        kept = self._kept(t)
+        _, what, kept, n, number, dtype = self.sums[key]
 
         def of_part(k, i):
-            own = b.bitcast(b.gep(apart, [self._place(b, t, k)]), IN_MEMORY[kept].as_pointer())
+            own = b.bitcast(self.place(b, key, apart, k), IN_MEMORY[kept].as_pointer())
             return b.load(b.gep(own, [i]))
 
         with writer.loop(I64(0), I64(n)) as i:
             with b.goto_entry_block():
                 place = b.alloca(IN_MEMORY[kept])
             b.store(of_part(I64(0), i), place)
-            with writer.loop(I64(1), I64(self.cut.parts)) as k:
-                b.store(writer.joined(what, b.load(place), of_part(k, i)), place)
+            if self.parts > 1:
+                with writer.loop(I64(1), I64(self.parts)) as k:
+                    b.store(writer.joined(what, b.load(place), of_part(k, i)), place)
             b.store(cast(b, b.load(place), kept, dtype), writer.element(number, dtype, i))
+
+
+def kept_dtype(dtype, steps, count):
+    """The dtype of a part's own sum: of one number double, as in a register."""
+    return "f8" if count == 1 and not any(steps) else dtype
+
+
+class SharedLoop(Shared):
+    """Writes a loop in parts."""
+
+    def __init__(self, code, key, cut, count, name):
+        super().__init__(code, cut.parts, count, name)
+        (self.lines, self.targets, self.roots), self.cut = key, cut
+        for t, n in cut.apart.items():
+            number, what, dtype, steps, _, count = self.targets[t]
+            self.sum_apart(t, what, kept_dtype(dtype, steps, count), n, number, dtype)
+
+    def write(self):
+        """The function of the loop."""
+        part = self._part(self._body())
+        whole = [t for t, target in enumerate(self.targets) if target[1] in START and t not in self.cut.apart]
+        filled = [(number, dtype, n, START[what]) for number, what, dtype, _, _, n in map(self.targets.__getitem__, whole)]
+        return self.outer(part, filled)
+
+    def _body(self):
+        """The loop's own code: what it adds to apart comes after the buffers, then the number of the part."""
+        kind = ir.FunctionType(VOID, [BYTES] * (self.count + len(self.cut.apart)) + [I64])
+        function = self.function_of("body", kind)
+        for argument in function.args[:-1]:
+            argument.add_attribute("noalias")
+        targets = list(self.targets)
+        for j, t in enumerate(self.cut.apart):
+            targets[t] = (self.count + j, targets[t][1], self.sums[t][2], *targets[t][3:])
+        LoopWriter(self.code, function, targets, self.cut).write(self.lines, self.roots)
+        finish(function)
+        return function
+
+    def _part(self, body):
+        function = self.function_of("part", PART_FUNCTION)
+        frame, k = function.args
+        b = ir.IRBuilder(function.append_basic_block("entry"))
+        apart, *buffers = [b.load(b.gep(frame, [I64(j)])) for j in range(self.count + 1)]
+        b.call(body, [*buffers, *(self.place(b, t, apart, k) for t in self.cut.apart), k])
+        b.ret_void()
+        finish(function)
+        return function

@@ -1,7 +1,7 @@
 """Where the values of a program live: inputs, outputs, arrays outside, and one workspace with places used again."""
 
 from tapejit.compile.scalarcode import itemsize
-from tapejit.compile.steps import Call, Loops, Scalars
+from tapejit.compile.steps import Blocks, Call, Loops, Scalars
 
 ALIGN = 64
 
@@ -37,18 +37,21 @@ class Memory:
     def _assign(self, steps):
         last, made = {}, {}
         for s, step in enumerate(steps):
-            for k in _reads(self.planner, step):
+            for k in reads(self.planner, step):
                 last[k] = s
             for unit in _units(step):
-                if unit.kind not in ("guard", "out") and unit.node.id not in self.home:
-                    needed = unit.kind != "scalar" or unit.node.id in self.planner.slots
+                node = unit.target
+                if unit.kind not in ("guard", "out") and node.id not in self.home:
+                    needed = unit.kind != "scalar" or node.id in self.planner.slots
                     if needed:
-                        made.setdefault(s, []).append(unit.node)
+                        made.setdefault(s, []).append(node)
         ends = {}
         for k, end in last.items():
             ends.setdefault(end, []).append(k)
         for s in range(len(steps)):
             for node in made.get(s, ()):
+                if node.id in self.home:  # the first part of a weave has made room
+                    continue
                 self.home[node.id] = ("ws", self.take(node.n * itemsize(node.dtype)))
             for k in ends.get(s, ()):
                 place = self.home.get(k)
@@ -77,13 +80,15 @@ def _rounded(size):
 
 
 def _units(step):
-    return [step.unit] if isinstance(step, Call) else step.units
+    return [u for member, _ in step.members for u in member.units] if isinstance(step, Blocks) else step.units
 
 
-def _reads(planner, step):
-    """The nodes whose memory a step reads."""
+def reads(planner, step):
+    """The ids of the nodes whose memory a step reads."""
+    if isinstance(step, Blocks):
+        return [k for member, _ in step.members for k in reads(planner, member)]
     if isinstance(step, Call):
-        if step.unit.kind == "guard":
+        if step.unit.kind in ("guard", "weave"):
             return [step.unit.node.id]
         return [x.id for x in planner.operands(step.unit.node)]
     bodies = [step.body.code] if isinstance(step, Scalars) else [r.body for r in step.regions]

@@ -1,5 +1,7 @@
 """Element types: PyTorch's names over NumPy's dtypes."""
 
+import weakref
+
 import numpy as np
 
 
@@ -82,6 +84,7 @@ def as_complex_dtype(dtype) -> ComplexDType | None:
 
 
 _default = float64
+_following = weakref.WeakSet()
 
 
 def as_array(data, dtype=None) -> np.ndarray:
@@ -141,7 +144,16 @@ def set_default_dtype(dtype) -> None:
     dtype = as_dtype(dtype)
     if not dtype.is_floating_point:
         raise TypeError(f"the default dtype must be float64 or float32, got {dtype}")
+    changes = dtype is not _default
     _default = dtype
+    if changes:
+        for listener in list(_following):
+            listener.default_dtype_changed()
+
+
+def follow_default_dtype(listener) -> None:
+    """Have ``listener.default_dtype_changed()`` called when the default dtype is another; it is not kept alive by that."""
+    _following.add(listener)
 
 
 def promote(*operands) -> DType:

@@ -22,6 +22,8 @@ MINIMUM = 1 << 22  # bytes of live values below which memory is no reason to rec
 NURSERY = 512  # records after which the newest handles are looked through
 _REGISTRY_ONLY = next(map(getrefcount, [object()]))  # references to a Tensor that only the list of handles knows
 _MANY = 256  # references; None has more
+LARGE = 1 << 16  # records of a large tape
+AHEAD = 8  # times that it has address space for: a page that nobody wrote to costs nothing
 
 
 _ARRAYS = {  # dtype, and whether what is in it goes along when the tape grows
@@ -46,6 +48,18 @@ _WORDS = {  # of the header -> the array whose address it holds
 _COLUMNS = {"flags": "flags", "addresses": "address", "owners": "owner", "ops": "op", "firsts": "a"}
 _ELEMENTS = {"flag_at": "flags", "address_at": "addresses", "leaf_at": "leaves", "first_at": "firsts"}
 _ATTEMPTS = 20  # interrupts that one step of a tape outlives
+
+
+def _zeros(capacity) -> dict:
+    """The arrays of a tape with room for so many records; for more where that is only address space."""
+    if capacity >= LARGE:
+        with contextlib.suppress(MemoryError):
+            return _zeros_for(capacity * AHEAD)
+    return _zeros_for(capacity)
+
+
+def _zeros_for(count) -> dict:
+    return {name: np.zeros(count + 1, dtype=dtype) for name, (dtype, _) in _ARRAYS.items()}
 
 
 def whole(step):
@@ -79,6 +93,7 @@ class Tape:
 
     recorder = None
     stand_ins = None
+    records = ()
     nursery = NURSERY
     capacity = CAPACITY  # of a new one
     everyone: ClassVar = weakref.WeakSet()
@@ -105,7 +120,12 @@ class Tape:
 
     def _grow(self, capacity):
         had = min(self.words[R.H_CAPACITY], capacity)
-        new = {name: np.zeros(capacity + 1, dtype=dtype) for name, (dtype, _) in _ARRAYS.items()}
+        more = (list.__setitem__, self.handles, slice(had, None), [None] * (capacity + 1 - had))
+        if had < capacity < len(self.records):
+            at_once((bool, 1), (setitem, self.words, R.H_CAPACITY, capacity), more)
+            self._stay(self._looked_through)
+            return
+        new = _zeros(capacity)
         new |= {name: new["records"][field] for name, field in _COLUMNS.items()}
         new |= {name: memoryview(new[array]) for name, array in _ELEMENTS.items()}  # an element costs a tenth of an array's
         before = [getattr(self, name, None) for name in new]  # kept until the engine knows the new ones
@@ -116,7 +136,7 @@ class Tape:
             *((setattr, self, name, value) for name, value in new.items()),  # __dict__ would make attributes slower to read
             *((setitem, self.words, word, new[name].ctypes.data) for word, name in _WORDS.items()),
             (setitem, self.words, R.H_CAPACITY, capacity),
-            (list.__setitem__, self.handles, slice(had, None), [None] * (capacity + 1 - had)),
+            more,
         )
         self._stay(self._looked_through)
         del before
@@ -340,9 +360,9 @@ def _in_child():
     """The only thread there is now takes the main tape over, unless it has one of its own."""
     stack = thread.stack  # of a thread that had none: [main]
     if stack[0] is main and len(stack) == 1 and main.header[R.H_THREAD] != threading.get_ident():
-        main.adjoints[:] = 0  # of a sweep that the main thread had under way
+        main.adjoints[: len(main) + 1] = 0  # of a sweep that the main thread had under way
         main.words[R.H_SWEEPING] = 0
-        main.flags &= ~R.CAPTURE
+        main.flags[: len(main)] &= ~R.CAPTURE
         main.header[R.H_THREAD] = threading.get_ident()
         main.header[R.H_GRAD_MODE] = R.GRAD
 

@@ -81,8 +81,8 @@ def set_num_threads(count: int) -> None:
 
     One until this is called, whatever the machine has: most calls are too small to share, and processes side by side
     (workers of a pool, of Dask, of pytest) would each take all cores. Results are the same to the last digit for any number.
-    Products of matrices are BLAS's, which has a number of its own (``OPENBLAS_NUM_THREADS``, threadpoolctl). A forked child
-    begins with one thread.
+    Products of matrices are BLAS's, which has a number of its own (``OPENBLAS_NUM_THREADS``, threadpoolctl), but for those with
+    a large matrix that a program goes through in blocks of rows. A forked child begins with one thread.
 
     Args:
         count: of threads, the caller's own included, from 1 to 256. Those that an earlier call started stay, asleep.

@@ -8,11 +8,10 @@ keep: where one does not answer, the caller has the same work done by tasks.
 import asyncio
 import itertools
 import weakref
-from pickle import dumps
+from pickle import dumps, loads
 
-from tapejit.distributed import worker
+from tapejit.distributed import wires, worker
 
-PATIENCE = 2.0  # seconds for a worker's first answer
 _here = weakref.WeakValueDictionary()  # on a worker: name -> Resident, as long as Dask keeps the result that it is
 
 
@@ -26,35 +25,44 @@ class Resident:
     def __reduce__(self):
         return Resident, (self.name, self.function, *self.data)
 
+    def begin(self, args, dask_worker):
+        """Futures of lists that are together the results of all parts; they run where tasks do, on each thread some."""
+        threads = max(min(dask_worker.state.nthreads, len(self.data)), 1)
+        ends = [len(self.data) * k // threads for k in range(threads + 1)]
+        groups = [self.data[a:b] for a, b in itertools.pairwise(ends)]
+        return [dask_worker.executors["default"].submit(self._results, args, group) for group in groups]
+
+    def _results(self, args, group):
+        return [worker.part(self.function, args, data) for data in group]
+
+
+def _together(lists):
+    """One list, or None if one of them is a failure: of that, tasks have more to tell."""
+    return None if any(isinstance(x, BaseException) for x in lists) else [x for some in lists for x in some]
+
+
+def _answered(dask_worker, name, message):
+    """What a wire brings: the results of a resident, pickled."""
+    resident = _here.get(name)
+    if resident is None or message is None:
+        return dumps(None) if message is not None else resident
+    try:
+        return dumps(_together([future.result() for future in resident.begin(loads(message), dask_worker)]), 5)
+    except Exception:
+        return dumps(None)
+
+
+def _listens(dask_worker):
+    return wires.served(dask_worker, _answered)
+
 
 async def answer(names, args, dask_worker):
-    """The results of all parts of those residents that are on this worker, by name; None for one whose function fails.
-
-    They run where tasks do: as many at once as the worker has threads. Of a failure, tasks have more to tell.
-    """
-    threads, loop = dask_worker.executors["default"], asyncio.get_running_loop()
+    """The results of all parts of those residents that are on this worker, by name; None for one whose function fails."""
     results = {}
     for resident in [_here[name] for name in names if name in _here]:
-        parts = [loop.run_in_executor(threads, worker.part, resident.function, args, data) for data in resident.data]
-        found = await asyncio.gather(*parts, return_exceptions=True)
-        results[resident.name] = None if any(isinstance(x, BaseException) for x in found) else found
+        parts = map(asyncio.wrap_future, resident.begin(args, dask_worker))
+        results[resident.name] = _together(await asyncio.gather(*parts, return_exceptions=True))
     return results
-
-
-async def _reachable(client, places):
-    """Whether the caller can speak to all workers itself, not by way of the scheduler only."""
-    asked = (asyncio.wait_for(client.rpc(place).identity(), PATIENCE) for place in places)
-    return not any(isinstance(x, BaseException) for x in await asyncio.gather(*asked, return_exceptions=True))
-
-
-async def _asked(client, places, names, args):
-    """What ``answer`` gives on each worker; the way ``Client.run`` takes by the scheduler costs more than the message."""
-    message = {"function": dumps(answer), "args": dumps((names, args)), "kwargs": dumps({})}
-
-    async def asked(place):
-        return (await client.rpc(place).run(**message, wait=True)).get("result")
-
-    return await asyncio.gather(*map(asked, places), return_exceptions=True)
 
 
 class Residents:
@@ -64,6 +72,9 @@ class Residents:
         name: for Dask's keys.
         function: the future of a ``worker.Function``.
         parts: futures of ``worker.Data``.
+
+    Attributes:
+        wires: by name of a resident the connection with its worker; None if there cannot be one with each of them.
     """
 
     _numbers = itertools.count()
@@ -88,19 +99,23 @@ class Residents:
         errors = [kept.exception() for kept in self._kept]
         if any(e is not None for e in errors):
             raise next(e for e in errors if e is not None)
-        self.places = sorted({holders[0] for holders in client.who_has(self._kept).values() if holders})
-        self.direct = client.sync(_reachable, client, self.places)
+        self.places = {name: holders[0] for name, holders in client.who_has(self._kept).items() if holders}
+        self.wires = self._connected()
+
+    def _connected(self):
+        places = set(self.places.values())
+        if any(not place.startswith("tcp://") for place in places):
+            return None
+        try:
+            ports = self.client.run(_listens, workers=list(places))
+            ends = {place: (place.removeprefix("tcp://").rpartition(":")[0].strip("[]"), port) for place, port in ports.items()}
+            return {name: wires.Wire(*ends[place], name) for name, place in self.places.items()}
+        except OSError:  # the scheduler reaches them, the caller does not
+            return None
 
     def __call__(self, args):
         """The results of all parts in order; None where some did not come."""
-        names = list(self.numbers)
-        if self.direct:
-            answers = self.client.sync(_asked, self.client, self.places, names, args)
-        else:
-            answers = self.client.run(answer, names, args, workers=self.places, on_error="return").values()
-        found = {}
-        for results in answers:
-            found |= results if isinstance(results, dict) else {}
+        found = self._by_wire(args) if self.wires else self._by_scheduler(args)
         results = [None] * self.count
         for name, numbers in self.numbers.items():
             if found.get(name) is None:
@@ -108,3 +123,16 @@ class Residents:
             for k, x in zip(numbers, found[name], strict=True):
                 results[k] = x
         return results
+
+    def _by_wire(self, args):
+        message = dumps(args, 5)
+        for wire in self.wires.values():
+            wire.ask(message)
+        return {name: loads(wire.answer()) for name, wire in self.wires.items()}
+
+    def _by_scheduler(self, args):
+        found = {}
+        places = sorted(set(self.places.values()))
+        for results in self.client.run(answer, list(self.numbers), args, workers=places, on_error="return").values():
+            found |= results if isinstance(results, dict) else {}
+        return found

@@ -1,14 +1,27 @@
 """Whether operations record gradients: ``no_grad`` and its kin, context managers and decorators in one."""
 
 import contextlib
+import sys
 
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
+from tapejit.edge.userline import is_library
 
 
 def is_grad_enabled() -> bool:
     """Whether operations of this thread record gradients."""
-    return bool(tapes.current().header[R.H_GRAD_MODE])
+    tape = tapes.current()
+    recorder = tape.recorder
+    if recorder is not None and not recorder.grad_modes and not is_library(sys._getframe(1).f_code.co_filename):
+        recorder.refuse("is_grad_enabled() is asked, which depends on where the function is called")
+    return bool(tape.header[R.H_GRAD_MODE])
+
+
+def _within(more):
+    """Note that a recorded function has begun, or ended, a context that says whether gradients are recorded."""
+    recorder = tapes.current().recorder
+    if recorder is not None:
+        recorder.grad_modes += more
 
 
 def _set(enabled: bool) -> bool:
@@ -30,9 +43,11 @@ class _GradMode(contextlib.ContextDecorator):
 
     def __enter__(self):
         self._before.append(_set(self.enabled))
+        _within(1)
         return self
 
     def __exit__(self, *exc):
+        _within(-1)
         _set(self._before.pop())
         return False
 

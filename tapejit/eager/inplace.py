@@ -12,7 +12,7 @@ from tapejit.core import tape as tapes
 from tapejit.core.layout import packed_strides
 from tapejit.core.plans import region_plan
 from tapejit.core.record import MASK
-from tapejit.eager import escapes, functional, hooks
+from tapejit.eager import escapes, functional, gradflags, hooks
 from tapejit.eager.dispatch import emit_view, from_array, plain
 from tapejit.eager.grad_mode import is_grad_enabled, no_grad
 from tapejit.eager.keys import assign_selected, select
@@ -136,6 +136,7 @@ def _check_result(x, result):
 def _take_over(tape, x, result):
     """Make ``x`` the handle of the newest record, which ``result`` stands for, in place of its old one."""
     old, new = x._r & MASK, result._r & MASK
+    begins = (int(tape.flags[old]) ^ int(tape.flags[new])) & R.GRAD
     if tape.flags[old] & R.HOOKED:
         hooks.stay(tape, x)
     else:
@@ -144,6 +145,8 @@ def _take_over(tape, x, result):
     tape.handles[new] = x
     x._r = result._r
     result._r = -1
+    if begins:
+        gradflags.changed(x)
 
 
 def _is_whole(x) -> bool:
@@ -313,6 +316,7 @@ def detach_(x: Tensor) -> Tensor:
         tape.ops[k] = 0  # first: a record without an op has no edges
         tape.records["a"][k] = tape.records["b"][k] = tape.records["c"][k] = -1
         x._set_flags(~(R.GRAD | R.LEAF), 0)
+    gradflags.changed(x)
     return x
 
 
@@ -334,11 +338,13 @@ def requires_grad_(x: Tensor, requires_grad=True) -> Tensor:
         with tapes.steady(x):
             x._set_flags(~(R.GRAD | R.LEAF), 0)
             x._tape().records["a"][x._r & MASK] = -1
+        gradflags.changed(x)
         return x
     if not x._layout.dtype.is_floating_point:
         raise RuntimeError(f"only floating-point tensors can require gradients, this one is {x.dtype}; use x.to(float)")
     x._set_flags(-1, R.GRAD | R.LEAF)
     x._link_gradient()
+    gradflags.changed(x)
     return x
 
 

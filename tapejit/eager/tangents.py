@@ -53,7 +53,7 @@ def push(outputs, leaves, tangents) -> list:
         with enable_grad():
             for node in nodes:
                 if node not in moves:
-                    t = _tangent(tape, node, moves.get, sweep)
+                    t = tangent_of(tape, node, moves.get, sweep)
                     if t is not None:
                         moves[node] = t
     return [moves.get(y) for y in outputs]
@@ -116,7 +116,7 @@ class _Pushed:
         k, operands = int(run.order[i]), run.operands[i].tolist()
         tangents = run.handles[operands].tolist()
         key = int(run.kinds[i]), *run.states[operands].tolist(), alike(tangents)
-        t = _tangent(self.tape, handle_of(self.tape, k), self.tangent, sweep)
+        t = tangent_of(self.tape, handle_of(self.tape, k), self.tangent, sweep)
         if t is None:
             return
         self._set(k, t)
@@ -131,7 +131,7 @@ class _Pushed:
                 run.learn(i, key[1:], lesson, place, int(run.states[k]))
 
 
-class _Step(RecordView):
+class Step(RecordView):
     """A record on the way: what rules ask of it, and its op, operands, their tangents and the result."""
 
     __slots__ = ("flags", "layout", "op", "operands", "out", "tangents")
@@ -158,9 +158,9 @@ class _Step(RecordView):
         return zeros(tuple(shape), dtype=self.out.dtype) if t is None else t
 
 
-def _tangent(tape, node, tangent, sweep):
+def tangent_of(tape, node, tangent, sweep):
     """The tangent of a record from those of its operands, which ``tangent`` gives; None if it does not move."""
-    step = _Step(tape, node, tangent, sweep)
+    step = Step(tape, node, tangent, sweep)
     if all(t is None for t in step.tangents):
         return None
     if step.op.elementwise:

@@ -93,11 +93,8 @@ class Part:
     def __init__(self, call, inputs=(), has_next=False, index=None):
         self.call, self.inputs, self.has_next, self.index = call, inputs, has_next, index
         self.token = np.zeros(1)
+        self.address = self.token.ctypes.data
         _parts[self.address] = self
-
-    @property
-    def address(self):
-        return self.token.ctypes.data
 
 
 def connect(pull, name, inputs, results):

@@ -54,7 +54,10 @@ def _value(graph, node, args, inputs):
     if op == "view":
         return args[0].reshape(-1)[positions(node.shape, *attr)]
     target = np.zeros(node.n, np.dtype(node.dtype))
-    if op == "pack":
+    if op == "weave":
+        for (step, start), x in zip(attr, args, strict=True):
+            target[start + step * np.arange(x.size)] = x.reshape(-1)
+    elif op == "pack":
         target[list(attr)] = args
     elif op == "spread":
         np.add.at(target, positions(args[0].shape, *attr), args[0].reshape(-1))

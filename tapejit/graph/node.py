@@ -46,6 +46,15 @@ class Places(tuple):
     __slots__ = ()
 
 
+class Strands(tuple):
+    """Where a ``weave`` puts its operands: of each a pair (step, start), element k goes to position start + k . step.
+
+    The strands are disjoint, and together they are the whole result.
+    """
+
+    __slots__ = ()
+
+
 class Kernel(NamedTuple):
     """A ``call``: the op of the op table, the address of its plan (0 for none), and its immediate."""
 

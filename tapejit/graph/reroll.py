@@ -10,6 +10,7 @@ import functools
 import numpy as np
 
 from tapejit.core import record as R
+from tapejit.core.errors import Refused
 from tapejit.core.layout import packed_strides
 from tapejit.core.record import MASK
 from tapejit.eager.tensor import Tensor
@@ -27,6 +28,7 @@ from tapejit.spec.table import OPS
 FEWEST = 600  # records of a recording that is looked at
 FEW = 8  # runs, of which each may leave passes out: of more the next ones would leave out ever more
 ALMOST = 7 / 8  # of its passes that a run keeps at least
+MOST = 1 << 20  # records that are made code of, beside those that loops save
 SHORTEST = 30  # records in which runs are looked for again
 _MOVING = [op.code for op in OPS if (op.alias_of or op).name in ("view", "spread", "place")]  # ``imm`` is an offset
 
@@ -365,6 +367,8 @@ class _Values(dict):
 def lowered(recorder, outputs, decisions):
     """(the lowering of a recording, with loops where they pay; the nodes of the results; those that hold the guards)."""
     lowering = Rolled(recorder, outputs, decisions)
+    if lowering._left() > MOST:
+        raise Refused(f"more than {MOST} of its records repeat no others")
     if not lowering.runs:
         lowering = Lowering(recorder, decisions=decisions)
     return lowering, *lowering.results(outputs, decisions)

@@ -6,9 +6,11 @@ then an error that names the node, in place of a program that computes something
 
 import os
 
+import numpy as np
+
 from tapejit.core import dtypes
 from tapejit.graph.loop import OWN, Loop, Where
-from tapejit.graph.node import ELEMENTWISE, EXACT, FLOATS, Affine, Kernel, Number, Places, Steps
+from tapejit.graph.node import ELEMENTWISE, EXACT, FLOATS, Affine, Kernel, Number, Places, Steps, Strands
 from tapejit.spec.primitives import LOGIC, TEST
 from tapejit.spec.table import OPS
 
@@ -165,6 +167,17 @@ def _pack(graph, node):
     _expect(all((a.shape, a.dtype) == ((), node.dtype) for a in node.args), "an operand is no number of its dtype")
 
 
+def _weave(graph, node):
+    _attribute(node, Strands)
+    _operands(node, len(node.attr))
+    taken = np.zeros(node.n, int)
+    for x, (step, start) in zip(node.args, node.attr, strict=True):
+        _expect(x.dtype == node.dtype, f"{x!r} is {x.dtype}")
+        _within((x.n,), (step if x.n != 1 else 0,), start, node.n)
+        taken[start + step * np.arange(x.n)] += 1
+    _expect((taken == 1).all(), "its operands do not fill it, each element once")
+
+
 def _matmul(graph, node):
     _operands(node, 2)
     x, y = node.args
@@ -211,6 +224,7 @@ _RULES = {
     "spread": _moved,
     **dict.fromkeys(("sum", "max", "min"), _reduction),
     "pack": _pack,
+    "weave": _weave,
     "matmul": _matmul,
     "call": _call,
 }

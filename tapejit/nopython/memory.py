@@ -5,13 +5,14 @@ when its thread ends. Generated code refers to the keys and to the memory limit 
 """
 
 import ctypes
-import os
 import sys
 
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+
+from tapejit.edge.room import half_of_memory
 
 I8P = ir.IntType(8).as_pointer()
 I32 = ir.IntType(32)
@@ -45,12 +46,6 @@ def _make_keys():
     return keys
 
 
-def _default_limit():
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    return 1 << 30  # Windows charges what is reserved, so less is reserved there
-
-
 def _keep_freed_memory():
     """Have the C library keep up to 64 MB of what arrays give back, as it does once a program has freed a large one.
 
@@ -67,7 +62,7 @@ def _keep_freed_memory():
 
 _keep_freed_memory()
 _keys = _make_keys()
-_limit = ctypes.c_int64(_default_limit())
+_limit = ctypes.c_int64(half_of_memory())
 llvm.add_symbol("tapejit_tape_keys", ctypes.addressof(_keys))
 llvm.add_symbol("tapejit_tape_limit", ctypes.addressof(_limit))
 

@@ -39,7 +39,7 @@ class Answers:
             Whether all of it is machine code now. False where nothing is recorded (``compile="never"``, a function that runs
             eagerly, one not called yet), or where compiling failed, of which a warning tells.
         """
-        signatures = [s for s in list(self._signatures.values()) if s.paths.eager is None and not s.uncompilable]
+        signatures = [s for s in self._every_signature() if s.paths.eager is None and not s.uncompilable]
         programs = [(s, p) for s in signatures for p in s.paths.everything()]
         background.finish([p for _, p in programs], self.prepare_door, timeout)
         for signature, program in programs:

@@ -13,11 +13,15 @@ import types
 import numpy as np
 
 from tapejit.edge import blocks as B
+from tapejit.edge import codewords
+from tapejit.edge.capi import CELL_VALUE
 from tapejit.replay.capturednumbers import Slot, is_number
+from tapejit.replay.members import Members
 from tapejit.replay.states import State
 
 _DEPTH = 4
 _SMALL = 64
+_OF_FUNCTIONS = ("__code__", "__defaults__", "__kwdefaults__")
 _PLAIN = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)
 
 
@@ -100,6 +104,10 @@ class Captures:
         seen = {id(value) for *_, value, snapshot in self.places if snapshot is not None}
         self.places += [("itself", x, None, x, held) for k, (x, held) in reads.containers.items() if k not in seen]
         self.places += [("itself", x, None, x, state) for x, state in reads.states.values()]
+        self.places += [("itself", x, None, x, members) for x, members in reads.kinds.values()]
+        for f in reads.functions.values():
+            values = [(name, getattr(f, name)) for name in _OF_FUNCTIONS]  # calls that need no defaults need none later
+            self.places += [("attribute", f, name, value, None) for name, value in values if value is not None]
         have = {id(a) for a in self.arrays}
         self.arrays += [a for a in reads.arrays if id(a) not in have]
 
@@ -141,7 +149,7 @@ class Captures:
                     continue
             elif now is value or _same_number(now, value):
                 if snapshot is None or self.matches(now, snapshot):
-                    if now is not value:
+                    if now is not value or (snapshot.__class__ is Members and snapshot.moved()):
                         self.places[j] = where, owner, name, now, snapshot
                     continue
                 where, owner, name, value, now = _difference(now, snapshot) or (where, owner, name, value, now)
@@ -156,13 +164,18 @@ class Captures:
         for where, owner, name, value, snapshot in list(self.places):
             owned += [owner, name, value]
             if where == "absent":
-                owned.append(functools.partial(_absent, owner, name))
-                found.append((B.ANSWER, id(owned[-1]), 0, id(True)))
+                found.append((B.ITEM, id(owner), id(name), 0))
             elif value.__class__ is Slot and isinstance(owner, list):
                 owned.append(functools.partial(_taken, value))
                 found.append((B.ANSWER, id(owned[-1]), 0, id(True)))
             elif value.__class__ is Slot:
                 found.append((_NUMBERS[where], id(owner), id(name), value.array.__array_interface__["data"][0]))
+            elif snapshot.__class__ is Members and snapshot.version:
+                found.append((B.CELL, id(owner) + codewords.of_version() - CELL_VALUE, 0, snapshot.version))
+                continue
+            elif name in _OF_FUNCTIONS and codewords.of_function(name) is not None:
+                at = id(owner) + codewords.of_function(name) - CELL_VALUE
+                found.append((B.CELL, at, 0, id(value)))
             elif where != "itself":
                 found.append((_PLACES[where], id(owner), id(name), id(value)))
             if type(value) in _CONTAINERS and type(snapshot) is type(value):
@@ -180,6 +193,8 @@ class Captures:
     def matches(now, snapshot):
         if isinstance(snapshot, State):
             return snapshot.holds()
+        if isinstance(snapshot, Members):
+            return snapshot.hold()
         if len(now) != len(snapshot):
             return False
         if isinstance(snapshot, dict):  # in its order, which loops over it go by

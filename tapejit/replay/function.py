@@ -10,6 +10,7 @@ import numpy as np
 
 from tapejit.core import forks
 from tapejit.core import tape as tapes
+from tapejit.core.dtypes import follow_default_dtype
 from tapejit.eager.tensor import Tensor
 from tapejit.edge import blocks as B
 from tapejit.replay.answers import NOT_YET, Answers
@@ -17,6 +18,7 @@ from tapejit.replay.binding import Bound, Same, belongs, binds, on_objects, shif
 from tapejit.replay.compiled import nopython_function
 from tapejit.replay.doorwords import Door
 from tapejit.replay.exact import exact
+from tapejit.replay.histories import Histories, StaysEager
 from tapejit.replay.inspection import Inspected
 from tapejit.replay.integers import Integers, same_work
 from tapejit.replay.recorder import active
@@ -92,7 +94,9 @@ class Replayed(Door, Answers, Recordings, Inspected):
         self._integers = Integers()
         forks.renewed(self, "_lock", threading.RLock)  # held to record, and to change what the door reads
         super().__init__()
+        follow_default_dtype(self)
         self._latest = None
+        self._histories = Histories(self, self._alike)
         self._counts = {"eager": 0, "recorded": 0, "interpreted": 0, "replayed": 0}
 
     def __repr__(self):
@@ -141,7 +145,12 @@ class Replayed(Door, Answers, Recordings, Inspected):
         """How often the function ran eagerly, was recorded, was run again from its tape, and as machine code."""
         programs = [p for s in self._signatures.values() for p in s.paths.everything()]
         through_door = sum(p.block.calls for p in programs if p.block is not None)
-        return {**self._counts, "replayed": self._counts["replayed"] + through_door}
+        counts = {**self._counts, "replayed": self._counts["replayed"] + through_door}
+        return {kind: count + sum(f.calls[kind] for f in self._histories.programs()) for kind, count in counts.items()}
+
+    def _every_signature(self):
+        """The signatures, and those of the programs of calls with a history."""
+        return [*self._signatures.values(), *(s for f in self._histories.programs() for s in f._every_signature())]
 
     @property
     def _last(self):
@@ -176,15 +185,19 @@ class Replayed(Door, Answers, Recordings, Inspected):
         key = self._flatten(args, kwargs, leaves)
         if _depth.inside:
             return self._eagerly(key, leaves, args, kwargs, history=True)
-        if self.policy == "never" or any(x.__class__ is Tensor and x.requires_grad for x in leaves):
+        if self.policy == "never":
             return self._eagerly(key, leaves, args, kwargs)
+        if any(x.__class__ is Tensor and x.requires_grad for x in leaves):
+            return self._with_history(key, leaves, args, kwargs)
         kinds = tuple([kind(x) for x in leaves])
         if (key, kinds) not in self._signatures and self._try_integers(args, kwargs):
             return self._answer(args, kwargs)
         signature = self._signature((key, kinds))
         self._used(signature)
-        if signature.paths.eager is not None or signature.history:
-            return self._eagerly(key, leaves, args, kwargs, signature.history)
+        if signature.history:
+            return self._with_history(key, leaves, args, kwargs)
+        if signature.paths.eager is not None:
+            return self._eagerly(key, leaves, args, kwargs)
         arrays = [memory(x) for x in leaves]
         if signature.captures is not None and not signature.captures.hold():
             self._rebound(signature, signature.captures)
@@ -194,8 +207,10 @@ class Replayed(Door, Answers, Recordings, Inspected):
         if result is None:
             result = self._record(signature, key, arrays)
         if result is None or result is NOT_YET:
+            if signature.history:
+                return self._with_history(key, leaves, args, kwargs)
             start = time.perf_counter()
-            result = self._eagerly(key, leaves, args, kwargs, signature.history)
+            result = self._eagerly(key, leaves, args, kwargs)
             signature.seconds += time.perf_counter() - start
             return result
         tensors = any(x.__class__ is Tensor for x in leaves)
@@ -269,6 +284,11 @@ class Replayed(Door, Answers, Recordings, Inspected):
                 self._integers.hint(self, self._signatures)
         return found
 
+    def default_dtype_changed(self):
+        """What was recorded made tensors of another dtype."""
+        for signature in list(self._signatures.values()):
+            signature.renew()
+
     def _drop(self, key):
         """Forget a signature."""
         signature = self._signatures.pop(key)
@@ -285,6 +305,35 @@ class Replayed(Door, Answers, Recordings, Inspected):
                 place[at] = signature.block.address
                 place, at = signature.block.words, B.NEXT
         place[at] = 0
+
+    # Histories
+
+    def _with_history(self, key, leaves, args, kwargs):
+        """Results that can be differentiated further, by a program where that pays and can be."""
+        kinds = key, tuple([kind(x) for x in leaves])
+        if self.policy == "now" or self._histories.pay(kinds):
+            try:
+                results = self._histories.call(args, kwargs)
+                self._used(self._histories.last._last)
+                return results
+            except StaysEager:
+                pass
+        start = time.perf_counter()
+        results = self._eagerly(key, leaves, args, kwargs, history=True)
+        self._histories.took(kinds, time.perf_counter() - start)
+        return results
+
+    def _alike(self, function, before=0):
+        """A replayed function of the same arguments, after ``before`` others, that never runs eagerly."""
+        argnums, static = tuple([k + before for k in self.argnums]), {k + before for k in self.static}
+        made = _Programs(function, self.fun, self.transform, argnums, static, self.policy, self._build, self.constants)
+        made.of_objects = self.of_objects
+        return made
+
+    def eagerly(self, args, kwargs):
+        """The results, run on the thread's own tape, with their history."""
+        leaves = []
+        return self._eagerly(self._flatten(args, kwargs, leaves), leaves, args, kwargs, history=True)
 
     # Eager
 
@@ -331,6 +380,11 @@ class Replayed(Door, Answers, Recordings, Inspected):
             RuntimeError: if there are none.
         """
         signature = self._last
+        if signature is not None and signature not in self._signatures.values():
+            raise RuntimeError(
+                f"{self!r} was called last where a result has a history, which nopython code cannot have: call it under "
+                "no_grad(), or with tensors that require no gradient"
+            )
         if signature is None or signature.paths.eager is not None or signature.latest() is None:
             why = signature.paths.eager if signature else None
             raise RuntimeError(f"{self!r} has no program yet: " + (why or "call it once with arguments like those to come"))
@@ -375,6 +429,13 @@ class Replayed(Door, Answers, Recordings, Inspected):
         if self.constants:
             options["static"] = self.constants
         return getattr(sys.modules["tapejit"], self.transform), self._build, options
+
+
+class _Programs(Replayed):
+    """One of whose calls nobody but its programs may answer."""
+
+    def _eagerly(self, *call, **options):
+        raise StaysEager
 
 
 def _rebuild(maker, build, options):

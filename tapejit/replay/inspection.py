@@ -13,7 +13,7 @@ class Inspected:
     def stats(self) -> dict:
         """Calls by kind, and per signature its paths with records, guards, compile seconds and the reason if eager."""
         signatures = []
-        for signature in self._signatures.values():
+        for signature in self._every_signature():
             paths = [
                 {
                     "records": p.frozen.records,

@@ -18,7 +18,8 @@ from tapejit.graph.build import Lowering
 from tapejit.graph.colouring import colours
 from tapejit.graph.sparsity import TooLarge, pattern
 from tapejit.replay.function import Replayed
-from tapejit.replay.transforms import Differentiated, decorator, pulled, pushed, results_of, scalar
+from tapejit.replay.leaves import pulled, pushed
+from tapejit.replay.transforms import Differentiated, decorator, results_of, scalar
 from tapejit.replay.trees import unflatten
 from tapejit.replay.vmap import Example, batched
 

@@ -6,12 +6,13 @@ import time
 import numpy as np
 
 from tapejit.compile.machine import Machine
+from tapejit.compile.rowblocks import gathered
 from tapejit.compile.schedule import Planner
 from tapejit.core import forks
 from tapejit.graph import verify
 from tapejit.graph.anycount import AnyCount
 from tapejit.graph.reroll import lowered
-from tapejit.graph.rewrite import pack_scalars, without_reshape
+from tapejit.graph.rewrite import pack_scalars, weave_strands, without_reshape
 from tapejit.replay.doorwords import ProgramBlock
 from tapejit.replay.listing import listing
 
@@ -62,6 +63,8 @@ class Frozen:
         lowering.number_guards(numbers)
         roots = [*self.outputs, *(node for node, _, _ in self.guards)]
         verify.after("lowering", lowering.graph, roots)
+        roots = weave_strands(lowering.graph, roots)
+        verify.after("weave_strands", lowering.graph, roots)
         roots = pack_scalars(lowering.graph, roots)
         verify.after("pack_scalars", lowering.graph, roots)
         count = len(self.outputs)
@@ -129,7 +132,7 @@ class Program:
     def plan(self):
         """The planner and the steps of the program."""
         planner = Planner(*self._wanted())
-        return planner, planner.plan()
+        return planner, gathered(planner, planner.plan())
 
     def run(self, leaves, out=None):
         """The status (0, or 1 + the guard that failed) and the outputs in order.

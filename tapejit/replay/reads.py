@@ -10,6 +10,7 @@ import contextvars
 import functools
 import gc
 import inspect
+import itertools
 import operator
 import re
 import sys
@@ -23,6 +24,7 @@ from tapejit.edge.between import runs_in_between
 from tapejit.edge.userline import PACKAGE, PACKAGES, STDLIB, called, is_installed, is_library
 from tapejit.replay.lines import place_of
 from tapejit.replay.loads import NOTHING, loads
+from tapejit.replay.members import Members, is_users
 from tapejit.replay.numpyreads import NumpyReads
 from tapejit.replay.operandsread import Steps, makes_operands
 from tapejit.replay.states import State, is_opaque
@@ -34,6 +36,7 @@ _passed: dict = {}  # by file: whether its functions are not watched; "ours", or
 _CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque)
 _GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 _CHANGING = {"append", "extend", "insert", "add", "update", "appendleft", "write", "clear", "remove", "discard"}
+_OF_TENSORS = {"grad", "requires_grad", "is_leaf", "retains_grad"}  # what changes of one while its values stay
 _ENDS = (Tensor, np.ndarray, np.generic, float, int, str, bytes, complex, type(None), types.BuiltinFunctionType, np.ufunc)
 
 
@@ -64,6 +67,8 @@ class Reads:
         containers: by id, a list, dict or the like and a copy of what it held.
         arrays: arrays that were read.
         states: by id, an object that code of another library reads, and its State.
+        kinds: by id, a class of the user's of which an object was read.
+        functions: by id, a function of the user's that ran.
         numpy: what NumPy computes with.
     """
 
@@ -72,6 +77,7 @@ class Reads:
         self.places, self.containers, self.arrays = {}, {}, []
         self.allowed = allowed
         self.states, self._opaque = {}, {}
+        self.kinds, self.functions, self._ran = {}, {}, set()
         self.numpy = NumpyReads(sources)
         self._known = {}  # id -> object that was there before
         self._functions = collections.defaultdict(list)  # by code
@@ -99,6 +105,11 @@ class Reads:
             for name in self._loose:
                 self._attribute(x, name)
         self.states = {k: (x, State(x)) for k, x in self._opaque.items()}
+        self.kinds = {k: (x, Members(x, _LIBRARIES)) for k, x in self.kinds.items()}
+        outside = (f for functions in self._functions.values() for f in functions)
+        for f in itertools.chain(outside, *(members.functions() for _, members in self.kinds.values())):
+            if f.__code__ in self._ran and f.__code__ not in self._inner:
+                self.functions[id(f)] = f
 
     def forget(self, tensors):
         """Keep no tensors that stood in for numbers."""
@@ -129,6 +140,7 @@ class Reads:
             if kind is not None:
                 self._refuse(kind, called(frame.f_back)[1] or code.co_name, frame.f_back, None)
             return None
+        self._ran.add(code)
         found = loads(code)
         self._inner.update(found.inner)
         self._loose |= found.loose
@@ -277,6 +289,11 @@ class Reads:
 
     def _attribute(self, owner, name):
         """An attribute that is a plain value; what it leads to otherwise runs code, which is watched itself."""
+        if isinstance(owner, Tensor) and name in _OF_TENSORS:
+            value = getattr(owner, name)
+            self._place("attribute", owner, name, value)
+            self._outside(value)
+            return value
         if isinstance(owner, (*_ENDS, *_CONTAINERS, types.ModuleType, types.FunctionType)):
             return NOTHING
         space = {} if isinstance(owner, type) else getattr(owner, "__dict__", None)
@@ -292,7 +309,10 @@ class Reads:
         else:
             static = inspect.getattr_static(owner, name, NOTHING)
             plain = not hasattr(static, "__get__") or isinstance(static, (types.MemberDescriptorType, types.FunctionType))
-            if static is NOTHING or not plain or (isinstance(static, types.FunctionType) and not isinstance(owner, type)):
+            if isinstance(static, types.FunctionType) and not isinstance(owner, type):
+                self._shadow(owner, name)
+                return NOTHING
+            if static is NOTHING or not plain:
                 return NOTHING
             value = getattr(owner, name, NOTHING)
             if value is NOTHING:
@@ -353,7 +373,9 @@ class Reads:
         elif isinstance(x, types.MethodType):
             self._outside(x.__func__)
             self._outside(x.__self__)
-        elif isinstance(x, (*_ENDS, type, types.ModuleType)):
+        elif isinstance(x, type):
+            self._kind(x)
+        elif isinstance(x, (*_ENDS, types.ModuleType)):
             return
         elif hasattr(type(x), "__next__"):
             raise RuntimeError(
@@ -364,10 +386,25 @@ class Reads:
             if isinstance(x, functools._lru_cache_wrapper):
                 self.numpy.begin(_watched_frames())
             self._known.setdefault(id(type(x)), type(x))
+            self._kind(type(x))
+            if callable(x) and hasattr(type(x), "forward"):  # a module, whose call is not watched, nor those of its parts
+                self._shadow(x, "forward")
+                for name in ("_modules", "_parameters", "_buffers"):
+                    self._outside(vars(x).get(name))
             parts = [inspect.getattr_static(x, part, None) for part in ("fun", "__func__", "__wrapped__")]
             parts = [part for part in parts if isinstance(part, (types.FunctionType, types.MethodType))]
             for part in (x.func, x.args, x.keywords) if isinstance(x, functools.partial) else parts:
                 self._outside(part)
+
+    def _shadow(self, owner, name):
+        """Note that a method is that of the class: the object may get one of its own."""
+        space = getattr(owner, "__dict__", None)
+        if isinstance(space, dict) and name not in space:
+            self.places.setdefault(("absent", id(space), name), ("absent", space, name, True))
+
+    def _kind(self, kind):
+        if id(kind) not in self.kinds and is_users(kind, _LIBRARIES):
+            self.kinds[id(kind)] = kind
 
 
 def _watched_frames():

@@ -26,18 +26,20 @@ from tapejit.eager.keys import flat_indices
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.cpython import references_beside
 from tapejit.edge.onestep import at_once
+from tapejit.edge.room import half_of_memory
 from tapejit.replay.lines import Lines, line_of_instruction, place_of, user_line
 from tapejit.replay.repeats import Repeats
 
 LARGEST_ESCAPE = 1 << 12  # elements of an array that may become a guard on its exact values
-LARGEST_RECORDING = 1 << 20  # records, above which a function stays eager
+A_RECORD = 400  # bytes that a record of a recording and all that is made of it take at most, beside its value
+MOST_RECORDS = 1 << 30  # they are counted by four bytes
 MOST_IDLE, LARGEST_IDLE = 8, 1 << 13  # tapes that wait for their next recording, and the records that they have room for
 
 active: list = []  # the recordings that run now, of all threads: a quick test for replayed functions
 
 
 class NeedsHistory(BaseException):
-    """The function reads a tensor that requires a gradient: its result is to have a history."""
+    """The function reads a tensor, given, that requires a gradient: its result is to have a history."""
 
 
 @dataclass
@@ -105,8 +107,8 @@ class RecordingTape(tapes.Tape):
             self._fresh.pop(handle, None)
 
     def reclaim(self):
-        if len(self) > LARGEST_RECORDING:
-            raise Refused(f"more than {LARGEST_RECORDING} records")
+        if len(self) * A_RECORD + self.words[R.H_BYTES] > half_of_memory() or len(self) >= MOST_RECORDS:
+            raise Refused(f"it takes more than {len(self)} records, and they more than half of the memory")
         self._grow(2 * int(self.header[R.H_CAPACITY]))
 
     def relieve(self):
@@ -202,6 +204,8 @@ class Recorder:
         self.guards = []
         self.extra = []  # (bytes of an array, what they are, where they are read): what NumPy computed with
         self.brought = {}  # id of a tensor of another tape -> (that tensor, its stand-in here)
+        self.histories = None  # what gives the stand-in of a captured tensor that requires a gradient; without it there is none
+        self.grad_modes = 0  # how many contexts of enable_grad(), no_grad() and so on the function is in that it began itself
         self._quiet = 0
         self._seen = set()
 
@@ -271,6 +275,8 @@ class Recorder:
         self.aliases.setdefault(k, int(self.tape.records["a"][k]))
 
     def no_random(self):
+        if self.histories is not None:
+            self.refuse("a random number is drawn")
         raise RuntimeError(
             "a random number inside a function that is recorded would be the same at every replay; draw it outside and "
             f"pass it as an argument ({user_line()})"
@@ -288,7 +294,13 @@ class Recorder:
     def bring(self, tensor):
         """The stand-in of a tensor of another tape: its memory, read at every replay."""
         if tensor.requires_grad and not self._quiet:
-            raise NeedsHistory
+            if self.histories is None:
+                raise NeedsHistory(tensor)
+            return self.histories(tensor)
+        return self.constant(tensor)
+
+    def constant(self, tensor):
+        """As ``bring``, without a history."""
         known = self.brought.get(id(tensor))
         if known is None or known[1]._r < 0:
             known = self.brought[id(tensor)] = (tensor, share(tensor._memory(), tensor._layout))

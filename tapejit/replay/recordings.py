@@ -7,6 +7,7 @@ import numpy as np
 
 from tapejit.core.errors import Refused
 from tapejit.eager.dispatch import from_array
+from tapejit.eager.gradflags import tell
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.onestep import try_to_take
 from tapejit.graph.anycount import NoCount
@@ -103,6 +104,8 @@ class Recordings:
             captures = Captures(self.fun, statics(key))
             reads.finish()
             captures.add(reads)
+            for tensor, _ in recorder.brought.values():
+                tell(tensor, signature)
             reads.numpy.guard(recorder, captures.arrays)
             kinds = [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays]
             frozen = _frozen(recorder, kinds, records)
@@ -111,8 +114,9 @@ class Recordings:
             if (self.policy == "auto" or signature.uncompilable) and Interpreter.can_run(recorder):
                 guards = [(place, *rest) for place, (_, *rest) in zip(frozen.places, frozen.guards, strict=False)]
                 interpreter = Interpreter(recorder, guards, records)
-        except NeedsHistory:
+        except NeedsHistory as needs:
             signature.history = True
+            tell(needs.args[0], signature)
             return None
         except Refused as why:
             signature.paths.stay_eager(str(why))

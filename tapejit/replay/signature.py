@@ -29,6 +29,11 @@ class Signature:
         if self.block is not None:
             self.block.use(None)
 
+    def gradients_changed(self):
+        """A tensor that the function reads begins, or ceases, to require a gradient."""
+        self.history = False
+        self.renew()
+
     def latest(self):
         """The program that was used last."""
         if self.block is not None and self.block.words[B.LAST]:

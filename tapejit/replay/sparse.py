@@ -19,11 +19,13 @@ from tapejit.eager.places import take_flat
 from tapejit.eager.views import expand, reshape, spread
 from tapejit.graph.build import Lowering
 from tapejit.graph.sparsity import TooLarge, pattern
+from tapejit.replay.diagonals import Irregular, entries_along
 from tapejit.replay.doorwords import Door
 from tapejit.replay.function import Replayed
+from tapejit.replay.leaves import pulled, pushed
 from tapejit.replay.recorder import around
 from tapejit.replay.sparseplan import Entries, Plan, entries_of, target_data
-from tapejit.replay.transforms import Differentiated, pulled, pushed, results_of, scalar
+from tapejit.replay.transforms import Differentiated, results_of, scalar
 from tapejit.replay.trees import flatten, is_result
 from tapejit.replay.vmap import Example, batched
 
@@ -205,30 +207,19 @@ class Sparse(Door):
         plan = self._current.plan
         with enable_grad():
             leaves, y = self._differentiated(args, kwargs)
-            products = self._products(plan, leaves, y)
-            values = take_flat(reshape(products, -1), from_array(plan.places), None)
+            values = self._values(plan, leaves, y)
             whole = reshape(pushed([y], leaves, _seeds(plan.vector, leaves))[0], -1)
             self._check(plan, values._memory(), whole._memory())
         return plan.kind.of(*((values,) if plan.proven else (values, whole)))
 
-    def _products(self, plan, leaves, y):
-        """All products with seeds, one after another."""
-        seeds = plan.seeds.astype(leaves[0].dtype.numpy)
-
-        def product(*parts):
-            if plan.forward:
-                return pushed([y], leaves, list(parts))
-            return [_joined([reshape(p, -1) for p in pulled([y], list(parts), leaves)])]
-
-        def split(rows):
-            return _seeds(rows, leaves) if plan.forward else [_direction(rows, y)]
-
-        if len(seeds) <= FEW:
-            found = [product(*split(seed))[0] for seed in seeds]
-            count = y.numel() if plan.forward else sum(x.numel() for x in leaves)
-            return stack([reshape(p, -1) for p in found]) if found else from_array(np.zeros((0, count)))
-        ((found, has),) = batched(product, split(seeds), len(seeds))
-        return found if has else expand(found, (len(seeds), *found.shape))
+    def _values(self, plan, leaves, y):
+        """The entries, along diagonals if they lie so, else from products."""
+        if self.mode == "auto":
+            try:
+                return entries_along(plan, y, leaves)
+            except Irregular:
+                pass
+        return take_flat(reshape(_products(plan.products, leaves, y), -1), from_array(plan.products.places), None)
 
     def _check(self, plan, values, whole):
         """Compare a product with the whole matrix and one with its entries: there may be others, by a path that was not known.
@@ -238,7 +229,8 @@ class Sparse(Door):
         """
         entries = plan.in_order(values.astype(np.float64))
         whole = whole.reshape(-1)
-        close = np.abs(entries @ plan.vector - whole) <= TOLERANCE * (1 + abs(entries) @ plan.vector + np.abs(whole))
+        with np.errstate(invalid="ignore"):  # infinities
+            close = np.abs(entries @ plan.vector - whole) <= TOLERANCE * (1 + abs(entries) @ plan.vector + np.abs(whole))
         if not (close | ~np.isfinite(whole)).all():
             row = int(np.flatnonzero(~close)[0])
             raise ValueError(
@@ -246,6 +238,26 @@ class Sparse(Door):
                 + (" that was found at the first call: the function took another path" if isinstance(self.given, str) else "")
                 + "; pass a pattern with all entries that may occur"
             )
+
+
+def _products(wanted, leaves, y):
+    """All products with seeds, one after another."""
+    seeds = wanted.seeds.astype(leaves[0].dtype.numpy)
+
+    def product(*parts):
+        if wanted.forward:
+            return pushed([y], leaves, list(parts))
+        return [_joined([reshape(p, -1) for p in pulled([y], list(parts), leaves)])]
+
+    def split(rows):
+        return _seeds(rows, leaves) if wanted.forward else [_direction(rows, y)]
+
+    if len(seeds) <= FEW:
+        found = [product(*split(seed))[0] for seed in seeds]
+        count = y.numel() if wanted.forward else sum(x.numel() for x in leaves)
+        return stack([reshape(p, -1) for p in found]) if found else from_array(np.zeros((0, count)))
+    ((found, has),) = batched(product, split(seeds), len(seeds))
+    return found if has else expand(found, (len(seeds), *found.shape))
 
 
 def _quick_key(args):

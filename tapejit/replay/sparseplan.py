@@ -1,5 +1,8 @@
 """Patterns of sparse matrices: how their entries are read from products, and the matrices that are made of the entries."""
 
+import functools
+from typing import NamedTuple
+
 import numpy as np
 
 from tapejit.graph.colouring import colours, readings, symmetric_colours
@@ -14,9 +17,7 @@ class Plan:
 
     Attributes:
         rows: the pattern.
-        forward: products are with columns, else with rows.
-        seeds: one row per product, the sum of the unit vectors of a colour.
-        places: for each entry, block after block in CSR order, where it stands in the products one after another.
+        symmetric: whether the matrix is.
         vector: one for checks.
         empty: the matrices of the result without entries.
         alone: the one matrix that is the result, if there is one and no other entries need be looked for, else None.
@@ -28,24 +29,19 @@ class Plan:
 
         rows = sparse.csr_array(rows)
         rows.sort_indices()
-        self.rows, self.proven = rows, proven
-        numbers, self.forward = _chosen(rows, mode, symmetric)
-        colour, at = readings(rows if self.forward else sparse.csr_array(rows.T), numbers)
-        if not self.forward:  # entries of the transpose, in its order
-            order = sparse.csr_array((np.arange(rows.nnz), rows.indices, rows.indptr), rows.shape).T.tocsr()
-            order.sort_indices()
-            colour, at = _put(order.data, colour), _put(order.data, at)
-        count = int(numbers.max(initial=-1)) + 1
-        self.seeds = np.zeros((count, len(numbers)))
-        met = np.unique(rows.indices) if self.forward else np.flatnonzero(np.diff(rows.indptr))
-        self.seeds[numbers[met], met] = 1.0
-        self.places = (colour * rows.shape[0 if self.forward else 1] + at).astype(np.int64)
+        self.rows, self.proven, self.symmetric = rows, proven, symmetric
+        self._mode = mode
         self.vector = np.random.default_rng(0).uniform(0.5, 1.5, rows.shape[1])
         self.split = split
-        self._order = None
+        self._order = self._keys = None
         self.kind = None
         self.empty = [_fixed(sparse, rows)] if split is None else self._in_blocks(sparse, *split)
         self.alone = self.empty[0] if split is None and proven else None
+
+    @functools.cached_property
+    def products(self):
+        """How entries are read from products."""
+        return _products(self.rows, self._mode, self.symmetric, self._order)
 
     def _in_blocks(self, sparse, heights, widths):
         """The empty matrices of the blocks; entries stand block after block from now on."""
@@ -53,7 +49,6 @@ class Plan:
         heights = heights or [self.rows.shape[0]]
         block = _piece(heights, entries.row) * len(widths) + _piece(widths, entries.col)
         self._order = np.argsort(block, kind="stable")
-        self.places = self.places[self._order]
         tops, lefts = np.cumsum([0, *heights]), np.cumsum([0, *widths])
         pieces = [
             self.rows[tops[i] : tops[i + 1], lefts[j] : lefts[j + 1]]
@@ -61,6 +56,18 @@ class Plan:
             for j in range(len(widths))
         ]
         return [_fixed(sparse, sparse.csr_array(piece)) for piece in pieces]
+
+    def numbers_of(self, rows, columns):
+        """Which entries stand at these places, None if one of the places is not of the pattern."""
+        width = self.rows.shape[1]
+        if self._keys is None:
+            entries = self.rows.tocoo()
+            self._keys = entries.row.astype(np.int64) * width + entries.col
+        keys = rows * width + columns
+        found = np.searchsorted(self._keys, keys)
+        if not np.array_equal(self._keys[np.minimum(found, len(self._keys) - 1)], keys):
+            return None
+        return found if self._order is None else _put(self._order, np.arange(len(self._order)))[found]
 
     def entries_of(self, result):
         """The entries of a result, block after block."""
@@ -88,6 +95,37 @@ class Plan:
         if heights is None:
             return tuple(found)
         return tuple(tuple(found[k : k + len(widths)]) for k in range(0, len(found), len(widths)))
+
+
+class Products(NamedTuple):
+    """Products from which the entries of a matrix are read.
+
+    Attributes:
+        forward: they are with columns, else with rows.
+        seeds: one row per product, the sum of the unit vectors of a colour.
+        places: for each entry, block after block in CSR order, where it stands in the products one after another.
+    """
+
+    forward: bool
+    seeds: np.ndarray
+    places: np.ndarray
+
+
+def _products(rows, mode, symmetric, order):
+    """The products for a pattern, whose entries are wanted in CSR order, or in an order of these."""
+    from scipy import sparse
+
+    numbers, forward = _chosen(rows, mode, symmetric)
+    colour, at = readings(rows if forward else sparse.csr_array(rows.T), numbers)
+    if not forward:  # entries of the transpose, in its order
+        turned = sparse.csr_array((np.arange(rows.nnz), rows.indices, rows.indptr), rows.shape).T.tocsr()
+        turned.sort_indices()
+        colour, at = _put(turned.data, colour), _put(turned.data, at)
+    seeds = np.zeros((int(numbers.max(initial=-1)) + 1, len(numbers)))
+    met = np.unique(rows.indices) if forward else np.flatnonzero(np.diff(rows.indptr))
+    seeds[numbers[met], met] = 1.0
+    places = (colour * rows.shape[0 if forward else 1] + at).astype(np.int64)
+    return Products(forward, seeds, places if order is None else places[order])
 
 
 class Entries(tuple):

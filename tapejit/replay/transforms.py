@@ -9,30 +9,20 @@ import inspect
 
 import numpy as np
 
-from tapejit.core import record as R
 from tapejit.core.dtypes import as_array, bool_, float64
-from tapejit.eager import autograd
-from tapejit.eager.creation import tensor, zeros_like
-from tapejit.eager.dispatch import emit_view, from_array
+from tapejit.eager.creation import tensor
+from tapejit.eager.dispatch import from_array
 from tapejit.eager.escapes import differentiated, watched
 from tapejit.eager.grad_mode import enable_grad
-from tapejit.eager.tangents import push
 from tapejit.eager.tensor import Tensor
 from tapejit.replay.function import Replayed, history_wanted
+from tapejit.replay.leaves import fresh, pulled, pushed
 from tapejit.replay.trees import flatten, is_result, unflatten
-from tapejit.spec.structured import VIEWS
 
 
 def _as_tensor(x):
     """A tensor of a leaf: arrays and numbers become tensors of their own."""
     return x if isinstance(x, Tensor) else from_array(x)
-
-
-def _fresh(x):
-    """A tensor with the values of ``x`` in which alone derivatives are taken; the history of ``x`` stays attached."""
-    fresh = emit_view(VIEWS["Alias"], x, x._layout)
-    fresh._set_flags(-1, R.GRAD)
-    return fresh
 
 
 def is_number(x):
@@ -109,7 +99,7 @@ class Differentiated:
         for x in found:
             if isinstance(x, Tensor) and x.dtype is bool_:
                 raise TypeError(f"{what} differentiates floating-point arguments, argument {k} has dtype {x.dtype}")
-        tensors = [_fresh(floating(x)) for x in found]
+        tensors = [fresh(floating(x)) for x in found]
         self.leaves += tensors
         self.structures.append((structure, len(tensors)))
         return unflatten(structure, iter(tensors))
@@ -149,25 +139,6 @@ def scalar(y, what):
     if y.numel() != 1:
         raise TypeError(f"{what} needs a function with a scalar result, this one has shape {tuple(y.shape)}; use jacobian()")
     return y
-
-
-def pulled(outputs, seeds, leaves, create_graph=True):
-    """The vector-Jacobian product; zeros for leaves that do not matter.
-
-    Without ``create_graph`` the compiled sweep takes it; a recording sees every operation either way.
-    """
-    pairs = [(y, s) for y, s in zip(outputs, seeds, strict=True) if y.requires_grad]
-    if not pairs:
-        return [zeros_like(x) for x in leaves]
-    outputs, seeds = zip(*pairs, strict=True)
-    found = autograd.grad(outputs, leaves, seeds, True, create_graph, allow_unused=True)
-    return [zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
-
-
-def pushed(outputs, leaves, tangents):
-    """The Jacobian-vector product; zeros for outputs that do not move."""
-    found = push(outputs, leaves, tangents)
-    return [zeros_like(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
 
 
 @decorator

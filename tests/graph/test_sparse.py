@@ -52,7 +52,7 @@ def test_symmetry_saves_products():
     H = tj.sparse_hessian(f)
     close(H(X), tj.hessian(f)(X))
     (plan,) = H._plans.values()
-    assert len(plan.seeds) == 2
+    assert len(plan.products.seeds) == 2
     assert colours(plan.rows).max() + 1 == 40
 
 
@@ -61,8 +61,8 @@ def test_fewer_rows_than_columns_go_backwards():
     J = tj.sparse_jacobian(f)
     close(J(X), tj.jacobian(f)(X))
     (plan,) = J._plans.values()
-    assert not plan.forward
-    assert len(plan.seeds) == 1
+    assert not plan.products.forward
+    assert len(plan.products.seeds) == 1
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -191,5 +191,5 @@ def test_columns_without_entries_are_in_no_direction():
     for _ in range(2):
         np.testing.assert_allclose(H(z).toarray(), np.diag(np.r_[6 * z[:50], np.zeros(150)]))
     (plan,) = H._plans.values()
-    assert plan.seeds[:, 50:].sum() == 0
+    assert plan.products.seeds[:, 50:].sum() == 0
     assert tj.sparse_hessian(lambda z: z.sum())(z).nnz == 0
