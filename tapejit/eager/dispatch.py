@@ -1,8 +1,7 @@
 """From a Python-level operation to a record.
 
-The common case, tensors of one layout on the main thread's tape, is one compiled call: ``unary``, ``binary`` and
-``scalar`` below. Everything else (broadcasting, promotion, other threads, recording, a full tape, a kernel not
-compiled yet) takes ``apply``.
+The common case, tensors of one layout on the main thread's tape, is one compiled call (see ``frameless``). Everything else
+(broadcasting, promotion, other threads, a full tape, a kernel not compiled yet) takes ``apply``.
 """
 
 import functools
@@ -17,6 +16,7 @@ from tapejit.core.layout import Layout, layout_of, scalar_layout
 from tapejit.core.plans import bounded, cached, elementwise_plan, plan_at
 from tapejit.core.refusals import KindError
 from tapejit.eager import foreign
+from tapejit.eager.frameless import Operator, one, reflected, two
 from tapejit.eager.keywords import deliver
 from tapejit.eager.otherkinds import of_other_kind, other_kind
 from tapejit.eager.tensor import Tensor
@@ -29,9 +29,7 @@ _main = tapes.main
 # The fast path goes to the tape that operations of the main thread go to now; in other threads the engine refuses it.
 _top, _address = _main, _main.address
 _handles = _main.handles  # at the number of each record; a handle of the main tape is the number
-_unary, _binary, _scalar, _general, _view, _constant = (
-    engine.late(globals(), f"_{entry}", entry) for entry in ("unary", "binary", "scalar", "general", "view", "constant")
-)
+_general, _view, _constant = (engine.late(globals(), f"_{entry}", entry) for entry in ("general", "view", "constant"))
 
 
 def _follow(tape):
@@ -395,20 +393,10 @@ _pairs = bounded()
 
 def unary_function(op):
     """The public function of an elementwise op with one operand."""
-    code = op.code
+    quick = Operator(one, op.code, functools.partial(apply, op))
 
     def function(x, *, out=None):
-        if out is not None:
-            return deliver(apply(op, x), out)
-        if x.__class__ is Tensor:
-            r = _unary(_address, code, x._r)
-            if r >= 0:
-                t = _new(Tensor)
-                t._r = r
-                t._layout = x._layout
-                _handles[r] = t
-                return t
-        return apply(op, x)
+        return quick(x) if out is None else deliver(apply(op, x), out)
 
     return function
 
@@ -424,63 +412,36 @@ def binary_method(op, by_number=None, slow=None):
 
     def method(self, other):
         if other.__class__ is Tensor:
-            r = _binary(_address, code, self._r, other._r)
+            plan = _pairs.get((self._layout, other._layout))
+            if plan is None:
+                return slow(self, other)
+            layout = plan.layout
+            r = _general(_address, code, 0, self._r, other._r, -1, layout.address, plan.address, 0.0)
             if r < 0:
-                plan = _pairs.get((self._layout, other._layout))
-                if plan is None:
-                    return slow(self, other)
-                layout = plan.layout
-                r = _general(_address, code, 0, self._r, other._r, -1, layout.address, plan.address, 0.0)
-                if r < 0:
-                    return slow(self, other)
-                t = _new(Tensor)
-                t._r = r
-                t._layout = layout
-                _handles[r] = t
-                return t
-        elif other.__class__ is float or other.__class__ is int:
-            if other in unary:
-                r = _unary(_address, unary[other], self._r)
-                if r < 0:
-                    return slow(self, other)
-            else:
-                r = _scalar(_address, code, self._r, other, 0)
-        elif isinstance(other, (Number, np.ndarray, Tensor, np.generic)):
-            return slow(self, other)
-        else:
-            other = foreign.operand(other)
-            return NotImplemented if other is None else slow(self, other)
-        if r >= 0:
+                return slow(self, other)
             t = _new(Tensor)
             t._r = r
-            t._layout = self._layout
+            t._layout = layout
             _handles[r] = t
             return t
-        return slow(self, other)
+        if isinstance(other, (Number, np.ndarray, Tensor, np.generic)):
+            return slow(self, other)
+        other = foreign.operand(other)
+        return NotImplemented if other is None else slow(self, other)
 
-    return method
+    return Operator(two, code, method, unary)
 
 
 def reflected_method(op):
     """The reflected operator method, ``2 * x``."""
-    code = op.code
 
     def method(self, other):
-        if other.__class__ is float or other.__class__ is int:
-            r = _scalar(_address, code, self._r, other, 1)
-            if r >= 0:
-                t = _new(Tensor)
-                t._r = r
-                t._layout = self._layout
-                _handles[r] = t
-                return t
-            return apply(op, other, self)
         if isinstance(other, (Number, np.ndarray, np.generic)):
             return apply(op, other, self)
         other = foreign.operand(other)
         return NotImplemented if other is None else apply(op, other, self)
 
-    return method
+    return Operator(reflected, op.code, method)
 
 
 def is_number(x) -> bool:

@@ -26,6 +26,14 @@ type_from_spec = function("PyType_FromSpec", ctypes.py_object, ctypes.c_void_p)
 type_modified = function("PyType_Modified", None, ctypes.py_object)
 new_method = function("PyDescr_NewMethod", ctypes.py_object, ctypes.py_object, ctypes.c_void_p)
 
+_DEFINITION, _OFFSET = 40, 16  # of the PyMemberDef in a descriptor, and of the offset in that
+
+
+def offset_of(field) -> int:
+    """Where objects have a field that ``__slots__`` declares, from its descriptor: bytes from their start."""
+    definition = ctypes.c_void_p.from_address(id(field) + _DEFINITION).value
+    return ctypes.c_ssize_t.from_address(definition + _OFFSET).value
+
 
 def _counts(objects):
     return np.fromiter(map(getrefcount, objects), np.int64, len(objects))

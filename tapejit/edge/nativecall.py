@@ -10,7 +10,7 @@ from tapejit.edge import cpython
 from tapejit.edge.blocks import BLOCK, VECTORCALL
 
 _FLAGS = 168  # offset of tp_flags in PyTypeObject
-_HAVE_VECTORCALL, _BASETYPE, _HAVE_VERSION_TAG = 1 << 11, 1 << 10, 1 << 18
+_HAVE_VECTORCALL, _BASETYPE, _HAVE_VERSION_TAG, _METHOD = 1 << 11, 1 << 10, 1 << 18, 1 << 17
 _TP_MEMBERS, _OBJECT, _SIZE, _READONLY = 72, 16, 19, 1  # Py_tp_members, Py_T_OBJECT_EX, Py_T_PYSSIZET, Py_READONLY
 _FASTCALL_KEYWORDS = 0x80 | 0x02
 
@@ -53,14 +53,19 @@ _spec = _Spec(b"tapejit.replay.NativeCall", BLOCK + 8, 0, _BASETYPE | _HAVE_VERS
 NativeCall = cpython.type_from_spec(ctypes.addressof(_spec))
 
 
-def may_call(kind) -> bool:
+def may_call(kind, flags_too=0) -> bool:
     """Let the objects of a subclass be called natively; False if its type object does not look as expected."""
     flags = ctypes.c_ulong.from_address(id(kind) + _FLAGS)
     if flags.value != kind.__flags__:
         return False
-    flags.value |= _HAVE_VECTORCALL  # a class with a __call__ of its own does not inherit it
+    flags.value |= _HAVE_VECTORCALL | flags_too  # a class with a __call__ of its own does not inherit it
     cpython.type_modified(kind)
     return True
+
+
+def may_bind(kind) -> bool:
+    """The same for objects that ``__get__`` makes methods of: CPython calls them with the object before the arguments."""
+    return may_call(kind, _METHOD)
 
 
 def call_natively(instance, address):

@@ -1,0 +1,223 @@
+"""Operators of Tensors as C functions: in the common case a record and its Tensor are made without a frame of Python's.
+
+An operator is an object of CPython's vectorcall form, with a block of words of its own. The common case is what the engine's
+fast entries take: contiguous floats of one layout on the main thread's tape, and numbers. Everything else goes to a function of
+Python's, which may ask the engine again.
+"""
+
+import ctypes
+import functools
+import types
+
+import numpy as np
+
+from tapejit.core import engine
+from tapejit.core import tape as tapes
+from tapejit.core.append import MASK, SLOW, binary, scalar, unary
+from tapejit.eager.tensor import Tensor
+from tapejit.edge import blocks as B
+from tapejit.edge import capi, collecting, cpython, room, signals
+from tapejit.edge.jit import inner
+from tapejit.edge.nativecall import NativeCall, call_natively, may_bind
+from tapejit.edge.plain import code as plain
+from tapejit.edge.plain.operators import WORD
+from tapejit.edge.raw import as_f64, as_i64
+
+# An operator's block: what all share, the op, what takes other cases, and (number, op) of numbers with ops of their own.
+SHARED, CODE, OTHERWISE, NUMBERS, NUMBER_COUNT, OPERATOR_WORDS = range(6)
+# What all share: the tape that operations go to and its list of Tensors, the classes, and where a Tensor has its fields.
+TAPE, TENSORS, TENSOR, FLOAT, INTEGER, HANDLE, LAYOUT, SHARED_WORDS = range(8)
+_COUNT = (1 << 63) - 1  # of a call's arguments; the highest bit says something about their memory
+
+_shared = np.zeros(SHARED_WORDS, dtype=np.int64)
+_kept = {}  # the list of Tensors that ``_shared`` refers to
+_operators: list = []
+
+
+@inner
+def _word(address):
+    return as_i64(address)[0]
+
+
+@inner
+def _block(self):
+    return as_i64(_word(_word(self + B.BLOCK) + capi.ARRAY_DATA))
+
+
+@inner
+def _handle(shared, x):
+    return capi.integer(_word(x + shared[HANDLE]))
+
+
+@inner
+def _finished(shared, made, handle, x):
+    """The Tensor of a record of the layout of ``x``, with what it is to hold."""
+    layout = _word(x + shared[LAYOUT])
+    capi.incref(layout)
+    as_i64(made + shared[LAYOUT])[0] = layout
+    as_i64(made + shared[HANDLE])[0] = capi.new_integer(handle)
+    capi.incref(made)
+    capi.set_list_item(shared[TENSORS], handle & MASK, made)
+    return made
+
+
+@inner
+def _number(shared, y):
+    """A number of Python's, and whether ``y`` is one that a double can hold."""
+    kind = _word(y + capi.TYPE)
+    if kind == shared[FLOAT]:
+        return as_f64(y + capi.FLOAT_VALUE)[0], True
+    if kind != shared[INTEGER]:
+        return 0.0, False
+    number = capi.integer_as_double(y)
+    if number == -1.0 and capi.error_set() != 0:
+        capi.clear_error()
+        return 0.0, False
+    return number, True
+
+
+@inner
+def _record(block, shared, x, y):
+    """The handle of the record of an op of a Tensor and an operand, negative if this is not the common case."""
+    if _word(y + capi.TYPE) == shared[TENSOR]:
+        return binary(shared[TAPE], block[CODE], _handle(shared, x), _handle(shared, y))
+    number, is_one = _number(shared, y)
+    if not is_one:
+        return SLOW
+    for j in range(block[NUMBER_COUNT]):
+        place = block[NUMBERS] + 16 * j
+        if as_f64(place)[0] == number:
+            return unary(shared[TAPE], as_i64(place)[1], _handle(shared, x))
+    return scalar(shared[TAPE], block[CODE], _handle(shared, x), number, 0)
+
+
+@inner
+def _reflected_record(block, shared, x, y):
+    """The same for a number that comes first."""
+    number, is_one = _number(shared, y)
+    return scalar(shared[TAPE], block[CODE], _handle(shared, x), number, 1) if is_one else SLOW
+
+
+# A Tensor is made before its record: making one may run a collection, and that any code.
+
+
+def two(self, args, count, names):
+    """``operator(x, y)``."""
+    block = _block(self)
+    shared = as_i64(block[SHARED])
+    if names == 0 and count & _COUNT == 2 and _word(as_i64(args)[0] + capi.TYPE) == shared[TENSOR]:
+        x = as_i64(args)[0]
+        made = capi.new_object(shared[TENSOR], 0)
+        if made != 0:
+            handle = _record(block, shared, x, as_i64(args)[1])
+            if handle >= 0:
+                return _finished(shared, made, handle, x)
+            capi.decref(made)
+        capi.clear_error()
+    return capi.vectorcall(block[OTHERWISE], args, count & _COUNT, names)
+
+
+def reflected(self, args, count, names):
+    """``operator(x, number)`` for ``number op x``."""
+    block = _block(self)
+    shared = as_i64(block[SHARED])
+    if names == 0 and count & _COUNT == 2 and _word(as_i64(args)[0] + capi.TYPE) == shared[TENSOR]:
+        x = as_i64(args)[0]
+        made = capi.new_object(shared[TENSOR], 0)
+        if made != 0:
+            handle = _reflected_record(block, shared, x, as_i64(args)[1])
+            if handle >= 0:
+                return _finished(shared, made, handle, x)
+            capi.decref(made)
+        capi.clear_error()
+    return capi.vectorcall(block[OTHERWISE], args, count & _COUNT, names)
+
+
+def one(self, args, count, names):
+    """``operator(x)``."""
+    block = _block(self)
+    shared = as_i64(block[SHARED])
+    if names == 0 and count & _COUNT == 1 and _word(as_i64(args)[0] + capi.TYPE) == shared[TENSOR]:
+        x = as_i64(args)[0]
+        made = capi.new_object(shared[TENSOR], 0)
+        if made != 0:
+            handle = unary(shared[TAPE], block[CODE], _handle(shared, x))
+            if handle >= 0:
+                return _finished(shared, made, handle, x)
+            capi.decref(made)
+        capi.clear_error()
+    return capi.vectorcall(block[OTHERWISE], args, count & _COUNT, names)
+
+
+class Operator(NativeCall):
+    """An operation of one or two operands, the first a Tensor; a method where it is an attribute of a class.
+
+    Args:
+        form: ``one``, ``two`` or ``reflected``.
+        code: of the op.
+        otherwise: the function of Python's that it is.
+        by_number: the code of the op of one operand that a number as the second stands for.
+    """
+
+    def __init__(self, form, code, otherwise, by_number=None):
+        functools.update_wrapper(self, otherwise)
+        self._form, self._otherwise = form, otherwise
+        self._numbers = np.array([(np.float64(n).view(np.int64), c) for n, c in (by_number or {}).items()], dtype=np.int64)
+        self._block = np.zeros(OPERATOR_WORDS, dtype=np.int64)
+        numbers = self._numbers.ctypes.data, len(self._numbers)
+        self._block[:] = _shared.ctypes.data, code, id(otherwise), *numbers
+        _operators.append(self)
+        if _opened.cache_info().currsize:
+            _open(self)
+
+    def __call__(self, *args, **kwargs):
+        _opened()
+        return self._otherwise(*args, **kwargs)
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else types.MethodType(self, instance)
+
+
+def _open(operator):
+    if _fits():
+        call_natively(operator, address(operator._form))
+
+
+@functools.cache
+def _fits() -> bool:
+    """Whether objects look as they should for operators to be C functions."""
+    if not (capi.layouts_hold() and may_bind(Operator)):
+        return False
+    fields = [cpython.offset_of(field) for field in (Tensor._r, Tensor._layout)]
+    one_of_them = object.__new__(Tensor)
+    one_of_them._r, one_of_them._layout = values = 1 << 50, None
+    if [ctypes.c_int64.from_address(id(one_of_them) + at).value for at in fields] != [id(x) for x in values]:
+        return False
+    _shared[[TENSOR, FLOAT, INTEGER, HANDLE, LAYOUT]] = id(Tensor), id(float), id(int), *fields
+    _follow(tapes.current())
+    return True
+
+
+@functools.cache
+def _opened():
+    """Have all operators be C functions from now on; at the first operation, since that compiles, or loads, them."""
+    engine.__getattr__("binary")  # the engine is as it should be
+    for operator in list(_operators):
+        _open(operator)
+
+
+@functools.cache
+def address(form) -> int:
+    """The address of ``one``, ``two`` or ``reflected``, compiled or from the cache on disk."""
+    room.ask()
+    with signals.deferred(), collecting.paused():
+        return plain.c_function(form, WORD)
+
+
+def _follow(tape):
+    tensors = tape.handles
+    _kept["tensors"] = tensors, _kept.get("tensors", (None,))[0]
+    _shared[[TAPE, TENSORS]] = tape.address, id(tensors)
+
+
+tapes.followers.append(_follow)
