@@ -63,12 +63,15 @@ class Lines:
         """Records from here on stand at a place: (file, line)."""
         if self._held:
             return
-        at = self.words[R.H_COUNT]
-        if self.begins and self.begins[-1] == at:
-            self.places[-1] = place
-        else:
-            self.places.append(place)
+        at, places = self.words[R.H_COUNT], self.places
+        if not places or self.begins[-1] != at:
+            places.append(place)
             self.begins.append(at)
+        elif len(places) > 1 and places[-2] == place:  # as in a loop of one line: what lay between made no records
+            places.pop()
+            self.begins.pop()
+        else:
+            places[-1] = place
 
     def line(self, k):
         """``file:line`` of what made record k."""

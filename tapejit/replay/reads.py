@@ -435,15 +435,20 @@ class _LookedInto:
 class _Watched:
     """A frame that is watched."""
 
-    __slots__ = ("done", "lines", "loads", "reads", "steps")
+    __slots__ = ("known", "lines", "loads", "note", "reads", "steps")
 
     def __init__(self, reads, found):
-        self.reads, self.loads = reads, found
-        self.lines = None  # the chains of the line that runs, which may have other values once it has run
-        self.done = set()
+        self.reads, self.loads, self.note = reads, found, reads.lines.note
+        self.lines = ()  # the chains of the line that runs, which may have other values once it has run
+        self.known = {}  # of lines that have run: where they are, and the chains that may lead elsewhere the next time
         self.steps = None
 
     def event(self, frame, event, arg):
+        if event == "line" and not self.lines:
+            known = self.known.get(frame.f_lineno)
+            if known is not None and not known[1]:  # nearly all
+                self.note(known[0])
+                return self.event
         if event == "opcode":
             if self.steps is None:
                 self.steps = Steps(self.reads.numpy, frame)
@@ -451,27 +456,30 @@ class _Watched:
             return self.event
         if event == "return" and self.steps is not None:
             self.steps.step(None)
-        if self.lines:
-            for chain in self.lines:
-                self.reads.chain(chain, frame, False)
-        self.lines = None
+        for chain in self.lines:
+            self.reads.chain(chain, frame, False)
+        self.lines = ()
         if event == "line":
-            number = frame.f_lineno
-            self.reads.lines.note((frame.f_code.co_filename, number))
-            chains = self.loads.lines.get(number)
-            if chains:
-                self._line(chains, frame)
+            self._line(frame)
         elif event == "return":
-            self.reads.lines.note(place_of(frame.f_back))
+            self.note(place_of(frame.f_back))
         return self.event
 
-    def _line(self, chains, frame):
-        own = frame.f_code.co_freevars
+    def _line(self, frame):
+        number = frame.f_lineno
+        known = self.known.get(number)
+        if known is not None:
+            self.note(known[0])
+            self.lines = known[1]
+            for chain in self.lines:
+                self.reads.chain(chain, frame, False)
+            return
+        place, chains, own = (frame.f_code.co_filename, number), self.loads.lines.get(number, ()), frame.f_code.co_freevars
+        self.note(place)
         self.lines = [c for c in chains if c.steps and not c.is_global and c.name not in own]
-        first = frame.f_lineno not in self.done
-        self.done.add(frame.f_lineno)
-        found = [self.reads.chain(c, frame, first) for c in (chains if first else self.lines)]
-        if first and any(_takes_all(x) for x in found):
+        self.known[number] = place, self.lines
+        found = [self.reads.chain(c, frame, True) for c in chains]
+        if any(_takes_all(x) for x in found):
             for x in found:
                 if x is not NOTHING and id(x) in self.reads._known and not isinstance(x, type):
                     self.reads._everything(x)
