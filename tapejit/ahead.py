@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from tapejit.core import engine
 from tapejit.core import record as R
+from tapejit.eager import frameless
 from tapejit.edge import capi, store
 from tapejit.kernels.library import KERNELS
 from tapejit.replay.door import entry
@@ -65,3 +66,5 @@ def _doors():
     if capi.layouts_hold():
         for function in (entry.answer, entry.call, entry.call_into):
             yield f"door {function.__name__}", lambda function=function: entry.address(function)
+        for form in (frameless.one, frameless.two, frameless.reflected):
+            yield f"operators {form.__name__}", lambda form=form: frameless.address(form)

@@ -8,6 +8,7 @@ import keyword
 import types
 
 import tapejit as tj
+from tapejit.eager.frameless import Operator
 
 _RETURNS = {
     "builtins.bool": "allclose equal is_tensor is_grad_enabled requires_grad is_leaf retains_grad is_contiguous "
@@ -73,7 +74,7 @@ def _tensor():
             text += f"    @property\n    def {name}(self) -> {result}: ...\n"
             if value.fset:
                 text += f"    @{name}.setter\n    def {name}(self, value: Any) -> None: ...\n"
-        elif isinstance(value, types.FunctionType):
+        elif isinstance(value, (types.FunctionType, Operator)):
             text += _function(name, value, "    ", True)
     return text
 
