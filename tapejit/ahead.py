@@ -66,5 +66,4 @@ def _doors():
     if capi.layouts_hold():
         for function in (entry.answer, entry.call, entry.call_into):
             yield f"door {function.__name__}", lambda function=function: entry.address(function)
-        for form in (frameless.one, frameless.two, frameless.reflected):
-            yield f"operators {form.__name__}", lambda form=form: frameless.address(form)
+        yield "operators", frameless.addresses

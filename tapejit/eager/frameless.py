@@ -20,7 +20,7 @@ from tapejit.edge import capi, collecting, cpython, room, signals
 from tapejit.edge.jit import inner
 from tapejit.edge.nativecall import NativeCall, call_natively, may_bind
 from tapejit.edge.plain import code as plain
-from tapejit.edge.plain.operators import WORD
+from tapejit.edge.plain.source import Unknown
 from tapejit.edge.raw import as_f64, as_i64
 
 # An operator's block: what all share, the op, what takes other cases, and (number, op) of numbers with ops of their own.
@@ -180,7 +180,7 @@ class Operator(NativeCall):
 
 def _open(operator):
     if _fits():
-        call_natively(operator, address(operator._form))
+        call_natively(operator, addresses()[operator._form])
 
 
 @functools.cache
@@ -192,6 +192,10 @@ def _fits() -> bool:
     one_of_them = object.__new__(Tensor)
     one_of_them._r, one_of_them._layout = values = 1 << 50, None
     if [ctypes.c_int64.from_address(id(one_of_them) + at).value for at in fields] != [id(x) for x in values]:
+        return False
+    try:
+        addresses()
+    except Unknown:  # their sources are not there
         return False
     _shared[[TENSOR, FLOAT, INTEGER, HANDLE, LAYOUT]] = id(Tensor), id(float), id(int), *fields
     _follow(tapes.current())
@@ -207,11 +211,12 @@ def _opened():
 
 
 @functools.cache
-def address(form) -> int:
-    """The address of ``one``, ``two`` or ``reflected``, compiled or from the cache on disk."""
+def addresses() -> dict:
+    """The C functions ``one``, ``two`` and ``reflected``, compiled or from the cache on disk."""
+    forms = one, two, reflected
     room.ask()
     with signals.deferred(), collecting.paused():
-        return plain.c_function(form, WORD)
+        return dict(zip(forms, plain.c_functions("operators", forms), strict=True))
 
 
 def _follow(tape):

@@ -104,6 +104,21 @@ def address_of(function, kinds: tuple, answer, flags: tuple = ()) -> int:
     return addresses(name, key, (name,), write, keep=is_ours(function), level=3)[0]
 
 
+def c_functions(name: str, functions: tuple) -> tuple:
+    """The addresses of plain functions of words that answer words, as C functions: all in one module of LLVM's.
+
+    Raises:
+        source.Unknown: if something in one of them is not in the language.
+    """
+
+    def write(module, symbols):
+        unit = Unit(module)
+        for symbol, function in zip(symbols, functions, strict=True):
+            unit.entry(symbol, function, (WORD,) * function.__code__.co_argcount, WORD)
+
+    return addresses(name, "C functions", tuple(f.__name__ for f in functions), write, inlining=_FEW)
+
+
 def for_python(name: str, functions: dict) -> dict:
     """Plain functions as Python calls them, all in one module of LLVM's.
 
