@@ -24,6 +24,7 @@ from tapejit.nopython.algebra import SINGULAR, DualValue, Pending, algebra
 from tapejit.nopython.regions import Uses
 from tapejit.nopython.statementtape import counter_scope
 from tapejit.nopython.stripcode import Strip
+from tapejit.nopython.striprows import rows_around
 from tapejit.nopython.strips import strip_loops
 from tapejit.nopython.types import Active, is_active, is_active_array, is_number
 
@@ -47,6 +48,9 @@ class ActiveLower(lowering.Lower):
         self._strips = (
             {} if plain else strip_loops(self.blocks, self.typeof, self._singly_assigned_vars, slots, uses)
         )
+        for loop in self._strips.values():
+            if not self.catches():  # a row's beginning may raise, with statements before it that are not counted yet
+                loop.rows = rows_around(self.blocks, loop, self.typeof, slots, uses)
 
     def catches(self):
         """Whether the function has a ``try``."""
@@ -129,6 +133,18 @@ class ActiveLower(lowering.Lower):
     def load_slot(self, name):
         """A variable as it is on the stack."""
         return super().loadvar(name)
+
+    def write_again(self, rows, counter):
+        """What the body of a loop around a strip computes for each row."""
+        for name in rows.counters:
+            if name not in self._blk_local_varmap:
+                super().storevar(counter, name)
+        block = self.blocks[rows.label]
+        self.pre_block(block)
+        for inst in rows.instructions:
+            self.loc = inst.loc
+            self.lower_inst(inst)
+        self.post_block(block)
 
     def storevar(self, value, name, argidx=None):
         if self.strip and self._is_sum(name):

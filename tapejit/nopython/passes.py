@@ -26,6 +26,7 @@ from tapejit.nopython.becoming import Becoming
 from tapejit.nopython.exchange import CASTS, FUNCTIONS, INPLACE, METHODS, SQUARED_NORM, supplied
 from tapejit.nopython.explain import DifferentiationError, explain, located
 from tapejit.nopython.inlining import write_out
+from tapejit.nopython.regions import drop_ways_to_loops
 from tapejit.nopython.shortloops import write_short_loops_out
 from tapejit.nopython.types import has_active, structure_of
 from tapejit.replay.customrules import Custom
@@ -43,6 +44,7 @@ class ActivePass(FunctionPass):
         if structure is None or is_own_module(state.func_id.func):
             return False
         func_ir = state.func_ir
+        drop_ways_to_loops(func_ir.blocks)
         write_short_loops_out(func_ir)
         write_out(state)
         rewrite = Rewrite(func_ir, supplied.allocators(structure))

@@ -71,6 +71,28 @@ def region(blocks, first, header):
     return Region({label: blocks[label] for label in reversed(order)}, header)
 
 
+def drop_ways_to_loops(blocks):
+    """Let passes of a ``for`` come straight to its condition: before one of many bytes, CPython has an instruction of its own.
+
+    ``EXTENDED_ARG``, that is, which both the way in and the way back come to: a block that does nothing.
+    """
+    first = min(blocks)
+    for label in [label for label in blocks if label != first and len(blocks[label].body) == 1]:
+        jump = blocks[label].terminator
+        if not isinstance(jump, ir.Jump) or not _is_condition(blocks[jump.target]):
+            continue
+        into = [block for block in blocks.values() if label in block.terminator.get_targets()]
+        if not all(isinstance(block.terminator, ir.Jump) for block in into):
+            continue
+        for block in into:
+            block.body[-1] = ir.Jump(jump.target, block.terminator.loc)
+        del blocks[label]
+
+
+def _is_condition(block):
+    return any(expr.op == "iternext" for expr in block.find_exprs())
+
+
 def variables_read(inst) -> list:
     """The variables that an instruction reads; the one it assigns is none of them."""
     if not isinstance(inst, ir.Assign):

@@ -13,7 +13,7 @@ from numba.core import cgutils, types
 
 from tapejit.edge.compiler import make_range_iterator
 from tapejit.edge.compiler import numba_ir as ir
-from tapejit.nopython import statementtape, stripsweep
+from tapejit.nopython import statementtape, stripscans
 from tapejit.nopython.algebra import Pending, algebra
 from tapejit.nopython.real import Real
 from tapejit.nopython.stripadding import Adding
@@ -21,6 +21,7 @@ from tapejit.nopython.stripchecks import I32, I64, Checks, word
 from tapejit.nopython.stripmerging import Merging
 from tapejit.nopython.stripowned import Owned
 from tapejit.nopython.striprecords import Records
+from tapejit.nopython.striprowcode import InRows
 from tapejit.nopython.stripsums import Refused, Sums
 from tapejit.nopython.types import is_active, is_number
 
@@ -40,7 +41,7 @@ class Count:
         return builder.add(builder.mul(n, word(self.per_pass)), word(self.fixed))
 
 
-class Strip(Checks, Records, Sums, Adding, Merging, Owned):
+class Strip(Checks, InRows, Records, Sums, Adding, Merging, Owned):
     """Writes the strip of one loop into the function that ``lower`` is lowering."""
 
     def __init__(self, lower, loop):
@@ -55,7 +56,10 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
         self.remainders = {}  # Remainder -> its value
         self.starts = {}  # key of an access -> (the address of its first element, the bytes to the next pass's)
         self.streams = {}  # key of an access -> the mark that stands for its statements' numbers
-        self.lines = []  # (how the numbers along a line of an array go, the reads of it)
+        self.lines = []  # ``Found``, in the order of the checks
+        self.begun = None  # the block that ends a row's beginning; of a strip without rows, ``before``
+        self.row_steps = {}  # key of an access -> the bytes to the next row's
+        self.row_starts = {}  # key of an access -> the address of its first element in this row
         self.fixed = {}  # key of an access that is the same in all passes -> its value
         self.stored = {}  # key of an access -> (value, number) stored by this pass
         self.held = {}  # key of an element that is stored at the pass's end -> (an access to it, its algebra)
@@ -96,7 +100,7 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
         )
         self.first = lower.loadvar(min(self.loop.counters))
         left = builder.add(builder.load(iterator.count), word(1))
-        enough = builder.icmp_signed(">=", left, word(stripsweep.LEAST))
+        enough = builder.icmp_signed(">=", left, word(stripscans.LEAST))
         ready = builder.and_(enough, builder.icmp_signed("==", builder.load(wait), word(0)))
         ready = builder.and_(ready, builder.icmp_signed("==", iterator.step, word(1)))
         # LLVM then sees that no index into a plain array counts from its end, and reads it in vectors.
@@ -126,7 +130,7 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
         after = builder.add(self.position, self.terms.value(builder, self.n))
         after = builder.add(after, self.behind.value(builder, self.n))
         room = builder.icmp_signed("<", after, self.at.capacity)
-        builder.cbranch(room, self.body, failed)
+        builder.cbranch(room, self.body if self.loop.rows is None else self.row_block, failed)
         builder.position_at_end(finish)
         self._go_on_behind(iterator)
         builder.store(word(0), penalty)
@@ -143,7 +147,9 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
             divided = builder.icmp_unsigned("!=", builder.load(self.zero_division), word(0))
             with cgutils.if_unlikely(builder, divided):
                 self.context.error_model.fp_zero_division(builder, ("division by zero",))
-        past = builder.sub(self.n, word(1))
+        if self.loop.rows is not None:
+            self.leave_rows()
+        past = builder.sub(self.width, word(1))
         builder.store(builder.sub(builder.load(iterator.count), past), iterator.count)
         builder.store(builder.add(builder.load(iterator.iter), past), iterator.iter)
 
@@ -179,8 +185,8 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
         now, known = builder.load(penalty), builder.load(wait)
         builder.store(builder.select(builder.icmp_signed(">", known, now), known, now), wait)
         more = builder.add(builder.add(now, now), word(1))
-        large = builder.icmp_signed(">", more, word(stripsweep.PATIENCE))
-        builder.store(builder.select(large, word(stripsweep.PATIENCE), more), penalty)
+        large = builder.icmp_signed(">", more, word(stripscans.PATIENCE))
+        builder.store(builder.select(large, word(stripscans.PATIENCE), more), penalty)
         builder.branch(single)
 
     # the loop
@@ -192,10 +198,19 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
         self.position = statementtape.load_counter(builder, self.at.terms)
         self.statement = statementtape.load_counter(builder, self.at.statements)
         self._name_streams()
-        builder.position_at_end(self.body)
         start = len(builder.function.blocks)
+        self.row, self.begun, self.row_size = word(0), self.before, word(0)
+        if self.loop.rows is not None:
+            self.begun = builder.append_basic_block("row")
+            self.begin_row()
+        builder.position_at_end(self.body)
         self.turn = builder.phi(I64)
-        self.turn.add_incoming(word(0), self.before)
+        self.turn.add_incoming(word(0), self.begun)
+        self.place = self.turn  # among all passes of the strip
+        if self.loop.rows is not None:
+            with builder.goto_block(self.begun):
+                passed = builder.mul(self.row, self.width)
+            self.place = builder.add(self.turn, passed, flags=("nsw", "nuw"))
         self.counter = builder.add(self.first, self.turn, flags=("nsw",))
         self._hold_elements()
         self._write_blocks()
@@ -205,7 +220,13 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
             use(builder.load(slot))
         following = builder.add(self.turn, word(1), flags=("nsw", "nuw"))
         self.turn.add_incoming(following, builder.basic_block)
-        builder.cbranch(builder.icmp_signed("<", following, self.n), self.body, finish)
+        if self.loop.rows is None:
+            builder.cbranch(builder.icmp_signed("<", following, self.n), self.body, finish)
+        else:
+            behind = builder.append_basic_block("row.end")
+            builder.cbranch(builder.icmp_signed("<", following, self.width), self.body, behind)
+            builder.position_at_end(behind)
+            self.end_rows(finish)
         builder.position_at_end(self.head)
         builder.branch(self.check)
         for block in [self.body, *builder.function.blocks[start:]]:
@@ -285,7 +306,7 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
     def _load_value(self, access):
         """This pass's value of an element; before the loop, if it is one for all passes: none reads what another stored."""
         builder = self.builder
-        with builder.goto_block(builder.basic_block if access.moves else self.before):
+        with builder.goto_block(builder.basic_block if access.moves else self.begun):
             pointer = self._element_at(access)
             place = builder.gep(pointer, [llvm.Constant(I32, 0), llvm.Constant(I32, 0)], inbounds=True)
             value = builder.load(place, align=8)
@@ -352,7 +373,7 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
             return word(0)
         operand, coefficient = terms[0]
         if len(terms) == 1 and Real._is(self.coef, coefficient, 1.0):
-            number = operand.number(self.builder, self.turn)
+            number = operand.number(self.builder, self.turn, self.row)
             self._remember(number, operand)
             return number
         return self._record(terms)
@@ -381,7 +402,7 @@ class Strip(Checks, Records, Sums, Adding, Merging, Owned):
 
     def _put(self, coefficient, place):
         """Store this pass's coefficient of a term."""
-        target = self.builder.gep(self.at.coefficients, [self.builder.add(place, self.turn)], inbounds=True)
+        target = self.builder.gep(self.at.coefficients, [self.builder.add(place, self.place)], inbounds=True)
         self._own_memory(self.builder.store(coefficient, target, align=8), f"place {id(place)}")
 
     def _late(self, otherwise, use):

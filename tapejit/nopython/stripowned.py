@@ -96,6 +96,6 @@ class Owned:
     def _finish_element(self, element, value, last):
         builder = self.builder
         operand = self.known.get(id(element.number))
-        number = word(0) if operand is None else operand.number(builder, last)
+        number = word(0) if operand is None else operand.number(builder, last, word(0))
         for k, item in enumerate((value, number)):
             builder.store(item, self._field(element.access, k), align=8)

@@ -4,7 +4,7 @@ from llvmlite import ir as llvm
 from llvmlite.ir import instructions
 
 from tapejit.nopython import statementtape, stripsweep
-from tapejit.nopython.stripchecks import I32, Line, Operand, word
+from tapejit.nopython.stripchecks import I32, Line, Operand, Plane, word
 
 _PURE = frozenset("fadd fsub fmul fdiv fneg select fcmp icmp sitofp uitofp fpext fptrunc add sub mul".split())
 
@@ -70,41 +70,53 @@ class Records:
             self.terms.add(
                 1, 0
             )  # at least a term's room for each statement, which adjoints and counts rely on
-        number = self._at(self.statement, self.statements)
+        with self.builder.goto_block(self.before):
+            number = self.builder.add(self.statement, self.statements.value(self.builder, self.width))
         self.statements.add(1, 0)
-        self._close(placed, start, None)
-        index = self.builder.add(number, self.turn)
-        self._remember(index, Operand(Line(number, word(1))))
+        self._close(placed, start, None, number)
+        line = Line(number, word(1), changes=(self.row_size, word(0), word(0)))
+        index = line.number(self.builder, self.turn, self.row)
+        self._remember(index, Operand(line))
         return index
 
     def _open(self):
         """Where a group's terms begin."""
         return self._at(self.position, self.terms)
 
-    def _close(self, placed, start, total):
+    def _close(self, placed, start, total, number=None):
         end = self._at(self.position, self.terms)
-        lines = {}
+        planes = {}
         for operand, coefficient, place in placed:
-            lines.setdefault(operand.line, []).append((operand.offset, coefficient, place))
-        self.terms.add(0, stripsweep.LINE * len(lines) + stripsweep.MEMBER * len(placed) + 5)
+            plane, row = operand.line.plane
+            line = planes.setdefault(plane, {}).setdefault(row, (operand.line, []))
+            line[1].append((operand.offset, coefficient, place))
+        count = sum(map(len, planes.values()))
+        self.terms.add(0, stripsweep.PLANE * len(planes) + stripsweep.LINE * count)
+        self.terms.add(0, stripsweep.MEMBER * len(placed) + stripsweep.OWN)
         with self.builder.goto_block(self.before):
             last = self.builder.sub(
                 self.builder.add(self.statement, self.statements.value(self.builder, self.n)), word(1)
             )
-        self.groups.append((lines, start, end, total, last))
+        self.groups.append((planes, start, end, total, last, number or word(0)))
 
     def _finish(self):
         builder = self.builder
-        for lines, start, end, total, last in self.groups:
+        for planes, start, end, total, last, number in self.groups:
             words, constants = [], []
-            for line, members in lines.items():
-                words += [*line.words(self.n), word(len(members))]
-                for offset, coefficient, place in members:
-                    words += [word(offset), place]
-                    constants.append((len(words), coefficient))
-                    words += [None, None]
+            for plane, lines in planes.items():
+                joint = plane.joint if isinstance(plane, Plane) else word(1)
+                words += [word(len(lines)), joint]
+                lines = sorted(lines.items())
+                for _, (line, members) in lines:
+                    words += [*line.words(self.width), word(len(members))]
+                for row, (_, members) in lines:
+                    for offset, coefficient, place in members:
+                        words += [word(offset), place]
+                        constants.append((len(words), coefficient))
+                        words += [None, None, word(row - lines[0][0]), word(0)]
             statements = self.n if total is None else word(1)
-            words += [word(len(words)), self.n, word(-1) if total is None else total, statements, start]
+            of_sum = word(-1) if total is None else total
+            words += [number, self.row_size, self.width, word(len(words)), self.n, of_sum, statements, start]
             for k, value in enumerate(words):
                 if value is not None:
                     target = builder.gep(self.at.indices, [builder.add(end, word(k))], inbounds=True)

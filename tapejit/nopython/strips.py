@@ -4,8 +4,9 @@ A statement in a loop over arrays looks the same at every pass: the same number 
 filled in order, operands whose statements are numbered in order too. Such a *strip* of passes needs no index and no
 count per pass, and its part of the reverse sweep is a few loops that vectorise (see ``stripcode``, ``stripsweep``).
 
-This module decides from the typed code alone. A loop qualifies if it is innermost, every pass runs to the loop's end (``if``
-and ``continue``, but no ``break``), and
+This module decides from the typed code alone; ``striprows`` on the loop around, whose rows may go in one strip. A loop
+qualifies if it is innermost, every pass runs to the loop's end (``if`` and ``continue``, but no ``break``),
+and
 
 - what it reads and writes of active arrays has indices that are affine in the loop's counter, or remainders of such;
 - an element that is the same at every pass is written to by additions only, or by each pass before it reads it;
@@ -17,12 +18,10 @@ Whether the numbers are in order, and that no pass reads what another pass of th
 passes for which it does not hold are recorded one by one.
 """
 
-import operator
-
 from numba.core import types
 
 from tapejit.edge.compiler import numba_ir as ir
-from tapejit.nopython.affine import Affine
+from tapejit.nopython.affine import Affine, Affinities
 from tapejit.nopython.regions import region, variables_read
 from tapejit.nopython.scalars import ARITHMETIC, PREDICATES, result_type
 from tapejit.nopython.types import Active, Tape, is_active, is_active_array, is_number
@@ -84,10 +83,11 @@ class Loop:
         self.assigned = set()
         self.merged = set()  # names of active scalars that have their values of several branches
         self.shared = set()  # names of active scalars that are assigned in one block and used in another
+        self.rows = None  # the ``Rows`` around it (see ``striprows``)
         self.sinks = {}  # name of an active scalar -> what a pass stores, or adds to a sum, that depends on it
 
 
-class _Unfit(Exception):
+class Unfit(Exception):
     """The loop does not qualify."""
 
 
@@ -99,16 +99,16 @@ def strip_loops(blocks, typeof, local, sums, uses):
         if loop is None:
             continue
         try:
-            _Body(loop, typeof, local, sums, uses).run()
-        except _Unfit:
+            Body(loop, typeof, local, sums, uses).run()
+        except Unfit:
             continue
         if any(a.is_store for a in loop.accesses.values()) or (loop.accesses and loop.assigned & sums):
             found[loop.body.first] = loop
     return found
 
 
-def _counted(blocks, label, header, typeof):
-    """The loop of a block that is the condition of a ``for`` over a range, if it is an innermost one; or None."""
+def counting(header, typeof):
+    """(the iterator, names of the counter's value) of a block that is the condition of a ``for`` over a range; or None."""
     branch = header.body[-1]
     if not isinstance(branch, ir.Branch) or branch.truebr == branch.falsebr:
         return None
@@ -124,14 +124,18 @@ def _counted(blocks, label, header, typeof):
             first = isinstance(value, ir.Expr) and value.op == "pair_first" and value.value.name in pairs
             if first or (isinstance(value, ir.Var) and value.name in counters):
                 counters.add(target)
-    if not iterator or not counters:
-        return None
-    body = region(blocks, branch.truebr, label)
-    return Loop(label, iterator, counters, body) if body else None
+    return (iterator, counters) if iterator and counters else None
 
 
-class _Body:
-    """Walks through a body in order; raises _Unfit at the first thing that strips cannot hold."""
+def _counted(blocks, label, header, typeof):
+    """The loop of such a block, if it is an innermost one; or None."""
+    found = counting(header, typeof)
+    body = region(blocks, header.body[-1].truebr, label) if found else None
+    return Loop(label, *found, body) if body else None
+
+
+class Body:
+    """Walks through a body in order; raises Unfit at the first thing that strips cannot hold."""
 
     def __init__(self, loop, typeof, local, sums, uses):
         self.loop = loop
@@ -139,8 +143,7 @@ class _Body:
         self.typeof = typeof
         self.local = local
         self.sums = sums
-        self.affine = {name: Affine(counter=1) for name in loop.counters}
-        self.tuples = {}
+        self.numbers = Affinities(loop, typeof, uses)
         self.stored = {}  # array -> the element stored last
         self.given = {}  # label -> what has a value of this pass at the block's end, by whatever way it comes
 
@@ -218,7 +221,7 @@ class _Body:
 
     def _require(self, condition):
         if not condition:
-            raise _Unfit
+            raise Unfit
 
     def _assign(self, order, inst):
         target, value = inst.target.name, inst.value
@@ -240,7 +243,7 @@ class _Body:
             self._expression(order, ty, value)
         else:
             self._require(isinstance(value, (ir.Const, ir.Global, ir.FreeVar)))
-        self._note(target, value)
+        self.numbers.note(target, value)
         self.given[self.label].add(target)
 
     def _read(self, variable):
@@ -275,7 +278,7 @@ class _Body:
             self._require(isinstance(function, types.Function))
             fn, variables = function.typing_key, expr.args
         else:
-            raise _Unfit
+            raise Unfit
         for variable in variables:
             self._read(variable)
         tys = [self.typeof(v.name) for v in variables]
@@ -314,7 +317,7 @@ class _Body:
         self._require(array not in self.loop.assigned)
         self._require(isinstance(ty.dtype, Tape) and not is_active(ty.dtype.scalar) and ty.ndim <= 3)
         if isinstance(index, str):
-            parts = self.tuples.get(index) or [self.affine_of(index)]
+            parts = self.numbers.tuples.get(index) or [self.numbers.of(index)]
         else:
             parts = [Affine(constant=k) for k in (index if isinstance(index, tuple) else (index,))
                      if isinstance(k, int)]  # fmt: skip
@@ -325,45 +328,6 @@ class _Body:
         else:
             access.stored = self.stored.get(array) == access.key
         return access
-
-    def affine_of(self, name):
-        known = self.affine.get(name)
-        if known is not None or name in self.loop.assigned:
-            return known
-        ty = self.typeof(name)
-        if isinstance(ty, types.IntegerLiteral):
-            return Affine(constant=ty.literal_value)
-        return Affine(variables={name: 1}) if isinstance(ty, types.Integer) else None
-
-    def _note(self, target, value):
-        """Remember what is affine."""
-        if not self.uses.is_single(target):
-            return  # by another way through the pass it may be something else
-        found = None
-        if isinstance(value, (ir.Const, ir.Global, ir.FreeVar)):
-            found = Affine(constant=value.value) if type(value.value) is int else None
-        elif isinstance(value, ir.Var):
-            found = self.affine_of(value.name)
-            if value.name in self.tuples:
-                self.tuples[target] = self.tuples[value.name]
-        elif value.op == "build_tuple":
-            self.tuples[target] = [self.affine_of(v.name) for v in value.items]
-        elif value.op in ("binop", "inplace_binop"):
-            fn = value.fn if value.op == "binop" else value.immutable_fn
-            left, right = self.affine_of(value.lhs.name), self.affine_of(value.rhs.name)
-            if left is not None and right is not None:
-                if fn in (operator.add, operator.sub):
-                    found = left.plus(right, 1 if fn is operator.add else -1)
-                elif fn is operator.mul and right.is_constant():
-                    found = left.times(right.constant)
-                elif fn is operator.mul and left.is_constant():
-                    found = right.times(left.constant)
-                elif fn in (operator.mod, operator.imod) and self.typeof(target) == types.intp:
-                    found = left.remainder(right)
-                    if found:
-                        self.loop.remainders[id(value)] = found
-        if found is not None:
-            self.affine[target] = found
 
 
 def sinks(blocks, typeof, sums):

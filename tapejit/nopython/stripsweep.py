@@ -1,27 +1,35 @@
-"""Strips on the tape: their layout, the checks before one is recorded, and their part of the reverse sweep.
+"""Strips on the tape: their layout, and their part of the reverse sweep.
 
-A strip of n passes through one statement takes n statements' numbers. Its place among the terms is
+A strip of n passes through one statement takes n statements' numbers. The passes may be several rows (see ``striprows``); then
+strips of one loop share the numbers, those of a row for one after the other, so that they do not tell what rows went together.
+Its place among the terms is
 
     coefficients  n for each coefficient that varies
-    indices       at the end: words for each line of operands, then five for the strip
+    indices       at the end: words for each line of operands, then eight for the strip
+
+Lines of one array that are rows of it, one at a fixed distance from the other, stand together in a *plane*, whose words are the
+number of its lines, and whether they are joint: the same line, as many rows further as their members say. Behind them are
+first the words of all lines, then those of all members.
 
 A line is a row of elements that terms refer to, each at an offset of its own. Its words: what would be the statement of
-its first element, the step from element to element, and the elements for which that does not hold: the statement of those
-at the beginning, how many they are, the statement of those at the end, the first of them; then the number of terms, and for
-each four words: its offset, where its coefficients are (0 if it has one for all passes), and that one.
-The strip's: the number of the lines' words, passes, the running sum it adds to (or -1), statements, its first term. The
-count of the strip's last statement is ``STRIP``. A strip that adds to a running sum takes one statement.
+its first element, the step from element to element, and the elements for which that does not hold: what would be the first
+statement of those at the beginning, how many they are, the same of those at the end, the first of them, and the steps of
+both; by how much these three statements go up from row to row; then the number of terms, its members. Each of them has six
+words: its offset, where its coefficients are (0 if it has one for all passes), that one, how many rows behind the plane's
+first line its own is, and one that is free.
+The strip's: its first statement, by how much that goes up from row to row, passes in a row, the number of the words before,
+all passes, the running sum it adds to (or -1), statements, its first term. The count of the strip's last statement is
+``STRIP``. A strip that adds to a running sum takes one statement.
 """
 
 import numpy as np
 
 from tapejit.nopython.cache import helper
-from tapejit.nopython.memory import as_f64, as_i32, as_i64, read
+from tapejit.nopython.memory import as_f64, as_i32, read
 from tapejit.nopython.statementtape import ADJOINTS, COEFFICIENTS, COUNTS, INDICES
+from tapejit.nopython.stripplanes import FEW, FEW_VARYING, add_plane
 from tapejit.nopython.stripvectors import (
-    FEW,
     MEMBER,
-    add_constants,
     add_line,
     add_multiples,
     add_products,
@@ -29,86 +37,11 @@ from tapejit.nopython.stripvectors import (
     set_to_zero,
     sum_of,
     sum_of_products,
-    uneven,
 )
 
-LEAST = 16  # passes: fewer are recorded one by one
-LINE = 7  # words of a line without its terms
-PATIENCE = 1023  # the most passes that go by before strips are tried again
-
-
-@helper
-def even_run(address, step, k, n):
-    """(where the statements' numbers that go up evenly from element ``k`` on end, by how much), of n, ``step`` bytes apart."""
-    first = as_i64(address + step * k)[0]
-    if k + 1 >= n:
-        return n, 0
-    delta = as_i64(address + step * (k + 1))[0] - first
-    base = first - delta * k
-    k += 2
-    if step == 16:
-        k = uneven(address, base, delta, k, n)
-    while k < n and as_i64(address + step * k)[0] == base + delta * k:
-        k += 1
-    return k, delta
-
-
-@helper
-def scan_line(address, step, n):
-    """How far n statements' numbers, ``step`` bytes apart, can be told in three parts.
-
-    Returns (how many, the end of a head of equal numbers, its number, what the numbers that go up evenly behind it would
-    have begun with, by how much they go up, where a tail of equal numbers begins, its number).
-    """
-    first = as_i64(address)[0]
-    end, delta = even_run(address, step, 0, n)
-    if end == n:
-        return n, 0, 0, first, delta, n, 0
-    head = 0
-    if delta == 0:
-        head = end
-    elif end == 2:
-        head = 1
-    if head > 0:
-        end, delta = even_run(address, step, head, n)
-    base = as_i64(address + step * head)[0] - delta * head
-    if end == n:
-        return n, head, first, base, delta, n, 0
-    tail = end
-    last = as_i64(address + step * tail)[0]
-    while end < n and as_i64(address + step * end)[0] == last:
-        end += 1
-    if end < n:  # no edge: what stands there may be what passes write
-        return tail, head, first, base, delta, tail, 0
-    return end, head, first, base, delta, tail, last
-
-
-@helper
-def keep_apart(a, step_a, b, step_b, n):
-    """Whether two accesses, each to 16 bytes at every step, have no byte in common."""
-    low_a, high_a = min(a, a + step_a * (n - 1)), max(a, a + step_a * (n - 1)) + 16
-    low_b, high_b = min(b, b + step_b * (n - 1)), max(b, b + step_b * (n - 1)) + 16
-    return high_a <= low_b or high_b <= low_a
-
-
-@helper
-def passes_before(read, step_read, store, step_store, n, first):
-    """How many of n passes there are before one that reads what an earlier pass stored.
-
-    ``first`` if a pass itself reads before it stores.
-    """
-    if keep_apart(read, step_read, store, step_store, n):
-        return n
-    if step_store == 0 or step_read not in (0, step_store):
-        return 0
-    if (read - store) % step_store != 0:
-        return n
-    ahead = (read - store) // step_store
-    if step_read == 0:  # pass ``ahead`` stores what all read
-        return min(n, ahead + (first != 0)) if ahead >= 0 else n
-    if ahead == 0:
-        return n if first != 0 else 0
-    return n if ahead > 0 else min(n, -ahead)
+PLANE = 2  # words of a plane without its lines
+LINE = 12  # words of a line without its terms
+OWN = 8  # words of a strip without its lines
 
 
 @helper(fastmath={"contract"}, inline="always")
@@ -166,7 +99,7 @@ def are_constant(indices, at, count):
     words, constants = as_i32(indices), as_f64(indices + 4 * at + 8)
     constant = True
     for k in range(count):
-        constant &= words[at + MEMBER * k + 1] == 0 and np.isfinite(constants[k * MEMBER // 2])
+        constant &= words[at + MEMBER * k + 1] == 0 and np.isfinite(constants[k * (MEMBER // 2)])
     return constant
 
 
@@ -176,44 +109,121 @@ def sweep_strip(tape, k, p):
     adjoints, coefficients = read(tape, ADJOINTS, 0), read(tape, COEFFICIENTS, 0)
     indices = read(tape, INDICES, 0)
     words = as_i32(indices)
-    start, total, n, length = words[p - 1], words[p - 3], words[p - 4], words[p - 5]
+    start, total, n, length, width = words[p - 1], words[p - 3], words[p - 4], words[p - 5], words[p - 6]
+    first, further = words[p - 8], words[p - 7]
     a = as_f64(adjoints)
-    first = k if total >= 0 else k - n + 1
     seed = a[total] if total >= 0 else 0.0
     if total >= 0:
         a[k] = 0.0
-    seeds = adjoints + 8 * first
     fetch_lines(indices + 4 * start, 6)  # the strip's before
-    fetch_lines(read(tape, COUNTS, 0) + 4 * first, 1)
-    at = p - 5 - length
-    while at < p - 5:
-        base, step, head, begin = words[at], words[at + 1], words[at + 2], words[at + 3]
-        tail, end, count = words[at + 4], words[at + 5], words[at + 6]
-        at += LINE
-        active = base != 0 or step != 0  # or they are constants
-        constant = total < 0 and are_constant(indices, at, count)
-        together = active and step == 1 and (count > 1 or constant)
-        members, target = indices + 4 * at, adjoints + 8 * base
-        if together and constant and count <= FEW:
-            add_constants(target, seeds, members, count, begin, end, n)
-        elif together:
-            add_line(target, seeds, coefficients, members, count, begin, end, n, total >= 0, seed)
-        for _ in range(count):
-            offset, place = words[at], words[at + 1]
-            at += MEMBER
-            varies = place != 0
-            c = coefficients + 8 * place if varies else indices + 4 * (at - 2)
-            low, high = min(max(begin - offset, 0), n), min(max(end - offset, 0), n)
-            if active and not together:
-                target = adjoints + 8 * (base + step * (low + offset))
-                c_low = c + 8 * low if varies else c
-                add_passes(target, step, seeds + 8 * low, c_low, high - low, varies, total >= 0, seed)
-            if head != 0 and low > 0:
-                add_passes(adjoints + 8 * head, 0, seeds, c, low, varies, total >= 0, seed)
-            if tail != 0 and high < n:
-                c_high = c + 8 * high if varies else c
-                target = adjoints + 8 * tail
-                add_passes(target, 0, seeds + 8 * high, c_high, n - high, varies, total >= 0, seed)
-    if total < 0:
-        set_to_zero(seeds, n)  # those of later statements are zero
+    fetch_lines(read(tape, COUNTS, 0) + 4 * k, 1)
+    rows = n // width
+    at = p - OWN - length
+    while at < p - OWN:
+        lines, joint = words[at], words[at + 1] != 0
+        at += PLANE
+        member = at + LINE * lines
+        if joint and rows > 1 and total < 0:
+            member = sweep_plane(adjoints, coefficients, indices, at, lines, first, further, width, rows)
+        else:
+            for _ in range(lines):
+                for row in range(rows):
+                    seeds = adjoints + 8 * (first + further * row)
+                    sweep_line(adjoints, coefficients, indices, at, member, row, width, seeds, total, seed)
+                member += MEMBER * words[at + LINE - 1]
+                at += LINE
+        at = member
+    if total < 0:  # those of later statements are zero
+        if further == width:
+            set_to_zero(adjoints + 8 * first, n)
+        else:
+            for row in range(rows):
+                set_to_zero(adjoints + 8 * (first + further * row), width)
     return start
+
+
+@helper
+def sweep_plane(adjoints, coefficients, indices, at, lines, first, further, n, rows):
+    """Rows of n passes and the terms along a plane's lines, whose words stand from ``at`` on; where the plane's words end."""
+    words = as_i32(indices)
+    member = at + LINE * lines
+    base, step, begin, end, on = words[at], words[at + 1], words[at + 3], words[at + 5], words[at + 8]
+    count = 0
+    for k in range(lines):
+        count += words[at + LINE * (k + 1) - 1]
+    behind = member + MEMBER * count
+    depth = words[behind - 2]  # the last line's row
+    active = base != 0 or step != 0 or on != 0
+    together = active and step == 1 and rows > depth
+    if together:
+        constant = are_constant(indices, member, count)
+        done, few = 0, FEW if constant else FEW_VARYING
+        target, seeds = adjoints + 8 * (base + on * depth), adjoints + 8 * (first + further * depth)
+        c = coefficients + 8 * n * depth
+        while done < count:
+            some, members = min(few, count - done), indices + 4 * (member + MEMBER * done)
+            add_plane(target, 8 * on, seeds, 8 * further, c, members, some, begin, end, n, rows - depth, constant)
+            done += some
+    for _ in range(lines):
+        row = words[member + 4]
+        ends = words[at + 2] != 0 or words[at + 4] != 0 or words[at + 9] != 0 or words[at + 10] != 0
+        for r in range(rows):
+            seeds = adjoints + 8 * (first + further * r)
+            if not together or r < depth - row or r >= rows - row:
+                sweep_line(adjoints, coefficients, indices, at, member, r, n, seeds, -1, 0.0)
+            elif ends:
+                sweep_ends(adjoints, coefficients, indices, at, member, r, n, seeds, -1, 0.0)
+        member += MEMBER * words[at + LINE - 1]
+        at += LINE
+    return member
+
+
+@helper
+def sweep_line(adjoints, coefficients, indices, at, member, row, n, seeds, total, seed):
+    """A row of n passes and the terms along one line, whose words stand at ``at``, and those of its members at ``member``."""
+    words, own = as_i32(indices), coefficients + 8 * n * row
+    base, step, begin, end, count = words[at], words[at + 1], words[at + 3], words[at + 5], words[at + 11]
+    base += row * words[at + 8]
+    active = base != 0 or step != 0  # or they are constants
+    constant = total < 0 and are_constant(indices, member, count)
+    together = active and step == 1 and (count > 1 or constant)
+    first, members, target = member, indices + 4 * member, adjoints + 8 * base
+    if together and constant and count <= FEW:
+        add_plane(target, 0, seeds, 0, own, members, count, begin, end, n, 1, True)
+    elif together:
+        add_line(target, seeds, own, members, count, begin, end, n, total >= 0, seed)
+    if active and not together:
+        for _ in range(count):
+            offset, place = words[member], words[member + 1]
+            varies = place != 0
+            low, high = min(max(begin - offset, 0), n), min(max(end - offset, 0), n)
+            c = own + 8 * (place + low) if varies else indices + 4 * (member + 2)
+            target = adjoints + 8 * (base + step * (low + offset))
+            add_passes(target, step, seeds + 8 * low, c, high - low, varies, total >= 0, seed)
+            member += MEMBER
+    sweep_ends(adjoints, coefficients, indices, at, first, row, n, seeds, total, seed)
+
+
+@helper
+def sweep_ends(adjoints, coefficients, indices, at, member, row, n, seeds, total, seed):
+    """The same for the elements at both ends that have a statement of their own."""
+    words = as_i32(indices)
+    head, begin, tail, end = words[at + 2], words[at + 3], words[at + 4], words[at + 5]
+    head_step, tail_step = words[at + 6], words[at + 7]
+    head += row * words[at + 9]
+    tail += row * words[at + 10]
+    if head == 0 and tail == 0 and head_step == 0 and tail_step == 0:
+        return
+    coefficients = coefficients + 8 * n * row
+    for _ in range(words[at + 11]):
+        offset, place = words[member], words[member + 1]
+        varies = place != 0
+        low, high = min(max(begin - offset, 0), n), min(max(end - offset, 0), n)
+        c = coefficients + 8 * place if varies else indices + 4 * (member + 2)
+        if low > 0 and (head != 0 or head_step != 0):
+            target = adjoints + 8 * (head + head_step * offset)
+            add_passes(target, head_step, seeds, c, low, varies, total >= 0, seed)
+        if high < n and (tail != 0 or tail_step != 0):
+            target, c_high = adjoints + 8 * (tail + tail_step * (offset + high)), c + 8 * high if varies else c
+            add_passes(target, tail_step, seeds + 8 * high, c_high, n - high, varies, total >= 0, seed)
+        member += MEMBER

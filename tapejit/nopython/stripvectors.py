@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 from tapejit.nopython.memory import I32, I64
 from tapejit.nopython.real import CONTRACT
 
-MEMBER = 4  # words of a term
+MEMBER = 6  # words of a term
 WIDTH = 8
 DOUBLE = ir.DoubleType()
 VECTOR = ir.VectorType(DOUBLE, WIDTH)
@@ -28,11 +28,12 @@ BYTE = ir.IntType(8).as_pointer()
 AHEAD = 2048  # bytes before a place that is in use: what the sweep comes to a few strips later
 
 
-def fetch(builder, pointer, distance=AHEAD, write=True):
-    """Have the memory ``distance`` bytes before a place come into the cache; no address is wrong for that."""
+def fetch(builder, pointer, distance=None, write=True):
+    """Have the memory some bytes from a place come into the cache, ``AHEAD`` before it; no address is wrong for that."""
+    distance = ir.Constant(I64, -AHEAD) if distance is None else distance
     fnty = ir.FunctionType(ir.VoidType(), [BYTE, I32, I32, I32])
     fn = cgutils.get_or_insert_function(builder.module, fnty, "llvm.prefetch.p0i8")
-    place = builder.gep(builder.bitcast(pointer, BYTE), [ir.Constant(I64, -distance)])
+    place = builder.gep(builder.bitcast(pointer, BYTE), [distance])
     builder.call(fn, [place, ir.Constant(I32, int(write)), ir.Constant(I32, 3), ir.Constant(I32, 1)])
 
 
@@ -57,7 +58,7 @@ class Block:
 
     def slopes(self, array, some=None):
         """Coefficients, zero where ``some`` is not."""
-        fetch(self.builder, self._pointer(array), 2 * AHEAD, write=False)
+        fetch(self.builder, self._pointer(array), ir.Constant(I64, -2 * AHEAD), write=False)
         return self.load(array, some)
 
     def load_all(self, array):
@@ -66,9 +67,9 @@ class Block:
     def store_all(self, value, array):
         self.builder.store(value, self._pointer(array), align=8)
 
-    def add(self, value, array):
+    def add(self, value, array, ahead=None):
         """array[j:j + WIDTH] += value, where ``value`` is zero off the mask."""
-        fetch(self.builder, self._pointer(array))
+        fetch(self.builder, self._pointer(array), ahead)
         self.store_all(self.builder.fadd(self.load_all(array), value, flags=CONTRACT), array)
 
 
@@ -207,80 +208,11 @@ def add_line(typingctx, target, seeds, coefficients, members, count, begin, end,
     return types.void(*six, types.boolean, types.float64), codegen
 
 
-FEW = 3  # constant members of a line that are added together
-
-
-@intrinsic
-def add_constants(typingctx, target, seeds, members, count, begin, end, n):
-    """``add_line`` for up to ``FEW`` members with finite constant coefficients."""
-
-    def codegen(context, builder, sig, args):
-        t, a = _arrays(builder, *args[:2])
-        words = builder.inttoptr(args[2], I32.as_pointer())
-        count, begin, end, n = args[3:]
-        done = builder.append_basic_block("constants")
-        for k in range(1, FEW + 1):
-            with builder.if_then(builder.icmp_signed("==", count, ir.Constant(I64, k))):
-                offsets, slopes = [], []
-                for j in range(k):
-                    at = ir.Constant(I64, MEMBER * j)
-                    offsets.append(_word(builder, words, at))
-                    slopes.append(splat(builder, _constant(builder, words, at)))
-                _add_constants(builder, t, a, offsets, slopes, begin, end, n)
-        builder.branch(done)
-        builder.position_at_end(done)
-        return context.get_dummy_value()
-
-    return types.void(*(types.int64,) * 7), codegen
-
-
-def _add_constants(builder, target, seeds, offsets, slopes, begin, end, n):
-    """Whole vectors where all members' passes are, and masks before and behind."""
-    low = high = offsets[0]
-    for offset in offsets[1:]:
-        low = builder.select(builder.icmp_signed("<", offset, low), offset, low)
-        high = builder.select(builder.icmp_signed(">", offset, high), offset, high)
-    width = ir.Constant(I64, WIDTH)
-    last = builder.sub(builder.add(n, low), width)  # the last element where a whole vector may begin
-    limit = builder.sub(end, width)
-    last = builder.select(builder.icmp_signed("<", limit, last), limit, last)
-    before = builder.basic_block
-    new = builder.append_basic_block
-    head, masked, whole, done = (new(name) for name in ("elements", "masked", "whole", "added"))
-    builder.branch(head)
-    builder.position_at_end(head)
-    e = builder.phi(I64)
-    e.add_incoming(begin, before)
-    fits = builder.and_(builder.icmp_signed(">=", e, high), builder.icmp_signed("<=", e, last))
-    more = builder.append_basic_block("more")
-    builder.cbranch(fits, whole, more)
-    builder.position_at_end(more)
-    builder.cbranch(builder.icmp_signed("<", e, end), masked, done)
-    for block, under_mask in ((whole, False), (masked, True)):
-        builder.position_at_end(block)
-        total = ZERO
-        for offset, slope in zip(offsets, slopes, strict=True):
-            j = builder.sub(e, offset)
-            own = Block(builder, j)
-            if under_mask:
-                passes = builder.add(splat(builder, j), LANES)
-                own.mask = builder.icmp_unsigned("<", passes, splat(builder, n))
-            product = builder.fmul(own.load(seeds), slope, flags=CONTRACT)
-            total = product if total is ZERO else builder.fadd(total, product, flags=CONTRACT)
-        if under_mask:
-            inside = builder.icmp_signed("<", builder.add(splat(builder, e), LANES), splat(builder, end))
-            total = builder.select(inside, total, ZERO)
-        Block(builder, e).add(total, target)
-        e.add_incoming(builder.add(e, width, flags=("nsw",)), builder.basic_block)
-        builder.branch(head)
-    builder.position_at_end(done)
-
-
-def _word(builder, words, k):
+def word_at(builder, words, k):
     return builder.sext(builder.load(builder.gep(words, [k], inbounds=True), align=4), I64)
 
 
-def _constant(builder, words, at):
+def constant_at(builder, words, at):
     """The one coefficient of the term whose words begin there."""
     place = builder.gep(words, [builder.add(at, ir.Constant(I64, 2))], inbounds=True)
     return builder.load(builder.bitcast(place, DOUBLE.as_pointer()), align=4)
@@ -302,13 +234,13 @@ class Members:
     def _slopes(self, k, j, some):
         """The coefficients of passes ``j`` and following, of the term whose words begin at ``k``."""
         builder, zero = self.builder, ir.Constant(I64, 0)
-        place = _word(builder, self.words, builder.add(k, ir.Constant(I64, 1)))
+        place = word_at(builder, self.words, builder.add(k, ir.Constant(I64, 1)))
         varies = builder.icmp_signed("!=", place, zero)
         # Far from the strip, where no lane counts, there may be no memory.
         near = builder.icmp_signed(">", j, ir.Constant(I64, -WIDTH))
         first = builder.select(builder.and_(varies, near), builder.add(j, place), zero)
         own = Block(builder, first).slopes(self.coefficients)
-        one = splat(builder, _constant(builder, self.words, k))
+        one = splat(builder, constant_at(builder, self.words, k))
         return builder.select(some, builder.select(varies, own, one), ZERO)
 
     def add(self, element):
@@ -319,7 +251,7 @@ class Members:
         k, total = builder.phi(I64), builder.phi(VECTOR)
         k.add_incoming(ir.Constant(I64, 0), before)
         total.add_incoming(ZERO, before)
-        j = builder.sub(element, _word(builder, self.words, k))
+        j = builder.sub(element, word_at(builder, self.words, k))
         passes = builder.add(splat(builder, j), LANES)
         inside = builder.icmp_unsigned("<", passes, splat(builder, self.n))
         seeds = builder.select(self.own_seeds, Block(builder, j).load_all(self.seeds), self.seed)
@@ -422,13 +354,14 @@ def sum_of(typingctx, numbers, n):
 
 @intrinsic
 def set_to_zero(typingctx, numbers, n):
-    """numbers[j] = 0, and up to WIDTH behind them."""
+    """numbers[j] = 0."""
 
     def codegen(context, builder, sig, args):
         (a,) = _arrays(builder, args[0])
 
         def body(block, total):
-            block.store_all(ZERO, a)
+            nothing = ZERO if block.mask is None else builder.select(block.mask, ZERO, block.load_all(a))
+            block.store_all(nothing, a)
             return total
 
         each_block(builder, args[1], ir.Constant(I64, 0), body)
@@ -444,7 +377,7 @@ def fetch_lines(typingctx, address, lines):
     def codegen(context, builder, sig, args):
         place = builder.inttoptr(args[0], BYTE)
         for k in range(sig.args[1].literal_value):
-            fetch(builder, place, 64 * k + 4, write=False)
+            fetch(builder, place, ir.Constant(I64, -64 * k - 4), write=False)
         return context.get_dummy_value()
 
     return (types.void(types.int64, lines), codegen) if isinstance(lines, types.IntegerLiteral) else None

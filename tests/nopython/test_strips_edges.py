@@ -22,6 +22,8 @@ def edges(x, n, kind, width):
             u[i], u[n - 1 - i] = u[width], u[n - 1 - width]
         elif kind == 3:
             u[i], u[n - 1 - i] = x[i] * 2.0, x[1] * x[2]
+        elif kind == 4:
+            u[i], u[n - 1 - i] = x[i], x[n - 1 - i]
     s = 0.0
     for _ in range(3):
         v = np.zeros(n)
@@ -43,7 +45,7 @@ def edges(x, n, kind, width):
 
 def test_edges():
     g, exact = (nopython.value_and_grad(edges, mode=mode) for mode in ("tape", "dual"))
-    for width, kind, n in itertools.product(range(4), range(4), (18, 20, 21, 24, 27, 28, 29, 36, 37, 45)):
+    for width, kind, n in itertools.product(range(4), range(5), (18, 20, 21, 24, 27, 28, 29, 36, 37, 45)):
         x = np.cos(np.arange(n) * 1.7 + width) + 0.1
         value, gradient = g(x, n, kind, width)
         expected, other = exact(x, n, kind, width)
