@@ -163,10 +163,16 @@ class Graph:
         if op == "mul" and not exact:
             return self._factors(x, y, shape)
         if op == "div":
-            return self._same(x, shape) if _is(y, 1) else None
+            return self._same(x, shape) if _is(y, 1) else None if exact else self._quotient(x, y)
         if op == "select" and x.op == "const":
             return self._same(args[1 if x.attr.value else 2], shape)
         return None
+
+    def _quotient(self, x, y):
+        """By a constant that is neither tiny nor huge: a product with its reciprocal; a division takes many times as long."""
+        if y.op != "const" or not y.is_float or not 1e-30 < abs(y.attr.value) < 1e30:
+            return None
+        return self.elementwise("mul", self.const(1.0 / y.attr.value, (), y.dtype), x)
 
     def _factors(self, x, y, shape):
         """Gather constant factors, and move signs out of products."""

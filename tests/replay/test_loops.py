@@ -575,3 +575,56 @@ def test_short_loops_that_write_floats_backwards(count):
     for _ in range(2):
         np.testing.assert_allclose(np.asarray(g(x)), x * (1.5 - x[0]), rtol=1e-6)
         np.testing.assert_allclose(np.asarray(v(x)[1]), np.asarray(never(x)[1]), rtol=1e-5)
+
+
+def functions(g):
+    """What functions the bodies of the loops work out, in order."""
+    program = next(iter(g._signatures.values())).paths.last
+    bodies = [node.attr.graph for node in program.frozen.graph.nodes if node.op == "loop"]
+    return [{x.op for x in body.nodes} & {"sin", "cos", "exp", "log"} for body in bodies]
+
+
+def test_the_reverse_of_a_loop_does_not_work_out_again_what_the_loop_did():
+    def swings(x):
+        y = x[0]
+        for k in range(30):
+            y = y + x[1] * tj.sin(y) - x[2] * tj.cos(y) + tj.exp(-y * y) * x[k]
+        return y
+
+    def large(x):
+        y = x * 1.0
+        for _ in range(30):
+            y = y + 0.1 * tj.sin(y) - 0.2 * tj.cos(y)
+        return y.sum()
+
+    g = tj.value_and_grad(swings, compile="now")
+    agree(swings, g, DATA[:, 0])
+    assert functions(g)[0] == {"sin", "cos", "exp"}
+    assert not any(functions(g)[1:])
+    g = tj.value_and_grad(large, compile="now")
+    agree(large, g, np.linspace(-1.0, 1.0, 300))
+    assert all(found == {"sin", "cos"} for found in functions(g))
+
+
+def test_a_decision_keeps_its_bits_where_another_record_works_out_the_same():
+    def f(x):
+        y, total = x[0], 0.0
+        for k in range(30):
+            total = total + tj.sin(y) * x[k]
+            y = y + x[1] * tj.cos(y) + (0.3 if tj.sin(y) > 0.1 else -0.2)
+        return total
+
+    g = tj.value_and_grad(f, compile="now")
+    for scale in (1.0, 0.5, -1.0):
+        agree(f, g, scale * DATA[:, 0])
+
+
+def agree(f, g, x):
+    """Value and gradient are those of eager execution."""
+    t = tj.tensor(x, requires_grad=True)
+    expected = f(t)
+    expected.backward()
+    for _ in range(2):
+        value, gradient = g(x)
+        np.testing.assert_allclose(value, expected.item(), rtol=1e-12)
+        np.testing.assert_allclose(gradient, t.grad.numpy(), rtol=1e-9, atol=1e-12)
