@@ -31,10 +31,20 @@ class NumpyReads:
         self.sources = sources
         self.possible = readable()
         self._instructions = Instructions()
-        self._on, self.inside, self.cached = False, 0, []
+        self._on, self.cached = False, []
+        self.busy = np.zeros(1, dtype=np.int64)  # where ``inside`` is, for a tracer
+        self._inside = memoryview(self.busy)
         self._written = collections.defaultdict(set)  # by id of what owns the memory, the bounds of what is written to
         self._stretches = {}  # by id of what owns the memory: a weak reference to it, and by their bounds where they are read
         self._known = {}  # by id, weak references to arrays that are read as a whole
+
+    @property
+    def inside(self) -> int:
+        return self._inside[0]
+
+    @inside.setter
+    def inside(self, count):
+        self._inside[0] = count
 
     def begin(self, frames):
         """There are arrays: from now on instructions are looked at, first those of the frames that run."""

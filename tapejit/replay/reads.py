@@ -20,6 +20,7 @@ import weakref
 import numpy as np
 
 from tapejit.eager.tensor import Tensor
+from tapejit.edge import tracing
 from tapejit.edge.between import runs_in_between
 from tapejit.edge.userline import PACKAGE, PACKAGES, STDLIB, called, is_installed, is_library
 from tapejit.replay.lines import place_of
@@ -32,7 +33,8 @@ from tapejit.replay.unrepeatable import is_generator, kind_of_code, kind_of_func
 
 _LIBRARIES = {*PACKAGES, "tapejit", *sys.stdlib_module_names}
 _COMPILER = re.compile(r"-packages[/\\](numba|llvmlite)[/\\]")
-_passed: dict = {}  # by file: whether its functions are not watched; "ours", or "aside": nor what they call
+_passed: dict = {}  # by file: whether its functions are not watched; _OURS, or "aside": nor what they call
+_OURS = "ours"
 _CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque)
 _GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 _CHANGING = {"append", "extend", "insert", "add", "update", "appendleft", "write", "clear", "remove", "discard"}
@@ -47,7 +49,7 @@ def _is_library_module(module) -> bool:
 def _how_passed(file):
     """What is in ``_passed`` of a file."""
     if file.startswith(PACKAGE):
-        return "ours"
+        return _OURS
     return "aside" if _COMPILER.search(file) else is_library(file) or is_installed(file)
 
 
@@ -90,13 +92,13 @@ class Reads:
     def watch(self, function, args, kwargs):
         """``function(*args, **kwargs)``, its reads noted; a debugger or the like waits meanwhile."""
         before = sys.gettrace()
-        sys.settrace(self._called)
+        tracing.Tracer(self._called, _passed, _OURS, self.numpy.busy).begin()
         try:
             return function(*args, **kwargs)
         finally:
-            sys.settrace(before)
+            tracing.resume(before)
             self.lines.note(place_of(sys._getframe(1)))
-            if before != self._called:  # else a transform inside of the function ends, and that goes on
+            if getattr(before, "function", None) != self._called:  # else a transform inside ends, and the function goes on
                 self.numpy.end()
 
     def finish(self):
@@ -127,7 +129,7 @@ class Reads:
         passed = _passed.get(code.co_filename)
         if passed is None:
             passed = _passed[code.co_filename] = _how_passed(code.co_filename)
-        if passed == "ours" or self._aside is not None:  # nearly all calls: those of an operation
+        if passed is _OURS or self._aside is not None:  # nearly all calls: those of an operation
             return self._looked_into(frame) if self.numpy.inside else None
         if runs_in_between(frame):
             self._aside = frame
@@ -456,14 +458,21 @@ class _Watched:
             return self.event
         if event == "return" and self.steps is not None:
             self.steps.step(None)
-        for chain in self.lines:
-            self.reads.chain(chain, frame, False)
-        self.lines = ()
+        if self.lines:
+            self._look_again(frame)
+            self.lines = ()
         if event == "line":
             self._line(frame)
         elif event == "return":
             self.note(place_of(frame.f_back))
         return self.event
+
+    def _look_again(self, frame):
+        """Look up the chains that may lead elsewhere now; few begin with an object from outside."""
+        space, outside = frame.f_locals, self.reads._known
+        for chain in self.lines:
+            if id(space.get(chain.name, NOTHING)) in outside:
+                self.reads.chain(chain, frame, False)
 
     def _line(self, frame):
         number = frame.f_lineno
@@ -471,8 +480,7 @@ class _Watched:
         if known is not None:
             self.note(known[0])
             self.lines = known[1]
-            for chain in self.lines:
-                self.reads.chain(chain, frame, False)
+            self._look_again(frame)
             return
         place, chains, own = (frame.f_code.co_filename, number), self.loads.lines.get(number, ()), frame.f_code.co_freevars
         self.note(place)
