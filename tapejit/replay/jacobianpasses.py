@@ -104,7 +104,7 @@ def _one_by_one(n) -> bool:
     return n == 1 or len(here) <= LONG or isinstance(here.recorder, Example)  # of a batch, which has its lanes
 
 
-def _unit(x, k):
+def unit(x, k):
     """The k-th unit vector of the shape of x, in a way that a program sees through."""
     one = constant(1.0, layout_of((), x.dtype))
     return spread(one, (), (), k, tuple(x.shape)) if x.ndim else one
@@ -135,7 +135,7 @@ def _forward(outputs, leaves, j):
         return pushed(outputs, leaves, [direction if k == j else None for k in range(len(leaves))])
 
     if _one_by_one(x.numel()):
-        columns = [column(_unit(x, k)) for k in range(x.numel())]
+        columns = [column(unit(x, k)) for k in range(x.numel())]
         return [
             reshape(stack([reshape(c[i], -1) for c in columns], 1), (*y.shape, *x.shape)) for i, y in enumerate(outputs)
         ]
@@ -155,7 +155,7 @@ def _reverse(y, leaves):
     if not y.numel() or not y.requires_grad:
         return [zeros((*y.shape, *x.shape), dtype=x.dtype) for x in leaves]
     if _one_by_one(y.numel()):
-        rows = [pulled([y], [_unit(y, k)], leaves) for k in range(y.numel())]
+        rows = [pulled([y], [unit(y, k)], leaves) for k in range(y.numel())]
         return [reshape(stack([row[j] for row in rows]), (*y.shape, *x.shape)) for j, x in enumerate(leaves)]
 
     def row(seed):

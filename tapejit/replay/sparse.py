@@ -19,12 +19,13 @@ from tapejit.eager.places import take_flat
 from tapejit.eager.views import expand, reshape, spread
 from tapejit.graph.build import Lowering
 from tapejit.graph.sparsity import TooLarge, pattern
-from tapejit.replay.diagonals import Irregular, entries_along
+from tapejit.replay.diagonals import Irregular
 from tapejit.replay.doorwords import Door
 from tapejit.replay.function import Replayed
 from tapejit.replay.leaves import pulled, pushed
 from tapejit.replay.recorder import around
 from tapejit.replay.sparseplan import Entries, Plan, entries_of, target_data
+from tapejit.replay.strands import entries_along
 from tapejit.replay.transforms import Differentiated, results_of, scalar
 from tapejit.replay.trees import flatten, is_result
 from tapejit.replay.vmap import Example, batched

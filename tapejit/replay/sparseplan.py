@@ -33,7 +33,7 @@ class Plan:
         self._mode = mode
         self.vector = np.random.default_rng(0).uniform(0.5, 1.5, rows.shape[1])
         self.split = split
-        self._order = self._keys = None
+        self._order = None
         self.kind = None
         self.empty = [_fixed(sparse, rows)] if split is None else self._in_blocks(sparse, *split)
         self.alone = self.empty[0] if split is None and proven else None
@@ -59,15 +59,23 @@ class Plan:
 
     def numbers_of(self, rows, columns):
         """Which entries stand at these places, None if one of the places is not of the pattern."""
-        width = self.rows.shape[1]
-        if self._keys is None:
-            entries = self.rows.tocoo()
-            self._keys = entries.row.astype(np.int64) * width + entries.col
-        keys = rows * width + columns
+        keys = rows * self.rows.shape[1] + columns
         found = np.searchsorted(self._keys, keys)
         if not np.array_equal(self._keys[np.minimum(found, len(self._keys) - 1)], keys):
             return None
         return found if self._order is None else _put(self._order, np.arange(len(self._order)))[found]
+
+    @functools.cached_property
+    def _keys(self):
+        """The entries in CSR order as numbers that grow."""
+        entries = self.rows.tocoo()
+        return entries.row.astype(np.int64) * self.rows.shape[1] + entries.col
+
+    @functools.cached_property
+    def coordinates(self):
+        """The rows and the columns of the entries, block after block."""
+        keys = self._keys if self._order is None else self._keys[self._order]
+        return np.divmod(keys, self.rows.shape[1])
 
     def entries_of(self, result):
         """The entries of a result, block after block."""

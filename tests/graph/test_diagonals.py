@@ -101,8 +101,48 @@ def test_hessians_are_the_dense_ones_and_symmetric(alone, f):
 
 
 @pytest.mark.parametrize("f", [neighbours, shapes, repeated])
-def test_hessians_with_variables_of_many_terms(f):
+def test_variables_of_many_terms_make_rows_of_a_hessian(f):
+    """A row that is no diagonal is that column's mirror image, or is worked out as a whole where it meets itself."""
     looks_right(f)
+
+
+def test_a_shared_factor_makes_an_arrow(alone):
+    """The first variable, a time say, multiplies every term; the last one divides them."""
+    f = lambda z: ((z[2:-1] - z[1:-2] - z[0] * tj.sin(z[2:-1])) ** 2 / z[-1]).sum() + z[0] ** 3 * z[-1]  # noqa: E731
+    H = tj.sparse_hessian(f, compile="now")
+    for x in (X, Y):
+        found = H(x)
+        np.testing.assert_allclose(found.toarray(), tj.hessian(f)(x), rtol=1e-11, atol=1e-11)
+        assert abs(found - found.T).max() == 0.0
+    np.testing.assert_allclose(H(Y).toarray(), differences(tj.grad(f), Y), rtol=1e-5, atol=1e-5)
+
+
+def test_ten_thousand_variables_with_a_shared_one(alone):
+    x = np.linspace(0.1, 1.0, 10_000)
+    f = lambda z: (z[1:] * z[:-1]).sum() + (z[1:] ** 2 * z[0] ** 2).sum()  # noqa: E731
+    found = tj.sparse_hessian(f)(x).tolil()
+    assert found[0, 0] == pytest.approx(2 * (x[1:] ** 2).sum())
+    assert found[0, 7] == found[7, 0] == pytest.approx(4 * x[7] * x[0])
+    assert found[7, 8] == found[8, 7] == 1.0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_rows_that_are_sums_are_worked_out_as_a_whole(alone, dtype):
+    def f(x, u):
+        sums = [(u * u * x).sum().reshape(1), tj.dot(x, u).reshape(1), u[:2].mean() * x[:3]]
+        return tj.cat([x[1:] - x[:-1] - tj.sin(u[1:]), *sums])
+
+    J, D = tj.sparse_jacobian(f, (0, 1), compile="now"), tj.jacobian(f, (0, 1))
+    for x, u in ((X, Y), (Y, -X)):
+        for block, dense in zip(J(x.astype(dtype), u.astype(dtype)), D(x, u), strict=True):
+            np.testing.assert_allclose(block.toarray(), dense, rtol=1e-5 if dtype == np.float32 else 1e-13, atol=1e-6)
+    g = lambda x: tj.cat([x.reshape(6, 6).sum(0) ** 2, tj.exp(x)])  # noqa: E731
+    np.testing.assert_allclose(tj.sparse_jacobian(g)(X).toarray(), tj.jacobian(g)(X), rtol=1e-13)
+
+
+def test_sums_of_one_variable_stay_on_a_diagonal(alone):
+    f = lambda x: tj.stack([x, x**2, tj.sin(x)]).sum(0) * x[0].expand(36)  # noqa: E731
+    np.testing.assert_allclose(tj.sparse_jacobian(f, compile="now")(X).toarray(), tj.jacobian(f)(X), rtol=1e-13)
 
 
 def looks_right(f):
