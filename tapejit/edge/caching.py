@@ -54,10 +54,14 @@ def is_ours(function) -> bool:
     return file.startswith(GENERATED) or Path(file).is_relative_to(store.PACKAGE)
 
 
-def _stamp_of(function):
+def is_stamped(function) -> bool:
+    """Whether a function is of the engine, whose stamp changes with its source: code of others is not kept by that alone."""
     file = function.__code__.co_filename
-    engine = file.startswith(GENERATED[0]) or any(Path(file).is_relative_to(store.PACKAGE / f) for f in ENGINE)
-    return stamp(ENGINE) if engine else f"{stamp(NOPYTHON)} {later_rows()}"
+    return file.startswith(GENERATED[0]) or any(Path(file).is_relative_to(store.PACKAGE / f) for f in ENGINE)
+
+
+def _stamp_of(function):
+    return stamp(ENGINE) if is_stamped(function) else f"{stamp(NOPYTHON)} {later_rows()}"
 
 
 def later_rows() -> str:

@@ -10,7 +10,7 @@ from tapejit.eager.foreign import packed
 from tapejit.eager.indexing import stack
 from tapejit.eager.tensor import Tensor
 from tapejit.replay.batchaxes import Placed, as_tensor, axes_of, is_batch_leaf, moved
-from tapejit.replay.examples import run_for
+from tapejit.replay.examples import Walk
 from tapejit.replay.function import Replayed
 from tapejit.replay.inparts import kinds
 from tapejit.replay.trees import flatten, unflatten
@@ -28,23 +28,27 @@ class ByPath:
     def __init__(self, single, in_axes, out_axes, of_objects):
         self.single, self.in_axes, self.out_axes, self.of_objects = single, in_axes, out_axes, of_objects
         self._mixed = set()  # kinds of arguments with which decisions have differed
+        self.walk = None  # of the last call's programs
 
     def _placed(self, args, kwargs):
         return Placed(args[1:] if self.of_objects else args, kwargs, self.in_axes)
 
-    def expects(self, args, kwargs) -> bool:
-        """Whether a batch of this kind has differed before."""
-        return bool(self._mixed) and _kind(self._placed(args, kwargs)) in self._mixed
-
-    def __call__(self, args, kwargs):
+    def expected(self, args, kwargs):
+        """The arguments of a call, placed, if those of a batch of this kind have differed before; else None."""
         placed = self._placed(args, kwargs)
-        self._mixed.add(_kind(placed))
+        return placed if _kind(placed) in self._mixed else None
+
+    def __call__(self, args, kwargs, placed=None):
+        """The results of all examples; ``placed`` is what ``expected`` has found."""
+        if placed is None:
+            placed = self._placed(args, kwargs)
+            self._mixed.add(_kind(placed))
         first = args[:1] if self.of_objects else ()
         tensors = [x for x in placed.leaves if isinstance(x, Tensor)]
         if any(x.requires_grad for x in tensors):
             return self._with_history(placed, first)
         placed.leaves = [x.numpy() if isinstance(x, Tensor) else x for x in placed.leaves]
-        results = _Examples(self.single, placed, first).run()
+        results = _Examples(self, placed, first).run()
         tree = unflatten(results.structure, iter(results.arrays))
         axes = axes_of(tree, self.out_axes, "the result")
         found = [_moved_array(x, axis) for x, axis in zip(results.arrays, axes, strict=True)]
@@ -119,6 +123,11 @@ class _Results:
         for array, x in zip(self.arrays, leaves, strict=True):
             array[e] = x.numpy() if isinstance(x, Tensor) else x
 
+    @property
+    def looks(self):
+        """What tells the results from others, whose programs would be others."""
+        return self.structure, [(a.shape[1:], a.dtype) for a in self.arrays]
+
     def fits(self, structure, leaves, looks):
         """Whether results look so; a number of Python's fits where there is a float."""
         return structure == self.structure and all(
@@ -130,26 +139,26 @@ class _Results:
 class _Examples:
     """One call: the examples one by one, by compiled programs where there are some."""
 
-    def __init__(self, single, placed, first):
-        self.single, self.placed, self.first = single, placed, first
+    def __init__(self, by_path, placed, first):
+        self.by_path, self.single, self.placed, self.first = by_path, by_path.single, placed, first
         pairs = zip((placed.leaves[j] for j in placed.axes), placed.axes.values(), strict=True)
         self.batches = [packed(np.ascontiguousarray(np.moveaxis(x, axis, 0))) for x, axis in pairs]
         self.results = _Results(placed.size)
 
     def run(self):
         """The results of all."""
-        left, known = np.arange(self.placed.size), set()
+        left, known = np.arange(self.placed.size), ()
         while len(left):
             e = int(left[0])
             self.pieces = [x[e, ...] for x in self.batches]
             args, kwargs = self.placed.rebuilt(self.pieces)
             self.results.enter(e, self.single(*self.first, *args, **kwargs))
             left = left[1:]
-            paths, self.leaves = self._paths(args, kwargs)
-            compiled = {id(p) for p in paths.everything() if p.machine is not None} if paths else known
-            if len(left) and not compiled <= known:
-                known |= compiled
-                left = self._by_programs(paths, left)
+            paths, leaves = self._paths(args, kwargs)
+            compiled = [p for p in paths.everything() if p.machine is not None] if paths else []
+            if len(left) and not all(p in known for p in compiled):
+                known = compiled
+                left = self._by_programs(paths, compiled, leaves, left)
         return self.results
 
     def _paths(self, args, kwargs):
@@ -164,38 +173,32 @@ class _Examples:
             return None, ()
         return signature.paths, leaves
 
-    def _by_programs(self, paths, which):
+    def _by_programs(self, paths, compiled, leaves, which):
         """Have some examples answered by compiled programs, each by what its guards lead to; those that are left."""
-        for program in paths.counted:
-            which = which[self._through(program, which) != 0]
-        left, waiting = [], [(paths.last, which, 2 * len(paths.programs))]
-        while waiting:
-            program, which, hops = waiting.pop()
-            if program is None or program.machine is None or not hops or not len(which):
-                left.append(which)
-                continue
-            status = self._through(program, which)
-            for failed in np.unique(status[status != 0]).tolist():
-                following = paths.after(program, failed) if 0 < failed <= len(program.frozen.guards) else None
-                waiting.append((following, which[status == failed], hops - 1))
-        return np.sort(np.concatenate(left)) if left else which[:0]
-
-    def _through(self, program, which):
-        """The statuses of a program for some examples, whose results it writes to their places."""
-        outputs = self._outputs(program) if program.machine is not None else None
-        if outputs is None:
-            return np.full(len(which), -1)
+        walk = self.by_path.walk
+        if walk is None or walk.paths is not paths or walk.looks != self.results.looks or walk.compiled != compiled:
+            walk = self.by_path.walk = self._walk(paths, compiled, len(leaves))
+        if walk.start < 0:
+            return which
         at = {id(x): k for k, x in enumerate(self.pieces)}
         arrays, steps = [], []
-        for x in self.leaves:
+        for x in leaves:
             k = at.get(id(x))
             x = self.batches[k] if k is not None else np.array(x) if isinstance(x, float) else packed(x)
             arrays.append(x)
             steps.append(0 if k is None else x.strides[0])
-        return run_for(program.machine, [*arrays, *outputs], [*steps, *(x.strides[0] for x in outputs)], which)
+        outputs = self.results.arrays
+        return walk.run([*arrays, *outputs], [*steps, *(x.strides[0] for x in outputs)], which)
 
-    def _outputs(self, program):
-        """The arrays that a program writes for example 0 and on, in its order; None if its results look otherwise."""
+    def _walk(self, paths, compiled, inputs):
+        orders = {id(p): order for p in compiled if (order := self._order(p)) is not None}
+        programs = [p for p in compiled if id(p) in orders]
+        walk = Walk(paths, programs, [orders[id(p)] for p in programs], inputs)
+        walk.looks, walk.compiled = self.results.looks, compiled
+        return walk
+
+    def _order(self, program):
+        """For each result that a program writes its place among those of the batch; None if its results look otherwise."""
         scalars, marks = set(program.scalars), []
         specs = dict(zip(program.arrays, program.specs, strict=True))
         for j in range(len(program.order)):
@@ -207,4 +210,4 @@ class _Examples:
             return None
         if any(a.dtype != np.asarray(x).dtype for a, x in zip(results.arrays, leaves, strict=True)):
             return None
-        return [results.arrays[j] for j in program.order]
+        return program.order

@@ -173,12 +173,13 @@ class Vmapped(Replayed):
         if not outermost():
             return super().general(args, kwargs)
         try:
-            if self._by_path is None or not self._by_path.expects(args, kwargs):
+            placed = None if self._by_path is None else self._by_path.expected(args, kwargs)
+            if placed is None:
                 try:
                     return super().general(args, kwargs)
                 except Differing:
                     self._by_path = self._by_path or self._made_by_path()
-            return self._by_path(args, kwargs)
+            return self._by_path(args, kwargs, placed)
         except Exception as error:
             raise shortened(error)  # noqa: B904 - it is the same error
 

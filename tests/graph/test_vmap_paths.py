@@ -191,3 +191,30 @@ def test_into_writes_the_results():
     for _ in range(2):
         g.into(X, out)
         np.testing.assert_allclose(out, one_by_one(tj.jit(branching, compile="never"), X), rtol=1e-13)
+
+
+def many_paths(p):
+    x, n = p[0], 0
+    while x < 100 and n < 50:
+        x = x * 1.5 + tj.sin(p[1] * x) if x < p[2] else x * 1.3 + tj.exp(-x)
+        n += 1
+    return x * p[1]
+
+
+def test_programs_lead_to_one_another_in_any_order_of_examples():
+    rng = np.random.default_rng(0)
+    points = np.stack([rng.choice([1.0, 3.0, 9.0], 40), rng.random(40), rng.choice([5.0, 20.0, 60.0], 40)], 1)
+    single = tj.value_and_grad(many_paths, compile="now")
+    expected = one_by_one(single, points)
+    batch = tj.vmap(tj.value_and_grad(many_paths), compile="now")
+    for _ in range(4):  # recorded, compiled, and then all of them native
+        known = batch(points)
+    walk = batch._by_path.walk
+    for array, other in zip(known, expected, strict=True):
+        np.testing.assert_allclose(array, other, rtol=1e-12)
+    for _ in range(3):
+        order = rng.permutation(40)
+        for array, other in zip(batch(points[order]), known, strict=True):
+            np.testing.assert_array_equal(array, other[order])
+    assert len(walk.programs) == len(single.stats()["signatures"][0]["paths"])
+    assert batch._by_path.walk is walk

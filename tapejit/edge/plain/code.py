@@ -4,7 +4,7 @@ from llvmlite import ir
 from numba import cfunc
 from numba.core import types
 
-from tapejit.edge.caching import is_ours
+from tapejit.edge.caching import is_stamped
 from tapejit.edge.lean import Lean
 from tapejit.edge.objects import addresses
 from tapejit.edge.plain import doorway, writer
@@ -78,7 +78,7 @@ def c_function(function, answer=NOTHING, flags: tuple = ()) -> int:
         return address_of(function, (WORD,) * words, answer, flags)
     except Unknown:
         signature = (types.void if answer == NOTHING else types.intp)(*[types.intp] * words)
-    options = {"error_model": "numpy", "fastmath": set(flags), "nogil": True, "cache": is_ours(function)}
+    options = {"error_model": "numpy", "fastmath": set(flags), "nogil": True, "cache": is_stamped(function)}
     _numbas.append(cfunc(signature, pipeline_class=Lean, **options)(function))
     return _numbas[-1].address
 
@@ -101,7 +101,7 @@ def address_of(function, kinds: tuple, answer, flags: tuple = ()) -> int:
         Unit(module).entry(symbols[0], function, kinds, answer, flags)
 
     key = f"{function.__module__} {kinds} {answer} {flags}"
-    return addresses(name, key, (name,), write, keep=is_ours(function), level=3)[0]
+    return addresses(name, key, (name,), write, keep=is_stamped(function), level=3)[0]
 
 
 def c_functions(name: str, functions: tuple) -> tuple:
