@@ -3,7 +3,7 @@
 import functools
 
 from tapejit.nopython.dispatcher import Transform, pickled
-from tapejit.nopython.driver import REWIND, Driver, check_mode, count_of, has_loop, width_for
+from tapejit.nopython.driver import REWIND, Driver, check_mode, count_of, has_loop, only_numbers, width_for
 from tapejit.nopython.statementtape import SCRATCH
 
 HESSIAN_LANES = 4  # columns of a Hessian per recording
@@ -56,7 +56,8 @@ def _gradient(f, argnums, mode, with_value, has_aux=False):
         def body(args, given):
             count = count_of(args, driver.argnums)
             few = count is not None and count <= DUAL_INPUTS
-            if mode == "dual" or (mode == "auto" and few and loops and not has_aux):
+            forward = loops or only_numbers(args)  # what arrays go through at once is faster backwards
+            if mode == "dual" or (mode == "auto" and few and forward and not has_aux):
                 return dual(width_for(count, DUAL_INPUTS), few)[which]
             return by_tape
 
@@ -100,8 +101,8 @@ def value_and_grad(f, argnums=0, mode="auto", has_aux=False):
             returns one number.
         argnums: which arguments to differentiate, a number or a name, or a tuple of them: floats, 1-D to 3-D float arrays,
             tuples of these; an integer counts as a float, a list of numbers as an array.
-        mode: "tape" (reverse), "dual" (forward, for few inputs) or "auto": dual for up to 8 plain numbers and a function
-            with loops, where it is faster and needs no memory.
+        mode: "tape" (reverse), "dual" (forward, for few inputs) or "auto": dual for up to 8 plain numbers, of a function
+            with loops or without arrays among its arguments, where it is faster and needs no memory.
         has_aux: the function returns ``(number, aux)``, and ``g`` gives ``((value, aux), gradient)``; ``aux`` is made of
             numbers, arrays and tuples of them, and is not differentiated.
 

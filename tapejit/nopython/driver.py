@@ -296,6 +296,12 @@ def _in_words(ty, x):
     return f"{ty}", "pass a float (3.0, x.astype(float))"
 
 
+def only_numbers(types_) -> bool:
+    """Whether there are numbers, and tuples of them, alone."""
+    kinds = (types.Number, types.Boolean, types.Omitted, Active)
+    return all(only_numbers(ty) if isinstance(ty, types.BaseTuple) else isinstance(ty, kinds) for ty in types_)
+
+
 def has_loop(f, seen=None):
     """Whether a function, or a jitted function that it calls by name, jumps backwards."""
     seen = set() if seen is None else seen
