@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-MOST_WORK = 2_000_000  # steps of a star colouring above which columns are coloured alone
+LARGEST = 2_000_000  # entries of a pattern above which columns are coloured without regard to symmetry
 
 
 def _lists(rows) -> list:
@@ -18,60 +18,69 @@ def _lists(rows) -> list:
     return [indices[a:b] for a, b in itertools.pairwise(rows.indptr.tolist())]
 
 
-def _neighbours(rows):
-    """For each column the columns that share a row with it, itself among them, as lists."""
-    return _lists((rows.T.astype(np.int32) @ rows.astype(np.int32)).tocsr())
-
-
 def colours(rows) -> np.ndarray:
     """A number for each column of a pattern, different for columns that share a row: greedy, in two orders."""
     n = rows.shape[1]
     if not n:
         return np.zeros(0, int)
-    near = _neighbours(rows)
-    degrees = np.array([len(x) for x in near])
+    turned = rows.T.tocsr()
+    met = _lists(turned)  # the rows of each column
+    degrees = turned.astype(np.int64) @ np.diff(rows.indptr)
     orders = (range(n), np.argsort(-degrees, kind="stable").tolist())
-    return min((_greedy(near, order) for order in orders), key=max)
+    return min((_greedy(met, rows.shape[0], order) for order in orders), key=lambda x: x.max())
 
 
-def _greedy(near, order):
-    found = np.full(len(near), -1).tolist()
+def _greedy(met, count, order):
+    """The least colour that is in none of a column's rows, one column after another; a row has its colours as bits."""
+    found, taken = np.zeros(len(met), int), [0] * count
     for j in order:
-        taken = {found[k] for k in near[j]}
-        colour = 0
-        while colour in taken:
-            colour += 1
-        found[j] = colour
-    return np.array(found)
+        mask = 0
+        for i in met[j]:
+            mask |= taken[i]
+        bit = ~mask & (mask + 1)
+        found[j] = bit.bit_length() - 1
+        for i in met[j]:
+            taken[i] |= bit
+    return found
 
 
 def symmetric_colours(rows) -> np.ndarray:
     """A number for each column of a symmetric pattern, so that each entry can be read from one product or its mirror image."""
     alone = colours(rows)
-    near = [[k for k in x if k != j] for j, x in enumerate(_lists((rows + rows.T).tocsr()))]
-    work = sum(len(near[k]) for x in near for k in x) * max((len(x) for x in near), default=1)
-    if work > MOST_WORK:
+    if rows.nnz > LARGEST:
         return alone
+    near = [[k for k in x if k != j] for j, x in enumerate(_lists((rows + rows.T).tocsr()))]
     by_degree = sorted(range(len(near)), key=lambda v: -len(near[v]))
     return min((alone, _star(near, range(len(near))), _star(near, by_degree)), key=lambda x: x.max(initial=-1))
 
 
 def _star(near, order):
-    found = np.full(len(near), -1).tolist()
+    """Neighbours differ, and no path of four has two colours: v may not have the colour of the end of a path v, w, x.
+
+    That is so where w has no colour yet, and where x has another neighbour of w's colour. Which colours lie behind w in this
+    way is kept up to date, so that the time goes by the entries and the colours.
+    """
+    found = [-1] * len(near)
+    around = [{} for _ in near]  # by colour the neighbours that have it
+    behind = [set() for _ in near]  # colours of x, for w that are coloured
     for v in order:
-        around = near[v]
-        forbidden = {found[w] for w in around}
-        for w in around:
-            if found[w] < 0:
-                forbidden.update(found[x] for x in near[w] if x != v)
-            else:
-                for x in near[w]:
-                    if x != v and found[x] >= 0 and any(y != w and found[y] == found[w] for y in near[x]):
-                        forbidden.add(found[x])
+        forbidden = set(around[v])
+        for w in near[v]:
+            forbidden |= around[w].keys() if found[w] < 0 else behind[w]
         colour = 0
         while colour in forbidden:
             colour += 1
         found[v] = colour
+        for alike in around[v].values():  # v is an x
+            if len(alike) > 1:
+                for w in alike:
+                    behind[w].add(colour)
+        for x in near[v]:  # v is a w
+            alike = around[x].setdefault(colour, [])
+            alike.append(v)
+            if len(alike) > 1 and found[x] >= 0:
+                for w in alike if len(alike) == 2 else (v,):
+                    behind[w].add(found[x])
     return np.array(found)
 
 

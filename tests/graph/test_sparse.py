@@ -96,6 +96,17 @@ def test_colourings_show_every_entry(seed):
         readings(sparse.csr_matrix(np.ones((2, 2), bool)), np.zeros(2, int))
 
 
+def test_a_pattern_with_a_whole_row_is_coloured_in_no_time():
+    """Of 20 000 columns each meets each; memory for the pairs of them would end the process."""
+    n = 20_000
+    beside = sparse.diags([np.ones(n - 1), np.ones(n), np.ones(n - 1)], [-1, 0, 1], format="csr")
+    arrow = sparse.csr_array(sparse.coo_array((np.ones(n), (np.zeros(n, int), np.arange(n))), (n, n)))
+    rows = (beside + arrow + arrow.T) != 0
+    numbers = symmetric_colours(rows)
+    assert numbers.max() < 5
+    readings(rows, numbers)
+
+
 def test_a_given_pattern_is_used_and_checked():
     given = sparse.diags([1.0, 1.0, 1.0], [-1, 0, 1], shape=(40, 40))
     H = tj.sparse_hessian(rosenbrock, pattern=given)
