@@ -26,7 +26,7 @@ from tapejit.graph.node import LAZY
 MOVES = ("input", "const", "view", "copy", "cast")
 ROOM, STACK = 2, 3  # words of the program's own memory: for how many passes there is memory, and where that is
 FEWEST = EDGE + NEAR + 1  # passes of a loop without a fixed number: what its first and last ones leave are different passes
-SPARE = 2 * FEWEST  # passes that there must be room for beside
+SPARE = 64  # passes that there must be room for beside
 
 
 class Program(Code):
@@ -142,7 +142,7 @@ class LoopCode(Program):
         if loop.counted:
             self.words = self.operands.pop()
             self.room, self.stack = b.load(self.words), b.inttoptr(b.load(b.gep(self.words, [I64(1)])), BYTES)
-            self.end = self.passes = b.load(b.gep(self.words, [I64(2 + loop.group)])) if loop.counted == "again" else None
+            self.end = self.passes = None if loop.counted == "until" else self._passes_known()
         self._copy_first()
         registers = self._registers()
         before = b.block
@@ -162,7 +162,7 @@ class LoopCode(Program):
         following = b.add(self.counter, I64(1), flags=("nsw", "nuw"))
         self.counter.add_incoming(following, b.block)
         trips = self._integer(loop.trips)
-        if loop.counted == "again":
+        if loop.counted in ("again", "given"):
             trips = self.passes = b.add(self.passes, I64(loop.more))
         end = b.branch(top) if loop.counted == "until" else b.cbranch(b.icmp_unsigned("<", following, trips), top, done)
         passes = 0 if has_sizes(loop.trips) else loop.trips
@@ -175,12 +175,25 @@ class LoopCode(Program):
         b.ret(I64(0))
         finish(function)
 
-    def _look_for_room(self):
-        """No pass without memory for it, and for what those around it leave; none that may be another than those recorded."""
-        b, most = self.builder, self.loop.most
-        used = b.add(self.counter, I64(SPARE))
-        with b.if_then(b.icmp_unsigned(">", used, self.room), likely=False):
+    def _passes_known(self):
+        """How many passes an earlier loop has had, or the call says."""
+        b, loop = self.builder, self.loop
+        if loop.counted == "again":
+            return b.load(b.gep(self.words, [I64(2 + loop.group)]))
+        passes = b.fptosi(b.load(self._typed(self.operands[loop.given], "f8")), I64)
+        self._look_for_room_of(passes)
+        return passes
+
+    def _look_for_room_of(self, passes):
+        """No pass without memory for it, and for what those around it leave."""
+        b = self.builder
+        with b.if_then(b.icmp_unsigned(">", b.add(passes, I64(SPARE)), self.room), likely=False):
             b.ret(I64(self.failing))
+
+    def _look_for_room(self):
+        """No pass without memory, and none that may be another than those recorded."""
+        b, most = self.builder, self.loop.most
+        self._look_for_room_of(self.counter)
         if most < FOREVER:
             with b.if_then(b.icmp_unsigned(">", self.counter, I64(most)), likely=False):
                 b.ret(I64(self.failing + 1))

@@ -15,14 +15,17 @@ ENVIRONMENT, FIRST, USED, INSTANCE_WORDS = range(4)
     GENERAL, GENERAL_INTO, ANSWER_CALL, ENVIRONMENT_WORDS,
 ) = range(14)  # fmt: skip
 # A signature: the Python object that owns the words, its successor, the program last used, and what is tested: first
-# containers and static values, from LEAF_TESTS on arrays and numbers. WATCH owns the watched places (0: there are none),
+# containers and static values, from LEAF_TESTS on arrays and numbers. LENGTH is 1 + the leaf that is the length of a call, 0
+# for none, which is to be LEAST or more, and MOST at most. WATCH owns the watched places (0: there are none),
 # and WATCH_RUNS says whether looking at them runs Python code.
 (
-    OBJECT, NEXT, LAST, ARGUMENTS, TESTS, LEAF_TESTS, TEST_COUNT, WATCH, WATCHED, WATCH_COUNT, WATCH_RUNS, SIGNATURE_WORDS,
-) = range(12)  # fmt: skip
-# One test of an argument: what it must be, the register it is in, and parameters.
+    OBJECT, NEXT, LAST, ARGUMENTS, TESTS, LEAF_TESTS, TEST_COUNT, WATCH, WATCHED, WATCH_COUNT, WATCH_RUNS,
+    LENGTH, LEAST, MOST_LENGTH, SIGNATURE_WORDS,
+) = range(15)  # fmt: skip
+# One test of an argument: what it must be, the register it is in, and parameters; LONG_ARRAY is one of which the first size is
+# the length of the call and a number, the first of its sizes here, and WHOLE an int that is the length and P.
 KIND, REGISTER, P, Q, R, LEAF, TEST_WORDS = range(7)
-NUMBER, ARRAY, SAME, TUPLE, LIST, DICT = range(6)
+NUMBER, ARRAY, SAME, TUPLE, LIST, DICT, LONG_ARRAY, WHOLE = range(8)
 # One watched place: an object that must still be what it was; or a number that is put where VALUE says; or a list or dict as
 # owner, the addresses of what it held (0 for a number that may change), and how many.
 PLACE, OWNER, NAME, VALUE, WATCH_WORDS = range(5)

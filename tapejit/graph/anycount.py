@@ -52,12 +52,14 @@ class AnyCount(Rolled):
         countings: per loop its ``Counting``, or None.
         counted_numbers: those after the loops that these counted.
         counted: by run that has as many passes as one of them, the number of the loop.
+        edge: passes at either end that others may read; ``near``: by how many passes such a run may have more or less.
 
     Raises:
         NoCount: from ``results``, if none of these loops is found as one.
     """
 
     gathers = False
+    edge, near = EDGE, NEAR
 
     def __init__(self, recorder, outputs, decisions, repeats):
         self.repeats, self.groups, self.countings, self.counted_numbers = repeats, [], [], []
@@ -90,9 +92,9 @@ class AnyCount(Rolled):
             if k not in self.counted:
                 near = [(abs(run.trips - count), -j) for j, (first, count, _) in enumerate(self.groups) if first < k]
                 group = self._read_along(run)
-                if group is None and near and min(near)[0] <= NEAR:
+                if group is None and near and min(near)[0] <= self.near:
                     group = -min(near)[1]
-                if group is not None and abs(run.trips - self.groups[group][1]) <= NEAR:
+                if group is not None and abs(run.trips - self.groups[group][1]) <= self.near:
                     self.counted[k] = group
         self.edges = self._edges()
 
@@ -152,28 +154,34 @@ class AnyCount(Rolled):
         found = [
             (form, decision, counting, group)
             for counting, group in zip(self.countings, self.groups, strict=True)
-            if counting is not None and group[0] in self.loops and at >= self.runs[group[0]].end
+            if counting is not None and self._is_over(group, at)
             for form, decision in counting.candidates()
             if is_value(form, counting.at(decision), number, kind)
         ]
-        others = {tuple(value(form, counting.at(d + further)) for further in FURTHER) for form, d, counting, _ in found}
-        if len(others) > 1:
+        others = [tuple(value(form, counting.later(d, further)) for further in FURTHER) for form, d, counting, _ in found]
+        moving = {row for row in others if set(row) != {number}}
+        if len(moving) > 1:
             raise NoCount
-        self.counted_numbers += [number] * len(others)
-        return self._worked_out(*found[0]) if found else None
+        self.counted_numbers += [number] * len(moving)
+        return self._worked_out(*found[others.index(*moving)]) if moving else None
 
     def _worked_out(self, form, decision, counting, group):
         if form[0] != "counter":
             return number_of(self.graph, form, lambda part: self._worked_out(part, decision, counting, group))
-        first, count, _ = group
-        made = self.loops[first]
+        start, step = counting.line(form[1], decision, group[1])
+        moved = self.graph.elementwise("mul", self._passes(group), self.graph.const(float(step), (), "f8"), exact=True)
+        return self.graph.elementwise("add", moved, self.graph.const(float(start), (), "f8"), exact=True)
+
+    def _is_over(self, group, at):
+        """Whether the number of passes of a loop is known at some place of the recording."""
+        return group[0] in self.loops and at >= self.runs[group[0]].end
+
+    def _passes(self, group):
+        """The node that holds the number of passes of a loop."""
+        made = self.loops[group[0]]
         if made.loop.count_at < 0:
             raise NoCount
-        passes = self.graph.view(made.node, (), (), made.loop.count_at)
-        last, step = counting.counters[form[1]]
-        moved = self.graph.elementwise("mul", passes, self.graph.const(float(step), (), "f8"), exact=True)
-        start = self.graph.const(float(last + step * (decision - count)), (), "f8")
-        return self.graph.elementwise("add", moved, start, exact=True)
+        return self.graph.view(made.node, (), (), made.loop.count_at)
 
     def stands_for_itself(self, number):
         i = int(self.at[self.recorder.guards[number].record])
@@ -201,7 +209,7 @@ class CountedPass(Pass):
             if loop.dtype == "f8":
                 loop.count_at, self.size, loop.size = self.size, self.size + 2, self.size + 2
         for (b, t), slot in self.slots.items():
-            t = t if t < EDGE else t - self.run.trips
+            t = t if t < self.parent.edge else t - self.run.trips
             loop.slots.append((slot, self.spots.get(b) or self.moving[b], t, self.layout(b).n))
         return loop, args
 
@@ -239,18 +247,19 @@ class CountedPass(Pass):
         trips, kind = self.run.trips, values.dtype.type
         for form in forms:
             for backwards in (False, True)[: 1 + (self.number != self.first)]:
-                for shift in range(-EDGE, EDGE + 1):
+                for shift in range(-self.parent.edge, self.parent.edge + 1):
                     passes = range(trips - 1 + shift, shift - 1, -1) if backwards else range(shift, trips + shift)
                     if all(is_value(form, counting.at(t - self.count), x, kind) for t, x in zip(passes, values, strict=True)):
-                        return form, {name: self._count(*c, backwards, shift) for name, c in counting.counters.items()}
+                        return form, {name: self._count(counting, name, backwards, shift) for name in counting.counters}
         return None
 
-    def _count(self, last, step, backwards, shift):
+    def _count(self, counting, name, backwards, shift):
         """A counter in each pass: in the order of the loop, or from its last pass to its first, some passes away."""
-        start = last - step * self.count + step * shift
+        start, step, ends = counting.in_pass(name, self.count)
+        start += step * shift
         if not backwards:
-            return Count(start, step)
-        return Count(start + step * (self.run.trips - self.count - 1), -step, step)
+            return Count(start, step, ends)
+        return Count(start + step * (self.run.trips - self.count - 1), -step, ends + step)
 
     def positions(self, where):
         raise Irregular
@@ -262,9 +271,9 @@ class CountedPass(Pass):
             return super().of_other(source, b, passes)
         spot, step, n = source.spots[b], int(passes[1] - passes[0]), max(source.layout(b).n, 1)
         t, trips = int(passes[0]), source.run.trips
-        if step == 1 and t < EDGE:
+        if step == 1 and t < self.parent.edge:
             return _Along(spot.start + t * n, n, 0, spot.stack)
-        if step == -1 and t >= trips - EDGE:
+        if step == -1 and t >= trips - self.parent.edge:
             return _Along(spot.start + (t - self.count) * n, -n, n, spot.stack)
         raise Irregular
 
@@ -289,7 +298,7 @@ class CountedPass(Pass):
         late = trips - int(self.needed[b]) if self.needed[b] < trips else 0
         if passes > IN_REGISTERS:
             raise Irregular
-        if late <= EDGE:  # a pass more than is read: the one that ends the loop may have written
+        if late <= self.parent.edge:  # a pass more than is read: the one that ends the loop may have written
             count = 1 << max(late, passes + 1).bit_length()
             start, self.size = self.size, self.size + count * n
             self.size += self.size % 2
@@ -309,7 +318,7 @@ class CountedPass(Pass):
         n, trips = max(self.layout(b).n, 1), self.run.trips
         for other, t in sorted(self.parent.edges[self.number]):
             if other == b:
-                if EDGE <= t < trips - EDGE:
+                if self.parent.edge <= t < trips - self.parent.edge:
                     raise Irregular
                 self.slots[b, t], self.size = self.size, self.size + n + n % 2
 

@@ -74,11 +74,12 @@ def is_whole(form):
     return form[0] != "/" and is_whole(form[1]) and is_whole(form[2])
 
 
-def _parts(form):
+def parts(form):
+    """A form, and the forms that it is made of."""
     yield form
     if form[0] in OPERATORS:
-        yield from _parts(form[1])
-        yield from _parts(form[2])
+        yield from parts(form[1])
+        yield from parts(form[2])
 
 
 def derived(form):
@@ -130,14 +131,28 @@ class Counting:
     fewer: int
     more: int
 
-    def candidates(self):
+    def candidates(self, edge=EDGE):
         """What numbers after the loop may be: (form, decision)."""
         yield from ((form, 0) for form in self.after)
         for form in self.inside:
-            yield from ((part, -k) for part in derived(form) for k in range(EDGE + 1))
+            yield from ((part, -k) for part in derived(form) for k in range(edge + 1))
 
     def at(self, decision):
         return {name: last + step * decision for name, (last, step) in self.counters.items()}
+
+    def later(self, decision, further):
+        """The counters at a decision of a loop that has had so many passes more."""
+        return self.at(decision + further)
+
+    def in_pass(self, name, count):
+        """(start, step, ends) of a counter: ``start + step * t + ends * N`` in pass t of N, ``count`` in the recording."""
+        last, step = self.counters[name]
+        return last - step * count, step, 0
+
+    def line(self, name, decision, count):
+        """(start, step) of a counter that is ``start + step * N`` at a decision, N having been ``count``."""
+        start, step, ends = self.in_pass(name, count)
+        return start + step * decision, step + ends
 
 
 def counting(counters, inside, after, conditions, known):
@@ -191,5 +206,5 @@ def _last(holds):
 
 def _exact(made, form):
     """For how many more passes all whole numbers of a form are floats."""
-    whole = [part for part in _parts(form) if is_whole(part)]
+    whole = [part for part in parts(form) if is_whole(part)]
     return _last(lambda d: all(abs(value(part, made.at(d))) <= EXACT for part in whole))

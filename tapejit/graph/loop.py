@@ -72,7 +72,8 @@ class Loop:
         stored: nodes that are read so often that they are to have memory.
         size: elements of the block.
         counted: "" for ``trips`` passes. Else that is what a recording had, and there are passes "until" one of the guards does
-            not hold, that of the number ``ending``, or "again", as many as the first loop of the group had, and ``more``.
+            not hold, that of the number ``ending``, or "again", as many as the first loop of the group had, or "given", as many
+            as the number says that the operand ``given`` holds, and ``more``.
         group: the number of the first such loop, for all that have as many passes.
         stacked: bytes that a pass leaves in memory that grows.
         slots: (element of the block, Where from, pass, elements) done after the last pass; passes below 0 count from the end.
@@ -97,6 +98,7 @@ class Loop:
     size: int = 0
     counted: str = ""
     ending: int = -1
+    given: int = -1
     more: int = 0
     group: int = 0
     stacked: int = 0

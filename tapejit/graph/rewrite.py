@@ -7,6 +7,14 @@ from tapejit.graph.node import Node, Places, Strands, unit_free
 from tapejit.graph.positions import positions
 
 
+def keep_reachable(graph, roots):
+    """Drop all nodes of which nothing is made that is wanted; the others are numbered anew."""
+    graph.nodes = reachable(graph.nodes, roots)
+    for number, node in enumerate(graph.nodes):
+        node.id = number
+    graph.known = {(x.op, tuple(a.id for a in x.args), x.attr, x.shape, x.dtype): x for x in graph.nodes}
+
+
 def reachable(nodes, roots) -> list:
     """The nodes that roots depend on, operands before users."""
     found, stack = set(), [r.id for r in roots]

@@ -2,20 +2,26 @@
 
 A value is a tuple whose first item says what it is: "known" (an object as it is), "form" (a number worked out from counters,
 see ``graph.counting``), "flag" (a comparison of a form with a number), "tuple" and "made" (containers), "range" and its
-iterators "counting" (of a counter) and "hidden", or one of those below.
+iterators "counting" (of a counter) and "hidden", or one of those below. Where a call has a length (``lengthwalk``) there are
+"sequence" (an array as long: its length, its other sizes), "along" and "going" (what a loop goes along, and its iterator: how
+many values, and each of them), "function" (one that is made there: its code, its free variables), "mapping", "slice" and
+"literal" (a list of what stands in it).
 """
 
 import dis
 import types
+
+import numpy as np
 
 from tapejit.eager.tensor import Tensor
 from tapejit.graph.counting import number
 
 CLEAN = ("clean",)  # the same whatever the counters are
 TENSOR = ("tensor", None)  # a tensor; its leading size, if that is known
+PURE = ("pure",)  # the same whatever the counters are, and arithmetic with it has no memory
 OPAQUE = ("opaque",)  # something that may depend on counters
 NULL = ("null",)
-_TAINTED = ("form", "flag", "opaque", "counting", "hidden")
+_TAINTED = ("form", "flag", "opaque", "counting", "hidden", "sequence", "along", "going")
 _PLAIN = (int, float, str, bool, type(None))
 _LASTING = (*_PLAIN, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type)
 
@@ -45,12 +51,16 @@ def it_of(x):
 
 
 def is_tainted(x):
-    return x[0] in _TAINTED or (x[0] in ("tuple", "made") and any(map(is_tainted, x[1])))
+    if x[0] in ("tuple", "made"):
+        return any(map(is_tainted, x[1]))
+    if x[0] == "mapping":
+        return any(is_tainted(part) for _, part in x[1])
+    return x[0] in _TAINTED or (x[0] == "function" and any(map(is_tainted, x[2])))
 
 
 def is_iterator(x):
     """Whether a value lies on the stack for a ``for``."""
-    return x[0] in ("counting", "hidden", "iterator") or (x[0] == "range" and len(x) == 5)
+    return x[0] in ("counting", "hidden", "iterator", "going") or (x[0] == "range" and len(x) == 5)
 
 
 def is_number(x):
@@ -117,6 +127,13 @@ def seen(x):
     if x.__class__ is tuple:
         return "tuple", tuple(map(seen, x))
     return known(x) if isinstance(x, _LASTING) or isinstance(getattr(x, "__dict__", None), dict) else CLEAN
+
+
+def held(x):
+    """A value of Python's, of whose arithmetic it is known whether it has a memory: that of NumPy's arrays has none."""
+    if isinstance(x, (np.ndarray, np.generic, complex)) and type(x).__module__.split(".")[0] in ("numpy", "builtins"):
+        return PURE
+    return seen(x)
 
 
 def stored(instructions):

@@ -5,6 +5,7 @@ import time
 from tapejit.edge.userline import warn
 from tapejit.replay import background
 from tapejit.replay.doorwords import SignatureBlock
+from tapejit.replay.values import memory
 
 # "auto" compiles in the background, which costs no call anything but some of the processor's time: a recording of so many
 # records from its second call on, a larger one once its calls have taken a share of what compiling will, roughly, take.
@@ -82,6 +83,29 @@ class Answers:
             program = paths.after(program, status)
         return NOT_YET if _some_to_come(paths) else None
 
+    def _by_length(self, family, length, leaves):
+        """Structure and results by a program for any length; None if there is none, or a guard does not hold."""
+        signature, waiting = family.signature, False
+        programs = family.programs(length)
+        if not programs or signature.paths.eager is not None:
+            return None
+        if signature.captures is not None and not signature.captures.hold():
+            self._rebound(signature, signature.captures)
+            return None
+        arrays = [*map(memory, leaves), float(length)]
+        for program, span in programs:
+            if not self._is_ready(signature, program):
+                waiting |= program.failure is None
+                continue
+            status, results = program.run(arrays)
+            if status == 0:
+                self._counts["replayed"] += 1
+                signature.paths.last = program
+                self._used(signature)
+                self._open(signature, signature.paths, program, span)
+                return program.structure, results
+        return NOT_YET if waiting else None
+
     def _is_ready(self, signature, program, submit=True) -> bool:
         """Whether a program is machine code; where that is worth it, it will be.
 
@@ -141,8 +165,12 @@ class Answers:
         """The positions where the door takes an int for a float: 1 for any int, 2 for one that a float holds exactly."""
         return {**dict.fromkeys(self._integers.runtime, 2), **dict.fromkeys(self.argnums, 1)}
 
-    def _open(self, signature, paths, program):
-        """Let the door answer calls like this one."""
+    def _open(self, signature, paths, program, span=(0, 0)):
+        """Let the door answer calls like this one.
+
+        Args:
+            span: the least and the most length that the program is for, where there is one.
+        """
         with self._lock:
             if signature.paths is not paths or program.block is None:
                 return  # rebound meanwhile, or too large for the door
@@ -159,4 +187,4 @@ class Answers:
                 signature.block = block
                 self._link()
             signature.block.watch(signature.captures)
-            signature.block.use(program.block)
+            signature.block.use(program.block, span)

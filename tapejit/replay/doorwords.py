@@ -18,6 +18,7 @@ from tapejit.replay.binding import Same
 from tapejit.replay.door import entry
 from tapejit.replay.exact import told_by_equality
 from tapejit.replay.recorder import active
+from tapejit.replay.signature import Longer
 from tapejit.replay.trees import LEAF
 
 LONG = 20_000  # elements of all values of a program, above which other threads may run meanwhile
@@ -121,14 +122,14 @@ class _Tests:
     def __init__(self, key, integers):
         parts, kinds = key[0][0], iter(key[1])
         self.structure, self.ends, self.kept = [], [], []
-        self.registers, self.leaves = len(parts), 0
+        self.registers, self.leaves, self.of_length = len(parts), 0, False
         self.possible = not key[0][1]
         for j, part in enumerate(parts):
             self._test(part, kinds, j, integers.get(j, 0))
-        self.possible &= self.registers <= B.MOST and self.leaves <= B.MOST
+        self.possible &= self.registers <= B.MOST and self.leaves + self.of_length <= B.MOST
 
     def _put(self, kind, register, p=0, q=0, r=0, leaf=0):
-        part = self.ends if kind in (B.NUMBER, B.ARRAY) else self.structure
+        part = self.structure if kind in (B.SAME, B.TUPLE, B.LIST, B.DICT) else self.ends
         part += [kind, register, p, q, r, leaf]
 
     def _keep(self, x):
@@ -143,6 +144,9 @@ class _Tests:
     def _test(self, part, kinds, register, integer):
         if part == LEAF:
             self._leaf(next(kinds), register, integer)
+        elif part[:2] == ("static", Longer):
+            self._put(B.WHOLE, register, part[2])
+            self.of_length = True
         elif part[0] == "static":
             self._static(part[2].object if part[1] is Same else part[2], register, part[1] is Same)
         elif part[0] in (tuple, list, dict):
@@ -174,7 +178,11 @@ class _Tests:
             self._put(B.NUMBER, register, integer, leaf=self.leaves)
         elif len(kind) == 2 and isinstance(kind[0], np.dtype):
             dtype, shape = kind
-            self._put(B.ARRAY, register, self._keep(np.dtype(dtype.str)), len(shape), self._numbers(shape), self.leaves)
+            long = shape[:1] != () and shape[0].__class__ is Longer
+            sizes = self._numbers([shape[0].more, *shape[1:]] if long else shape)
+            what = B.LONG_ARRAY if long else B.ARRAY
+            self._put(what, register, self._keep(np.dtype(dtype.str)), len(shape), sizes, self.leaves)
+            self.of_length |= long
         else:
             self.possible = False
         self.leaves += 1
@@ -208,6 +216,7 @@ class SignatureBlock:
         words[B.OBJECT] = id(self)
         words[B.ARGUMENTS] = len(signature.key[0][0])
         words[B.TESTS], words[B.TEST_COUNT] = address_of(self._tests), len(tests) // B.TEST_WORDS
+        words[B.LENGTH] = self.tests.of_length and 1 + self.tests.leaves
         words[B.LEAF_TESTS] = len(self.tests.structure) // B.TEST_WORDS
         self.address = address_of(words)
         self._watch = None
@@ -226,10 +235,14 @@ class SignatureBlock:
         """The signature is no part of the chain any more."""
         self.words[B.NEXT] = 0
 
-    def use(self, block):
-        """The program block to begin with, None for none."""
+    def use(self, block, span=(0, 0)):
+        """The program block to begin with, None for none.
+
+        Args:
+            span: the least and the most length that it is for, where there is one.
+        """
         self._last = block
-        self.words[B.LAST] = block.address if block else 0
+        self.words[[B.LAST, B.LEAST, B.MOST_LENGTH]] = block.address if block else 0, *span
 
 
 class ProgramBlock:

@@ -21,6 +21,7 @@ from tapejit.replay.exact import exact
 from tapejit.replay.histories import Histories, StaysEager
 from tapejit.replay.inspection import Inspected
 from tapejit.replay.integers import Integers, same_work
+from tapejit.replay.lengths import Lengths
 from tapejit.replay.recorder import active
 from tapejit.replay.recordings import Recordings
 from tapejit.replay.signature import Signature
@@ -92,6 +93,7 @@ class Replayed(Door, Answers, Recordings, Inspected):
         self._signatures = {}
         self._placed = {}  # how arguments with names stand without, see ``by_place``
         self._integers = Integers()
+        self._lengths = Lengths(fun, getattr(fun, "__qualname__", repr(fun)), name)
         forks.renewed(self, "_lock", threading.RLock)  # held to record, and to change what the door reads
         super().__init__()
         follow_default_dtype(self)
@@ -140,17 +142,21 @@ class Replayed(Door, Answers, Recordings, Inspected):
         maker, build, options = self._parts()
         return maker(fun, *build[1:], **options)
 
+    def _all_signatures(self):
+        """Those of calls, and those of calls of all lengths."""
+        return [*self._signatures.values(), *self._lengths.signatures()]
+
     @property
     def calls(self) -> dict:
         """How often the function ran eagerly, was recorded, was run again from its tape, and as machine code."""
-        programs = [p for s in self._signatures.values() for p in s.paths.everything()]
+        programs = [p for s in self._all_signatures() for p in s.paths.everything()]
         through_door = sum(p.block.calls for p in programs if p.block is not None)
         counts = {**self._counts, "replayed": self._counts["replayed"] + through_door}
         return {kind: count + sum(f.calls[kind] for f in self._histories.programs()) for kind, count in counts.items()}
 
     def _every_signature(self):
         """The signatures, and those of the programs of calls with a history."""
-        return [*self._signatures.values(), *(s for f in self._histories.programs() for s in f._every_signature())]
+        return [*self._all_signatures(), *(s for f in self._histories.programs() for s in f._every_signature())]
 
     @property
     def _last(self):
@@ -158,7 +164,7 @@ class Replayed(Door, Answers, Recordings, Inspected):
         used = self._block[B.USED]
         if used:
             self._latest = next(
-                (s for s in self._signatures.values() if s.block is not None and s.block.address == used), self._latest
+                (s for s in self._all_signatures() if s.block is not None and s.block.address == used), self._latest
             )
         return self._latest
 
@@ -190,9 +196,18 @@ class Replayed(Door, Answers, Recordings, Inspected):
         if any(x.__class__ is Tensor and x.requires_grad for x in leaves):
             return self._with_history(key, leaves, args, kwargs)
         kinds = tuple([kind(x) for x in leaves])
-        if (key, kinds) not in self._signatures and self._try_integers(args, kwargs):
-            return self._answer(args, kwargs)
+        family = None
+        if (key, kinds) not in self._signatures:
+            family = self._lengths.of((key, kinds), self._signatures)
+            result = self._by_length(*family, leaves) if family else None
+            if result is NOT_YET:
+                return self._eagerly(key, leaves, args, kwargs)
+            if result is not None:
+                return assemble(*result, any(x.__class__ is Tensor for x in leaves))
+            if self._try_integers(args, kwargs):
+                return self._answer(args, kwargs)
         signature = self._signature((key, kinds))
+        signature.family = family or signature.family
         self._used(signature)
         if signature.history:
             return self._with_history(key, leaves, args, kwargs)
@@ -300,7 +315,7 @@ class Replayed(Door, Answers, Recordings, Inspected):
     def _link(self):
         """Chain the blocks of the signatures for the door."""
         place, at = self._block, B.FIRST
-        for signature in self._signatures.values():
+        for signature in self._all_signatures():
             if signature.block is not None:
                 place[at] = signature.block.address
                 place, at = signature.block.words, B.NEXT
@@ -389,6 +404,8 @@ class Replayed(Door, Answers, Recordings, Inspected):
             why = signature.paths.eager if signature else None
             raise RuntimeError(f"{self!r} has no program yet: " + (why or "call it once with arguments like those to come"))
         first = signature.latest()
+        if not signature.paths.programs:
+            raise RuntimeError(f"{self!r} answered the last call by a program for all lengths, which @njit code cannot use")
         first = signature.paths.programs[-1] if first in signature.paths.counted else first
         programs = [first, *(p for p in signature.paths.programs if p is not first and p.structure == first.structure)]
         for program in programs:

@@ -21,7 +21,7 @@ class Inspected:
                     "compiled": p.machine is not None,
                     "seconds": round(p.seconds, 4),
                 }
-                for p in signature.paths.programs
+                for p in signature.paths.programs or signature.paths.counted
             ]
             signatures.append({"arguments": signature.key[1], "paths": paths, "eager": signature.paths.eager})
         return {"policy": self.policy, "calls": dict(self.calls), "signatures": signatures}

@@ -66,8 +66,12 @@ class Paths:
         Args:
             program: makes one.
         """
-        if len(self.counted) >= MOST_COUNTED or any(agree(p.frozen, frozen) and p.structure == structure for p in self.counted):
+        if len(self.counted) >= MOST_COUNTED:
             return
+        for known in self.counted:
+            if known.structure == structure and agree(known.frozen, frozen):
+                known.frozen.spans = sorted({*known.frozen.spans, *frozen.spans})
+                return
         for known, other in self._frozen:
             equal = [a == b for a, b in zip(known.passes, frozen.passes, strict=False)]
             if not any(equal) and other == structure and agree(known, frozen):

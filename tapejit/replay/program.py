@@ -11,6 +11,7 @@ from tapejit.compile.schedule import Planner
 from tapejit.core import forks
 from tapejit.graph import verify
 from tapejit.graph.anycount import AnyCount
+from tapejit.graph.anylength import AnyLength
 from tapejit.graph.reroll import lowered
 from tapejit.graph.rewrite import pack_scalars, weave_strands, without_reshape
 from tapejit.replay.doorwords import ProgramBlock
@@ -27,11 +28,18 @@ class Frozen:
         passes: how many passes there were of loops that may have any number of them (see ``graph.anycount``).
         counted: numbers after such loops that these counted.
         whole: per integer among the results whether such a loop has counted it; it is one of the outputs then.
+        spans: pairs of the least and the most length of a call that the graph is for (see ``graph.anylength``).
+
+    Args:
+        repeats: the guards of loops that the data end.
+        length: the ``Length`` that loops go along, in place of these.
+        integers: those among the results.
     """
 
-    def __init__(self, recorder, inputs, outputs, repeats=(), integers=()):
-        lowering, self.outputs, decided = _lowered(recorder, outputs, repeats)
-        counts = [lowering.count_of(n, len(lowering.live), int) for n in integers] if repeats else []
+    def __init__(self, recorder, inputs, outputs, repeats=(), integers=(), length=None):
+        lowering, self.outputs, decided = _lowered(recorder, outputs, repeats, length)
+        any_count = isinstance(lowering, AnyCount)
+        counts = [lowering.count_of(n, len(lowering.live), int) for n in integers] if any_count else []
         self.whole = tuple(node is not None for node in counts)
         self.outputs += [node for node in counts if node is not None]
         self.inputs = inputs
@@ -72,16 +80,18 @@ class Frozen:
         self.guards = [(node, *rest) for node, (_, *rest) in zip(roots[count:], self.guards, strict=True)]
         self.graph, self.kept = lowering.graph, lowering.kept
         self.records = len(recorder.tape)
-        self.passes = [count for _, count, _ in lowering.groups] if repeats else []
-        self.counted = lowering.counted_numbers if repeats else []
+        self.passes = [count for _, count, _ in lowering.groups] if any_count else []
+        self.counted = lowering.counted_numbers if any_count else []
+        self.spans = [(lowering.length.least, lowering.length.most)] if length else []
         self.listing = listing(recorder, lowering)
 
 
-def _lowered(recorder, outputs, repeats):
+def _lowered(recorder, outputs, repeats, length):
     decisions = [guard.record for guard in recorder.guards]
-    if not repeats:
+    if not repeats and not length:
         return lowered(recorder, outputs, decisions)
-    lowering = AnyCount(recorder, outputs, decisions, repeats)
+    kind, counted = (AnyLength, length) if length else (AnyCount, repeats)
+    lowering = kind(recorder, outputs, decisions, counted)
     return lowering, *lowering.results(outputs, decisions)
 
 

@@ -1,5 +1,6 @@
 """A function is recorded: what comes of running it on a tape of its own becomes a program of one of its signatures."""
 
+import contextlib
 import dataclasses
 import time
 
@@ -11,6 +12,8 @@ from tapejit.eager.gradflags import tell
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.onestep import try_to_take
 from tapejit.graph.anycount import NoCount
+from tapejit.graph.anylength import EDGES
+from tapejit.graph.counting import Unsafe
 from tapejit.graph.passbody import Irregular
 from tapejit.replay.capturednumbers import others_run, standing_in
 from tapejit.replay.captures import Captures
@@ -28,12 +31,13 @@ MOST_REBOUND = 64
 
 @dataclasses.dataclass
 class _Recording:
-    """Results and their structure, the program (None if it is refused), that of any count of passes, what was read outside."""
+    """What a recording gave, its programs (None if refused, or without loops of any count, any length), and what it read."""
 
     structure: object
     results: list
     program: Program
     counted: object
+    long: object
     before: Captures
     captures: Captures
 
@@ -111,6 +115,7 @@ class Recordings:
             frozen = _frozen(recorder, kinds, records)
             recorder.held.update(map(id, frozen.graph.arrays))
             counted = _of_any_count(recorder, kinds, records, structure)
+            long = self._of_any_length(recorder, kinds, records, structure, signature.family if not slots else None)
             if (self.policy == "auto" or signature.uncompilable) and Interpreter.can_run(recorder):
                 guards = [(place, *rest) for place, (_, *rest) in zip(frozen.places, frozen.guards, strict=False)]
                 interpreter = Interpreter(recorder, guards, records)
@@ -122,7 +127,7 @@ class Recordings:
             signature.paths.stay_eager(str(why))
             if values is None:
                 return None
-            frozen = counted = None  # the function has run to its end, and does so once a call
+            frozen = counted = long = None  # the function has run to its end, and does so once a call
         finally:
             inputs = args = kwargs = result = outputs = tensors = None
             recorder.close()
@@ -132,7 +137,7 @@ class Recordings:
         captures.moving(slots)
         program = None if frozen is None else Program(frozen, structure, interpreter)
         results = [v.item() if v.ndim == 0 and v.dtype == np.float64 else v for v in values]
-        return _Recording(structure, results, program, counted, before, captures)
+        return _Recording(structure, results, program, counted, long, before, captures)
 
     def _enter(self, signature, found):
         """Make a recording's program one of its signature's, unless what the function reads has changed meanwhile."""
@@ -150,8 +155,35 @@ class Recordings:
             signature.paths.add(program)
             if found.counted is not None:
                 signature.paths.add_counted(*found.counted, Program)
+            if found.long is not None:
+                self._enter_long(signature.family[0].signature, found)
             if self.policy == "now" and signature.paths.eager is None and self._is_ready(signature, program):
                 self._open(signature, signature.paths, program)
+
+    def _enter_long(self, signature, found):
+        """Keep a recording for all lengths; there is a program once another one is the same."""
+        signature.paths.add_counted(*found.long, Program)
+        if signature.captures is not None:
+            signature.captures.merge(found.captures)
+        elif found.captures.places:
+            signature.captures = found.captures
+
+    def _of_any_length(self, recorder, inputs, outputs, structure, family):
+        """The recording as that of loops along a length, and its results' structure; None if it has none."""
+        if family is None or not family[0].wants():
+            return None
+        family, count = family
+        inputs = [((None, *x[0][1:]), x[1]) if j in family.longer else x for j, x in enumerate(inputs)]
+        try:
+            length = self._lengths.length(family, count, len(inputs))
+        except (NoCount, Unsafe):
+            return None
+        for edge, near in EDGES:
+            with contextlib.suppress(NoCount, Irregular, Refused):
+                limited = dataclasses.replace(length, edge=edge, near=near).within(())
+                frozen = Frozen(recorder, [*inputs, None], outputs, (), integers(structure), limited)
+                return _with_counted(frozen, structure, len(outputs))
+        return None
 
     def _rebound(self, signature, captures):
         """Something that the function reads was rebound: record anew, unless that happens at nearly every call."""
@@ -186,6 +218,11 @@ def _of_any_count(recorder, inputs, outputs, structure):
         frozen = Frozen(recorder, inputs, outputs, repeats, integers(structure))
     except (NoCount, Irregular, Refused):
         return None
-    structure, order = with_leaves(structure, frozen.whole, len(outputs))
+    return _with_counted(frozen, structure, len(outputs))
+
+
+def _with_counted(frozen, structure, count):
+    """A recording and the structure of its results, in which integers that were counted are leaves."""
+    structure, order = with_leaves(structure, frozen.whole, count)
     frozen.outputs = [frozen.outputs[j] for j in order]
     return frozen, structure

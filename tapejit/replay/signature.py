@@ -1,8 +1,17 @@
 """The signatures of a replayed function."""
 
+from dataclasses import dataclass
+
 from tapejit.edge import blocks as B
 from tapejit.replay.capturednumbers import CapturedNumbers
 from tapejit.replay.paths import Paths
+
+
+@dataclass(frozen=True)
+class Longer:
+    """In place of a number in the key of a signature of calls of all lengths: by how much it is more than the length."""
+
+    more: int
 
 
 class Signature:
@@ -19,6 +28,7 @@ class Signature:
         self.history = False  # whether the function reads tensors that require gradients
         self.block = None  # by which the door knows it, once a program is compiled
         self.shut = False  # whether the door cannot answer its calls
+        self.family = None  # the family that it belongs to, and its length (see ``lengths``)
         self.uncompilable = False  # whether compiling one of its programs has failed
 
     def renew(self):

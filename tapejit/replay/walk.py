@@ -27,7 +27,7 @@ from tapejit.spec.table import OPS
 
 MOST_STATES = 4000
 MOST_DEPTH = 4  # functions that are looked into
-_TENSOR_NAMES = {(op.alias_of or op).name for op in OPS} | {"stack", "cat"}
+TENSOR_NAMES = {(op.alias_of or op).name for op in OPS} | {"stack", "cat"}
 _SKIPPED = ("NOP", "RESUME", "CACHE", "EXTENDED_ARG", "PRECALL", "COPY_FREE_VARS", "MAKE_CELL")
 _SEEING = {"locals", "vars", "eval", "exec", "dir", "_getframe", "currentframe"}
 
@@ -64,8 +64,7 @@ class Walk(Instructions):
             if before is not None:
                 if len(before[0]) != len(stack):
                     raise Unsafe
-                stack = tuple(map(both, before[0], stack))
-                state = stack, {name: both(before[1].get(name, CLEAN), space.get(name, CLEAN)) for name in {*before[1], *space}}
+                state = self._met(offset, before, state)
             if state != before:
                 states[offset] = state
                 waiting.append(offset)
@@ -85,6 +84,12 @@ class Walk(Instructions):
                 continue
             for following in self._step(self.instructions[self.place[offset]], [*stack], dict(space)):
                 enter(*following)
+
+    def _met(self, offset, before, now):
+        """What is known where two ways come to one place."""
+        (stack, space), (stack_now, space_now) = before, now
+        names = {*space, *space_now}
+        return tuple(map(both, stack, stack_now)), {x: both(space.get(x, CLEAN), space_now.get(x, CLEAN)) for x in names}
 
     def after(self, offset):
         return self.instructions[self.place[offset] + 1].offset
@@ -184,7 +189,7 @@ class Walk(Instructions):
             tensors = any(x[0] == "tensor" for x in args) or (owner is not None and owner[0] == "tensor")
             name = function[1] if function[0] == "method" else getattr(f, "__name__", None)
             ours = function[0] == "method" or getattr(f, "__module__", "").startswith("tapejit")
-            return TENSOR if tensors and ours and name in _TENSOR_NAMES else CLEAN
+            return TENSOR if tensors and ours and name in TENSOR_NAMES else CLEAN
         if keywords is not None or owner is not None:
             raise Unsafe
         if f is float and len(args) == 1 and args[0][0] == "form":

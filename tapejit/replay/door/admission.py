@@ -59,16 +59,37 @@ def structure_fits(signature, scratch, env):
 def leaves_fit(signature, scratch, env):
     """Whether arrays and numbers in the registers are the signature's; puts the address of each into the table."""
     registers, table, held = as_i64(scratch + REGISTERS), as_i64(scratch + TABLE), as_i64(scratch + HELD)
-    values = as_f64(scratch + VALUES)
+    values, length = as_f64(scratch + VALUES), word(signature + 8 * B.LENGTH)
+    told = False
     tests = word(signature + 8 * B.TESTS)
     for k in range(word(signature + 8 * B.LEAF_TESTS), word(signature + 8 * B.TEST_COUNT)):
         test = as_i64(tests + 8 * B.TEST_WORDS * k)
         x, leaf = registers[test[B.REGISTER]], test[B.LEAF]
         if test[B.KIND] == B.ARRAY:
-            if not is_array(x, test[B.P], test[B.Q], test[B.R], env[B.ARRAY_TYPE]):
+            if not is_array(x, test[B.P], test[B.Q], test[B.R], 0, env[B.ARRAY_TYPE]):
                 return False
             table[leaf] = word(x + capi.ARRAY_DATA)
             held[leaf] = x
+        elif test[B.KIND] == B.LONG_ARRAY:
+            if not is_array(x, test[B.P], test[B.Q], test[B.R], 1, env[B.ARRAY_TYPE]):
+                return False
+            table[leaf] = word(x + capi.ARRAY_DATA)
+            held[leaf] = x
+            found = float(word(word(x + capi.ARRAY_SHAPE)) - word(test[B.R]))
+            if told and found != values[length - 1]:
+                return False
+            values[length - 1], told = found, True
+        elif test[B.KIND] == B.WHOLE:
+            if word(x + capi.TYPE) != env[B.INTEGER_TYPE]:
+                return False
+            found = capi.integer_as_double(x)
+            if found == -1.0 and capi.error_set() != 0:
+                capi.clear_error()
+                return False
+            found -= test[B.P]
+            if told and found != values[length - 1]:
+                return False
+            values[length - 1], told = found, True
         else:
             kind = word(x + capi.TYPE)
             if kind == env[B.FLOAT_TYPE] or kind == env[B.NUMPY_FLOAT_TYPE]:
@@ -84,7 +105,11 @@ def leaves_fit(signature, scratch, env):
                     return False
             table[leaf] = scratch + VALUES + 8 * leaf
             held[leaf] = 0
-    return True
+    if length == 0:
+        return True
+    table[length - 1] = scratch + VALUES + 8 * (length - 1)
+    held[length - 1] = 0
+    return word(signature + 8 * B.LEAST) <= values[length - 1] <= word(signature + 8 * B.MOST_LENGTH)
 
 
 @inner

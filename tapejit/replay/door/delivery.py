@@ -26,7 +26,7 @@ def _is_free(x, spec, env):
         and word(x + capi.ARRAY_BASE) == 0
         and word(x + capi.ARRAY_WEAK) == 0
         and as_i32(x + capi.ARRAY_FLAGS)[0] & capi.WRITEABLE != 0
-        and is_array(x, spec[B.DTYPE], spec[B.NDIM], spec[B.SHAPE], env[B.ARRAY_TYPE])
+        and is_array(x, spec[B.DTYPE], spec[B.NDIM], spec[B.SHAPE], 0, env[B.ARRAY_TYPE])
     )
 
 
@@ -167,7 +167,7 @@ def _take_from(program, out, scratch, env):
             continue
         x = out if single else capi.tuple_item(out, given) if kind == env[B.TUPLE_TYPE] else capi.list_item(out, given)
         given += 1
-        if not is_array(x, spec[B.DTYPE], spec[B.NDIM], spec[B.SHAPE], env[B.ARRAY_TYPE]):
+        if not is_array(x, spec[B.DTYPE], spec[B.NDIM], spec[B.SHAPE], 0, env[B.ARRAY_TYPE]):
             return False
         if as_i32(x + capi.ARRAY_FLAGS)[0] & capi.WRITEABLE == 0:
             return False

@@ -57,8 +57,8 @@ def disown(scratch):
 
 
 @inner
-def is_array(x, dtype, ndim, shape, array_type):
-    """Whether an object is a NumPy array of this kind, in C order and aligned.
+def is_array(x, dtype, ndim, shape, first, array_type):
+    """Whether an object is a NumPy array of this kind, in C order and aligned; the sizes are compared from one on.
 
     ``dtype`` is NumPy's own object for a dtype in this machine's byte order; an equal one is not recognised.
     """
@@ -71,6 +71,6 @@ def is_array(x, dtype, ndim, shape, array_type):
         return False
     sizes, wanted = as_i64(word(x + capi.ARRAY_SHAPE)), as_i64(shape)
     same = True
-    for d in range(ndim):
+    for d in range(first, ndim):
         same &= sizes[d] == wanted[d]
     return same
