@@ -38,12 +38,19 @@ _OURS = "ours"
 _CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque)
 _GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 _CHANGING = {"append", "extend", "insert", "add", "update", "appendleft", "write", "clear", "remove", "discard"}
+_USUAL = {"np", "tj", "torch"}
+_STATEFUL = ("tapejit.nn.", "tapejit.distributions.")  # ours, whose objects have attributes that users set and our code reads
 _OF_TENSORS = {"grad", "requires_grad", "is_leaf", "retains_grad"}  # what changes of one while its values stay
 _ENDS = (Tensor, np.ndarray, np.generic, float, int, str, bytes, complex, type(None), types.BuiltinFunctionType, np.ufunc)
 
 
 def _is_library_module(module) -> bool:
     return module.__name__.partition(".")[0] in _LIBRARIES
+
+
+def _is_usual(name, module) -> bool:
+    """Whether a variable has the name that a module goes by: it will keep it."""
+    return name in _USUAL or name == module.__name__.rpartition(".")[2]
 
 
 def _how_passed(file):
@@ -347,11 +354,7 @@ class Reads:
         return NOTHING
 
     def _place(self, where, owner, name, value):
-        if isinstance(value, types.ModuleType) and _is_library_module(value):
-            return
-        if isinstance(value, types.FunctionType) and (value.__module__ or "").partition(".")[0] in _LIBRARIES:
-            return
-        if isinstance(value, (types.BuiltinFunctionType, np.ufunc)):
+        if isinstance(value, types.ModuleType) and _is_library_module(value) and _is_usual(name, value):
             return
         self.places.setdefault((where, id(owner), name), (where, owner, name, value))
 
@@ -389,6 +392,8 @@ class Reads:
                 self.numpy.begin(_watched_frames())
             self._known.setdefault(id(type(x)), type(x))
             self._kind(type(x))
+            if type(x).__module__.startswith(_STATEFUL):
+                self._outside(vars(x))
             if callable(x) and hasattr(type(x), "forward"):  # a module, whose call is not watched, nor those of its parts
                 self._shadow(x, "forward")
                 for name in ("_modules", "_parameters", "_buffers"):

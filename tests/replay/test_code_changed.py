@@ -222,3 +222,53 @@ def test_where_cpython_keeps_these():
     assert before == codewords.version(B) > 0
     A.mark = 1
     assert codewords.version(B) != before
+
+
+act, operation, backend = tj.sin, np.sin, np
+
+
+def rebind(name, value):
+    return lambda: globals().__setitem__(name, value)
+
+
+class Holder:
+    pass
+
+
+def holder(**values):
+    made = Holder()
+    vars(made).update(values)
+    return made
+
+
+h = holder(f=tj.sin, u=np.sin)
+norm = tj.nn.LayerNorm(2, elementwise_affine=False)
+leaky = tj.nn.Sequential(tj.nn.LeakyReLU(0.1))
+normal = tj.distributions.Normal(0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("f", "change"),
+    [
+        case("a global", lambda x: act(x), rebind("act", tj.cos)),
+        case("a global of NumPy's", lambda x: operation(x), rebind("operation", np.cos)),
+        case("a module", lambda x: backend.tanh(x), rebind("backend", holder(tanh=tj.exp))),
+        case("an attribute", lambda x: h.f(x), lambda: setattr(h, "f", tj.cos)),
+        case("an attribute of NumPy's", lambda x: h.u(x), lambda: setattr(h, "u", np.cos)),
+        case("a layer's number", lambda x: norm(x), lambda: setattr(norm, "eps", 0.5)),
+        case("a number of a layer's part", lambda x: leaky(-x), lambda: setattr(leaky[0], "negative_slope", 2.0)),
+        case("a distribution's", lambda x: normal.log_prob(x), lambda: setattr(normal, "scale", tj.tensor(3.0))),
+    ],
+)
+def test_functions_of_libraries_and_attributes_of_ours(f, change):
+    g, x = tj.jit(f), np.array([0.5, 1.5])
+    before = f(tj.tensor(x)).tolist()
+    for _ in range(4):
+        assert g(x).tolist() == pytest.approx(before)
+    g.wait()
+    g(x), g(x)
+    change()
+    after = f(tj.tensor(x)).tolist()
+    assert after != pytest.approx(before)
+    assert g(x).tolist() == pytest.approx(after)
+    assert g(x).tolist() == pytest.approx(after)
