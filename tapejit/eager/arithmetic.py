@@ -77,12 +77,6 @@ def ldexp(x, other) -> Tensor:
     return x * FUNCTIONS["exp2"](_as_floats(other).to(result_dtype([_as_floats(x)])))
 
 
-def cbrt(x) -> Tensor:
-    """The cube root, also of negative numbers."""
-    size = FUNCTIONS["abs"](x)
-    return FUNCTIONS["sign"](x) * size ** (1 / 3)
-
-
 # Signs
 
 
@@ -292,4 +286,4 @@ ALIASES = {
 METHODS = """rsub lerp addcmul addcdiv logaddexp2 float_power ldexp positive signbit copysign heaviside isposinf isneginf
     isreal conj conj_physical angle deg2rad rad2deg frac nan_to_num fmax fmin isclose bitwise_and bitwise_or bitwise_xor
     bitwise_left_shift bitwise_right_shift bitwise_not gcd lcm nextafter frexp clip""".split()
-FUNCTIONS_ONLY = "cbrt real imag".split()
+FUNCTIONS_ONLY = "real imag".split()

@@ -74,7 +74,7 @@ def _enter(op):
             method(FUNCTIONS[op.name])
 
 
-_FUNCTIONS_ONLY = ("cube", "clamp_min", "clamp_max")
+_FUNCTIONS_ONLY = ("cube", "cbrt", "clamp_min", "clamp_max")
 for _op in OPS:
     _enter(_op)
 entered.append(_enter)

@@ -6,7 +6,6 @@ from tapejit.nopython import (
     arrays,
     casts,
     customcalls,
-    gammas,
     implicit,
     interpolation,
     matrixnames,

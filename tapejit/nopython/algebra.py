@@ -37,7 +37,7 @@ def algebra(context, builder, ty, coefficients=False):
 
 
 # Ops whose slopes are infinite somewhere, and ops that pass on one operand and give the other a slope of zero.
-SINGULAR = frozenset("div pow reciprocal sqrt hypot log log1p log2 log10 asin acos acosh atanh atan2".split())
+SINGULAR = frozenset("div pow reciprocal sqrt np.cbrt hypot log log1p log2 log10 asin acos acosh atanh atan2".split())
 BRANCHING = frozenset("maximum minimum clamp_min clamp_max abs".split())
 
 

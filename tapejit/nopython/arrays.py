@@ -259,17 +259,10 @@ def _register_predicate(fn, of_number):
         return (lambda a: of_number(a)) if isinstance(a, Active) else None
 
 
-for _fn in (np.floor, np.ceil, np.trunc, np.rint, np.cbrt, np.degrees, np.rad2deg, np.radians, np.deg2rad):
+for _fn in (np.floor, np.ceil, np.trunc, np.rint, np.degrees, np.rad2deg, np.radians, np.deg2rad):
     _register_other(_fn)
 for _fn, _of_number in ((np.isnan, math.isnan), (np.isinf, math.isinf), (np.isfinite, math.isfinite)):
     _register_predicate(_fn, _of_number)
-_logaddexp = _loops(np.logaddexp, 2)
-
-
-@functools.partial(enter_form, np.logaddexp)
-def _logaddexp_typer(a, b):
-    return _logaddexp(a, b) if _elementwise(operator.add, a, b) and _rank(a, b) <= 3 else None
-
 
 _SCALAR_ONLY = {max, min, float, pow}
 for _fn, _name in scalars.ARITHMETIC.items():

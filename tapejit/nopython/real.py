@@ -105,8 +105,8 @@ class Real(Algebra):
             return self.mul(*args)
         if name in PRIMITIVES:
             return write(builder, name, args, self.flags, self._function)
-        if name == "remainder":
-            return self.numba_operator(operator.mod, args, (self.ty, self.ty))
+        if name in rules.NUMBAS:
+            return self.numba_operator(rules.NUMBAS[name][0], args, (self.ty,) * len(args))
         return self.evaluate(rules.value_rule(name), dict(zip("xyz", args, strict=False)))
 
     def _function(self, row, args):

@@ -1,14 +1,29 @@
 """The op table as partial derivatives: each derivative rule with an adjoint of one, simplified."""
 
 import functools
+import math
+import operator
+
+import numpy as np
 
 from tapejit.spec.expr import Expr, as_expr, chained
 from tapejit.spec.primitives import PRIMITIVES
 from tapejit.spec.table import BY_NAME
 
+# Functions whose values are what Numba's own implementation gives -> that, and the op that states their derivatives
+NUMBAS = {
+    "remainder": (operator.mod, "remainder"),
+    "np.cbrt": (np.cbrt, "cbrt"),
+    "np.logaddexp": (np.logaddexp, "logaddexp"),
+    "math.lgamma": (math.lgamma, "lgamma"),
+    "math.gamma": (math.gamma, "gamma"),
+}
+
 
 def op_named(name):
-    """The op of a name, or the one that states the derivative of a primitive."""
+    """The op of a name, or the one that states the derivative of a primitive or of a function of Numba's."""
+    if name in NUMBAS:
+        return BY_NAME[NUMBAS[name][1]]
     return BY_NAME[PRIMITIVES[name].op if name in PRIMITIVES else name]
 
 

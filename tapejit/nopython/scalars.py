@@ -51,6 +51,7 @@ _BINARY = {
     "div": [operator.truediv, operator.itruediv, np.divide],
     "pow": [operator.pow, operator.ipow, math.pow, np.power, pow],
     "remainder": [operator.mod, operator.imod, np.remainder],
+    "np.logaddexp": [np.logaddexp],
     "maximum": [max, np.maximum],
     "minimum": [min, np.minimum],
     "clamp_min": [clamp_min],
@@ -64,6 +65,9 @@ _UNARY = {
     "reciprocal": [np.reciprocal],
     "sign": [np.sign],
     "sqrt": [math.sqrt, np.sqrt],
+    "np.cbrt": [np.cbrt],
+    "math.lgamma": [math.lgamma],
+    "math.gamma": [math.gamma],
     "identity": [operator.pos, float, np.positive],
 }
 PREDICATES = {getattr(operator, name): row.sign for name, row in PRIMITIVES.items() if row.kind == COMPARISON}

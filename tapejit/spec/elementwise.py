@@ -277,9 +277,14 @@ def log10(x):
     return m.log10(x)
 
 
-@elementwise(dx=lambda g, x, y: chain(g, sigmoid(x - y)), dy=lambda g, x, y: chain(g, sigmoid(y - x)))
+def _weight(x, y):
+    """What x has of the sum of exponentials: a half of two equal infinities, whose difference is NaN."""
+    return where((x == y) & (x - y != x - y), 0.5, sigmoid(x - y))
+
+
+@elementwise(dx=lambda g, x, y: chain(g, _weight(x, y)), dy=lambda g, x, y: chain(g, _weight(y, x)))
 def logaddexp(x, y):
-    """log(exp(x) + exp(y)) without overflow"""
+    """log(exp(x) + exp(y)) without overflow; two equal infinities share the derivative in halves"""
     top = m.select((x > y) | (x != x), x, y)
     return m.select(x == y, x + _LN2, top + m.log1p(m.exp(-m.abs(x - y))))
 
@@ -288,6 +293,13 @@ def logaddexp(x, y):
 def sqrt(x):
     """The square root"""
     return m.sqrt(x)
+
+
+@elementwise(dx=lambda g, out: chain_div(g, 3.0 * out * out), domain=_POSITIVE)
+def cbrt(x):
+    """The cube root, also of negative numbers"""
+    size = m.pow(m.abs(x), 1 / 3)
+    return m.select(x < 0.0, -size, size)
 
 
 @elementwise(dx=lambda g, out: chain(-0.5 * g, out * out * out), domain=_POSITIVE)

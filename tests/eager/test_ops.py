@@ -61,6 +61,7 @@ REFERENCE = {
     "log10": anp.log10,
     "sqrt": anp.sqrt,
     "rsqrt": lambda x: 1 / anp.sqrt(x),
+    "cbrt": lambda x: anp.sign(x) * anp.abs(x) ** (1 / 3),
     "sin": anp.sin,
     "cos": anp.cos,
     "tan": anp.tan,
