@@ -11,12 +11,12 @@ from tapejit.edge.atomics import acquire, add, exchange, read, release, replace
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_i64, call2
 
-# Threads that take part, the caller's included; the address of ``share``; 0 unless everybody is to work alone; the addresses of
-# the functions of ``core.rows``.
-COUNT, SHARE, ENGAGED, FORWARD, REVERSE = range(5)
+# Threads that take part, the caller's included; the addresses of ``share`` and of the functions of ``core.rows``.
+COUNT, SHARE, FORWARD, REVERSE = range(4)
 TAKEN = 8  # 1 while a caller has the team
 LEFT = 16  # a number of the job, times 2**16, plus its parts that nobody has taken
-FUNCTION, FRAME, PARTS, FINISHED, JOBS = 24, 25, 26, 27, 28  # of the job; the lock its caller waits for; jobs so far
+FUNCTION, FRAME, PARTS, WANTED = 24, 25, 26, 27  # of the job; how many threads it is for
+FINISHED, JOBS = 28, 29  # the lock its caller waits for; jobs so far
 DONE = 32
 HELPERS = 40  # then a line for each helper: whether it sleeps, and the lock it waits for
 LINE = 8
@@ -47,15 +47,21 @@ def _work(team):
 
 def share(team, function, frame, parts):
     """Have all parts done, by this thread and by those of the team that are free."""
+    share_among(team, function, frame, parts, as_i64(team)[COUNT])
+
+
+@inner
+def share_among(team, function, frame, parts, count):
+    """The same by ``count`` threads at most; alone where another job, of which this may be a part, has the team."""
     t = as_i64(team)
-    if t[ENGAGED] != 0 or not replace(team + 8 * TAKEN, 0, 1):
+    if not replace(team + 8 * TAKEN, 0, 1):
         for k in range(parts):
             call2(function, frame, k)
         return
-    t[FUNCTION], t[FRAME], t[PARTS], t[DONE] = function, frame, parts, 0
+    t[FUNCTION], t[FRAME], t[PARTS], t[WANTED], t[DONE] = function, frame, parts, count, 0
     t[JOBS] += 1
     exchange(team + 8 * LEFT, t[JOBS] * MOST_PARTS + parts)
-    for k in range(min(t[COUNT], parts) - 1):
+    for k in range(min(count, parts) - 1):
         asleep = team + 8 * (HELPERS + LINE * k)
         if exchange(asleep, 0):
             release(as_i64(asleep)[1])
@@ -77,7 +83,12 @@ def help(team, k):
             if read(team + 8 * LEFT) & MANY != 0:
                 break
         exchange(asleep, 1)
-        if read(team + 8 * LEFT) & MANY == 0 or k + 1 >= read(team + 8 * COUNT) or not replace(asleep, 1, 0):
+        if read(team + 8 * LEFT) & MANY == 0 or k + 1 >= read(team + 8 * WANTED) or not replace(asleep, 1, 0):
             acquire(lock)
         if _work(team):
             release(t[FINISHED])
+
+
+def share_calls(team, function, frame, parts, count):
+    """``share_among`` for Python."""
+    share_among(team, function, frame, parts, count)

@@ -2,11 +2,11 @@
 
 A loop is cut into parts by its size alone, and what the parts sum is added in their order: results are the same to the last
 digit for any number of threads. There is no thread before one is asked for, none in a forked child, and one job at a time:
-who comes while the team is busy, parts of a batch that ``vmap(threads=...)`` runs side by side above all, works alone.
+who comes while the team is busy, parts of a batch that ``vmap(threads=...)`` has it call above all, works alone.
 """
 
-import contextlib
 import ctypes
+import functools
 import threading
 
 import numpy as np
@@ -41,6 +41,11 @@ class _Team:
         self.helpers = 0
 
     def resize(self, count):
+        self.hire(count)
+        self.words[T.COUNT] = count
+
+    def hire(self, count):
+        """Have so many threads, the caller's included; more than take part in jobs that do not ask for them stay asleep."""
         with self.lock:
             if count > 1 and not self.words[T.SHARE]:
                 self.words[T.FINISHED] = held_lock()
@@ -49,7 +54,6 @@ class _Team:
             while self.helpers < count - 1:
                 self._start(self.helpers)
                 self.helpers += 1
-            self.words[T.COUNT] = count
 
     def _start(self, k):
         self.words[T.HELPERS + T.LINE * k + 1] = held_lock()
@@ -60,16 +64,40 @@ class _Team:
 
         threading.Thread(target=work, args=(self.words,), name=f"tapejit helps {k}", daemon=True).start()
 
-    @contextlib.contextmanager
-    def engaged(self):
-        """Inside, whoever has a job does it alone: threads of another kind have the processors already."""
-        with self.lock:
-            self.words[T.ENGAGED] += 1
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.words[T.ENGAGED] -= self.words[T.ENGAGED] > 0  # 0 in a child that was forked inside
+    def call(self, function, parts, count):
+        """``function(k)`` for each part, by ``count`` threads at most; there is no team for what a part shares in turn.
+
+        Raises:
+            BaseException: what the lowest part raised that failed. All others are done before, but after an interrupt those
+                that had not begun.
+        """
+        if min(count, parts) <= 1:
+            for k in range(parts):
+                function(k)
+            return
+        errors, interrupts = {}, []
+
+        @ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
+        def part(first, k):
+            try:
+                if not interrupts:
+                    function(first + k)
+            except BaseException as error:
+                errors[first + k] = error
+                if not isinstance(error, Exception):
+                    interrupts.append(error)
+
+        self.hire(count)
+        address = ctypes.cast(part, ctypes.c_void_p).value
+        for first in range(0, parts, T.MANY):
+            _share_calls()(self.address, address, first, min(parts - first, T.MANY), count)
+        if errors:
+            raise errors[min(errors)]
+
+
+@functools.cache
+def _share_calls():
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 5)(c_function(T.share_calls))
 
 
 team = _Team()

@@ -1,7 +1,6 @@
 """Many independent small fits, each a compiled loop."""
 
-import contextlib
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -226,18 +225,22 @@ def _in_chunks(go, count, what, threads, progress):
     shown = bar(what, " problems", count) if progress else None
     go(slice(0, 0))  # compiles
     size = -(-count // (threads * -(-count // (threads * _CHUNK)))) if count else 1  # as many for each thread
-    with ThreadPoolExecutor(max(threads, 1)) as pool, team.engaged() if threads > 1 else contextlib.nullcontext():
-        try:
-            parts = [pool.submit(go, slice(a, min(a + size, count))) for a in range(0, count, size)]
-            for part in parts:
-                part.result()
-                if shown is not None:
-                    shown.update(min(size, count - shown.n))
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
-        finally:
-            if shown is not None:
-                shown.close()
+    lock = threading.Lock()
+
+    def part(k):
+        first, end = k * size, min(k * size + size, count)
+        go(slice(first, end))
+        if shown is not None:
+            with lock:
+                shown.update(end - first)
+
+    try:
+        team.call(part, -(-count // size), threads)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if shown is not None:
+            shown.close()
 
 
 def _loop(f, p, x, m):

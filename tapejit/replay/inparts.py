@@ -7,29 +7,15 @@ its results belong in the arrays of the whole batch.
 """
 
 import functools
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from tapejit.core import forks
 from tapejit.core import tape as tapes
-from tapejit.core.threads import team
+from tapejit.core.threads import MOST_THREADS, team
 from tapejit.eager.tensor import Tensor
 from tapejit.replay.batchaxes import Placed, axes_of, is_batch_leaf
 from tapejit.replay.trees import flatten, is_result, unflatten
 from tapejit.replay.values import tensor_of
-
-MOST_THREADS = 256
-
-
-class _Workers:
-    """The threads of all batches, started when they are first needed; a forked child begins with none."""
-
-
-_workers = _Workers()
-forks.renewed(_workers, "pool", lambda: ThreadPoolExecutor(MOST_THREADS, "tapejit batch"))
-_here = threading.local()  # .working: whether this thread runs a part, and starts no further ones
 
 
 def _count(number, name):
@@ -68,7 +54,7 @@ class InParts:
         return getattr(self.whole, name)
 
     def __call__(self, *args, **kwargs):
-        if tapes.current().recorder is not None or getattr(_here, "working", False):
+        if tapes.current().recorder is not None:
             return self.whole(*args, **kwargs)
         placed = Placed(args, kwargs, self.in_axes)
         tensors = [x for x in placed.leaves if isinstance(x, Tensor)]
@@ -116,7 +102,7 @@ class _Batch:
             self._make(None)
         rest = range(first, len(self.starts))
         if self.function.threads > 1 and self.function.whole.compiled:
-            self._side_by_side(rest)
+            team.call(lambda j: self._written(rest[j]), len(rest), self.function.threads)
         else:
             for k in rest:
                 self._place(k, self._part(k))
@@ -168,29 +154,6 @@ class _Batch:
             return
         targets = tuple([array[begin : begin + self.step] for array in self.arrays])
         self.function.whole.into(*args, targets)
-
-    def _side_by_side(self, rest):
-        """Parts k, k + threads, ... of those that are left belong to one thread; the caller's own works, too."""
-        count = min(self.function.threads, len(rest))
-
-        def work(number):
-            _here.working = True
-            try:
-                for k in rest[number::count]:
-                    self._written(k)
-            finally:
-                _here.working = False
-
-        errors = []
-        with team.engaged():  # one thread for each part, not a team for each part
-            futures = [_workers.pool.submit(work, number) for number in range(1, count)]
-            for wait in (lambda: work(0), *(future.result for future in futures)):
-                try:
-                    wait()
-                except Exception as error:
-                    errors.append(error)
-        if errors:  # of the lowest part, whichever failed first
-            raise errors[0]
 
 
 def kinds(leaves) -> list:

@@ -2,11 +2,13 @@
 
 import pickle
 import threading
+import time
 
 import numpy as np
 import pytest
 
 import tapejit as tj
+from tapejit.core.threads import team
 
 X = np.random.default_rng(0).normal(size=(11, 3))
 W = np.array([0.5, -1.0, 2.0])
@@ -247,3 +249,40 @@ def test_grad_of_vmap_of_vmap_of_grad():
     found = tj.grad(roughness)(batch)
     expected = [[2 * tj.hessian(energy)(x) @ tj.grad(energy)(x) for x in row] for row in batch]
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_parts_are_called_each_once_and_the_lowest_failure_is_raised():
+    done = []
+    team.call(done.append, 70_000, 3)  # more than one job has
+    assert sorted(done) == list(range(70_000))
+
+    def fails(k):
+        done.append(k)
+        if k in (5, 3):
+            raise ValueError(f"part {k}")
+
+    done.clear()
+    with pytest.raises(ValueError, match="part 3"):
+        team.call(fails, 9, 2)
+    assert sorted(done) == list(range(9))
+
+
+def test_an_interrupt_leaves_the_parts_that_had_not_begun():
+    done = []
+
+    def interrupted(k):
+        done.append(k)
+        if k == 1:
+            raise KeyboardInterrupt
+        time.sleep(0.01)
+
+    with pytest.raises(KeyboardInterrupt):
+        team.call(interrupted, 1000, 2)
+    assert len(done) < 500
+
+
+def test_a_part_that_shares_works_alone():
+    found = {}
+    team.call(lambda k: team.call(lambda j: found.setdefault((k, j), threading.get_ident()), 3, 2), 2, 2)
+    assert len(found) == 6
+    assert all(found[k, 0] == found[k, j] for k in range(2) for j in range(3))

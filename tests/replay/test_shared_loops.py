@@ -164,7 +164,7 @@ def test_batches_side_by_side_do_not_share_again(small_parts):
     tj.set_num_threads(2)
     for _ in range(3):
         np.testing.assert_allclose(f(x), np.exp(x), rtol=1e-14)
-    assert threads.team.words[team.ENGAGED] == 0
+    assert threads.team.words[team.TAKEN] == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
