@@ -179,7 +179,14 @@ def scanned_back(p, ys):
     return tj.scan(lambda h, y: (tj.tanh(h * p[1] + y), None), p[0], ys, reverse=True)[0] * p[2]
 
 
-SERIES = [along, by_index, by_shape, mean, enumerated, paired, from_the_end, smoothed, branches, scanned, scanned_back]
+def chosen(p, ys):
+    a = p[0]
+    for y in ys:
+        a = tj.cond(a > -100.0, lambda a, y: a * p[1] + y, lambda a, y: a + y, a, y)
+    return a
+
+
+SERIES = [along, by_index, by_shape, mean, enumerated, paired, from_the_end, smoothed, branches, scanned, scanned_back, chosen]
 
 
 def rows(w, ys):
@@ -536,6 +543,118 @@ def by_an_operator(p, ys):
     return a
 
 
+SCHEDULE = Schedule()
+
+
+class Truth:
+    def __init__(self):
+        self.calls = 0
+
+    def __bool__(self):
+        self.calls += 1
+        return self.calls <= 65
+
+    def __len__(self):
+        return 1 + bool(self)
+
+    def __float__(self):
+        return 1.0 + bool(self)
+
+    def __gt__(self, other):
+        return bool(self)
+
+    def __neg__(self):
+        return 1.0 if self else 0.5
+
+    def __contains__(self, x):
+        return bool(self)
+
+
+TRUTH = Truth()
+
+
+def by_a_global_object(p, ys):
+    a, SCHEDULE.calls = p[0], 0
+    for y in ys:
+        a = a * p[1] + SCHEDULE * y
+    return a
+
+
+def reset():
+    SCHEDULE.calls = TRUTH.calls = 0
+    return 1.0
+
+
+def by_an_object_from_outside(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + y * SCHEDULE
+    return a
+
+
+def by_its_truth(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + (y if TRUTH else 0.5 * y)
+    return a
+
+
+def by_not_its_truth(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + (0.5 * y if not TRUTH else y)
+    return a
+
+
+def by_its_length(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + y * len(TRUTH)
+    return a
+
+
+def by_its_value(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + y * float(TRUTH)
+    return a
+
+
+def by_its_order(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + (y if TRUTH > 0 else 0.5 * y)
+    return a
+
+
+def by_its_sign(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + y * -TRUTH
+    return a
+
+
+def by_what_it_contains(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + (y if 1 in TRUTH else 0.5 * y)
+    return a
+
+
+def by_a_ufunc_of_python(p, ys):
+    calls = []
+
+    def rate(x):
+        calls.append(1)
+        return 1.0 if len(calls) <= 65 else 0.5
+
+    made = np.frompyfunc(rate, 1, 1)
+    a = p[0]
+    for y in ys:
+        a = a * p[1] + y * float(made(1.0))
+    return a
+
+
 def by_a_closure(p, ys):
     calls = 0
 
@@ -727,7 +846,8 @@ STEERED = [
     by_an_inner_iterator, by_endless_count, by_an_object, by_a_property, by_an_operator, by_a_closure, by_a_default, by_a_dict,
     by_an_array, by_an_array_of_another_name, by_error, by_text, by_a_comprehension, by_break, a_mean_too, a_mean_in_each,
     a_sum_of_all, last_of_all, the_twelfth, with_squares_of_counters, along_two_thirds, half, until, last_counter, by_sign,
-    until_large, windows,
+    until_large, windows, by_a_global_object, by_an_object_from_outside, by_its_truth, by_not_its_truth, by_its_length,
+    by_its_value, by_its_order, by_its_sign, by_what_it_contains, by_a_ufunc_of_python,
 ]  # fmt: skip
 
 
