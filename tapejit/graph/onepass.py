@@ -66,7 +66,7 @@ class Pass:
             return "fixed", int(self.parent.live[column[0]])
         owners = self.parent.owner[column]
         if owners[0] < 0 or (owners != owners[0]).any():
-            return "gathered", column
+            return "gathered", column.astype(np.int64)
         number = int(owners[0])
         source = self.parent.runs[number]
         t, other = divmod(int(column[0]) - source.start, source.period)
