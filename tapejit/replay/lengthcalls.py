@@ -52,7 +52,7 @@ def in_every_pass(a, b):
         return "tuple", tuple(map(in_every_pass, a[1], b[1]))
     if b[0] == "tensor" and not is_tainted(a) and a != NULL:
         return TENSOR
-    if a == b and a[0] not in ("clean", "pure", "function", "mapping", "made", "literal"):
+    if a == b and a[0] not in ("clean", "pure", "function", "mapping", "fields", "made", "literal"):
         return a
     return OPAQUE
 

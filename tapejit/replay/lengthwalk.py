@@ -158,6 +158,8 @@ class LengthWalk(LengthCalls, Walk):
     def _of_object(self, x, name):
         """An attribute of a user's object; in a pass only what stands in it as it is."""
         it, strict = it_of(x), self.strict
+        if x[0] == "fields" and name in dict(x[1]):
+            return dict(x[1])[name]
         if is_tainted(x) or (strict and x[0] != "known"):
             raise Unsafe
         space = getattr(it, "__dict__", None) if x[0] == "known" else None

@@ -1,7 +1,9 @@
 """Calls with other lengths: one program where loops go along them, and none where Python does otherwise at another length."""
 
+import dataclasses
 import itertools
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -291,6 +293,35 @@ def test_parameters_in_a_dict():
         np.testing.assert_allclose(value, same, rtol=1e-10)
         np.testing.assert_allclose(found["w"], expected["w"], rtol=1e-10)
         np.testing.assert_allclose(found["a"], expected["a"], rtol=1e-10)
+    assert g.calls["recorded"] == 4
+
+
+class Pair(NamedTuple):
+    w: object
+    a: object
+
+
+@dataclasses.dataclass
+class Parameters:
+    w: object
+    a: object
+
+
+@pytest.mark.parametrize("kind", [Pair, Parameters])
+def test_parameters_with_names(kind):
+    def f(params, ys):
+        h = tj.zeros(3)
+        for y in ys:
+            h = tj.tanh(params.w @ y + params.a * h)
+        return h.sum()
+
+    g, eager = tj.value_and_grad(f, compile="now"), tj.value_and_grad(f, compile="never")
+    params = kind(np.linspace(-1, 1, 6).reshape(3, 2), 0.9)
+    for n in (50, 60, 70, 20, 33, 2):
+        (value, found), (same, expected) = g(params, series(n, 2)), eager(params, series(n, 2))
+        np.testing.assert_allclose(value, same, rtol=1e-10)
+        np.testing.assert_allclose(found.w, expected.w, rtol=1e-10)
+        np.testing.assert_allclose(found.a, expected.a, rtol=1e-10)
     assert g.calls["recorded"] == 4
 
 
