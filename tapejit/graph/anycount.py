@@ -318,7 +318,7 @@ class CountedPass(Pass):
         n, trips = max(self.layout(b).n, 1), self.run.trips
         for other, t in sorted(self.parent.edges[self.number]):
             if other == b:
-                if self.parent.edge <= t < trips - self.parent.edge:
+                if self.parent.edge <= t < trips - self.parent.edge or self.dtype_of(b) != self.dtype:
                     raise Irregular
                 self.slots[b, t], self.size = self.size, self.size + n + n % 2
 

@@ -358,6 +358,12 @@ def test_single_precision():
     assert programs(g)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.float32])
+@pytest.mark.parametrize("f", [mean, from_the_end, enumerated, smoothed], ids=name)
+def test_arrays_of_other_kinds(f, dtype):
+    compare(f, lambda n: (P, (np.arange(n) * 5 % 7).astype(dtype)), (50, 61, 70, 25, 90, 9))
+
+
 def test_in_the_background():
     g, eager = tj.value_and_grad(along), tj.value_and_grad(along, compile="never")
     for n in (50, 60, 70, 80, 33, 44, 55):
