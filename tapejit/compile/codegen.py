@@ -4,9 +4,12 @@ Every fused loop is a function of the pointers it uses; loops of one structure a
 functions of bounded length, so that compile time stays linear.
 """
 
+import contextlib
+
 from llvmlite import ir
 
 from tapejit.compile.blockcode import BlockCode
+from tapejit.compile.longscalars import LongScalars
 from tapejit.compile.loops import LoopWriter
 from tapejit.compile.scalarcode import (
     BYTES,
@@ -38,6 +41,7 @@ class Code:
     """Writes the module of one program."""
 
     CHUNK = 128  # instructions of scalar code per function
+    INLINED = 1000  # instructions of all loops: of more, LLVM's time for them as one function grows faster than they do
 
     def __init__(self, module, planner, steps, has_fma, calls):
         self.module, self.planner, self.steps, self.fma, self.calls = module, planner, steps, has_fma, calls
@@ -45,6 +49,7 @@ class Code:
         self.functions = {}
         self.tag, self.count = "", 0  # of the functions' names
         self.long_scalars = False
+        self.scalars = sum(len(step.body.code) for step in steps if isinstance(step, Scalars))
 
     def write(self, name):
         """The function ``name``; its second argument is the program's own workspace, after a flag and its table's address."""
@@ -160,6 +165,8 @@ class Code:
         self.keys = {id(step): self._key(step) for step in loops}
         whole = [key for key, _ in self.keys.values() if key is not None and cut_of(*key) is None]
         self.sizes = Sizes(whole)
+        regions = [region for key in {key for key, _ in self.keys.values() if key} for region in key[0]]
+        self.apart = sum(len(lines) for _, lines in regions) > self.INLINED
 
     def _key(self, step):
         """What tells a loop from others, and the places that it reads and writes; None for one that has nothing to do."""
@@ -205,10 +212,11 @@ class Code:
             return
         shared, sizes = self.sizes.known.get(key, (key, ()))
         function, room = self.functions.get(shared, (None, None))
-        if function is None:
+        known = function is not None
+        if not known:
             made = self._loop_function(shared, len(buffers), len(sizes), step.is_scatter(self.planner))
             function, room = self.functions[shared] = made
-        else:
+        if known or self.apart:
             function.attributes.add("noinline")  # code that is used again stays in one place
         arguments = [self.address(*place) for place in buffers] + [I64(n) for n in sizes]
         if room is not None:
@@ -278,12 +286,11 @@ class Code:
             else:
                 guards.append((unit, position))
         if len(code) <= self.CHUNK:
-            values = self._instructions(code, range(len(code)), {}, stores, len(code) > 60)
+            values = self.instructions(code, range(len(code)), {}, stores, len(code) > 60)
             for unit, position in guards:
                 self._guard(unit, values[position], code[position][1])
             return
-        self.long_scalars = True
-        self._chunks(code, stores, guards)
+        self._long(step, stores, guards)
 
     def _zeros(self, node):
         """The place of an array that is filled element by element, zero where nothing is put."""
@@ -294,23 +301,25 @@ class Code:
             self.builder.call(memset, [self.address(base, offset), I8(0), size, ir.IntType(1)(0)])
         return base, offset
 
-    def _instructions(self, code, positions, values, stores, outlined):
+    def instructions(self, code, positions, values, stores, outlined):
+        """Write some instructions; ``values`` has what these read, and gets what they make."""
         b = self.builder
         primitives = Primitives(self.module, b, self.fma, True, outlined)
         # First all loads, at last all stores: LLVM need not find out which of them may touch the same memory.
         for p in positions:
             if code[p][0] == "load":
-                values[p] = self._instruction(primitives, code, p, values)
+                values[p] = self.instruction(primitives, code, p, values)
         for p in positions:
             if p not in values:
-                values[p] = self._instruction(primitives, code, p, values)
+                values[p] = self.instruction(primitives, code, p, values)
         for p in positions:
             for place in stores.get(p, ()):
                 dtype = code[p][1]
                 store(b, dtype, values[p], b.bitcast(self.address(*place), IN_MEMORY[dtype].as_pointer()))
         return values
 
-    def _instruction(self, primitives, code, p, values):
+    def instruction(self, primitives, code, p, values):
+        """Write one."""
         b = self.builder
         instruction = code[p]
         what, dtype = instruction[:2]
@@ -326,66 +335,39 @@ class Code:
         args = instruction[3:]
         return primitives(instruction[2], dtype, [values[a] for a in args], [code[a][1] for a in args])
 
-    def _chunks(self, code, stores, guards):
-        """The same in functions of bounded length; values that outlive one travel through the workspace."""
-        last = {}
-        for p, instruction in enumerate(code):
-            operands = instruction[3:] if instruction[0] == "prim" else instruction[3:4] if instruction[0] == "cast" else ()
-            for a in operands:
-                last[a] = p
-        for _, position in guards:
-            last[position] = len(code)
-        spill, free = {}, []
-        outer = self.builder, self.arrays, self.workspace, self.table, self.main, self.pointers
-        for start in range(0, len(code), self.CHUNK):
-            end = min(start + self.CHUNK, len(code))
-            used = {}
-            for p in range(start, end):
-                instruction = code[p]
-                for a in instruction[3:] if instruction[0] in ("prim", "cast") else ():
-                    if a < start:
-                        used[a] = None
-            kind = ir.FunctionType(VOID, [BYTES.as_pointer(), BYTES, TABLE])
-            function = ir.Function(self.module, kind, f"{self.tag}chunk{self.count}")
-            self.count += 1
-            function.linkage = "internal"
-            function.attributes.add("noinline")
-            self.main, (self.arrays, self.workspace, self.table), self.pointers = function, function.args, {}
-            entry = function.append_basic_block("entry")
-            body = function.append_basic_block("body")
-            self.builder = b = ir.IRBuilder(entry)
-            b.branch(body)
-            b.position_at_end(body)
-            values = {}
-            primitives = Primitives(self.module, b, self.fma, True, True)
-            for a in used:
-                if code[a][0] in ("const", "load"):
-                    values[a] = self._instruction(primitives, code, a, values)
-                else:
-                    dtype = code[a][1]
-                    values[a] = load(b, dtype, b.bitcast(self.address("ws", spill[a]), IN_MEMORY[dtype].as_pointer()))
-            self._instructions(code, range(start, end), values, stores, True)
-            for p in range(start, end):
-                if last.get(p, 0) >= end and code[p][0] not in ("const", "load"):
-                    spill[p] = free.pop() if free else self.memory.more(8)
-                    dtype = code[p][1]
-                    store(b, dtype, values[p], b.bitcast(self.address("ws", spill[p]), IN_MEMORY[dtype].as_pointer()))
-            for a in used:
-                if a in spill and last[a] < end:
-                    free.append(spill[a])
-            b.ret_void()
-            finish(function)
-            self.builder, self.arrays, self.workspace, self.table, self.main, self.pointers = outer
-            self.builder.call(function, [self.arrays, self.workspace, self.table])
-        primitives = Primitives(self.module, self.builder, self.fma, True, True)
+    def _long(self, step, stores, guards):
+        """The same in functions of bounded length."""
+        self.long_scalars, code = True, step.body.code
+        scalars = sorted((unit.node.id for unit in step.units if unit.kind == "scalar"), reverse=True)
+        recorded = {step.values[k]: k for k in scalars}
+        made = LongScalars(self, code, recorded, stores, [position for _, position in guards])
+        made.write()
         for unit, position in guards:
-            dtype = code[position][1]
-            if code[position][0] in ("const", "load"):
-                value = self._instruction(primitives, code, position, {})
-            else:
-                pointer = self.address("ws", spill[position])
-                value = load(self.builder, dtype, self.builder.bitcast(pointer, IN_MEMORY[dtype].as_pointer()))
-            self._guard(unit, value, dtype)
+            self._guard(unit, made.value(position), code[position][1])
+
+    def function(self, kind, name):
+        """A new function of the module that stays one."""
+        function = ir.Function(self.module, kind, f"{self.tag}{name}{self.count}")
+        self.count += 1
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        return function
+
+    @contextlib.contextmanager
+    def apart_from(self, name):
+        """What is written inside goes to a function of its own, which is called here."""
+        function = self.function(ir.FunctionType(VOID, [BYTES.as_pointer(), BYTES, TABLE]), name)
+        outer = self.builder, self.arrays, self.workspace, self.table, self.main, self.pointers
+        self.main, (self.arrays, self.workspace, self.table), self.pointers = function, function.args, {}
+        entry, body = function.append_basic_block("entry"), function.append_basic_block("body")
+        self.builder = ir.IRBuilder(entry)
+        self.builder.branch(body)
+        self.builder.position_at_end(body)
+        yield
+        self.builder.ret_void()
+        finish(function)
+        self.builder, self.arrays, self.workspace, self.table, self.main, self.pointers = outer
+        self.builder.call(function, [self.arrays, self.workspace, self.table])
 
     # Guards
 
