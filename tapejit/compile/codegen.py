@@ -5,6 +5,7 @@ functions of bounded length, so that compile time stays linear.
 """
 
 import contextlib
+import itertools
 
 from llvmlite import ir
 
@@ -29,12 +30,14 @@ from tapejit.compile.scalarcode import (
 from tapejit.compile.shared import SharedLoop, cut_of
 from tapejit.compile.sizes import Sizes
 from tapejit.compile.steps import Blocks, Loops, Scalars
+from tapejit.compile.tableloops import FARTHEST, called_by_rows
 from tapejit.compile.workspace import Memory
 from tapejit.core.threads import team
 
 TABLE = I64.as_pointer()
 PART = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES, TABLE])
 ON_STACK = 1 << 14  # bytes of workspace that go on the stack
+MANY = 6  # regions, or calls of one function, from which on they go by a table
 
 
 class Code:
@@ -46,7 +49,7 @@ class Code:
     def __init__(self, module, planner, steps, has_fma, calls):
         self.module, self.planner, self.steps, self.fma, self.calls = module, planner, steps, has_fma, calls
         self.memory = Memory(planner, steps, calls)
-        self.functions = {}
+        self.functions, self.calls_waiting = {}, []
         self.tag, self.count = "", 0  # of the functions' names
         self.long_scalars = False
         self.scalars = sum(len(step.body.code) for step in steps if isinstance(step, Scalars))
@@ -69,10 +72,12 @@ class Code:
         """The code of all steps."""
         self._find_sizes()
         for step in self.steps:
+            if isinstance(step, Loops):
+                self._loops(step)
+                continue
+            self._have_done()
             if isinstance(step, Scalars):
                 self._scalars(step)
-            elif isinstance(step, Loops):
-                self._loops(step)
             elif isinstance(step, Blocks):
                 self._blocks(step)
             elif step.unit.kind == "guard":
@@ -81,6 +86,7 @@ class Code:
                     self._compare(step.unit)
             elif step.unit.kind == "call":
                 self._call(step)
+        self._have_done()
 
     def _entry(self, name, kind, inner):
         """Find a workspace: on the stack if it is small, else the program's own, or a new one if another thread has it."""
@@ -162,16 +168,22 @@ class Code:
     def _find_sizes(self):
         """Look at all loops, before any code is written: those of one structure share a function."""
         loops = [step for step in self.steps if isinstance(step, Loops)]
-        self.keys = {id(step): self._key(step) for step in loops}
-        whole = [key for key, _ in self.keys.values() if key is not None and cut_of(*key) is None]
-        self.sizes = Sizes(whole)
-        regions = [region for key in {key for key, _ in self.keys.values() if key} for region in key[0]]
+        self.keys = {id(step): self._keys(step) for step in loops}
+        known = {key for keys in self.keys.values() for key, _ in keys}
+        self.sizes = Sizes([key for keys in self.keys.values() for key, _ in keys if cut_of(*key) is None])
+        regions = [region for key in known for region in key[0]]
         self.apart = sum(len(lines) for _, lines in regions) > self.INLINED
 
-    def _key(self, step):
-        """What tells a loop from others, and the places that it reads and writes; None for one that has nothing to do."""
+    def _keys(self, step):
+        """The parts of a loop that are functions: all of it, or each region of many; none where there is nothing to do."""
         if all(self.is_home(u) for u in step.units):
-            return None, ()
+            return []
+        stored = all(step.action(self.planner, u)[0] == "store" for u in step.units)
+        parts = [[region] for region in step.regions] if stored and len(step.regions) >= MANY else [step.regions]
+        return [self._key(step, regions) for regions in parts]
+
+    def _key(self, step, regions):
+        """What tells some regions of a loop from others, and the places that they read and write."""
         buffers, places = [], {}
 
         def buffer(key, place):
@@ -181,7 +193,7 @@ class Code:
             return places[key]
 
         code = []
-        for region in step.regions:
+        for region in regions:
             lines = []
             for instruction in region.body:
                 if instruction[0] == "load":
@@ -202,26 +214,41 @@ class Code:
             targets.append((buffer(("w", written), place), *step.action(self.planner, unit)))
         roots = tuple(
             tuple((position_of(step.units, u, self), value, last) for u, value, last in region.roots if not self.is_home(u))
-            for region in step.regions
+            for region in regions
         )
         return (tuple(code), tuple(targets), roots), buffers
 
     def _loops(self, step):
-        key, buffers = self.keys.pop(id(step))
-        if key is None:
-            return
-        shared, sizes = self.sizes.known.get(key, (key, ()))
-        function, room = self.functions.get(shared, (None, None))
-        known = function is not None
-        if not known:
-            made = self._loop_function(shared, len(buffers), len(sizes), step.is_scatter(self.planner))
-            function, room = self.functions[shared] = made
+        for key, buffers in self.keys.pop(id(step)):
+            shared, sizes = self.sizes.known.get(key, (key, ()))
+            known = shared in self.functions
+            if not known:
+                self.functions[shared] = self._loop_function(shared, len(buffers), len(sizes), step.is_scatter(self.planner))
+            function, room = self.functions[shared]
+            if room is None:
+                self.calls_waiting.append((function, known, buffers, sizes))
+                continue
+            self._have_done()
+            self._apart(function, known)
+            self.builder.call(function, [*(self.address(*place) for place in buffers), *self._apart_and_team(room)])
+
+    def _apart(self, function, known):
+        """Code that is used again stays in one place."""
         if known or self.apart:
-            function.attributes.add("noinline")  # code that is used again stays in one place
-        arguments = [self.address(*place) for place in buffers] + [I64(n) for n in sizes]
-        if room is not None:
-            arguments += self._apart_and_team(room)
-        self.builder.call(function, arguments)
+            function.attributes.add("noinline")
+
+    def _have_done(self):
+        """Call the functions of the loops that wait: of one function, with a table of where each reads and writes."""
+        waiting, self.calls_waiting = self.calls_waiting, []
+        for (function, _), calls in itertools.groupby(waiting, lambda call: (call[0], [base for base, _ in call[2]])):
+            calls = list(calls)
+            rows = [[offset for _, offset in buffers] + list(sizes) for _, _, buffers, sizes in calls]
+            if len(rows) >= MANY and all(abs(x) < FARTHEST for row in rows for x in row):
+                called_by_rows(self, function, [base for base, _ in calls[0][2]], rows)
+                continue
+            for _, known, buffers, sizes in calls:
+                self._apart(function, known)
+                self.builder.call(function, [*(self.address(*place) for place in buffers), *map(I64, sizes)])
 
     def _apart_and_team(self, room):
         """The last arguments of what is done in parts: memory for what they sum apart, and the threads."""

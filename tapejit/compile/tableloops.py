@@ -53,11 +53,13 @@ class Rows:
         self.builder.ret_void()
         finish(self.function)
 
+    def offset(self, column):
+        b = self.builder
+        return b.sext(b.load(b.gep(self.row, [I64(column)])), I64)
+
     def pointer(self, base, column, kind):
         """Where an offset of this row leads."""
-        b = self.builder
-        offset = b.sext(b.load(b.gep(self.row, [I64(column)])), I64)
-        return b.bitcast(b.gep(base, [offset]), kind.as_pointer())
+        return self.builder.bitcast(self.builder.gep(base, [self.offset(column)]), kind.as_pointer())
 
 
 class StretchLoop:
@@ -219,6 +221,25 @@ def copied(writer, dtype, base, pairs):
         writer.functions[kind] = function
     arguments = [writer.address("ws", 0), writer.address(base, 0), words(writer, np.array(pairs)), I64(len(pairs))]
     writer.builder.call(writer.functions[kind], arguments)
+
+
+def called_by_rows(writer, called, bases, rows):
+    """Call a function of pointers and numbers once a row.
+
+    Args:
+        bases: of the pointers.
+        rows: offsets of the pointers, then the numbers.
+    """
+    kept = list(dict.fromkeys(bases))
+    function = writer.function(ir.FunctionType(VOID, [*[BYTES] * len(kept), I32.as_pointer(), I64]), "calls")
+    *arrays, first, trips = function.args
+    width = len(rows[0])
+    with Rows(function, first, width, trips) as made:
+        pointers = [made.pointer(arrays[kept.index(base)], j, ir.IntType(8)) for j, base in enumerate(bases)]
+        made.builder.call(called, [*pointers, *(made.offset(j) for j in range(len(bases), width))])
+    made.end()
+    table = words(writer, np.array(rows))
+    writer.builder.call(function, [*(writer.address(base, 0) for base in kept), table, I64(len(rows))])
 
 
 class _Words(ir.Constant):
