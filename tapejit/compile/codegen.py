@@ -223,7 +223,8 @@ class Code:
             shared, sizes = self.sizes.known.get(key, (key, ()))
             known = shared in self.functions
             if not known:
-                self.functions[shared] = self._loop_function(shared, len(buffers), len(sizes), step.is_scatter(self.planner))
+                whole = key in self.sizes.known or step.is_scatter(self.planner)
+                self.functions[shared] = self._loop_function(shared, len(buffers), len(sizes), whole)
             function, room = self.functions[shared]
             if room is None:
                 self.calls_waiting.append((function, known, buffers, sizes))
@@ -269,16 +270,17 @@ class Code:
         """Whether an output is worked out in its place already."""
         return unit.kind == "out" and self.memory.home.get(unit.node.id) == (("out", unit.number), 0)
 
-    def _loop_function(self, key, count, sizes, scatters):
+    def _loop_function(self, key, count, sizes, whole):
         """The function of a loop, and the bytes that its parts need to sum apart, None for one that is whole.
 
         Args:
             count: its buffers; after them ``sizes`` numbers are its arguments.
+            whole: whether it is not to be cut in any case.
         """
         code, targets, roots = key
         name = f"{self.tag}loop{self.count}"
         self.count += 1
-        cut = None if scatters or sizes else cut_of(code, targets, roots)
+        cut = None if whole else cut_of(code, targets, roots)
         if cut is not None:
             shared = SharedLoop(self, key, cut, count, name)
             return shared.write(), shared.room

@@ -98,4 +98,5 @@ def reads(planner, step):
         found += [u.node.id for u in step.units if u.kind in ("guard", "out")]
     else:
         assert isinstance(step, Loops)
+        found += [u.node.id for u in step.units if u.kind == "addend" and u.number]
     return found
