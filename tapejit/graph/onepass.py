@@ -120,6 +120,9 @@ class Pass:
     def counted(self, values):
         """(form, by counter a Count) of numbers that Python has counted, pass by pass; None if it has not."""
 
+    def worked_out_number(self, k, dtype):
+        """The node outside of a number that is the same in every pass, where it depends on how many there are; else None."""
+
     def of_other(self, source, b, passes):
         """Where record b of another run lies, pass by pass: ``passes`` says which of its passes ours read."""
         positions = source.places[b][1]

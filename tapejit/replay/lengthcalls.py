@@ -64,6 +64,8 @@ def has_no_memory(x):
     if x[0] != "known":
         return x[0] in ("tensor", "pure", "form", "slice")
     it = it_of(x)
+    if it.__class__ is tuple:
+        return all(has_no_memory(known(part)) for part in it)
     return it is None or isinstance(it, (*_PLAIN, type)) or type(it).__module__.split(".")[0] in ("tapejit", "numpy")
 
 

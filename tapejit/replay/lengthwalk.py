@@ -25,6 +25,7 @@ from tapejit.replay.lengthcalls import LengthCalls, either, has_no_memory, in_ev
 from tapejit.replay.walk import Walk
 
 _PLAINLY = object.__getattribute__
+_OF_ARRAYS = ("T", "mT", "shape", "ndim", "size", "dtype", "real", "imag")
 _STORING = ("STORE_FAST", "DELETE_FAST", "STORE_DEREF", "DELETE_DEREF")
 _REMEMBERING = ("STORE_ATTR", "STORE_GLOBAL", "STORE_NAME")
 _PURELY = (
@@ -148,8 +149,8 @@ class LengthWalk(LengthCalls, Walk):
         if x[0] == "sequence" and name in ("shape", "ndim", "dtype", "requires_grad"):
             sizes = ("form", x[1]), *map(known, x[2])
             stack[-1] = {"shape": ("tuple", sizes), "ndim": known(len(sizes))}.get(name, PURE)
-        elif x[0] == "tensor":
-            stack[-1] = TENSOR if name in ("T", "mT") else PURE
+        elif x[0] == "tensor" or (x[0] == "pure" and name in _OF_ARRAYS):
+            stack[-1] = TENSOR if x[0] == "tensor" and name in ("T", "mT") else PURE
         elif it_of(x).__class__ is types.ModuleType:
             super()._load_attr(i, stack, space)
         else:

@@ -91,9 +91,17 @@ def returns_count(x, n):
     return y
 
 
+def by_steps(x, n):
+    """The step depends on their number."""
+    dt, y, v = 1.0 / n if n else 1.0, x[0], x[1]
+    for _ in range(n):
+        y, v = y + dt * v, v - dt * x[2] * y / 2
+    return y
+
+
 NUMBERS = [
     by_range, by_counter, backwards, from_one, with_reversed, by_fori_loop, with_defaults, by_function, early_values,
-    returns_count,
+    returns_count, by_steps,
 ]  # fmt: skip
 
 
@@ -219,6 +227,21 @@ def by_closures(w, ys):
     return h
 
 
+def filtered(w, ys):
+    """With arrays from outside."""
+    m, c = tj.zeros(2), tj.eye(2)
+    total = 0.0
+    for y in ys:
+        m, c = TURN @ m, TURN @ c @ TURN.T + tj.eye(2) * w[0, 0] ** 2
+        gain = c[:, 0] / (c[0, 0] + 1.0)
+        m, c = m + gain * (y[0] * w[1, 0] - m[0]), c - tj.outer(gain, c[0])
+        total = total + (m * m).sum()
+    return total
+
+
+TURN = np.array([[0.9, 0.1], [-0.1, 0.9]])
+
+
 def by_parameters(params, ys):
     h = tj.zeros(3)
     for y in ys:
@@ -278,7 +301,7 @@ def test_series(f):
         assert g.calls["recorded"] <= 3 + 6
 
 
-@pytest.mark.parametrize("f", [rows, elements, by_states, by_closures], ids=name)
+@pytest.mark.parametrize("f", [rows, elements, by_states, by_closures, filtered], ids=name)
 def test_rows(f):
     g = compare(f, lambda n: (np.linspace(-1, 1, 6).reshape(3, 2), series(n, 2)))
     assert programs(g)
