@@ -239,14 +239,16 @@ class Rolled(Lowering):
     def _needed(self):
         """Per run and record of a pass the first pass that is read elsewhere; the number of passes for none."""
         first = [np.full(run.period, run.trips) for run in self.runs]
-        reader = np.repeat(self.owner, 3)
-        read = self.reads.reshape(-1)
-        outside = (read >= 0) & (self.owner[read] >= 0) & (self.owner[read] != reader)
-        found = np.unique(np.concatenate((read[outside], self.roots)))
+        elsewhere = np.zeros(len(self.live), dtype=bool)
+        elsewhere[self.roots] = True
+        for read in self.reads.T:
+            owners = np.where(read < 0, -1, self.owner[read])
+            elsewhere[read[(owners >= 0) & (owners != self.owner)]] = True
+        found = np.flatnonzero(elsewhere)
         owners = self.owner[found]
         for number, run in enumerate(self.runs):
             passes, places = np.divmod(found[owners == number] - run.start, run.period)
-            np.minimum.at(first[number], places, passes)
+            first[number][places[::-1]] = passes[::-1]  # in order: what is written last is the first pass
         return first
 
     # The graph
