@@ -100,7 +100,10 @@ class Pushed:
                 if columns is None:
                     lost = _union(lost, way.pattern(d.columns, self._width))
                     continue
-                columns = columns if columns is d.columns else self._same(columns)
+                if columns is not d.columns:
+                    columns = self._same(columns)
+                    if (columns < 0).all():  # none of its elements is read
+                        continue
                 _, terms = groups.setdefault(id(columns), (columns, {}))
                 terms[x] = terms[x] + d.entries if x in terms else d.entries
         made = [Diagonal(columns, tangent_of(tape, node, terms.get, self._sweep)) for columns, terms in groups.values()]

@@ -62,7 +62,7 @@ def repeated(x):
 
 
 def flow(x):
-    for _ in range(4):
+    for _ in range(5):
         x = tj.cat([x[:1], x[1:-1] + 0.1 * (x[2:] - 2 * x[1:-1] + x[:-2]) * x[1:-1], x[-1:]])
     return x
 
