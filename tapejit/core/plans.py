@@ -3,6 +3,7 @@
 A plan is an int64 array that kernels read through its address; what the words mean is said beside each kernel.
 """
 
+import math
 import weakref
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from tapejit.core import layout as layouts
 from tapejit.core.layout import Layout, layout_of, packed_strides, scalar_layout
 from tapejit.core.refusals import ArgumentError
+from tapejit.core.sums import MANY
+from tapejit.core.threads import team
 
 _plans: dict = {}
 _by_address: dict = {}
@@ -159,10 +162,15 @@ def elementwise_plan(dtype, *operands) -> Plan:
     return Plan(words, out)
 
 
-def strided_plan(shape, strides, layout: Layout | None) -> Plan:
-    """A plan that maps a contiguous side of a shape to a strided one (see ``kernels.strided``)."""
+def strided_plan(shape, strides, layout: Layout | None, further: int = 0) -> Plan:
+    """A plan that maps a contiguous side of a shape to a strided one (see ``kernels.strided``), and a word after it."""
     sizes, steps = merge_dims(shape, strides)
-    return Plan([len(sizes), *sizes, *steps], layout, tuple(shape), tuple(strides))
+    return Plan([len(sizes), *sizes, *steps, further], layout, tuple(shape), tuple(strides))
+
+
+def sum_plan(shape, steps, layout: Layout) -> Plan:
+    """The plan of a sum, steps of 0 along what is summed; the word after it is the address of the team that sums very many."""
+    return strided_plan(shape, steps, layout, team.of_sums() if math.prod(shape) >= MANY else 0)
 
 
 def region_plan(shape, strides) -> Plan:

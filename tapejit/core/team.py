@@ -11,8 +11,9 @@ from tapejit.edge.atomics import acquire, add, exchange, read, release, replace
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_i64, call2
 
-# Threads that take part, the caller's included; the addresses of ``share`` and of the functions of ``core.rows``.
-COUNT, SHARE, FORWARD, REVERSE = range(4)
+# Threads that take part, the caller's included; the addresses of ``share``, of the functions of ``core.rows``, and of
+# ``core.sums``'s, which is there whether or not there are threads.
+COUNT, SHARE, FORWARD, REVERSE, SUMS = range(5)
 TAKEN = 8  # 1 while a caller has the team
 LEFT = 16  # a number of the job, times 2**16, plus its parts that nobody has taken
 FUNCTION, FRAME, PARTS, WANTED = 24, 25, 26, 27  # of the job; how many threads it is for

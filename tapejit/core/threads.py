@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 
-from tapejit.core import forks, rows
+from tapejit.core import forks, rows, sums
 from tapejit.core import team as T
 from tapejit.edge.atomics import held_lock
 from tapejit.edge.plain.code import c_function
@@ -36,8 +36,9 @@ class _Team:
 
     def _begin(self):
         """A team of one: what a process begins with, and a forked child, which has no threads but its own."""
+        known = int(self.words[T.SUMS])  # code, not a thread: a child has it, too
         self.words[:] = 0
-        self.words[T.COUNT] = 1
+        self.words[T.COUNT], self.words[T.SUMS] = 1, known
         self.helpers = 0
 
     def resize(self, count):
@@ -63,6 +64,13 @@ class _Team:
             function(words.__array_interface__["data"][0], k)
 
         threading.Thread(target=work, args=(self.words,), name=f"tapejit helps {k}", daemon=True).start()
+
+    def of_sums(self):
+        """The address of the words, for a plan of sums in parts."""
+        with self.lock:
+            if not self.words[T.SUMS]:
+                self.words[T.SUMS] = c_function(sums.sums_part)
+        return self.address
 
     def call(self, function, parts, count):
         """``function(k)`` for each part, by ``count`` threads at most; there is no team for what a part shares in turn.
@@ -105,7 +113,7 @@ forks.register(None, None, team._begin)
 
 
 def set_num_threads(count: int) -> None:
-    """How many threads share the large elementwise loops and sums of compiled programs, and eager elementwise operations.
+    """How many threads share the large elementwise loops and sums of compiled programs, and those of eager operations.
 
     One until this is called, whatever the machine has: most calls are too small to share, and processes side by side
     (workers of a pool, of Dask, of pytest) would each take all cores. Results are the same to the last digit for any number.

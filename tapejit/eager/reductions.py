@@ -7,7 +7,7 @@ import numpy as np
 
 from tapejit.core import dtypes
 from tapejit.core.layout import layout_of, packed_strides
-from tapejit.core.plans import Plan, cached, known, strided_plan
+from tapejit.core.plans import Plan, cached, known, sum_plan
 from tapejit.core.refusals import OutOfRange
 from tapejit.eager.dispatch import constant, emit, emit_reduction, from_array, noted
 from tapejit.eager.functional import FUNCTIONS, where
@@ -43,7 +43,7 @@ def _reduction_plan(layout, dim, keepdim) -> Plan:
     kept = tuple(1 if d in dims else s for d, s in enumerate(layout.shape))
     steps = tuple(0 if d in dims else s for d, s in enumerate(packed_strides(kept)))
     shape = kept if keepdim else tuple(s for d, s in enumerate(layout.shape) if d not in dims)
-    return strided_plan(layout.shape, steps, layout_of(shape, layout.dtype))
+    return sum_plan(layout.shape, steps, layout_of(shape, layout.dtype))
 
 
 def _reduce(op, x, dim, keepdim, scaled=False):

@@ -11,7 +11,7 @@ import numpy as np
 from tapejit.core import record as R
 from tapejit.core import tape as tapes
 from tapejit.core.layout import packed_strides
-from tapejit.core.plans import cached, region_plan, strided_plan
+from tapejit.core.plans import cached, region_plan, sum_plan
 from tapejit.eager import reductions, sorting
 from tapejit.eager.dispatch import apply_floats, emit, emit_reduction, from_array, noted
 from tapejit.eager.linalg import multiply
@@ -112,7 +112,7 @@ def _place(r, x, y):
 def _sum(r, x):
     t = contiguous(r.lifted(x))
     shape, steps, layout = tuple(t.shape), (*r.steps(math.prod(r.shape)), *r.plan.strides), r.layout()
-    plan = cached(("sum of a batch", shape, steps, layout), lambda: strided_plan(shape, steps, layout))
+    plan = cached(("sum of a batch", shape, steps, layout), lambda: sum_plan(shape, steps, layout))
     return emit_reduction(r.op, t, plan, r.imm)
 
 

@@ -6,7 +6,7 @@ from tapejit.core.record import PLAN
 from tapejit.edge import vecmath
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64 as P
-from tapejit.edge.raw import as_i64
+from tapejit.edge.raw import as_i64, copy_bytes
 
 SIZE = 8  # bytes of an element; rebound with P
 
@@ -51,13 +51,57 @@ def amin_forward(record, out, x, y, z):
 def extreme(record, out, x, sign):
     outer, length, inner = three(record)
     for o in range(outer):
-        for i in range(inner):
-            best = P(x)[o * length * inner + i]
-            for k in range(1, length):
-                v = P(x)[(o * length + k) * inner + i]
-                if sign * v > sign * best or v != v:
-                    best = v
-            P(out)[o * inner + i] = best
+        if inner == 1:
+            P(out)[o] = row_extreme(P(x + o * length * SIZE), length, sign)
+            continue
+        best = P(out + o * inner * SIZE)
+        copy_bytes(out + o * inner * SIZE, x + o * length * inner * SIZE, inner * SIZE)
+        for k in range(1, length):
+            row = P(x + (o * length + k) * inner * SIZE)
+            for i in range(inner):
+                v = row[i]
+                best[i] = v if sign * v > sign * best[i] or v != v else best[i]
+
+
+_BLOCK = 1024  # numbers that are looked at twice, while they are near
+
+
+@inner
+def row_extreme(p, n, sign):
+    """The largest number of a row, of their negatives if ``sign`` is -1; NaN if there is one."""
+    best = p[0]
+    for start in range(0, n, _BLOCK):
+        end = min(start + _BLOCK, n)
+        if nans(p, start, end) != 0:
+            return np.nan
+        other = largest(p, start, end) if sign > 0 else smallest(p, start, end)
+        if sign * other > sign * best:
+            best = other
+    return best
+
+
+@inner
+def nans(p, start, end):
+    found = 0
+    for i in range(start, end):
+        found += p[i] != p[i]
+    return found
+
+
+@inner(fastmath={"nnan", "nsz", "reassoc"})
+def largest(p, start, end):
+    best = p[start]
+    for i in range(start, end):
+        best = max(best, p[i])
+    return best
+
+
+@inner(fastmath={"nnan", "nsz", "reassoc"})
+def smallest(p, start, end):
+    best = p[start]
+    for i in range(start, end):
+        best = min(best, p[i])
+    return best
 
 
 def extreme_reverse(record, g, x, y, z, out, target, accumulate):
@@ -84,6 +128,8 @@ def extreme_reverse(record, g, x, y, z, out, target, accumulate):
 
 @inner
 def row_max(x, start, length, inner):
+    if inner == 1:
+        return row_extreme(P(x + start * SIZE), length, 1)
     best = P(x)[start]
     for k in range(1, length):
         v = P(x)[start + k * inner]

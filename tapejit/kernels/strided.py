@@ -3,39 +3,12 @@
 import numpy as np
 
 from tapejit.core.record import IMM, PLAN, N
+from tapejit.core.sums import MANY, REASSOCIATE, row_sum, sum_of_many
 from tapejit.edge.jit import inner
 from tapejit.edge.raw import as_f64, as_i64, copy_bytes, zero_bytes
 from tapejit.edge.raw import as_f64 as P
 
 SIZE = 8  # bytes of an element; rebound with P
-_REASSOCIATE = {"reassoc", "nsz", "contract"}  # lets a sum run in several lanes
-_BLOCK = 1024
-
-
-@inner(fastmath=_REASSOCIATE)
-def block_sum(p, start, n):
-    total = 0.0
-    for i in range(start, start + n):
-        total += p[i]
-    return total
-
-
-@inner
-def row_sum(p, n):
-    """A sum of blocks, the block sums compensated (Neumaier 1974): accurate for long rows, fast for all."""
-    if n == 0:
-        return 0.0
-    if n <= _BLOCK:
-        return float(block_sum(p, 0, n))
-    total = 0.0
-    lost = 0.0
-    for start in range(0, n, _BLOCK):
-        part = float(block_sum(p, start, min(_BLOCK, n - start)))
-        new = total + part
-        if np.isfinite(new):
-            lost += (total - new) + part if abs(total) >= abs(part) else (part - new) + total
-        total = new
-    return total + lost
 
 
 @inner
@@ -203,12 +176,15 @@ def cast_reverse(record, g, x, y, z, out, target, accumulate):
         Q(target)[i] = P(g)[i] + (Q(target)[i] if accumulate else 0)  # noqa: F821
 
 
-# sum and mean: a strided target with steps of 0, and a scale
+# sum and mean: a strided target with steps of 0, and a scale; after the plan stands the address of the team
 
 
 def sum_forward(record, out, x, y, z):
     ndim, sizes, steps = strided_plan(record)
     scale = as_f64(record)[IMM >> 3]
+    if ndim == 1 and steps[0] == 0 and sizes[0] >= MANY:
+        P(out)[0] = sum_of_many(steps[1], x, sizes[0], SIZE) * scale  # the word after the plan's own is the team's
+        return
     for i in range(as_i64(record)[N >> 3]):
         P(out)[i] = 0.0 * scale  # NaN for the mean of nothing
     add_strided(ndim, sizes, steps, x, out, scale)
@@ -241,7 +217,7 @@ def norm_forward(record, out, x, y, z):
         P(out)[i] = np.sqrt(P(out)[i])
 
 
-@inner(fastmath=_REASSOCIATE)
+@inner(fastmath=REASSOCIATE)
 def block_square_sum(p, n):
     total = 0.0
     for i in range(n):

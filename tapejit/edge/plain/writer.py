@@ -283,6 +283,8 @@ def _allow(code, flags):
         for instruction in block.instructions:
             if instruction.opname in ("fadd", "fsub", "fmul", "fdiv", "frem", "fcmp") and not instruction.flags:
                 instruction.flags.extend(flags)
+            if instruction.opname == "select" and instruction.type in FLOATS and "nnan" in flags:
+                instruction.flags.extend(flags)  # else LLVM does not know it for an extreme
             if instruction.opname == "call" and instruction.type in FLOATS and instruction.callee.name.startswith("llvm."):
                 for flag in flags:  # ``vecmath`` has calls that take none
                     instruction.fastmath.add(flag)
