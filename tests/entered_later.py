@@ -10,14 +10,20 @@ import pytest
 
 import tapejit as tj
 from tapejit.core import tape as tapes
-from tapejit.core.record import N
+from tapejit.core.record import PLAN, N
 from tapejit.eager.dispatch import emit
+from tapejit.eager.linalg.checks import emitted
 from tapejit.eager.views import contiguous
 from tapejit.edge.raw import as_f64 as P
 from tapejit.edge.raw import as_i64
 from tapejit.kernels import library
+from tapejit.nopython import solving
+from tapejit.nopython.matrixops import matrix_op
+from tapejit.nopython.twins import active_function
 from tapejit.spec.elementwise import chain
 from tapejit.spec.expr import m
+from tapejit.spec.linalg import stated
+from tapejit.spec.matrixwords import turned
 from tapejit.spec.primitives import FUNCTION, primitive
 from tapejit.spec.table import elementwise, joint, structured
 from tapejit.spec.vocabulary import ops, supply
@@ -82,6 +88,37 @@ def seven(x, y, *further):
     return emit(SEVEN, x._layout.packed, *map(contiguous, (x, y, *further)))
 
 
+# A function of matrices: its derivatives as statements, which tensors and compiled arrays share, and an entry for each.
+def gram_pull(saved, cotangents):
+    (a,) = saved
+    return (a @ (cotangents[0] + turned(cotangents[0])),)
+
+
+def gram_push(saved, tangents):
+    (a,) = saved
+    moved = turned(a) @ tangents[0]
+    return (moved + turned(moved),)
+
+
+def gram_forward(record, out, x, y, z):
+    p = as_i64(as_i64(record)[PLAN >> 3])
+    m, n = p[0], p[1]
+    for i in range(n):
+        for j in range(n):
+            P(out)[i * n + j] = 0.0
+            for k in range(m):
+                P(out)[i * n + j] += P(x)[k * n + i] * P(x)[k * n + j]
+
+
+GRAM = stated("gram", gram_pull, gram_push, saved=lambda r, x, y, z, out: (x,), needs=("x",))
+library.attach("gram", gram_forward)
+
+
+def gram(x):
+    """x.T @ x"""
+    return emitted(GRAM, (x,), tuple(x.shape), ((x.shape[-1],) * 2,))[0]
+
+
 CASES = {  # name -> function of a tensor, the same of an array, its gradient, the diagonal of its Hessian
     "elementwise": (
         lambda x: tj.by_square(x, 3.0).sum() + tj.by_square(2.0, x).sum(),
@@ -106,6 +143,12 @@ CASES = {  # name -> function of a tensor, the same of an array, its gradient, t
         lambda a: (23 * a * a + 2 * np.sin(a) ** 2).sum(),
         lambda a: 46 * a + 2 * np.sin(2 * a),
         lambda a: 46 + 4 * np.cos(2 * a),
+    ),
+    "matrices": (
+        lambda x: gram(x.reshape(-1, 1)).sum(),
+        lambda a: (a * a).sum(),
+        lambda a: 2 * a,
+        lambda a: 2 + 0 * a,
     ),
 }
 AT = np.array([0.5, -1.25, 2.0, 0.1])
@@ -157,6 +200,27 @@ def nopython(f, value, gradient, second):
         close(g, gradient(AT))
 
 
+def nopython_matrices(f, value, gradient, second):
+    own = solving.compiled({"gram_pull": gram_pull, "gram_push": gram_push})
+    assert own.gram_pull.py_func.__code__ is gram_pull.__code__
+
+    @active_function
+    def forward(a):
+        return (np.dot(a.T.copy(), a),), (a,)
+
+    op = matrix_op("gram", 1, forward, own.gram_pull, own.gram_push, user="gram")
+
+    def f(a):
+        return np.sum(op(a.reshape((a.size, 1)))[0])
+
+    for mode in ("tape", "dual"):
+        y, g = tj.nopython.value_and_grad(f, mode=mode)(AT)
+        close(y, value(AT))
+        close(g, gradient(AT))
+    close(tj.nopython.hvp(f)(AT, np.ones(AT.size)), second(AT))
+    close(tj.func.jvp(CASES["matrices"][0], (AT,), (AT,))[1], gradient(AT) @ AT)
+
+
 def reclaimed(f, value, gradient, second):
     """Operands of a record live as long as it needs them, and no longer."""
     tape = tapes.main
@@ -187,5 +251,5 @@ def changed(f, value, gradient, second):
 
 
 if __name__ == "__main__":
-    ways = {"eager": eager, "replay": replay, "nopython": nopython, "reclaimed": reclaimed, "changed": changed}
+    ways = {f.__name__: f for f in (eager, replay, nopython, nopython_matrices, reclaimed, changed)}
     ways[sys.argv[1]](*CASES[sys.argv[2]])

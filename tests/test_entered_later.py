@@ -10,9 +10,10 @@ import pytest
 SCRIPT = Path(__file__).with_name("entered_later.py")
 
 
-CASES = ("elementwise", "primitive", "structured", "seven operands")
+CASES = ("elementwise", "primitive", "structured", "seven operands", "matrices")
 WAYS = [(way, case) for way in ("eager", "replay", "reclaimed") for case in CASES]
-WAYS += [("nopython", "elementwise"), ("nopython", "primitive"), ("changed", "seven operands")]
+WAYS += [("nopython", "elementwise"), ("nopython", "primitive"), ("nopython_matrices", "matrices")]
+WAYS += [("changed", "seven operands")]
 
 
 @pytest.mark.parametrize(("way", "case"), WAYS)

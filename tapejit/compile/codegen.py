@@ -4,9 +4,13 @@ Every fused loop is a function of the pointers it uses; loops of one structure a
 functions of bounded length, so that compile time stays linear.
 """
 
+import contextlib
+import itertools
+
 from llvmlite import ir
 
 from tapejit.compile.blockcode import BlockCode
+from tapejit.compile.longscalars import LongScalars
 from tapejit.compile.loops import LoopWriter
 from tapejit.compile.scalarcode import (
     BYTES,
@@ -26,25 +30,29 @@ from tapejit.compile.scalarcode import (
 from tapejit.compile.shared import SharedLoop, cut_of
 from tapejit.compile.sizes import Sizes
 from tapejit.compile.steps import Blocks, Loops, Scalars
+from tapejit.compile.tableloops import FARTHEST, called_by_rows
 from tapejit.compile.workspace import Memory
 from tapejit.core.threads import team
 
 TABLE = I64.as_pointer()
 PART = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES, TABLE])
 ON_STACK = 1 << 14  # bytes of workspace that go on the stack
+MANY = 6  # regions, or calls of one function, from which on they go by a table
 
 
 class Code:
     """Writes the module of one program."""
 
     CHUNK = 128  # instructions of scalar code per function
+    INLINED = 1000  # instructions of all loops: of more, LLVM's time for them as one function grows faster than they do
 
     def __init__(self, module, planner, steps, has_fma, calls):
         self.module, self.planner, self.steps, self.fma, self.calls = module, planner, steps, has_fma, calls
         self.memory = Memory(planner, steps, calls)
-        self.functions = {}
+        self.functions, self.calls_waiting = {}, []
         self.tag, self.count = "", 0  # of the functions' names
         self.long_scalars = False
+        self.scalars = sum(len(step.body.code) for step in steps if isinstance(step, Scalars))
 
     def write(self, name):
         """The function ``name``; its second argument is the program's own workspace, after a flag and its table's address."""
@@ -64,10 +72,12 @@ class Code:
         """The code of all steps."""
         self._find_sizes()
         for step in self.steps:
+            if isinstance(step, Loops):
+                self._loops(step)
+                continue
+            self._have_done()
             if isinstance(step, Scalars):
                 self._scalars(step)
-            elif isinstance(step, Loops):
-                self._loops(step)
             elif isinstance(step, Blocks):
                 self._blocks(step)
             elif step.unit.kind == "guard":
@@ -76,6 +86,7 @@ class Code:
                     self._compare(step.unit)
             elif step.unit.kind == "call":
                 self._call(step)
+        self._have_done()
 
     def _entry(self, name, kind, inner):
         """Find a workspace: on the stack if it is small, else the program's own, or a new one if another thread has it."""
@@ -157,14 +168,22 @@ class Code:
     def _find_sizes(self):
         """Look at all loops, before any code is written: those of one structure share a function."""
         loops = [step for step in self.steps if isinstance(step, Loops)]
-        self.keys = {id(step): self._key(step) for step in loops}
-        whole = [key for key, _ in self.keys.values() if key is not None and cut_of(*key) is None]
-        self.sizes = Sizes(whole)
+        self.keys = {id(step): self._keys(step) for step in loops}
+        known = {key for keys in self.keys.values() for key, _ in keys}
+        self.sizes = Sizes([key for keys in self.keys.values() for key, _ in keys if cut_of(*key) is None])
+        regions = [region for key in known for region in key[0]]
+        self.apart = sum(len(lines) for _, lines in regions) > self.INLINED
 
-    def _key(self, step):
-        """What tells a loop from others, and the places that it reads and writes; None for one that has nothing to do."""
+    def _keys(self, step):
+        """The parts of a loop that are functions: all of it, or each region of many; none where there is nothing to do."""
         if all(self.is_home(u) for u in step.units):
-            return None, ()
+            return []
+        stored = all(step.action(self.planner, u)[0] == "store" for u in step.units)
+        parts = [[region] for region in step.regions] if stored and len(step.regions) >= MANY else [step.regions]
+        return [self._key(step, regions) for regions in parts]
+
+    def _key(self, step, regions):
+        """What tells some regions of a loop from others, and the places that they read and write."""
         buffers, places = [], {}
 
         def buffer(key, place):
@@ -174,7 +193,7 @@ class Code:
             return places[key]
 
         code = []
-        for region in step.regions:
+        for region in regions:
             lines = []
             for instruction in region.body:
                 if instruction[0] == "load":
@@ -195,25 +214,42 @@ class Code:
             targets.append((buffer(("w", written), place), *step.action(self.planner, unit)))
         roots = tuple(
             tuple((position_of(step.units, u, self), value, last) for u, value, last in region.roots if not self.is_home(u))
-            for region in step.regions
+            for region in regions
         )
         return (tuple(code), tuple(targets), roots), buffers
 
     def _loops(self, step):
-        key, buffers = self.keys.pop(id(step))
-        if key is None:
-            return
-        shared, sizes = self.sizes.known.get(key, (key, ()))
-        function, room = self.functions.get(shared, (None, None))
-        if function is None:
-            made = self._loop_function(shared, len(buffers), len(sizes), step.is_scatter(self.planner))
-            function, room = self.functions[shared] = made
-        else:
-            function.attributes.add("noinline")  # code that is used again stays in one place
-        arguments = [self.address(*place) for place in buffers] + [I64(n) for n in sizes]
-        if room is not None:
-            arguments += self._apart_and_team(room)
-        self.builder.call(function, arguments)
+        for key, buffers in self.keys.pop(id(step)):
+            shared, sizes = self.sizes.known.get(key, (key, ()))
+            known = shared in self.functions
+            if not known:
+                whole = key in self.sizes.known or step.is_scatter(self.planner)
+                self.functions[shared] = self._loop_function(shared, len(buffers), len(sizes), whole)
+            function, room = self.functions[shared]
+            if room is None:
+                self.calls_waiting.append((function, known, buffers, sizes))
+                continue
+            self._have_done()
+            self._apart(function, known)
+            self.builder.call(function, [*(self.address(*place) for place in buffers), *self._apart_and_team(room)])
+
+    def _apart(self, function, known):
+        """Code that is used again stays in one place."""
+        if known or self.apart:
+            function.attributes.add("noinline")
+
+    def _have_done(self):
+        """Call the functions of the loops that wait: of one function, with a table of where each reads and writes."""
+        waiting, self.calls_waiting = self.calls_waiting, []
+        for (function, _), calls in itertools.groupby(waiting, lambda call: (call[0], [base for base, _ in call[2]])):
+            calls = list(calls)
+            rows = [[offset for _, offset in buffers] + list(sizes) for _, _, buffers, sizes in calls]
+            if len(rows) >= MANY and all(abs(x) < FARTHEST for row in rows for x in row):
+                called_by_rows(self, function, [base for base, _ in calls[0][2]], rows)
+                continue
+            for _, known, buffers, sizes in calls:
+                self._apart(function, known)
+                self.builder.call(function, [*(self.address(*place) for place in buffers), *map(I64, sizes)])
 
     def _apart_and_team(self, room):
         """The last arguments of what is done in parts: memory for what they sum apart, and the threads."""
@@ -234,16 +270,17 @@ class Code:
         """Whether an output is worked out in its place already."""
         return unit.kind == "out" and self.memory.home.get(unit.node.id) == (("out", unit.number), 0)
 
-    def _loop_function(self, key, count, sizes, scatters):
+    def _loop_function(self, key, count, sizes, whole):
         """The function of a loop, and the bytes that its parts need to sum apart, None for one that is whole.
 
         Args:
             count: its buffers; after them ``sizes`` numbers are its arguments.
+            whole: whether it is not to be cut in any case.
         """
         code, targets, roots = key
         name = f"{self.tag}loop{self.count}"
         self.count += 1
-        cut = None if scatters or sizes else cut_of(code, targets, roots)
+        cut = None if whole else cut_of(code, targets, roots)
         if cut is not None:
             shared = SharedLoop(self, key, cut, count, name)
             return shared.write(), shared.room
@@ -278,12 +315,11 @@ class Code:
             else:
                 guards.append((unit, position))
         if len(code) <= self.CHUNK:
-            values = self._instructions(code, range(len(code)), {}, stores, len(code) > 60)
+            values = self.instructions(code, range(len(code)), {}, stores, len(code) > 60)
             for unit, position in guards:
                 self._guard(unit, values[position], code[position][1])
             return
-        self.long_scalars = True
-        self._chunks(code, stores, guards)
+        self._long(step, stores, guards)
 
     def _zeros(self, node):
         """The place of an array that is filled element by element, zero where nothing is put."""
@@ -294,23 +330,25 @@ class Code:
             self.builder.call(memset, [self.address(base, offset), I8(0), size, ir.IntType(1)(0)])
         return base, offset
 
-    def _instructions(self, code, positions, values, stores, outlined):
+    def instructions(self, code, positions, values, stores, outlined):
+        """Write some instructions; ``values`` has what these read, and gets what they make."""
         b = self.builder
         primitives = Primitives(self.module, b, self.fma, True, outlined)
         # First all loads, at last all stores: LLVM need not find out which of them may touch the same memory.
         for p in positions:
             if code[p][0] == "load":
-                values[p] = self._instruction(primitives, code, p, values)
+                values[p] = self.instruction(primitives, code, p, values)
         for p in positions:
             if p not in values:
-                values[p] = self._instruction(primitives, code, p, values)
+                values[p] = self.instruction(primitives, code, p, values)
         for p in positions:
             for place in stores.get(p, ()):
                 dtype = code[p][1]
                 store(b, dtype, values[p], b.bitcast(self.address(*place), IN_MEMORY[dtype].as_pointer()))
         return values
 
-    def _instruction(self, primitives, code, p, values):
+    def instruction(self, primitives, code, p, values):
+        """Write one."""
         b = self.builder
         instruction = code[p]
         what, dtype = instruction[:2]
@@ -326,66 +364,39 @@ class Code:
         args = instruction[3:]
         return primitives(instruction[2], dtype, [values[a] for a in args], [code[a][1] for a in args])
 
-    def _chunks(self, code, stores, guards):
-        """The same in functions of bounded length; values that outlive one travel through the workspace."""
-        last = {}
-        for p, instruction in enumerate(code):
-            operands = instruction[3:] if instruction[0] == "prim" else instruction[3:4] if instruction[0] == "cast" else ()
-            for a in operands:
-                last[a] = p
-        for _, position in guards:
-            last[position] = len(code)
-        spill, free = {}, []
-        outer = self.builder, self.arrays, self.workspace, self.table, self.main, self.pointers
-        for start in range(0, len(code), self.CHUNK):
-            end = min(start + self.CHUNK, len(code))
-            used = {}
-            for p in range(start, end):
-                instruction = code[p]
-                for a in instruction[3:] if instruction[0] in ("prim", "cast") else ():
-                    if a < start:
-                        used[a] = None
-            kind = ir.FunctionType(VOID, [BYTES.as_pointer(), BYTES, TABLE])
-            function = ir.Function(self.module, kind, f"{self.tag}chunk{self.count}")
-            self.count += 1
-            function.linkage = "internal"
-            function.attributes.add("noinline")
-            self.main, (self.arrays, self.workspace, self.table), self.pointers = function, function.args, {}
-            entry = function.append_basic_block("entry")
-            body = function.append_basic_block("body")
-            self.builder = b = ir.IRBuilder(entry)
-            b.branch(body)
-            b.position_at_end(body)
-            values = {}
-            primitives = Primitives(self.module, b, self.fma, True, True)
-            for a in used:
-                if code[a][0] in ("const", "load"):
-                    values[a] = self._instruction(primitives, code, a, values)
-                else:
-                    dtype = code[a][1]
-                    values[a] = load(b, dtype, b.bitcast(self.address("ws", spill[a]), IN_MEMORY[dtype].as_pointer()))
-            self._instructions(code, range(start, end), values, stores, True)
-            for p in range(start, end):
-                if last.get(p, 0) >= end and code[p][0] not in ("const", "load"):
-                    spill[p] = free.pop() if free else self.memory.more(8)
-                    dtype = code[p][1]
-                    store(b, dtype, values[p], b.bitcast(self.address("ws", spill[p]), IN_MEMORY[dtype].as_pointer()))
-            for a in used:
-                if a in spill and last[a] < end:
-                    free.append(spill[a])
-            b.ret_void()
-            finish(function)
-            self.builder, self.arrays, self.workspace, self.table, self.main, self.pointers = outer
-            self.builder.call(function, [self.arrays, self.workspace, self.table])
-        primitives = Primitives(self.module, self.builder, self.fma, True, True)
+    def _long(self, step, stores, guards):
+        """The same in functions of bounded length."""
+        self.long_scalars, code = True, step.body.code
+        scalars = sorted((unit.node.id for unit in step.units if unit.kind == "scalar"), reverse=True)
+        recorded = {step.values[k]: k for k in scalars}
+        made = LongScalars(self, code, recorded, stores, [position for _, position in guards])
+        made.write()
         for unit, position in guards:
-            dtype = code[position][1]
-            if code[position][0] in ("const", "load"):
-                value = self._instruction(primitives, code, position, {})
-            else:
-                pointer = self.address("ws", spill[position])
-                value = load(self.builder, dtype, self.builder.bitcast(pointer, IN_MEMORY[dtype].as_pointer()))
-            self._guard(unit, value, dtype)
+            self._guard(unit, made.value(position), code[position][1])
+
+    def function(self, kind, name):
+        """A new function of the module that stays one."""
+        function = ir.Function(self.module, kind, f"{self.tag}{name}{self.count}")
+        self.count += 1
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        return function
+
+    @contextlib.contextmanager
+    def apart_from(self, name):
+        """What is written inside goes to a function of its own, which is called here."""
+        function = self.function(ir.FunctionType(VOID, [BYTES.as_pointer(), BYTES, TABLE]), name)
+        outer = self.builder, self.arrays, self.workspace, self.table, self.main, self.pointers
+        self.main, (self.arrays, self.workspace, self.table), self.pointers = function, function.args, {}
+        entry, body = function.append_basic_block("entry"), function.append_basic_block("body")
+        self.builder = ir.IRBuilder(entry)
+        self.builder.branch(body)
+        self.builder.position_at_end(body)
+        yield
+        self.builder.ret_void()
+        finish(function)
+        self.builder, self.arrays, self.workspace, self.table, self.main, self.pointers = outer
+        self.builder.call(function, [self.arrays, self.workspace, self.table])
 
     # Guards
 

@@ -22,7 +22,7 @@ from tapejit.compile.scalarcode import (
 )
 from tapejit.compile.sizes import Size, has_sizes
 
-START = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}  # what reductions begin with
+START = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}  # what reductions begin with; "more" goes on with a sum
 
 
 class LoopWriter:
@@ -208,7 +208,7 @@ class LoopWriter:
                 continue
             at = counters if last is None else [*counters[:-1], self.integer(last)]
             where = self.element(number, dtype, self._index((start, *steps), at))
-            if what == "sum":
+            if what in ("sum", "more"):
                 b.store(b.fadd(b.load(where), values[p], flags=("contract",)), where)
             elif what in START:
                 b.store(self.joined(what, b.load(where), values[p]), where)

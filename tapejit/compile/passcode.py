@@ -113,7 +113,7 @@ class LoopCode(Program):
         function: it answers 0, or 1 + the number of the guard that failed.
     """
 
-    CHUNK = 1 << 30  # the code of a pass stays together
+    CHUNK = INLINED = 1 << 30  # the code of a pass stays together
 
     def __init__(self, outer, node, loop, sizes):
         self.loop = loop

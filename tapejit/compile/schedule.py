@@ -7,12 +7,14 @@ elements too (a slice x[1:] and the whole of x), cut into regions where their bo
 from tapejit.compile.body import Body, NotFlat, NotYet, Split
 from tapejit.compile.columns import joined
 from tapejit.compile.steps import Call, Loops, Region, Scalars, Unit
-from tapejit.compile.storage import WINDOW, far_values
+from tapejit.compile.storage import WINDOW, far_values, sums_of_parts
 from tapejit.core.layout import packed_strides
 from tapejit.graph.node import LAZY, REDUCTIONS, blas_view, is_stretch
 
 NEAR = 16  # loops whose lengths differ by at most this may be fused
+MOST_LENGTHS = 6  # of loops that are fused: of more, each by itself is shorter, and all of them are one function
 MOST_REGIONS = 4096
+LONGEST = 1000  # instructions of the regions of a loop, beyond which sums of many parts are added up part by part
 # Programs with more values of many elements than this are planned along the order of the tape, in time that grows with their
 # length: unrolled time steps, say. Shorter ones are fused as far as that goes.
 LONG_PROGRAM = 300
@@ -42,6 +44,7 @@ class Planner:
         sizes = [n.n for n in graph.nodes if n.n > 1 and n.op in LAZY]
         self.long = len(sizes) > (LONG_PROGRAM if max(sizes, default=0) < LONG_LOOP else 3 * LONG_PROGRAM)
         self.stored = far_values(graph.nodes, self.DEAR) if self.long else set()
+        self.sums = {}  # by the id of a value that is added up part by part its parts
 
     def plan(self) -> list:
         """The steps."""
@@ -153,6 +156,8 @@ class Planner:
                 self.units[d].users.append(unit)
 
     def _kind(self, node):
+        if node.id in self.sums:
+            return "sum"
         if node.op in LAZY:
             return "scalar" if node.n == 1 else "store"
         return "reduce" if node.op in REDUCTIONS else node.op if node.op in ("pack", "weave") else "call"
@@ -163,6 +168,8 @@ class Planner:
             roots = [unit.node]
         elif unit.kind == "call":
             roots = self.operands(unit.node)
+        elif unit.kind == "sum":
+            roots = [part.args[0] if part.op == "spread" else part for part in self.sums[unit.node.id]]
         else:
             roots = list(unit.node.args)
         found, seen = [], set()
@@ -216,7 +223,7 @@ class Planner:
             if unit.id in allowed and unit.id not in self.done:
                 if unit.is_scalar:
                     ready["scalar"].append(unit)
-                elif unit.kind in ("call", "guard", "weave"):
+                elif unit.kind in ("call", "guard", "weave", "sum"):
                     ready["call"].append(unit)
                 else:
                     ready["loop"].append(unit)
@@ -238,7 +245,7 @@ class Planner:
                 self._scalars(ready, finish, allowed)
             elif ready["call"]:
                 unit = ready["call"].pop(0)
-                self.steps.append(Call(unit))
+                self.steps += self._part_by_part(unit) if unit.kind == "sum" else [Call(unit)]
                 if unit.kind == "call":
                     self.slots |= {x.id for x in self.operands(unit.node)}
                 finish([unit])
@@ -293,9 +300,9 @@ class Planner:
         space = max(spaces, key=lambda s: (len(spaces[s]), s[0] == "flat" and s[1]))
         chosen = list(spaces[space])
         if space[0] == "flat":
-            for other, units in spaces.items():
-                if other != space and other[0] == "flat" and abs(other[1] - space[1]) <= NEAR and other[1] > NEAR:
-                    chosen += units
+            near = [o for o in spaces if o != space and o[0] == "flat" and abs(o[1] - space[1]) <= NEAR and o[1] > NEAR]
+            if len(near) < MOST_LENGTHS:
+                chosen += [unit for other in near for unit in spaces[other]]
         self._one_loop(chosen, space, ready, finish)
 
     def _loops_in_order(self, ready, finish):
@@ -386,12 +393,14 @@ class Planner:
         try:
             if unit.kind == "reduce" and any(unit.node.attr):
                 raise NotFlat
-            boxes = [(0, x.n)]
+            boxes, lines = [(0, x.n)], 0
             while boxes:
                 first, end = boxes.pop()
+                body = Body(self, ((first, end),), True, members, ("trial",))
                 try:
-                    Body(self, ((first, end),), True, members, ("trial",)).value(x, ("flat", (0, 1)))
+                    body.value(x, ("flat", (0, 1)))
                 except Split as cut:
+                    lines = self._longer(lines, body, [x])
                     boxes += [(first, cut.at), (cut.at, end)]
             return ("flat", x.n)
         except NotFlat:
@@ -415,7 +424,7 @@ class Planner:
 
     def _regions(self, boxes, roots, flat, members):
         """The bodies over boxes, which are cut where a body would differ from one part to another."""
-        regions = []
+        regions, lines = [], 0
         here = {k: i for k, i in members.items() if i is not None}
         while boxes:
             box = boxes.pop(0)
@@ -425,6 +434,7 @@ class Planner:
                     (u, self._value(body, u, node), None) for u, node in roots if not flat or box[0][1] <= node.n
                 ]
             except Split as cut:
+                lines = self._longer(lines, body, [node for _, node in roots])
                 a, b = box[cut.counter]
                 parts = ((a, cut.at), (cut.at, b))
                 boxes[:0] = [(*box[: cut.counter], p, *box[cut.counter + 1 :]) for p in parts]
@@ -441,6 +451,33 @@ class Planner:
         except NotYet as why:
             why.unit = unit
             raise
+
+    def _longer(self, lines, body, nodes):
+        """The instructions of a loop so far, where it was cut.
+
+        Raises:
+            Restart: if there are many, and it works out sums of which many terms lie anywhere. A region for each way in which
+                they overlap would hold most of them: from now on they are added up part by part.
+        """
+        longer = lines + len(body.code)
+        if lines <= LONGEST < longer:
+            found = {}
+            for node in nodes:
+                found |= sums_of_parts(node, self.stored)
+            self.sums |= found
+            self.stored |= found.keys()
+            if found:
+                raise Restart
+        return longer
+
+    def _part_by_part(self, unit):
+        """A loop for each part of a sum, in their order: the first one begins with zeros."""
+        steps = []
+        for k, part in enumerate(self.sums[unit.node.id]):
+            x = part.args[0] if part.op == "spread" else part
+            added = Unit(unit.id, "addend", unit.node, k)
+            steps.append(Loops([added], False, self._regions([tuple((0, n) for n in x.shape)], [(added, x)], False, {})))
+        return steps
 
     def _scatter(self, unit):
         """A spread that is kept: zeros, then a loop over its operand that adds in place."""

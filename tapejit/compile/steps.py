@@ -8,10 +8,10 @@ from tapejit.core.layout import packed_strides
 
 @dataclass(slots=True, eq=False)
 class Unit:
-    """Something to be worked out: ``kind`` is scalar, pack, store, reduce, call, weave, part, guard or out.
+    """Something to be worked out: ``kind`` is scalar, pack, store, reduce, call, weave, part, sum, addend, guard or out.
 
     Attributes:
-        number: of the guard or output, or of the operand that is a part.
+        number: of the guard or output, of the operand that is a part, or of the term of a sum.
         whole: the ``weave`` that a part is of.
     """
 
@@ -51,11 +51,16 @@ class Loops:
 
     def is_scatter(self, planner):
         """Whether elements are added to places that may be the same for several of them."""
-        return any(u.node.op == "spread" and u.kind == "store" and u.node.id in planner.stored for u in self.units)
+        scattered = (u.node.op == "spread" and u.kind == "store" and u.node.id in planner.stored for u in self.units)
+        return any(scattered) or any(u.kind == "addend" for u in self.units)
 
     def action(self, planner, unit):
         """(kind, dtype, steps of the target per counter, start, elements of the target) of a unit."""
         node = unit.node
+        if unit.kind == "addend":
+            term = planner.sums[node.id][unit.number]
+            strides, start = term.attr if term.op == "spread" else (packed_strides(node.shape), 0)
+            return "sum" if unit.number == 0 else "more", node.dtype, strides, start, node.n
         if unit.kind == "reduce":
             return (node.op, node.dtype, (0,), 0, 1) if self.flat else (node.op, node.dtype, node.attr, 0, node.n)
         if node.op == "spread" and node.id in planner.stored and unit.kind == "store":

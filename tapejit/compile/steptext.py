@@ -31,7 +31,7 @@ def _step(name, step):
         for unit, value, last in region.roots:
             target = f"out {unit.number}" if unit.kind == "out" else repr(unit.node)
             target += "" if last is None else f"[..., {last}]"
-            lines.append(f"    {target} {'+=' if unit.kind == 'reduce' else '='} t{value}")
+            lines.append(f"    {target} {'+=' if unit.kind in ('reduce', 'addend') else '='} t{value}")
     return lines
 
 

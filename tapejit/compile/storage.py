@@ -7,6 +7,7 @@ of many thousand records most values are read far away, by the backward half: th
 from tapejit.graph.node import ELEMENTWISE, LAZY
 
 WINDOW = 64  # nodes further apart than this are not expected to meet in one loop
+PARTS = 8  # terms of a sum that lie anywhere in it
 LARGEST = 48  # operations of an expression that is worked out in one go
 
 
@@ -35,6 +36,39 @@ def far_values(nodes, dear) -> set:
             kept.add(node.id)
             sizes[node.id] = 0
     return kept
+
+
+def sums_of_parts(node, stored) -> dict:
+    """The sums in an expression of which many terms are parts of an array: id -> the terms.
+
+    Args:
+        stored: the ids of values that are not worked out here.
+    """
+    found, waiting, seen = {}, [node], set()
+    while waiting:
+        x = waiting.pop()
+        if x.id in seen or (x.id in stored and x is not node) or x.op not in LAZY:
+            continue
+        seen.add(x.id)
+        terms = _terms(x, stored)
+        if sum(term.op == "spread" for term in terms) >= PARTS:
+            found[x.id] = terms
+        else:
+            waiting += x.args
+    return found
+
+
+def _terms(node, stored):
+    """What a sum adds up, in order; equal shapes alone."""
+    terms, waiting = [], [node]
+    while waiting:
+        x = waiting.pop()
+        inner = x.op == "add" and not x.attr and x.is_float and all(a.shape == x.shape for a in x.args)
+        if inner and (x is node or x.id not in stored):
+            waiting += reversed(x.args)
+        else:
+            terms.append(x)
+    return terms
 
 
 def _made(node):

@@ -35,7 +35,7 @@ class Memory:
                 self.home[node.id] = (("out", j), 0)
 
     def _assign(self, steps):
-        last, made = {}, {}
+        last, made, known = {}, {}, set()
         for s, step in enumerate(steps):
             for k in reads(self.planner, step):
                 last[k] = s
@@ -43,7 +43,8 @@ class Memory:
                 node = unit.target
                 if unit.kind not in ("guard", "out") and node.id not in self.home:
                     needed = unit.kind != "scalar" or node.id in self.planner.slots
-                    if needed:
+                    if needed and node.id not in known:  # several steps may write parts of it
+                        known.add(node.id)
                         made.setdefault(s, []).append(node)
         ends = {}
         for k, end in last.items():
@@ -97,4 +98,5 @@ def reads(planner, step):
         found += [u.node.id for u in step.units if u.kind in ("guard", "out")]
     else:
         assert isinstance(step, Loops)
+        found += [u.node.id for u in step.units if u.kind == "addend" and u.number]
     return found

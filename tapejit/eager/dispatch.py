@@ -16,7 +16,7 @@ from tapejit.core.layout import Layout, layout_of, scalar_layout
 from tapejit.core.plans import bounded, cached, elementwise_plan, plan_at
 from tapejit.core.refusals import KindError
 from tapejit.eager import foreign
-from tapejit.eager.frameless import Operator, one, reflected, two
+from tapejit.eager.frameless import Operator, one, reflected, two, untraced_ours
 from tapejit.eager.keywords import deliver
 from tapejit.eager.otherkinds import of_other_kind, other_kind
 from tapejit.eager.tensor import Tensor
@@ -118,6 +118,7 @@ class _Nothing:
 _NOTHING = _Nothing()
 
 
+@untraced_ours
 def emit(op, layout, a=None, b=None, c=None, *further, plan=0, imm=0.0, flags=0) -> Tensor:
     """Append a record for an op whose result has ``layout``, run its kernel, and return the result."""
     if further:

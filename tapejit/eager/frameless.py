@@ -16,17 +16,22 @@ from tapejit.core import tape as tapes
 from tapejit.core.append import MASK, SLOW, binary, scalar, unary
 from tapejit.eager.tensor import Tensor
 from tapejit.edge import blocks as B
-from tapejit.edge import capi, collecting, cpython, room, signals
+from tapejit.edge import capi, collecting, cpython, room, signals, tracing
 from tapejit.edge.jit import inner
 from tapejit.edge.nativecall import NativeCall, call_natively, may_bind
 from tapejit.edge.plain import code as plain
 from tapejit.edge.plain.source import Unknown
 from tapejit.edge.raw import as_f64, as_i64
+from tapejit.edge.tracing import may_stop
 
 # An operator's block: what all share, the op, what takes other cases, and (number, op) of numbers with ops of their own.
 SHARED, CODE, OTHERWISE, NUMBERS, NUMBER_COUNT, OPERATOR_WORDS = range(6)
-# What all share: the tape that operations go to and its list of Tensors, the classes, and where a Tensor has its fields.
-TAPE, TENSORS, TENSOR, FLOAT, INTEGER, HANDLE, LAYOUT, SHARED_WORDS = range(8)
+# What all share: the tape that operations go to and its list of Tensors, classes, where a Tensor has its fields, the words of
+# a tracer, further classes of what is taken apart, dtypes, and classes of objects that run no code of the user's.
+(
+    TAPE, TENSORS, TENSOR, FLOAT, INTEGER, HANDLE, LAYOUT, TRACER, ARRAY, TUPLE, SLICE, DTYPES, HARMLESS, SHARED_WORDS,
+) = (*range(11), 12, 16, 20)  # fmt: skip
+_OURS = -1  # in place of an op: what is called runs no code of the user's whatever it is given
 _COUNT = (1 << 63) - 1  # of a call's arguments; the highest bit says something about their memory
 
 _shared = np.zeros(SHARED_WORDS, dtype=np.int64)
@@ -98,6 +103,58 @@ def _reflected_record(block, shared, x, y):
     return scalar(shared[TAPE], block[CODE], _handle(shared, x), number, 1) if is_one else SLOW
 
 
+@inner
+def _harmless(shared, x):
+    """Whether an object is a number, a Tensor or an array of numbers: to compute with it runs no code of the user's."""
+    kind = _word(x + capi.TYPE)
+    if kind == shared[TENSOR] or kind == shared[FLOAT] or kind == shared[INTEGER]:
+        return True
+    found = False
+    if kind == shared[ARRAY]:
+        for j in range(DTYPES, HARMLESS):
+            found |= _word(x + capi.ARRAY_DTYPE) == shared[j]
+    else:
+        for j in range(HARMLESS, SHARED_WORDS):
+            found |= kind == shared[j]
+    return found
+
+
+@inner
+def _harmless_key(shared, x):
+    """The same, or a slice of such."""
+    if _word(x + capi.TYPE) != shared[SLICE]:
+        return _harmless(shared, x)
+    start, stop, step = _word(x + capi.SLICE_START), _word(x + capi.SLICE_STOP), _word(x + capi.SLICE_STEP)
+    return _harmless(shared, start) and _harmless(shared, stop) and _harmless(shared, step)
+
+
+@inner
+def _all_harmless(shared, args, count):
+    """The same of all arguments; one may be a tuple of such."""
+    for j in range(count):
+        x = as_i64(args)[j]
+        if _word(x + capi.TYPE) == shared[TUPLE]:
+            for k in range(_word(x + capi.SIZE)):
+                if not _harmless_key(shared, capi.tuple_item(x, k)):
+                    return False
+        elif not _harmless_key(shared, x):
+            return False
+    return True
+
+
+@inner
+def _by_python(block, shared, args, count, names):
+    """A call of what is a function of Python's; while it runs no code of the user's, nobody traces it."""
+    function = block[OTHERWISE]
+    if may_stop(shared[TRACER]) and (block[CODE] == _OURS or (names == 0 and _all_harmless(shared, args, count & _COUNT))):
+        state = capi.thread_state()
+        capi.stop_tracing(state)
+        result = capi.vectorcall(function, args, count & _COUNT, names)
+        capi.go_on_tracing(state)
+        return result
+    return capi.vectorcall(function, args, count & _COUNT, names)
+
+
 # A Tensor is made before its record: making one may run a collection, and that any code.
 
 
@@ -114,7 +171,7 @@ def two(self, args, count, names):
                 return _finished(shared, made, handle, x)
             capi.decref(made)
         capi.clear_error()
-    return capi.vectorcall(block[OTHERWISE], args, count & _COUNT, names)
+    return _by_python(block, shared, args, count, names)
 
 
 def reflected(self, args, count, names):
@@ -130,7 +187,7 @@ def reflected(self, args, count, names):
                 return _finished(shared, made, handle, x)
             capi.decref(made)
         capi.clear_error()
-    return capi.vectorcall(block[OTHERWISE], args, count & _COUNT, names)
+    return _by_python(block, shared, args, count, names)
 
 
 def one(self, args, count, names):
@@ -146,14 +203,20 @@ def one(self, args, count, names):
                 return _finished(shared, made, handle, x)
             capi.decref(made)
         capi.clear_error()
-    return capi.vectorcall(block[OTHERWISE], args, count & _COUNT, names)
+    return _by_python(block, shared, args, count, names)
+
+
+def only_python(self, args, count, names):
+    """``operator(*args)`` by the function of Python's."""
+    block = _block(self)
+    return _by_python(block, as_i64(block[SHARED]), args, count, names)
 
 
 class Operator(NativeCall):
     """An operation of one or two operands, the first a Tensor; a method where it is an attribute of a class.
 
     Args:
-        form: ``one``, ``two`` or ``reflected``.
+        form: ``one``, ``two``, ``reflected`` or ``only_python``.
         code: of the op.
         otherwise: the function of Python's that it is.
         by_number: the code of the op of one operand that a number as the second stands for.
@@ -178,6 +241,16 @@ class Operator(NativeCall):
         return self if instance is None else types.MethodType(self, instance)
 
 
+def untraced(function):
+    """A method of Tensor while which, given numbers and Tensors, nobody traces: a recording does not look into it."""
+    return Operator(only_python, 0, function)
+
+
+def untraced_ours(function):
+    """The same for a function inside of this package that never runs code of the user's."""
+    return Operator(only_python, _OURS, function)
+
+
 def _open(operator):
     if _fits():
         call_natively(operator, addresses()[operator._form])
@@ -198,6 +271,9 @@ def _fits() -> bool:
     except Unknown:  # their sources are not there
         return False
     _shared[[TENSOR, FLOAT, INTEGER, HANDLE, LAYOUT]] = id(Tensor), id(float), id(int), *fields
+    _shared[[TRACER, ARRAY, TUPLE, SLICE]] = tracing.at_work.ctypes.data, id(np.ndarray), id(tuple), id(slice)
+    _shared[DTYPES:HARMLESS] = [id(np.dtype(t)) for t in (np.float64, np.float32, np.int64, np.bool_)]
+    _shared[HARMLESS:] = [id(t) for t in (np.float64, bool, type(None), type(...))]
     _follow(tapes.current())
     return True
 
@@ -212,8 +288,8 @@ def _opened():
 
 @functools.cache
 def addresses() -> dict:
-    """The C functions ``one``, ``two`` and ``reflected``, compiled or from the cache on disk."""
-    forms = one, two, reflected
+    """The C functions of all forms, compiled or from the cache on disk."""
+    forms = one, two, reflected, only_python
     room.ask()
     with signals.deferred(), collecting.paused():
         return dict(zip(forms, plain.c_functions("operators", forms), strict=True))

@@ -21,6 +21,7 @@ from tapejit.eager.dispatch import (
     result_dtype,
     unary_function,
 )
+from tapejit.eager.frameless import untraced
 from tapejit.eager.keywords import deliver, with_axis
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import clone, contiguous
@@ -301,7 +302,7 @@ def _operators():
     methods["__divmod__"] = lambda self, other: (self // other, self % other)
     methods["__rdivmod__"] = lambda self, other: (other // self, other % self)
     for name, function in COMPARISONS.items():
-        methods[f"__{name}__"] = function
+        methods[f"__{name}__"] = untraced(function)
     for name in ("and", "or", "xor"):
         methods[f"__{name}__"] = methods[f"__r{name}__"] = _bitwise(getattr(operator, f"__{name}__"))
     methods["__invert__"] = lambda self: noted("invert", lambda x: from_array(np.invert(x._array())), self)

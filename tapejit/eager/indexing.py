@@ -16,6 +16,7 @@ from tapejit.core.plans import bounded, region_plan
 from tapejit.core.refusals import ArgumentError, OutOfRange
 from tapejit.eager.dispatch import apply, as_float, emit, emit_view, empty, from_array, result_dtype, view_by
 from tapejit.eager.foreign import name_of
+from tapejit.eager.frameless import untraced
 from tapejit.eager.inplace import assign
 from tapejit.eager.keys import as_key, flat_indices, is_basic, last_of_each, plain_part, select, steps_back
 from tapejit.eager.places import place, put_flat, take_flat
@@ -122,6 +123,7 @@ def _leading(layout, part):
 
 
 @method_as("__getitem__")
+@untraced
 def getitem(x: Tensor, key) -> Tensor:
     """``x[key]``: a view for integers, slices, None and ...; a copy for integer arrays, masks and slices that run backwards.
 

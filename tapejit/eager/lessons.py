@@ -21,12 +21,14 @@ _ODD = np.uint64(0xFF51AFD7ED558CCD)
 
 def kinds_of(columns, alone) -> np.ndarray:
     """Numbers, one for each record, equal where all columns are; -1 for those that are ``alone``."""
-    columns = [np.ascontiguousarray(x, dtype=np.int64) for x in columns]
     hashed = np.zeros(len(alone), dtype=np.uint64)
     for column in columns:
-        hashed = (hashed ^ column.view(np.uint64)) * _ODD
+        hashed ^= np.ascontiguousarray(column, dtype=np.int64).view(np.uint64)
+        hashed *= _ODD
         hashed ^= hashed >> np.uint64(32)
-    _, first, kinds = np.unique(hashed, return_index=True, return_inverse=True)
+    kinds = np.searchsorted(np.unique(hashed), hashed)  # few kinds: to sort all records would take longer
+    first = np.zeros(kinds.max(initial=-1) + 1, dtype=np.int64)
+    first[kinds[::-1]] = np.arange(len(kinds))[::-1]
     for column in columns:  # no two kinds are one by accident
         kinds[column != column[first][kinds]] = -1
     kinds[alone] = -1

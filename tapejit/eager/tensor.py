@@ -55,24 +55,27 @@ class Tensor:
             recorder.observe(self)
         return self._memory()
 
+    def _block(self) -> tuple:
+        """(address of the first element, flags of the block that it lies in)."""
+        with tapes.steady(self):
+            tape, k = tapes.tapes[self._r >> R.TAPE_SHIFT], self._r & MASK
+            flags = tape.flag_at[k]
+            return tape.address_at[k], (tape.flag_at[int(tape.owners[k])] if flags & (R.VIEW | R.PUT) else flags)
+
     def _is_read_only(self) -> bool:
         """Whether the memory is that of a NumPy array that may not be written."""
-        tape = self._tape()
-        with tapes.steady(self):
-            k = self._r & MASK
-            flags = tape.flag_at[k]
-            return bool((tape.flag_at[int(tape.owners[k])] if flags & (R.VIEW | R.PUT) else flags) & R.READ_ONLY)
+        return bool(self._block()[1] & R.READ_ONLY)
 
     def _memory(self) -> np.ndarray:
         """The tensor's memory as a NumPy array."""
         layout = self._layout
+        address, flags = self._block()
         memory = Memory()
         memory.owner = self
-        address = self.data_ptr()
         size = layout.dtype.itemsize
         memory.__array_interface__ = {
             "version": 3,
-            "data": (address, self._is_read_only()),
+            "data": (address, bool(flags & R.READ_ONLY)),
             "shape": layout.shape,
             "typestr": layout.dtype.numpy.str,
             "strides": None if layout.contiguous else tuple(s * size for s in layout.strides),

@@ -19,6 +19,7 @@ from tapejit.edge.raw import extern
 REFERENCES, TYPE, SIZE = 0, 8, 16
 FLOAT_VALUE = CELL_VALUE = 16
 LIST_ITEMS = 24
+SLICE_START, SLICE_STOP, SLICE_STEP = 16, 24, 32
 ARRAY_DATA, ARRAY_NDIM, ARRAY_SHAPE, ARRAY_STRIDES, ARRAY_BASE, ARRAY_DTYPE, ARRAY_FLAGS, ARRAY_WEAK = range(16, 80, 8)
 C_CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400
 NEW_FROM_DESCRIPTOR = 94  # position of PyArray_NewFromDescr in NumPy's table of functions
@@ -72,6 +73,9 @@ call_object = _c_function("PyObject_CallObject", "oo")
 vectorcall = _c_function("PyObject_Vectorcall", "oooo")
 frame_code = _c_function("PyFrame_GetCode", "o")
 set_trace = _c_function("PyEval_SetTrace", "oo", "v")
+thread_state = _c_function("PyThreadState_Get", "")
+stop_tracing = _c_function("PyThreadState_EnterTracing", "o", "v")
+go_on_tracing = _c_function("PyThreadState_LeaveTracing", "o", "v")
 new_object = _c_function("PyType_GenericAlloc", "oo")
 integer = _c_function("PyLong_AsLongLong", "o")
 new_integer = _c_function("PyLong_FromLongLong", "o")
@@ -174,6 +178,7 @@ def layouts_hold() -> bool:
         and word(a, TYPE) == id(np.ndarray)
         and word(both, SIZE) == 2
         and ctypes.c_int64.from_address(word(both, LIST_ITEMS) + 8).value == id(a)
+        and [word(slice(a, both, None), at) for at in (SLICE_START, SLICE_STOP, SLICE_STEP)] == [id(x) for x in (a, both, None)]
         and word(2.5, FLOAT_VALUE, ctypes.c_double) == 2.5
         and word(np.float64(2.5), FLOAT_VALUE, ctypes.c_double) == 2.5
         and word(unseen.__closure__[0], CELL_VALUE) == id(a)

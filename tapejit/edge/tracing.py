@@ -7,6 +7,7 @@ dozens in one operation. Otherwise this tracer does what CPython's own does with
 import ctypes
 import functools
 import sys
+import threading
 import types
 
 import numpy as np
@@ -17,11 +18,15 @@ from tapejit.edge.jit import inner
 from tapejit.edge.nativecall import NativeCall
 from tapejit.edge.plain import code as plain
 from tapejit.edge.plain.source import Unknown
-from tapejit.edge.raw import as_i64
+from tapejit.edge.raw import as_i64, thread_id
 
 # A tracer's block: what hears of calls, what is known of files, what passes calls, the word that says that none may pass, and
 # where a code object has its file; then None, and the events.
 CALLS, FILES, PASSES, BUSY, FILE, NONE, EVENTS = range(7)
+# Of the tracer that began last: its thread, 0 for none, and where its word for BUSY is.
+THREAD, ITS_BUSY = range(2)
+at_work = np.zeros(2, dtype=np.int64)
+_last = [None, None]  # such words of it and of the one before
 _EVENTS = ("call", "exception", "line", "return", "c_call", "c_exception", "c_return", "opcode")  # as the C API counts them
 _LOCAL = 32  # of a frame, the offset of the function that hears of its events
 _MASK = (1 << 32) - 1
@@ -41,6 +46,12 @@ def _passes(block, frame):
     how = capi.dict_item(block[FILES], _word(code + block[FILE]))
     capi.decref(code)
     return how == block[PASSES]
+
+
+@inner
+def may_stop(words):
+    """Whether a tracer at work in this thread hears nothing of this package's functions; ``words`` are those of ``at_work``."""
+    return as_i64(words)[THREAD] == thread_id() and _word(as_i64(words)[ITS_BUSY]) == 0
 
 
 def traced(tracer, frame, what, arg):
@@ -89,28 +100,37 @@ class Tracer(NativeCall):
     """
 
     def __init__(self, function, files, passes, busy):
-        self.function, self._kept = function, (files, passes, busy)
+        self.function, self.busy, self._kept = function, busy, (files, passes)
         words = id(function), id(files), id(passes), busy.ctypes.data, _file_offset(), id(None), *map(id, _EVENTS)
         self._block = np.array(words, dtype=np.int64)
 
     def __call__(self, frame, event, arg):
         return self.function(frame, event, arg)
 
-    def begin(self):
-        """Trace this thread from now on."""
-        place = _address()
-        if place:
-            _set_trace(place, self)
-        else:
-            sys.settrace(self)
+
+def begin(tracer):
+    """Trace this thread from now on; what ``end`` is to be told: what traced it before, if anything, and a tracer's words."""
+    before = sys.gettrace(), at_work.tolist()
+    _last[:] = tracer.busy, _last[0]
+    at_work[:] = threading.get_ident(), tracer.busy.ctypes.data
+    _trace_by(tracer)
+    return before
 
 
-def resume(before):
-    """Let what traced this thread before, if anything, do so again."""
-    if isinstance(before, Tracer):
-        before.begin()
+def end(before):
+    """Let this thread be traced as before."""
+    tracer, words = before
+    if at_work[THREAD] == threading.get_ident():
+        at_work[:] = words if words[THREAD] == at_work[THREAD] else (0, 0)
+    _trace_by(tracer)
+
+
+def _trace_by(tracer):
+    place = _address() if isinstance(tracer, Tracer) else 0
+    if place:
+        _set_trace(place, tracer)
     else:
-        sys.settrace(before)
+        sys.settrace(tracer)
 
 
 _set_trace = cpython.function("PyEval_SetTrace", None, ctypes.c_void_p, ctypes.py_object)

@@ -141,9 +141,13 @@ class AnyCount(Rolled):
 
     # Numbers of Python's after a loop
 
-    def _immediate(self, k, dtype):
+    def worked_out_number(self, k, dtype):
+        """The node of a record's number, if it is one that a loop before has counted."""
         imm = self.imm32[k] if dtype == "f4" else self.columns["imm"][k]
-        found = self.count_of(imm, int(self.at[k]), np.dtype(dtype).type)
+        return self.count_of(imm, int(self.at[k]), np.dtype(dtype).type)
+
+    def _immediate(self, k, dtype):
+        found = self.worked_out_number(k, dtype)
         return super()._immediate(k, dtype) if found is None else self.graph.cast(found, dtype)
 
     def count_of(self, number, at, kind=float):
@@ -318,7 +322,7 @@ class CountedPass(Pass):
         n, trips = max(self.layout(b).n, 1), self.run.trips
         for other, t in sorted(self.parent.edges[self.number]):
             if other == b:
-                if self.parent.edge <= t < trips - self.parent.edge:
+                if self.parent.edge <= t < trips - self.parent.edge or self.dtype_of(b) != self.dtype:
                     raise Irregular
                 self.slots[b, t], self.size = self.size, self.size + n + n % 2
 

@@ -232,6 +232,9 @@ def _inside(where, n, passes, low, high):
 class _LongPass(CountedPass):
     """A pass of a loop along the length."""
 
+    def worked_out_number(self, k, dtype):
+        return self.parent.worked_out_number(k, dtype)
+
     def build(self):
         loop, args = super().build()
         loop.counted, loop.given = "given", self.number_of(self.parent._passes(None))

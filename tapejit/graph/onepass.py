@@ -66,7 +66,7 @@ class Pass:
             return "fixed", int(self.parent.live[column[0]])
         owners = self.parent.owner[column]
         if owners[0] < 0 or (owners != owners[0]).any():
-            return "gathered", column
+            return "gathered", column.astype(np.int64)
         number = int(owners[0])
         source = self.parent.runs[number]
         t, other = divmod(int(column[0]) - source.start, source.period)
@@ -119,6 +119,9 @@ class Pass:
 
     def counted(self, values):
         """(form, by counter a Count) of numbers that Python has counted, pass by pass; None if it has not."""
+
+    def worked_out_number(self, k, dtype):
+        """The node outside of a number that is the same in every pass, where it depends on how many there are; else None."""
 
     def of_other(self, source, b, passes):
         """Where record b of another run lies, pass by pass: ``passes`` says which of its passes ours read."""

@@ -178,7 +178,8 @@ class Body(Lowering):
         made = self.made
         column = made.imm[:, made.index[k]]
         if (column.view(np.int64) == column[:1].view(np.int64)).all():
-            return super()._immediate(k, dtype)
+            told = made.worked_out_number(k, dtype)
+            return super()._immediate(k, dtype) if told is None else self.graph.cast(self._outside(told), dtype)
         values = np.ascontiguousarray(column)
         values = values.view(np.float32)[::2] if dtype == "f4" else values
         counted = made.counted(values)

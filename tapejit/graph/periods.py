@@ -50,6 +50,7 @@ def runs(keys, operands, sizes, longest, saved=SAVED, segments=None) -> list:
         segments: pairs (first, end) of the stretches in which runs are looked for; None for the whole tape.
     """
     found, segments = [], [(0, len(keys))] if segments is None else list(segments)
+    operands = np.asfortranarray(operands)  # compared column by column
     near = _near(keys, operands, longest)
     while segments:
         first, end = segments.pop()
@@ -76,7 +77,7 @@ def _best(keys, near, operands, sizes, first, end, least, longest):
     """The run that saves most in a segment, and more than some records, with those of the same body."""
     best, most = [], least
     for period in _candidates(keys[first:end], near[first:end], least, longest):
-        stretches = _stretches(keys, operands, first, end, period)
+        stretches = _stretches(keys, operands, first, end, period, most)
         if not stretches:
             continue
         run = _run(keys, operands, sizes, first, period, max(stretches, key=lambda stretch: stretch[1]))
@@ -130,14 +131,18 @@ def _distances(keys, saved, longest):
     return distances, np.minimum(counts * distances, len(keys))
 
 
-def _stretches(keys, operands, first, end, period):
-    """Where records recur at a distance: pairs (first record, records)."""
+def _stretches(keys, operands, first, end, period, most):
+    """Where records recur at a distance: pairs (first record, records); none if that cannot save more than ``most`` records."""
     if end - first < FEWEST * period:
         return []
     same = keys[first + period : end] == keys[first : end - period]
-    moves = operands[first + period : end] - operands[first : end - period]
-    regular = same[period:] & same[:-period] & (moves[period:] == moves[:-period]).all(axis=1)
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], regular, [0]))))
+    if np.count_nonzero(same) <= most:
+        return []
+    regular = same[period:] & same[:-period]
+    for column in operands.T:
+        moves = column[first + period : end] - column[first : end - period]
+        regular &= moves[period:] == moves[:-period]
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], regular, [False]))))
     stretches = np.stack((first + edges[::2], edges[1::2] - edges[::2] + 2 * period), axis=1)
     return stretches[stretches[:, 1] >= FEWEST * period].tolist()
 

@@ -54,8 +54,8 @@ class Rolled(Lowering):
         self.live = self._live([*outputs, *self.decisions, *self.may_fail()])
         if len(self.live) < fewest or not self._readable():
             return
-        self.at = np.full(len(recorder.tape), -1, dtype=np.int64)
-        self.at[self.live] = np.arange(len(self.live))
+        self.at = np.full(len(recorder.tape), -1, dtype=np.int32)  # half the memory, of which a long recording takes much
+        self.at[self.live] = np.arange(len(self.live), dtype=np.int32)
         self.imms = self._column("imm")
         self.keys, self.reads = self._keys(), self._reads()
         self.roots = self.at[np.array([*outputs], dtype=np.int64)]
@@ -92,25 +92,25 @@ class Rolled(Lowering):
     # What is compared
 
     def _column(self, name):
-        return np.asarray(self.columns[name])[self.live].astype(np.float64 if name == "imm" else np.int64)
+        found = np.asarray(self.columns[name])
+        found = found if len(found) == len(self.live) else found[self.live]
+        return found.astype(np.float64 if name == "imm" else np.int64, copy=False)
 
     def _keys(self):
         """One number per record, equal for equal operations."""
         scalars = R.SCALAR_A | R.SCALAR_B | R.SCALAR_C
         op, flags = self._column("op"), self._column("flags") & scalars
-        imm = self.imms.view(np.int64).copy()
-        moves = np.isin(op, _MOVING) | (flags != 0)
-        imm[moves] = 0
+        imm = np.where(np.isin(op, _MOVING) | (flags != 0), 0, self.imms.view(np.int64))
         extra = np.zeros(len(op), dtype=np.int64)
         codes = {}
         for i, k in self._special():
             extra[i] = codes.setdefault(self._said(k), len(codes) + 1)
         exact = np.zeros(len(self.columns["op"]), dtype=np.int64)
         exact[list(self.exact)] = 1
-        rows = np.stack([op, flags, self._column("layout"), self._column("plan"), imm, extra, exact[self.live]])
-        key = np.zeros(rows.shape[1], dtype=np.uint64)
-        for row in rows.view(np.uint64):
-            key = (key ^ row) * np.uint64(0xFF51AFD7ED558CCD)
+        key = np.zeros(len(op), dtype=np.uint64)
+        for row in (op, flags, self._column("layout"), self._column("plan"), imm, extra, exact[self.live]):
+            key ^= row.view(np.uint64)
+            key *= np.uint64(0xFF51AFD7ED558CCD)
             key ^= key >> np.uint64(32)
         return key
 
@@ -148,7 +148,7 @@ class Rolled(Lowering):
         """The positions of the operands of each record, three columns."""
         columns = []
         for name in "abc":
-            found = self._column(name)
+            found = np.asarray(self.columns[name])[self.live]
             columns.append(np.where(found >= 0, self.at[found], -1))
         reads = np.stack(columns, axis=1)
         for k in self.recorder.notes:
@@ -201,7 +201,7 @@ class Rolled(Lowering):
     def _settle(self):
         """Keep of each run the passes that read others' passes regularly."""
         self.runs = []
-        self.owner = np.full(len(self.live), -1, dtype=np.int64)
+        self.owner = np.full(len(self.live), -1, dtype=np.int32)
         for run in self.candidates:
             kept = self._agreeing(run)
             if kept is not None:

@@ -164,7 +164,14 @@ def _cholesky_adjoint(lower, g):
 
 
 _WORDS = {name: w for name, w in {**vars(arraywords), **globals()}.items() if name in vars(matrixwords)}
-rules = matrixrules.bound({**_WORDS, "np": np, "__name__": __name__}, active_function)
+
+
+def compiled(statements=matrixrules.STATEMENTS):
+    """Statements as functions of arrays in compiled code."""
+    return matrixrules.bound({**_WORDS, "__name__": __name__}, active_function, statements)
+
+
+rules = compiled()
 cholesky_adjoint_stated = rules.cholesky_adjoint_stated
 
 

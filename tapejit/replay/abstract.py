@@ -4,8 +4,8 @@ A value is a tuple whose first item says what it is: "known" (an object as it is
 see ``graph.counting``), "flag" (a comparison of a form with a number), "tuple" and "made" (containers), "range" and its
 iterators "counting" (of a counter) and "hidden", or one of those below. Where a call has a length (``lengthwalk``) there are
 "sequence" (an array as long: its length, its other sizes), "along" and "going" (what a loop goes along, and its iterator: how
-many values, and each of them), "function" (one that is made there: its code, its free variables), "mapping", "slice" and
-"literal" (a list of what stands in it).
+many values, and each of them), "function" (one that is made there: its code, its free variables), "mapping", "fields"
+(an object whose attributes are told), "slice" and "literal" (a list of what stands in it).
 """
 
 import dis
@@ -53,7 +53,7 @@ def it_of(x):
 def is_tainted(x):
     if x[0] in ("tuple", "made"):
         return any(map(is_tainted, x[1]))
-    if x[0] == "mapping":
+    if x[0] in ("mapping", "fields"):
         return any(is_tainted(part) for _, part in x[1])
     return x[0] in _TAINTED or (x[0] == "function" and any(map(is_tainted, x[2])))
 

@@ -13,6 +13,7 @@ from tapejit.replay.abstract import (
     as_form,
     both,
     held,
+    is_number,
     is_tainted,
     it_of,
     known,
@@ -26,6 +27,7 @@ _NUMPY = {
     "reshape", "transpose", "full", "zeros_like", "ones_like", "cumsum", "prod", "max", "min", "square",
 }  # fmt: skip
 _MAKING = {"zeros", "ones", "eye", "full", "tensor", "as_tensor", "zeros_like", "ones_like"}
+_PLAIN = (int, float, bool, str)
 _PLAIN_FUNCTIONS = (float, int, abs, min, max, len, isinstance, bool)
 _NONE = known(None)
 _FORMS = "tapejit.control.forms"
@@ -50,9 +52,30 @@ def in_every_pass(a, b):
         return "tuple", tuple(map(in_every_pass, a[1], b[1]))
     if b[0] == "tensor" and not is_tainted(a) and a != NULL:
         return TENSOR
-    if a == b and a[0] not in ("clean", "pure", "function", "mapping", "made", "literal"):
+    if a == b and a[0] not in ("clean", "pure", "function", "mapping", "fields", "made", "literal"):
         return a
     return OPAQUE
+
+
+def has_no_memory(x):
+    """Whether what is done with a value does not change it: no object of a user's has a say in it."""
+    if x[0] in ("tuple", "literal"):
+        return all(map(has_no_memory, x[1]))
+    if x[0] != "known":
+        return x[0] in ("tensor", "pure", "form", "slice")
+    it = it_of(x)
+    if it.__class__ is tuple:
+        return all(has_no_memory(known(part)) for part in it)
+    return it is None or isinstance(it, (*_PLAIN, type)) or type(it).__module__.split(".")[0] in ("tapejit", "numpy")
+
+
+def either(a, b):
+    """What a value is that is one of two: a number is as good as a tensor, for which of them it is, the tape shows."""
+    if a[0] == b[0] == "tuple" and len(a[1]) == len(b[1]):
+        return "tuple", tuple(map(either, a[1], b[1]))
+    if a == b or not all(x[0] in ("tensor", "pure") or is_number(x) for x in (a, b)):
+        return both(a, b)
+    return TENSOR if "tensor" in (a[0], b[0]) else PURE
 
 
 class LengthCalls:
@@ -158,18 +181,17 @@ class LengthCalls:
 
     def _pure(self, function, f, owner, args, names):
         """What a call gives of a function that has no memory, and is given none; None of any other."""
-        if any(x[0] == "function" or isinstance(it_of(x), types.FunctionType) for x in args) or "out" in names:
-            return None
         values = args if owner is None else [owner, *args]
+        if not all(map(has_no_memory, values)) or "out" in names:
+            return None
         tensors = any(map(_has_tensors, values))
         if function[0] == "method" and owner[0] == "tensor":
             return TENSOR if function[1] in TENSOR_NAMES else PURE
         module, name = getattr(f, "__module__", None) or "", getattr(f, "__name__", "")
-        if _is_ours(f) or isinstance(f, np.ufunc) or (module == "numpy" and name in _NUMPY):
+        of_numpy = isinstance(f, np.ufunc) and getattr(np, f.__name__, None) is f
+        if _is_ours(f) or of_numpy or (module == "numpy" and name in _NUMPY):
             return TENSOR if tensors or (_is_ours(f) and name in _MAKING) else PURE
         if any(f is plain for plain in _PLAIN_FUNCTIONS) or (f.__class__ is types.BuiltinFunctionType and module == "math"):
-            if any(x[0] not in ("known", "tensor", "pure", "tuple") for x in args):
-                return None
             return TENSOR if tensors and f in (abs, min, max) else PURE
         return None
 
@@ -179,6 +201,8 @@ class LengthCalls:
         named = dict(zip(names, args[len(values) :], strict=True))
         if name == "scan":
             return self._scan(*values, **named)
+        if name == "cond" and len(values) > 2 and not named and not any(map(is_tainted, values)):
+            return either(*(self._called(f, None, values[3:], None) for f in values[1:3]))
         if name == "fori_loop" and len(values) == 4 and not named:
             lower, upper, body, init = values
             if "form" not in (lower[0], upper[0]):
@@ -190,7 +214,7 @@ class LengthCalls:
     def _scan(self, f, init, xs, length=_NONE, reverse=_NONE, unroll=_NONE, **others):
         if others or length != _NONE or self.strict or reverse[0] != "known":
             raise Unsafe
-        along = self._iterated(xs) if xs[0] != "tuple" else self._of_length(zip, list(xs[1]))[1:]
+        along = self._of_length(zip, xs[1])[1:] if xs[0] == "tuple" else self._iterated(xs)
         if along is None:
             raise Unsafe
         trips, each = along

@@ -269,9 +269,20 @@ def _argument(part, kinds):
         return "tuple", tuple(inner)
     if kind is dict:
         return "mapping", tuple(zip(part[1], inner, strict=True))
-    if any(map(is_tainted, inner)) or kind is NODE:
+    names = _field_names(part)
+    if names is not None:
+        return "fields", tuple(zip(names, inner, strict=True))
+    if any(map(is_tainted, inner)):
         raise Unsafe
     return CLEAN
+
+
+def _field_names(part):
+    """The attributes of a named tuple or a dataclass, if what they give is what they were made with."""
+    kind, names = part[1] if part[0] is NODE else (part[0], getattr(part[0], "_fields", None))
+    simple = kind.__getattribute__ in (object.__getattribute__, tuple.__getattribute__)
+    known = part[0] is not NODE or "__dataclass_fields__" in vars(kind)
+    return names if simple and known else None
 
 
 def _leaf(kind):

@@ -17,15 +17,15 @@ from tapejit.replay.abstract import (
     as_form,
     both,
     held,
-    is_number,
     is_tainted,
     it_of,
     known,
 )
-from tapejit.replay.lengthcalls import LengthCalls, in_every_pass, placed
+from tapejit.replay.lengthcalls import LengthCalls, either, has_no_memory, in_every_pass, placed
 from tapejit.replay.walk import Walk
 
 _PLAINLY = object.__getattribute__
+_OF_ARRAYS = ("T", "mT", "shape", "ndim", "size", "dtype", "real", "imag")
 _STORING = ("STORE_FAST", "DELETE_FAST", "STORE_DEREF", "DELETE_DEREF")
 _REMEMBERING = ("STORE_ATTR", "STORE_GLOBAL", "STORE_NAME")
 _PURELY = (
@@ -63,8 +63,8 @@ class LengthWalk(LengthCalls, Walk):
         if offset not in self.along:
             (stack, space), (stack_now, space_now) = before, now
             names = {*space, *space_now}
-            space = {x: _either(space.get(x, CLEAN), space_now.get(x, CLEAN)) for x in names}
-            return tuple(map(_either, stack, stack_now)), space
+            space = {x: either(space.get(x, CLEAN), space_now.get(x, CLEAN)) for x in names}
+            return tuple(map(either, stack, stack_now)), space
         end = self.along[offset]
         inside = [i for i in self.instructions if offset < i.offset < end and i.opname.startswith(_STORING)]
         again = {name for i in inside for name in (i.argval if isinstance(i.argval, tuple) else (i.argval,))}
@@ -136,6 +136,8 @@ class LengthWalk(LengthCalls, Walk):
         x = stack[-1]
         if x[0] == "known" and (it_of(x) is None or it_of(x).__class__ in (bool, int, float, str)):
             return [super()._branch(i, stack, space)[_jumps(i.opname, it_of(x))]]
+        if self.strict and x[0] in ("clean", "known"):
+            raise Unsafe  # an object of the user's may say something else each time
         if x[0] != "flag" or "NONE" in i.opname or self.heard.decides(*x[1:]) is not None:
             return super()._branch(i, stack, space)
         stack.pop()
@@ -147,8 +149,8 @@ class LengthWalk(LengthCalls, Walk):
         if x[0] == "sequence" and name in ("shape", "ndim", "dtype", "requires_grad"):
             sizes = ("form", x[1]), *map(known, x[2])
             stack[-1] = {"shape": ("tuple", sizes), "ndim": known(len(sizes))}.get(name, PURE)
-        elif x[0] == "tensor":
-            stack[-1] = TENSOR if name in ("T", "mT") else PURE
+        elif x[0] == "tensor" or (x[0] == "pure" and name in _OF_ARRAYS):
+            stack[-1] = TENSOR if x[0] == "tensor" and name in ("T", "mT") else PURE
         elif it_of(x).__class__ is types.ModuleType:
             super()._load_attr(i, stack, space)
         else:
@@ -157,6 +159,8 @@ class LengthWalk(LengthCalls, Walk):
     def _of_object(self, x, name):
         """An attribute of a user's object; in a pass only what stands in it as it is."""
         it, strict = it_of(x), self.strict
+        if x[0] == "fields" and name in dict(x[1]):
+            return dict(x[1])[name]
         if is_tainted(x) or (strict and x[0] != "known"):
             raise Unsafe
         space = getattr(it, "__dict__", None) if x[0] == "known" else None
@@ -259,12 +263,10 @@ class LengthWalk(LengthCalls, Walk):
 
     def _arithmetic(self, kind, a, b):
         if "pure" in (a[0], b[0]):
-            if {a[0], b[0]} <= {"pure", "known", "tensor"}:
+            if {a[0], b[0]} <= {"pure", "known", "tensor"} and has_no_memory(a) and has_no_memory(b):
                 return TENSOR if "tensor" in (a[0], b[0]) else PURE
             raise Unsafe
-        if self.strict and CLEAN in (a, b):
-            raise Unsafe
-        if OPAQUE in (a, b):
+        if OPAQUE in (a, b) or (self.strict and not (has_no_memory(a) and has_no_memory(b))):
             raise Unsafe
         return super()._arithmetic(kind, a, b)
 
@@ -277,10 +279,24 @@ class LengthWalk(LengthCalls, Walk):
         a, b = stack[-2:]
         if "pure" in (a[0], b[0]) and not is_tainted(a) and not is_tainted(b):
             stack[-2:] = [TENSOR if "tensor" in (a[0], b[0]) else PURE]
-        elif self.strict and CLEAN in (a, b):
+        elif self.strict and not all(has_no_memory(x) or is_tainted(x) for x in (a, b)):
             raise Unsafe
         else:
             super()._compare_op(i, stack, space)
+
+    def _unary_not(self, i, stack, space):
+        told = stack[-1][0] in ("tensor", "pure")  # of a tensor the tape shows it
+        super()._unary_not(i, stack, space)
+        if told:
+            stack[-1] = PURE
+
+    def _to_bool(self, i, stack, space):
+        if stack[-1][0] not in ("tensor", "pure", "known"):
+            super()._to_bool(i, stack, space)
+
+    def _is_op(self, i, stack, space):
+        super()._is_op(i, stack, space)
+        stack[-1] = PURE
 
     def _store_subscr(self, i, stack, space):
         value, x, key = stack[-3:]
@@ -292,15 +308,6 @@ class LengthWalk(LengthCalls, Walk):
         if i.opname in _REMEMBERING or (self.strict and i.opname not in _PURELY):
             raise Unsafe
         super()._other(i, stack)
-
-
-def _either(a, b):
-    """What a value is that is one of two: a number is as good as a tensor, for which of them it is, the tape shows."""
-    if a[0] == b[0] == "tuple" and len(a[1]) == len(b[1]):
-        return "tuple", tuple(map(_either, a[1], b[1]))
-    if a == b or not all(x[0] in ("tensor", "pure") or is_number(x) for x in (a, b)):
-        return both(a, b)
-    return TENSOR if "tensor" in (a[0], b[0]) else PURE
 
 
 def _round(offset):

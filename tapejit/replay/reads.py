@@ -98,14 +98,13 @@ class Reads:
 
     def watch(self, function, args, kwargs):
         """``function(*args, **kwargs)``, its reads noted; a debugger or the like waits meanwhile."""
-        before = sys.gettrace()
-        tracing.Tracer(self._called, _passed, _OURS, self.numpy.busy).begin()
+        before = tracing.begin(tracing.Tracer(self._called, _passed, _OURS, self.numpy.busy))
         try:
             return function(*args, **kwargs)
         finally:
-            tracing.resume(before)
+            tracing.end(before)
             self.lines.note(place_of(sys._getframe(1)))
-            if getattr(before, "function", None) != self._called:  # else a transform inside ends, and the function goes on
+            if getattr(before[0], "function", None) != self._called:  # else a transform inside ends, and the function goes on
                 self.numpy.end()
 
     def finish(self):

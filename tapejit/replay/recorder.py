@@ -22,6 +22,7 @@ from tapejit.core.layout import packed_strides
 from tapejit.core.plans import broadcast_strides
 from tapejit.core.record import MASK
 from tapejit.eager.dispatch import from_array, share
+from tapejit.eager.frameless import untraced_ours
 from tapejit.eager.keys import flat_indices
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.cpython import references_beside
@@ -410,6 +411,7 @@ class Recorder:
         where = "a captured array" if place is None else f"an array that NumPy computes with at {line_of_instruction(*place)}"
         self.extra.append((held, held.copy(), where))
 
+    @untraced_ours
     def truth(self, tensor) -> bool:
         """A decision: ``if``, ``while``, ``bool()``."""
         outcome = bool(tensor._memory())
@@ -420,6 +422,7 @@ class Recorder:
             self.repeats.note(len(self.guards) - 1)
         return outcome
 
+    @untraced_ours
     def whole(self, tensor) -> int:
         """``int()``: only the integer part decides."""
         value = int(tensor._memory().item())

@@ -20,6 +20,7 @@ class Plan:
         symmetric: whether the matrix is.
         vector: one for checks.
         empty: the matrices of the result without entries.
+        filled: functions that give these with some entries.
         alone: the one matrix that is the result, if there is one and no other entries need be looked for, else None.
         kind: what makes the result of entries, see ``entries_of``.
     """
@@ -36,6 +37,7 @@ class Plan:
         self._order = None
         self.kind = None
         self.empty = [_fixed(sparse, rows)] if split is None else self._in_blocks(sparse, *split)
+        self.filled = [filler(empty) for empty in self.empty]
         self.alone = self.empty[0] if split is None and proven else None
 
     @functools.cached_property
@@ -94,10 +96,10 @@ class Plan:
     def matrices(self, values):
         """The CSR array with these entries, or the tuple of blocks."""
         if self.split is None:
-            return filled(self.empty[0], values)
+            return self.filled[0](values)
         found, start = [], 0
-        for empty in self.empty:
-            found.append(filled(empty, values[start : start + empty.nnz]))
+        for empty, filled in zip(self.empty, self.filled, strict=True):
+            found.append(filled(values[start : start + empty.nnz]))
             start += empty.nnz
         heights, widths = self.split
         if heights is None:
@@ -157,6 +159,8 @@ class Entries(tuple):
 def entries_of(plan, check):
     """The class of the entries of a plan; ``check(plan, entries, product)`` compares them with a product."""
 
+    made = plan.matrices if plan.split else plan.filled[0]
+
     class Found(Entries):
         written_into = plan.alone
 
@@ -165,7 +169,7 @@ def entries_of(plan, check):
                 values = values.detach().numpy()
             if whole is not None:
                 check(plan, values, whole if whole.__class__ is np.ndarray else whole.detach().numpy())
-            return plan.matrices(values)
+            return made(values)
 
     return Found
 
@@ -179,13 +183,18 @@ def _fixed(sparse, rows):
     return empty
 
 
-def filled(empty, values):
-    """The matrix with these entries."""
-    found = object.__new__(empty.__class__)  # SciPy would check the indices again
-    attributes = found.__dict__
-    attributes.update(empty.__dict__)
-    attributes["data"] = values
-    return found
+def filler(empty):
+    """A function that gives the matrix with some entries."""
+    kind, kept, new = empty.__class__, dict(empty.__dict__), object.__new__  # SciPy would check the indices again
+
+    def filled(values):
+        found = new(kind)
+        attributes = found.__dict__
+        attributes.update(kept)
+        attributes["data"] = values
+        return found
+
+    return filled
 
 
 def _piece(sizes, places):

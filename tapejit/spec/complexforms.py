@@ -4,12 +4,13 @@ Complex operands and results are pairs, as in ``decomposing``, which has the sou
 """
 
 from tapejit.spec import decomposing
-from tapejit.spec.linalg import parts
+from tapejit.spec.linalg import parts, stated
 from tapejit.spec.matrixwords import diagonal, equal_values, free
 from tapejit.spec.table import joint
 from tapejit.spec.vocabulary import ops
 
-_read, _written, _rules = decomposing.COMPLEX.read, decomposing.COMPLEX.written, decomposing.COMPLEX.rules
+_KIND = decomposing.COMPLEX
+_read, _written = _KIND.read, _KIND.written
 
 
 def _eigen_adjoint(r, g, out):
@@ -51,23 +52,24 @@ eig = joint(
 
 # Determinants: ``conj(det(A) A^-T)``, the conjugated cofactors, is the adjoint of A. Both are worked out by other means (x).
 
-
-cofactors = joint(
+cofactors = stated(
     "complex_cofactors",
+    _KIND.rules.cofactors_pull,
+    saved=lambda r, x, y, z, out: (_KIND.read(out), _KIND.read(y)),
+    carries=(1,),
     arity=2,
+    kind=_KIND,
     needs=("y", "out"),
-    rule=lambda r, g, x, y, z, out: (None, _written(*_rules.cofactors_pull((_read(out), _read(y)), (_read(g),)))),
-    constant=(0,),
     reads=1,
 )
-
-
-determinant = joint(
+determinant = stated(
     "complex_determinant",
+    _KIND.rules.determinant_pull,
+    saved=lambda r, x, y, z, out: (y,),
+    carries=(1,),
     arity=2,
+    kind=_KIND,
     needs=("y",),
-    rule=lambda r, g, x, y, z, out: (None, _written(*_rules.determinant_pull((y,), (_read(g),)))),
-    constant=(0,),
     reads=1,
     label="LinalgDet",
 )

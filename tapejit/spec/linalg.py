@@ -24,18 +24,20 @@ def block(found):
     return ops.cat([t.reshape(-1) for t in found], 0)
 
 
-def stated(name, pull, push=None, *, saved, carries=(0,), several=False, arity=1, **entry):
+def stated(name, pull, push=None, *, saved, carries=(0,), several=False, arity=1, kind=None, **entry):
     """Enter an op whose derivatives are statements of ``matrixrules``.
 
     Args:
         saved: a function of the record, x, y, z and out that gives what the statements ask for.
         carries: the operands that have adjoints and tangents, in the statements' order.
         several: whether the value is a block.
+        kind: how to read and write matrices that are not what they are kept as (``decomposing.COMPLEX``).
     """
 
     def rule(r, g, x, y, z, out):
-        found = pull(saved(r, x, y, z, out), parts(g, r.plan.results) if several else (g,))
-        adjoints = dict(zip(carries, found, strict=True))
+        arrived = parts(g, r.plan.results) if several else (kind.read(g) if kind else g,)
+        found = pull(saved(r, x, y, z, out), arrived)
+        adjoints = dict(zip(carries, map(kind.written, found) if kind else found, strict=True))
         return tuple(adjoints.get(j) for j in range(arity))
 
     def moved(r, tangents, x, y, z, out):

@@ -255,15 +255,15 @@ def pinv_push(saved, tangents):
 STATEMENTS = {name: f for name, f in globals().items() if isinstance(f, FunctionType) and f.__module__ == __name__}
 
 
-def bound(words, each=lambda f: f):
+def bound(words, each=lambda f: f, statements=STATEMENTS):
     """The statements in other words, as a namespace.
 
     Args:
         words: name -> what a word means, where it is another thing than for tensors; ``__name__`` is the name of the module.
         each: what makes the functions of their copies, such as a decorator that compiles.
+        statements: name -> function, those of this file or others like them.
     """
     scope = {**globals(), **words}
-    for name, f in STATEMENTS.items():
-        if name not in words:
-            scope[name] = each(FunctionType(f.__code__, scope, name))
-    return SimpleNamespace(**{name: scope[name] for name in STATEMENTS})
+    for name, f in statements.items():
+        scope[name] = each(FunctionType(f.__code__, scope, name))
+    return SimpleNamespace(**{name: scope[name] for name in statements})

@@ -50,17 +50,17 @@ def run(begin):
         return local
 
     before = sys.gettrace()
-    begin(calls)
+    begun = begin(calls)
     try:
         result = program(3)
     finally:
-        tracing.resume(before)
+        tracing.end(begun) if begun else sys.settrace(before)
     return result, [h for h in heard if h[0] in ("program", "helper", "failing", "generator", "<lambda>")]
 
 
 def natively(files, passes, busy=0):
     words = np.array([busy], dtype=np.int64)
-    return lambda function: tracing.Tracer(function, files, passes, words).begin()
+    return lambda function: tracing.begin(tracing.Tracer(function, files, passes, words))
 
 
 def test_it_hears_what_python_would():
@@ -111,9 +111,9 @@ def test_it_can_be_begun_again_by_what_python_gives_back():
     sys.settrace(mine)  # as a debugger does, which knows nothing of it
     helper(1)
     sys.settrace(None)
-    tracing.resume(mine)
+    tracing.end((mine, [0, 0]))
     helper(1)
-    tracing.resume(before)
+    sys.settrace(before)
     assert isinstance(mine, tracing.Tracer)
     assert heard.count("helper") == 2
 
@@ -143,4 +143,4 @@ def test_nothing_is_kept():
         assert not any(reference() for reference in found)
         assert abs(sys.getrefcount(None) - none) + abs(sys.getrefcount(helper.__code__) - code) < 100
     finally:
-        tracing.resume(before)
+        sys.settrace(before)

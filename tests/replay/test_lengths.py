@@ -1,7 +1,9 @@
 """Calls with other lengths: one program where loops go along them, and none where Python does otherwise at another length."""
 
+import dataclasses
 import itertools
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -89,9 +91,17 @@ def returns_count(x, n):
     return y
 
 
+def by_steps(x, n):
+    """The step depends on their number."""
+    dt, y, v = 1.0 / n if n else 1.0, x[0], x[1]
+    for _ in range(n):
+        y, v = y + dt * v, v - dt * x[2] * y / 2
+    return y
+
+
 NUMBERS = [
     by_range, by_counter, backwards, from_one, with_reversed, by_fori_loop, with_defaults, by_function, early_values,
-    returns_count,
+    returns_count, by_steps,
 ]  # fmt: skip
 
 
@@ -179,7 +189,14 @@ def scanned_back(p, ys):
     return tj.scan(lambda h, y: (tj.tanh(h * p[1] + y), None), p[0], ys, reverse=True)[0] * p[2]
 
 
-SERIES = [along, by_index, by_shape, mean, enumerated, paired, from_the_end, smoothed, branches, scanned, scanned_back]
+def chosen(p, ys):
+    a = p[0]
+    for y in ys:
+        a = tj.cond(a > -100.0, lambda a, y: a * p[1] + y, lambda a, y: a + y, a, y)
+    return a
+
+
+SERIES = [along, by_index, by_shape, mean, enumerated, paired, from_the_end, smoothed, branches, scanned, scanned_back, chosen]
 
 
 def rows(w, ys):
@@ -208,6 +225,21 @@ def by_closures(w, ys):
     for y in ys:
         h = body(h, y)
     return h
+
+
+def filtered(w, ys):
+    """With arrays from outside."""
+    m, c = tj.zeros(2), tj.eye(2)
+    total = 0.0
+    for y in ys:
+        m, c = TURN @ m, TURN @ c @ TURN.T + tj.eye(2) * w[0, 0] ** 2
+        gain = c[:, 0] / (c[0, 0] + 1.0)
+        m, c = m + gain * (y[0] * w[1, 0] - m[0]), c - tj.outer(gain, c[0])
+        total = total + (m * m).sum()
+    return total
+
+
+TURN = np.array([[0.9, 0.1], [-0.1, 0.9]])
 
 
 def by_parameters(params, ys):
@@ -269,7 +301,7 @@ def test_series(f):
         assert g.calls["recorded"] <= 3 + 6
 
 
-@pytest.mark.parametrize("f", [rows, elements, by_states, by_closures], ids=name)
+@pytest.mark.parametrize("f", [rows, elements, by_states, by_closures, filtered], ids=name)
 def test_rows(f):
     g = compare(f, lambda n: (np.linspace(-1, 1, 6).reshape(3, 2), series(n, 2)))
     assert programs(g)
@@ -284,6 +316,35 @@ def test_parameters_in_a_dict():
         np.testing.assert_allclose(value, same, rtol=1e-10)
         np.testing.assert_allclose(found["w"], expected["w"], rtol=1e-10)
         np.testing.assert_allclose(found["a"], expected["a"], rtol=1e-10)
+    assert g.calls["recorded"] == 4
+
+
+class Pair(NamedTuple):
+    w: object
+    a: object
+
+
+@dataclasses.dataclass
+class Parameters:
+    w: object
+    a: object
+
+
+@pytest.mark.parametrize("kind", [Pair, Parameters])
+def test_parameters_with_names(kind):
+    def f(params, ys):
+        h = tj.zeros(3)
+        for y in ys:
+            h = tj.tanh(params.w @ y + params.a * h)
+        return h.sum()
+
+    g, eager = tj.value_and_grad(f, compile="now"), tj.value_and_grad(f, compile="never")
+    params = kind(np.linspace(-1, 1, 6).reshape(3, 2), 0.9)
+    for n in (50, 60, 70, 20, 33, 2):
+        (value, found), (same, expected) = g(params, series(n, 2)), eager(params, series(n, 2))
+        np.testing.assert_allclose(value, same, rtol=1e-10)
+        np.testing.assert_allclose(found.w, expected.w, rtol=1e-10)
+        np.testing.assert_allclose(found.a, expected.a, rtol=1e-10)
     assert g.calls["recorded"] == 4
 
 
@@ -318,6 +379,12 @@ def test_single_precision():
     for n in (50, 60, 70, 80, 33):
         np.testing.assert_allclose(g(*make(n))[1], eager(*make(n))[1], rtol=1e-3)
     assert programs(g)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.float32])
+@pytest.mark.parametrize("f", [mean, from_the_end, enumerated, smoothed], ids=name)
+def test_arrays_of_other_kinds(f, dtype):
+    compare(f, lambda n: (P, (np.arange(n) * 5 % 7).astype(dtype)), (50, 61, 70, 25, 90, 9))
 
 
 def test_in_the_background():
@@ -536,6 +603,118 @@ def by_an_operator(p, ys):
     return a
 
 
+SCHEDULE = Schedule()
+
+
+class Truth:
+    def __init__(self):
+        self.calls = 0
+
+    def __bool__(self):
+        self.calls += 1
+        return self.calls <= 65
+
+    def __len__(self):
+        return 1 + bool(self)
+
+    def __float__(self):
+        return 1.0 + bool(self)
+
+    def __gt__(self, other):
+        return bool(self)
+
+    def __neg__(self):
+        return 1.0 if self else 0.5
+
+    def __contains__(self, x):
+        return bool(self)
+
+
+TRUTH = Truth()
+
+
+def by_a_global_object(p, ys):
+    a, SCHEDULE.calls = p[0], 0
+    for y in ys:
+        a = a * p[1] + SCHEDULE * y
+    return a
+
+
+def reset():
+    SCHEDULE.calls = TRUTH.calls = 0
+    return 1.0
+
+
+def by_an_object_from_outside(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + y * SCHEDULE
+    return a
+
+
+def by_its_truth(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + (y if TRUTH else 0.5 * y)
+    return a
+
+
+def by_not_its_truth(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + (0.5 * y if not TRUTH else y)
+    return a
+
+
+def by_its_length(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + y * len(TRUTH)
+    return a
+
+
+def by_its_value(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + y * float(TRUTH)
+    return a
+
+
+def by_its_order(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + (y if TRUTH > 0 else 0.5 * y)
+    return a
+
+
+def by_its_sign(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + y * -TRUTH
+    return a
+
+
+def by_what_it_contains(p, ys):
+    a = p[0] * reset()
+    for y in ys:
+        a = a * p[1] + (y if 1 in TRUTH else 0.5 * y)
+    return a
+
+
+def by_a_ufunc_of_python(p, ys):
+    calls = []
+
+    def rate(x):
+        calls.append(1)
+        return 1.0 if len(calls) <= 65 else 0.5
+
+    made = np.frompyfunc(rate, 1, 1)
+    a = p[0]
+    for y in ys:
+        a = a * p[1] + y * float(made(1.0))
+    return a
+
+
 def by_a_closure(p, ys):
     calls = 0
 
@@ -727,7 +906,8 @@ STEERED = [
     by_an_inner_iterator, by_endless_count, by_an_object, by_a_property, by_an_operator, by_a_closure, by_a_default, by_a_dict,
     by_an_array, by_an_array_of_another_name, by_error, by_text, by_a_comprehension, by_break, a_mean_too, a_mean_in_each,
     a_sum_of_all, last_of_all, the_twelfth, with_squares_of_counters, along_two_thirds, half, until, last_counter, by_sign,
-    until_large, windows,
+    until_large, windows, by_a_global_object, by_an_object_from_outside, by_its_truth, by_not_its_truth, by_its_length,
+    by_its_value, by_its_order, by_its_sign, by_what_it_contains, by_a_ufunc_of_python,
 ]  # fmt: skip
 
 

@@ -352,8 +352,7 @@ def cofactor_matrix(pairs) -> ComplexTensor:
     """conj(det(A) A^-T) of pairs, by the singular values."""
     with no_grad():
         u, s, vh = svd(of_pairs(pairs.detach()))
-        n = s.shape[-1]
-        others = real_stack([s[..., [k for k in range(n) if k != j]].prod(-1) for j in range(n)], -1)
+        others = decompositions.products_of_others(s)
         unit = _product_of_factors(u) * _product_of_factors(vh)
         value = ((u * others[..., None, :]) @ vh) * unit.conj()[..., None, None]
     return of_pairs(checks.emitted(ops.cofactors, (_pairs(value), pairs), (), (tuple(pairs.shape),))[0])

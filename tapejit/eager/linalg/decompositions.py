@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from tapejit.eager.grad_mode import no_grad
-from tapejit.eager.indexing import cat, stack
+from tapejit.eager.indexing import cat
 from tapejit.eager.linalg.checks import emitted, matrices, squares
 from tapejit.eager.linalg.systems import slogdet
 from tapejit.eager.otherkinds import for_other_kinds, makers
@@ -172,15 +172,14 @@ def cofactor_matrix(A) -> Tensor:
 
 def _cofactors(A):
     u, s, vh = svd(A)
-    others = [_product_of_others(s, j) for j in range(s.shape[-1])]
-    sign = _sign(u) * _sign(vh)
-    return (u * (stack(others, -1) * sign[..., None])[..., None, :]) @ vh
+    return (u * (products_of_others(s) * (_sign(u) * _sign(vh))[..., None])[..., None, :]) @ vh
 
 
-def _product_of_others(s, j):
-    n = s.shape[-1]
-    kept = [k for k in range(n) if k != j]
-    return s[..., kept].prod(-1)
+def products_of_others(s):
+    """For each number of the last dimension the product of all others, zeros among them or not."""
+    one = s[..., :1] * 0.0 + 1.0
+    before = cat((one, s[..., :-1]), -1).cumprod(-1)
+    return before * cat((one, s.flip(-1)[..., :-1]), -1).cumprod(-1).flip(-1)
 
 
 def _sign(orthogonal):

@@ -8,6 +8,7 @@ from tapejit.core.layout import layout_of
 from tapejit.core.plans import Plan, broadcast_shapes, cached, known
 from tapejit.eager.creation import as_tensor
 from tapejit.eager.dispatch import emit, from_array
+from tapejit.eager.frameless import untraced
 from tapejit.eager.otherkinds import for_pairs_of_kinds, of_other_kind, other_kind
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import clone, contiguous
@@ -123,7 +124,7 @@ def dot(x: Tensor, y: Tensor) -> Tensor:
     return emit(ops.dot, plan.layout, x, y, plan=plan.address)
 
 
-@method_as("matmul", "__matmul__")
+@method
 def matmul(x: Tensor, y: Tensor) -> Tensor:
     """``x @ y`` by NumPy's rules: vectors, matrices, and batches of matrices whose leading dimensions broadcast.
 
@@ -139,7 +140,11 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     return _matmul("matmul", *_common("matmul", x, y))
 
 
+Tensor.__matmul__ = untraced(matmul)
+
+
 @method_as("__rmatmul__")
+@untraced
 def _reflected_matmul(self, other):
     return matmul(as_tensor(other), self)
 
