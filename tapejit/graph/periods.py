@@ -51,9 +51,9 @@ def runs(keys, operands, sizes, longest, saved=SAVED, segments=None) -> list:
     """
     found, segments = [], [(0, len(keys))] if segments is None else list(segments)
     operands = np.asfortranarray(operands)  # compared column by column
-    near = _near(keys, operands, longest)
     while segments:
         first, end = segments.pop()
+        near = _near(keys[first:end], operands[first:end] - first, longest)
         best = _best(keys, near, operands, sizes, first, end, min(BESIDE, saved), longest)
         found += best
         edges = [first, *(place for run in best for place in (run.start, run.end)), end]
@@ -63,7 +63,7 @@ def runs(keys, operands, sizes, longest, saved=SAVED, segments=None) -> list:
 
 
 def _near(keys, operands, longest):
-    """Keys that also say how far back operands stand, those near: inner loops of an outer one differ in that."""
+    """Keys that also say how far back operands stand, those near in the same stretch: inner loops differ in that."""
     found = keys.copy()
     for column in operands.T:
         back = np.arange(len(keys)) - column
@@ -76,7 +76,7 @@ def _near(keys, operands, longest):
 def _best(keys, near, operands, sizes, first, end, least, longest):
     """The run that saves most in a segment, and more than some records, with those of the same body."""
     best, most = [], least
-    for period in _candidates(keys[first:end], near[first:end], least, longest):
+    for period in _candidates(keys[first:end], near, least, longest):
         stretches = _stretches(keys, operands, first, end, period, most)
         if not stretches:
             continue

@@ -296,9 +296,8 @@ def test_numbers(f):
 @pytest.mark.parametrize("f", SERIES, ids=name)
 def test_series(f):
     g = compare(f, lambda n: (P, series(n)))
-    if f is not by_shape:  # its passes are found in long recordings only
-        assert programs(g)
-        assert g.calls["recorded"] <= 3 + 6
+    assert programs(g)
+    assert g.calls["recorded"] <= 3 + 6
 
 
 @pytest.mark.parametrize("f", [rows, elements, by_states, by_closures, filtered], ids=name)
