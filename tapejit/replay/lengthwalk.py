@@ -22,7 +22,7 @@ from tapejit.replay.abstract import (
     known,
 )
 from tapejit.replay.lengthcalls import LengthCalls, either, has_no_memory, in_every_pass, placed
-from tapejit.replay.walk import Walk
+from tapejit.replay.walk import Walk, ended
 
 _PLAINLY = object.__getattribute__
 _OF_ARRAYS = ("T", "mT", "shape", "ndim", "size", "dtype", "real", "imag")
@@ -128,7 +128,8 @@ class LengthWalk(LengthCalls, Walk):
         name = id(self.code), i.offset
         self.heard.goes_along(name, trips)
         begin = self.after(i.offset), [*stack, placed(each, counter(name))], space
-        return [begin, (i.argval, stack[:-1], space)] if _round(i.offset) in space else [begin]  # there is at least one pass
+        over = [(i.argval, ended(i, stack), space)] if _round(i.offset) in space else []  # there is at least one pass
+        return [begin, *over]
 
     # What is looked at
 

@@ -149,12 +149,7 @@ class Walk(Instructions):
     def _next(self, i, stack, space):
         """The states after a ``for`` has asked for the next value, and after its end."""
         x = stack[-1]
-        ended = [*stack]
-        effect = dis.stack_effect(i.opcode, i.arg, jump=True)
-        for _ in range(-effect):
-            ended.pop()
-        ended += [CLEAN] * effect
-        over = i.argval, ended, space
+        over = i.argval, ended(i, stack), space
         if x[0] == "counting":
             _, form, along = x
             kind = "<" if along.step > 0 else ">"
@@ -224,6 +219,12 @@ class Walk(Instructions):
         for result in walk.results:
             found = result if found is None else both(found, result)
         return CLEAN if found is None else found
+
+
+def ended(i, stack):
+    """The stack where the iterator of a ``for`` has no more values."""
+    effect = dis.stack_effect(i.opcode, i.arg, jump=True)
+    return stack[:effect] if effect < 0 else [*stack, *[CLEAN] * effect]
 
 
 def stack_at(code, space, offset):
