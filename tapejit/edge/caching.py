@@ -137,7 +137,11 @@ class FunctionCache(caching._Cache):
         rest = descriptor, result.environment, result.signature, result.objectmode, result.lifted, result.reload_init
 
         def write(state):
-            store.write(name, caching.dumps(key) + caching.dumps((state, *rest)))
+            try:
+                contents = caching.dumps(key) + caching.dumps((state, *rest))
+            except (pickle.PicklingError, TypeError, AttributeError):
+                return  # a function of a user's may refer to anything
+            store.write(name, contents)
 
         library = result.library
         if isinstance(library, parts.Part):

@@ -19,6 +19,7 @@ from numba.core.ir_utils import (
     simplify_CFG,
 )
 from numba.core.registry import CPUDispatcher
+from numba.core.sigutils import normalize_signature
 from numba.core.ssa import reconstruct_ssa
 from numba.core.typeconv import Conversion
 from numba.core.typed_passes import (
@@ -27,7 +28,7 @@ from numba.core.typed_passes import (
     NopythonRewrites,
     NopythonTypeInference,
 )
-from numba.core.typing.templates import AttributeTemplate, infer_getattr
+from numba.core.typing.templates import AttributeTemplate, builtin_registry, infer_getattr
 from numba.core.untyped_passes import GenericRewrites, MakeFunctionToJitFunction
 from numba.cpython.rangeobj import make_range_iterator
 from numba.np import arraymath, arrayobj

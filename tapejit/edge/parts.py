@@ -83,10 +83,12 @@ class Part(codegen.JITCodeLibrary):
             self._final_module.get_function(name).linkage = "weak_odr"
         _finalized.update((name, self) for name in self.defined)
         awaited = self._codegen._rtlinker._unresolved
-        if any(name in awaited for name in self.defined) or any(
-            v.name.startswith(_UNRESOLVED) for part in self.parts() for v in part.module.global_variables
-        ):
+        if any(name in awaited for name in self.defined) or self.asks_by_name():
             self._make()  # a recursive function: its address is asked for by name
+
+    def asks_by_name(self):
+        """Whether functions in it are called before they are compiled, as recursive ones are."""
+        return any(v.name.startswith(_UNRESOLVED) for part in self.parts() for v in part.module.global_variables)
 
     def parts(self):
         """This part and all that it calls, each once, without shared ones."""

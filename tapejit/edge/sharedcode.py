@@ -43,6 +43,8 @@ def described(module):
     variables = list(module.global_variables)
     symbols = [x.name for x in (*functions, *variables) if not x.is_declaration and x.linkage != llvm.Linkage.internal]
     found = [lookup_environment(v.name) for v in variables if v.name.startswith(_ENVIRONMENT)]
+    for environment in filter(None, found):  # Numba finds it again by a module's name, which generated functions may lack
+        environment.globals.setdefault("__name__", __name__)
     needs = {_where[f.name]: None for f in functions if f.is_declaration and f.name in _where}
     return symbols, [e for e in found if e is not None], tuple(needs)
 

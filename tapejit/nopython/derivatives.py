@@ -63,8 +63,8 @@ def _gradient(f, argnums, mode, with_value, has_aux=False):
 
         return driver.choice(body)
 
-    form = Transform(into_by_tape, choose(1, into_by_tape), cache=driver.cache)
-    return Transform(by_tape, choose(0, by_tape), {"into": form}, cache=driver.cache)
+    form = Transform(into_by_tape, choose(1, into_by_tape), users=driver.f)
+    return Transform(by_tape, choose(0, by_tape), {"into": form}, users=driver.f)
 
 
 def _dual_gradient(driver, base, finish, outputs, out, width, once):
@@ -148,7 +148,7 @@ def jvp(f, argnums=0):
         f"check_tangent({n}, {t})" for n, t in zip(driver.differentiated, driver.places(v), strict=True)
     ]
     body = driver.define(driver.name, [*checks, *lines], [v])
-    return Transform(body, driver.only(body), cache=driver.cache)
+    return Transform(body, driver.only(body), users=driver.f)
 
 
 @pickled
@@ -176,7 +176,7 @@ def hvp(f, argnums=0):
         f"return {driver.pack([f'gradient_of({place}, {name})' for name, place in arguments])}",
     ]
     body = driver.define(driver.name, lines, [v])
-    return Transform(body, driver.only(body), cache=driver.cache)
+    return Transform(body, driver.only(body), users=driver.f)
 
 
 @pickled
@@ -224,4 +224,4 @@ def hessian(f, argnums=0):
         ]
         blocks = driver.pack([driver.pack(row) for row in pairs])
     body = driver.define(driver.name, [*lines, f"return value__, {gradient}, {blocks}"])
-    return Transform(body, driver.only(body), cache=driver.cache)
+    return Transform(body, driver.only(body), users=driver.f)

@@ -1,21 +1,19 @@
 """The object a transform returns: a Numba dispatcher whose code depends on the argument types.
 
-It is called from Python, or from compiled code as a global or closure variable. Its on-disk cache (for functions that
-are jitted with ``cache=True``) is keyed by what the function and its callees contain, and by the engine's sources.
+It is called from Python, or from compiled code as a global or closure variable. What is compiled for functions that are jitted
+with ``cache=True`` is kept on disk, under a key of what they and their callees contain, and of the engine's sources.
 """
 
 import functools
-import hashlib
 import inspect
-import types as pytypes
 import warnings
 
-import numpy as np
 from numba.core import types
 from numba.core.errors import NumbaError, NumbaPendingDeprecationWarning
 from numba.extending import models, register_model
 
 from tapejit.edge import collecting
+from tapejit.edge.caching import FunctionCache
 from tapejit.edge.compiler import (
     AttributeTemplate,
     CPUDispatcher,
@@ -23,8 +21,10 @@ from tapejit.edge.compiler import (
     _FunctionCompiler,
     infer_getattr,
     lower_getattr,
+    normalize_signature,
 )
 from tapejit.nopython.explain import DifferentiationError, clean, refused
+from tapejit.nopython.fingerprint import fingerprint
 from tapejit.nopython.pipeline import ActiveCompiler
 from tapejit.nopython.types import has_active
 
@@ -78,10 +78,35 @@ class _TypedCompiler(_FunctionCompiler):
             self.targetoptions = plain
 
 
-class Transform(CPUDispatcher):
-    """A derivative of a function. ``into``, where there is one, is the form that writes into given arrays."""
+class _Kept(FunctionCache):
+    """The cache of a derivative, whose code is that of a user's function too, as it is when it is compiled."""
 
-    def __init__(self, py_func, choose, forms=None, cache=False):
+    def __init__(self, transform, users):
+        super().__init__(transform.py_func)
+        self._choose = transform._compiler._get_implementation
+        self._users = users
+        self._contents = None
+
+    def load_overload(self, signature, target_context):
+        self._contents = fingerprint(self._users)
+        return None if self._contents is None else super().load_overload(signature, target_context)
+
+    def save_overload(self, signature, result):
+        """Not of recursive functions: what they ask for by name would not be there when they are loaded."""
+        same = self._contents is not None and self._contents == fingerprint(self._users)
+        if same and not result.library.asks_by_name():
+            super().save_overload(signature, result)
+
+    def _key(self, signature, codegen):
+        """Also the body: one signature has several, for many numbers and for few."""
+        body = self._choose(normalize_signature(signature)[0], {}).__code__
+        return *super()._key(signature, codegen), body.co_filename, self._contents
+
+
+class Transform(CPUDispatcher):
+    """A derivative of a function ``users``. ``into``, where there is one, is the form that writes into given arrays."""
+
+    def __init__(self, py_func, choose, forms=None, users=None):
         super().__init__(
             py_func, targetoptions={"nopython": True, "nogil": True}, pipeline_class=ActiveCompiler
         )
@@ -90,8 +115,8 @@ class Transform(CPUDispatcher):
         self._compiler = compiler
         self.forms = forms or {}
         self.recipe = None  # what pickle needs: (function, arguments)
-        if cache:
-            self.enable_caching()
+        if isinstance(users, Dispatcher) and type(users._cache).__name__ != "NullCache":
+            self._cache = _Kept(self, users)
 
     @property
     def _type(self):
@@ -152,65 +177,3 @@ def pickled(transform):
 def _made_again(name, arguments, form=None):
     result = _TRANSFORMS[name](**dict(arguments))
     return result if form is None else result.forms[form]
-
-
-def fingerprint(function):
-    """A digest of a function's code, constants, and the values, functions and modules' attributes it refers to."""
-    digest = hashlib.blake2b(digest_size=12)
-    _digest(function, digest, set())
-    return digest.hexdigest()
-
-
-def _digest(value, digest, seen):
-    if isinstance(value, Dispatcher):
-        digest.update(repr(sorted(value.targetoptions.items(), key=str)).encode())
-        value = value.py_func
-    if isinstance(value, pytypes.FunctionType):
-        if id(value) in seen:
-            return
-        seen.add(id(value))
-        _digest(value.__code__, digest, seen)
-        _digest(value.__defaults__, digest, seen)
-        for cell in value.__closure__ or ():
-            _digest(cell.cell_contents, digest, seen)
-        for name in _names(value.__code__):
-            digest.update(name.encode())
-            if name in value.__globals__:
-                found = value.__globals__[name]
-                _digest(found, digest, seen)
-                if isinstance(found, pytypes.ModuleType):
-                    _digest_attributes(found, value.__code__, digest, seen)
-    elif isinstance(value, pytypes.CodeType):
-        digest.update(value.co_code)
-        digest.update(repr(value.co_names + value.co_varnames).encode())
-        for constant in value.co_consts:
-            _digest(constant, digest, seen)
-    elif isinstance(value, np.ndarray):
-        digest.update(repr((value.dtype, value.shape)).encode() + np.ascontiguousarray(value).tobytes())
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            _digest(item, digest, seen)
-    elif isinstance(value, pytypes.ModuleType):
-        digest.update(value.__name__.encode())
-    elif isinstance(value, (int, float, complex, str, bytes, bool, type(None), np.generic)):
-        digest.update(repr(value).encode())
-    else:
-        digest.update(repr(type(value)).encode())
-        digest.update(getattr(value, "__qualname__", "").encode())
-
-
-def _digest_attributes(module, code, digest, seen):
-    """Constants and functions of a user's module; NumPy's and the standard library's are taken as they are."""
-    if module.__name__.split(".")[0] in ("numpy", "math", "operator", "scipy", "numba"):
-        return
-    for name in _names(code):
-        if hasattr(module, name):
-            _digest(getattr(module, name), digest, seen)
-
-
-def _names(code):
-    names = list(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, pytypes.CodeType):
-            names += _names(constant)
-    return sorted(set(names))

@@ -15,7 +15,6 @@ from tapejit.eager.foreign import named_array
 from tapejit.edge.compiler import Dispatcher
 from tapejit.nopython import inputs, lanes, like, results, reverse, sharing, statements, statementtape
 from tapejit.nopython.cache import generated_function
-from tapejit.nopython.dispatcher import fingerprint
 from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.twins import twin
 from tapejit.nopython.types import Active
@@ -88,7 +87,6 @@ class Driver:
         self.argnums = argument_numbers(argnums, self.names, self.function.__name__)
         self.written = {}  # a body -> (its lines, its further parameters)
         self.transform = transform
-        self.cache = isinstance(f, Dispatcher) and type(f._cache).__name__ != "NullCache"
 
     @property
     def name(self):
@@ -161,9 +159,7 @@ class Driver:
         source = (
             "\n    ".join([self.header(name, extra), *lines]) + f"\n# {self.mode}\n"
         )  # the mode is part of the key
-        digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest() + (
-            fingerprint(self.f) if self.cache else ""
-        )
+        digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
         namespace = dict(_VOCABULARY, f__=twin(self.f))
         for parameter in self.parameters:
             if parameter.default is not parameter.empty:

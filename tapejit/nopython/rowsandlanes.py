@@ -52,11 +52,11 @@ class _Jacobian:
         self.forms = functools.cache(self.forms)
 
     def transform(self):
-        cache = self.driver.cache
+        users = self.driver.f
         by_tape = self.forms(None, False)
-        form = Transform(by_tape[1], self.driver.choice(functools.partial(self.chosen, 1)), cache=cache)
+        form = Transform(by_tape[1], self.driver.choice(functools.partial(self.chosen, 1)), users=users)
         return Transform(
-            by_tape[0], self.driver.choice(functools.partial(self.chosen, 0)), {"into": form}, cache=cache
+            by_tape[0], self.driver.choice(functools.partial(self.chosen, 0)), {"into": form}, users=users
         )
 
     def chosen(self, which, args, given):

@@ -88,7 +88,7 @@ def test_fingerprint_follows_callees_and_globals():
     pytest.importorskip("numba")
     from numba import njit
 
-    from tapejit.nopython.dispatcher import fingerprint
+    from tapejit.nopython.fingerprint import fingerprint
 
     def make(constant):
         @njit
