@@ -253,11 +253,11 @@ class Checks:
         # Those passes are gone through one by one before the next look.
         builder.store(builder.sub(n, word(1)), self.wait)
         scan = builder.append_basic_block("scan")
-        builder.cbranch(builder.icmp_signed(">=", n, word(stripscans.LEAST)), scan, failed)
+        builder.cbranch(builder.icmp_signed(">=", n, self.least), scan, failed)
         builder.position_at_end(scan)
         builder.store(word(0), self.wait)
         n = self._scan(places, n)
-        fits = builder.icmp_signed(">=", n, word(stripscans.LEAST))
+        fits = builder.icmp_signed(">=", n, self.least)
         for one, other in pairs:
             if one.array != other.array or other.is_one:
                 apart = self._call(stripscans.keep_apart, *places[one.key][:2], *places[other.key][:2], n)
@@ -269,7 +269,7 @@ class Checks:
             builder.position_at_end(go)
             self.count_rows(places, left, pairs)
             self.n = builder.mul(n, self.rows)
-            builder.branch(self.before)
+            self.skip_narrow_rows(left, single)
         else:
             builder.cbranch(fits, self.before, failed)
 

@@ -58,6 +58,8 @@ class Strip(Checks, InRows, Records, Sums, Adding, Merging, Owned):
         self.streams = {}  # key of an access -> the mark that stands for its statements' numbers
         self.lines = []  # ``Found``, in the order of the checks
         self.begun = None  # the block that ends a row's beginning; of a strip without rows, ``before``
+        self.outside_slots = {}  # variable that a row's beginning assigns -> its slot outside of the strip
+        self.own_slots = {}  # the same variable -> its slot in the strip
         self.row_steps = {}  # key of an access -> the bytes to the next row's
         self.row_starts = {}  # key of an access -> the address of its first element in this row
         self.fixed = {}  # key of an access that is the same in all passes -> its value
@@ -93,14 +95,15 @@ class Strip(Checks, InRows, Records, Sums, Adding, Merging, Owned):
         entry = builder.basic_block
         self.at = statementtape.state(builder, self.coef)
         # Zero where the function begins, not at each pass.
-        wait, penalty = self.wait, _ = [cgutils.alloca_once(builder, I64) for _ in range(2)]
+        wait, penalty = self.wait, self.penalty = [cgutils.alloca_once(builder, I64) for _ in range(2)]
         range_type = lower.typeof(self.loop.iterator)
         iterator = make_range_iterator(range_type)(
             self.context, builder, value=lower.loadvar(self.loop.iterator)
         )
         self.first = lower.loadvar(min(self.loop.counters))
         left = builder.add(builder.load(iterator.count), word(1))
-        enough = builder.icmp_signed(">=", left, word(stripscans.LEAST))
+        self.least = word(stripscans.LEAST if self.loop.rows is None else stripscans.NARROW)
+        enough = builder.icmp_signed(">=", left, self.least)
         ready = builder.and_(enough, builder.icmp_signed("==", builder.load(wait), word(0)))
         ready = builder.and_(ready, builder.icmp_signed("==", iterator.step, word(1)))
         # LLVM then sees that no index into a plain array counts from its end, and reads it in vectors.
@@ -167,6 +170,7 @@ class Strip(Checks, InRows, Records, Sums, Adding, Merging, Owned):
         finally:
             lower._blk_local_varmap, lower._singly_assigned_vars = saved
             lower.blkmap = targets
+            lower.varmap.update(self.outside_slots)
             self.builder.function.tapejit_strip = lower.strip = None
 
     def _count_down(self, block, wait, single):

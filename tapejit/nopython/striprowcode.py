@@ -57,6 +57,23 @@ class InRows:
                 line.changes = own
                 line.follow(builder, lines[0])
 
+    def skip_narrow_rows(self, left, single):
+        """On with the strip; where it were too short, what is left of the row is gone through one by one, and rows behind it.
+
+        Twice as many rows each time.
+        """
+        builder = self.builder
+        narrow = builder.append_basic_block("narrow")
+        builder.cbranch(builder.icmp_signed(">=", self.n, word(stripscans.LEAST)), self.before, narrow)
+        builder.position_at_end(narrow)
+        rows = builder.load(self.penalty)
+        passes = builder.add(builder.sub(left, word(1)), builder.mul(rows, left))
+        builder.store(passes, self.wait)
+        more = builder.add(builder.add(rows, rows), word(1))
+        large = builder.icmp_signed(">", more, word(stripscans.MOST_ROWS))
+        builder.store(builder.select(large, word(stripscans.MOST_ROWS), more), self.penalty)
+        builder.branch(single)
+
     def _scan_plane(self, lines, places, rows):
         """(how many rows go together, whether the lines are one in all of them, how each changes from row to row)."""
         builder = self.builder
@@ -139,6 +156,7 @@ class InRows:
         with builder.goto_block(self.before):
             self.row_size = builder.load(cgutils.alloca_once(builder, I64))  # known at the end
             first = lower.load_slot(min(rows.counters))
+        self._take_slots()
         lower.write_again(rows, builder.add(first, self.row))
         self.begun = builder.basic_block
         for name in rows.changing:
@@ -158,12 +176,31 @@ class InRows:
         builder.position_at_end(self.begun)
         builder.branch(self.body)
 
+    def _take_slots(self):
+        """Slots of the strip's own for what a row's beginning assigns.
+
+        Variables of the outer loop then do not change in the inner one, as far as LLVM can see.
+        """
+        lower, rows = self.lower, self.loop.rows
+        for name in (*rows.counters, *(inst.target.name for inst in rows.instructions)):
+            if name in lower._blk_local_varmap or name in lower._singly_assigned_vars:
+                continue
+            slot = self.outside_slots[name] = lower.getvar(name)
+            lower.varmap[name] = cgutils.alloca_once(self.builder, slot.type.pointee)
+            self.own_slots[name] = lower.varmap[name]
+
     def leave_rows(self):
-        """The outer loop goes on behind the last row."""
-        builder, outer = self.builder, self._outer_iterator()
-        past = builder.sub(self.rows, word(1))
-        builder.store(builder.sub(builder.load(outer.count), past), outer.count)
-        builder.store(builder.add(builder.load(outer.iter), past), outer.iter)
+        """Behind several rows the outer loop goes on; behind one, perhaps a part of it, the inner loop."""
+        builder = self.builder
+        with builder.if_then(builder.icmp_signed(">", self.rows, word(1)), likely=False):
+            for name, slot in self.outside_slots.items():
+                builder.store(builder.load(self.own_slots[name]), slot)
+            outer = self._outer_iterator()
+            past = builder.sub(self.rows, word(1))
+            builder.store(builder.sub(builder.load(outer.count), past), outer.count)
+            builder.store(builder.add(builder.load(outer.iter), past), outer.iter)
+            builder.store(word(0), self.penalty)
+            builder.branch(self.lower.blkmap[self.loop.rows.behind])
 
 
 def _either(builder, value, block, otherwise, other):

@@ -28,16 +28,18 @@ class Rows:
         iterator: name of its range iterator.
         counters: names of its counter's value.
         label: of the block from the counter to the inner loop.
+        behind: of the block behind the inner loop.
         instructions: what that block computes for each row.
         start: the first number of the inner range, an ``Affine``.
         slopes: variables in indices -> by how much they go up from row to row.
         changing: names of what may not be the same for all rows.
     """
 
-    def __init__(self, iterator, counters, label):
+    def __init__(self, iterator, counters, label, behind):
         self.iterator = iterator
         self.counters = counters
         self.label = label
+        self.behind = behind
         self.instructions = []
         self.start = None
         self.slopes = {}
@@ -67,7 +69,7 @@ def rows_around(blocks, loop, typeof, sums, uses):
     inside = {around, *into, loop.header, *loop.body.blocks}
     if not all(_leaves(inst, inside, typeof, uses) for inst in behind.body[:-1]):
         return None
-    rows = Rows(*found, into[0])
+    rows = Rows(*found, into[0], blocks[loop.header].terminator.falsebr)
     try:
         _Row(rows, loop, blocks[into[0]], typeof, uses).run()
     except Unfit:

@@ -5,7 +5,9 @@ from tapejit.nopython.memory import as_i64
 from tapejit.nopython.stripvectors import uneven
 
 LEAST = 16  # passes: fewer are recorded one by one
+NARROW = 6  # the same of a row, where rows go together
 PATIENCE = 1023  # the most passes that go by before strips are tried again
+MOST_ROWS = 63  # the most rows
 
 
 @helper

@@ -157,6 +157,12 @@ def sweep_plane(adjoints, coefficients, indices, at, lines, first, further, n, r
     together = active and step == 1 and rows > depth
     if together:
         constant = are_constant(indices, member, count)
+        if on == n and further == n and begin == 0 and end == n and depth == 0:  # rows without a gap between them
+            offset = 0
+            for k in range(count):
+                offset += abs(words[member + MEMBER * k])
+            if offset == 0:
+                end, n, rows = end * rows, n * rows, 1
         done, few = 0, FEW if constant else FEW_VARYING
         target, seeds = adjoints + 8 * (base + on * depth), adjoints + 8 * (first + further * depth)
         c = coefficients + 8 * n * depth
@@ -164,6 +170,8 @@ def sweep_plane(adjoints, coefficients, indices, at, lines, first, further, n, r
             some, members = min(few, count - done), indices + 4 * (member + MEMBER * done)
             add_plane(target, 8 * on, seeds, 8 * further, c, members, some, begin, end, n, rows - depth, constant)
             done += some
+    if rows == 1:
+        return behind
     for _ in range(lines):
         row = words[member + 4]
         ends = words[at + 2] != 0 or words[at + 4] != 0 or words[at + 9] != 0 or words[at + 10] != 0

@@ -13,7 +13,7 @@ from strip_loops import count_strips
 
 from tapejit import nopython
 
-SHAPES = (20, 21), (35, 26), (18, 40), (9, 17), (3, 30), (40, 5)
+SHAPES = (20, 21), (35, 26), (18, 40), (9, 17), (3, 30), (40, 5), (30, 9), (12, 12)
 FUNCTIONS = {}
 
 
