@@ -272,45 +272,58 @@ class Members:
 def uneven(typingctx, address, base, delta, k, n):
     """The first of the elements from ``k`` on whose number is not base + delta * k, to within WIDTH; ``n`` if there is none.
 
-    Numbers stand at every second word behind the address; fewer than WIDTH elements at the end are not looked at.
+    Numbers stand at every second word behind the address; fewer than WIDTH elements are not looked at.
     """
 
     def codegen(context, builder, sig, args):
         address, base, delta, k, n = args
-        before, loop, even, done = (
+        names = "numbers", "even", "rest", "overlapping", "looked"
+        before, (loop, even, rest, last, done) = (
             builder.basic_block,
-            *map(builder.append_basic_block, ("numbers", "even", "looked")),
+            [builder.append_basic_block(name) for name in names],
         )
         pairs = ir.VectorType(I64, 2 * WIDTH)
         odd = ir.Constant(ir.VectorType(I32, WIDTH), list(range(1, 2 * WIDTH, 2)))
         width = ir.Constant(I64, WIDTH)
         lanes = builder.mul(splat(builder, delta), LANES)
-        first = builder.add(splat(builder, builder.add(base, builder.mul(delta, k))), lanes)
         step = splat(builder, builder.mul(delta, width))
         start = builder.inttoptr(address, I64.as_pointer())
+
+        def expected_at(element):
+            return builder.add(splat(builder, builder.add(base, builder.mul(delta, element))), lanes)
+
+        def differ(element, expected):
+            # Numbers between values, as elements of an array are: from the first value on.
+            word = builder.sub(builder.shl(element, ir.Constant(I64, 1)), ir.Constant(I64, 1))
+            words = builder.bitcast(builder.gep(start, [word], inbounds=True), pairs.as_pointer())
+            words = builder.load(words, align=8)
+            numbers = builder.shuffle_vector(words, words, odd)
+            found = builder.bitcast(builder.icmp_unsigned("!=", numbers, expected), ir.IntType(WIDTH))
+            return builder.icmp_unsigned("!=", found, ir.Constant(found.type, 0))
+
+        first = expected_at(k)
         enough = builder.icmp_signed("<=", builder.add(k, width), n)
         builder.cbranch(enough, loop, done)
         builder.position_at_end(loop)
         at, expected = builder.phi(I64), builder.phi(first.type)
         at.add_incoming(k, before)
         expected.add_incoming(first, before)
-        # Numbers between values, as elements of an array are: from the first value on.
-        word = builder.sub(builder.shl(at, ir.Constant(I64, 1)), ir.Constant(I64, 1))
-        words = builder.bitcast(builder.gep(start, [word], inbounds=True), pairs.as_pointer())
-        words = builder.load(words, align=8)
-        numbers = builder.shuffle_vector(words, words, odd)
-        differ = builder.bitcast(builder.icmp_unsigned("!=", numbers, expected), ir.IntType(WIDTH))
         following = builder.add(at, width)
-        wrong = builder.icmp_unsigned("!=", differ, ir.Constant(differ.type, 0))
-        builder.cbranch(wrong, done, even)
+        builder.cbranch(differ(at, expected), done, even)
         builder.position_at_end(even)
         at.add_incoming(following, even)
         expected.add_incoming(builder.add(expected, step), even)
         more = builder.icmp_signed("<=", builder.add(following, width), n)
-        builder.cbranch(more, loop, done)
+        builder.cbranch(more, loop, rest)
+        builder.position_at_end(rest)  # what is left of the last vector: once more, with some that were looked at
+        builder.cbranch(builder.icmp_signed("<", following, n), last, done)
+        builder.position_at_end(last)
+        begin = builder.sub(n, width)
+        end = builder.select(differ(begin, expected_at(begin)), following, n)
+        builder.branch(done)
         builder.position_at_end(done)
         result = builder.phi(I64)
-        for value, block in ((k, before), (at, loop), (following, even)):
+        for value, block in ((k, before), (at, loop), (following, rest), (end, last)):
             result.add_incoming(value, block)
         return result
 
