@@ -6,6 +6,7 @@ functions of bounded length, so that compile time stays linear.
 
 import contextlib
 import itertools
+import math
 
 from llvmlite import ir
 
@@ -37,6 +38,7 @@ from tapejit.core.threads import team
 TABLE = I64.as_pointer()
 PART = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES, TABLE])
 ON_STACK = 1 << 14  # bytes of workspace that go on the stack
+CALLED = 128  # operations on elements, from which on a loop may as well be called
 MANY = 6  # regions, or calls of one function, from which on they go by a table
 
 
@@ -50,6 +52,7 @@ class Code:
         self.module, self.planner, self.steps, self.fma, self.calls = module, planner, steps, has_fma, calls
         self.memory = Memory(planner, steps, calls)
         self.functions, self.calls_waiting = {}, []
+        self.module_functions = {}  # of longer loops: the passes of a loop node and the code around it share these
         self.tag, self.count = "", 0  # of the functions' names
         self.long_scalars = False
         self.scalars = sum(len(step.body.code) for step in steps if isinstance(step, Scalars))
@@ -221,11 +224,12 @@ class Code:
     def _loops(self, step):
         for key, buffers in self.keys.pop(id(step)):
             shared, sizes = self.sizes.known.get(key, (key, ()))
-            known = shared in self.functions
+            whole = key in self.sizes.known or step.is_scatter(self.planner)
+            functions = self.module_functions if _work(key) >= CALLED else self.functions
+            known = (shared, whole) in functions
             if not known:
-                whole = key in self.sizes.known or step.is_scatter(self.planner)
-                self.functions[shared] = self._loop_function(shared, len(buffers), len(sizes), whole)
-            function, room = self.functions[shared]
+                functions[shared, whole] = self._loop_function(shared, len(buffers), len(sizes), whole)
+            function, room = functions[shared, whole]
             if room is None:
                 self.calls_waiting.append((function, known, buffers, sizes))
                 continue
@@ -482,3 +486,8 @@ class Code:
 def position_of(units, unit, code):
     """The number of a unit among those that have something to write."""
     return [u.id for u in units if not code.is_home(u)].index(unit.id)
+
+
+def _work(key):
+    """The operations on elements that a loop takes."""
+    return sum(math.prod(end - first for first, end in box) * len(lines) for box, lines in key[0])

@@ -120,6 +120,7 @@ class LoopCode(Program):
         planner = Planner(loop.graph, loop.outputs, loop.guards, len(loop.reads))
         planner.stored |= {x.id for x in loop.stored if x.op in LAZY and x.n > 1}
         super().__init__(outer.module, planner, planner.plan(), outer.fma, outer.calls)
+        self.module_functions = outer.module_functions
         self.tag = f"{outer.tag}pass{outer.count}_"
         outer.count += 1
         self.types = [x.dtype for x in node.args]
