@@ -2,6 +2,7 @@
 
 import time
 
+from tapejit.edge.onestep import try_to_take
 from tapejit.edge.userline import warn
 from tapejit.replay import background
 from tapejit.replay.doorwords import SignatureBlock
@@ -40,6 +41,9 @@ class Answers:
             Whether all of it is machine code now. False where nothing is recorded (``compile="never"``, a function that runs
             eagerly, one not called yet), or where compiling failed, of which a warning tells.
         """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._until_recorded(deadline)
+        timeout = None if deadline is None else max(deadline - time.monotonic(), 0.0)
         signatures = [s for s in self._every_signature() if s.paths.eager is None and not s.uncompilable]
         programs = [(s, p) for s in signatures for p in s.paths.everything()]
         background.finish([p for _, p in programs], self.prepare_door, timeout)
@@ -47,6 +51,19 @@ class Answers:
             if program.failure is not None:
                 self._stay_interpreted(signature, program)
         return bool(programs) and all(p.machine is not None for _, p in programs)
+
+    def _until_recorded(self, deadline):
+        """Wait for the recording that another thread is making, if one is."""
+        while deadline is None or time.monotonic() < deadline:
+            got = []
+            try:
+                try_to_take(self._lock, got)
+                if True in got:
+                    return
+            finally:
+                if True in got:
+                    self._lock.release()
+            time.sleep(0.001)
 
     def _replay(self, signature, arrays):
         """The results by a program whose guards hold, None if there is none."""
