@@ -13,6 +13,7 @@ import numpy as np
 
 from tapejit.core import forks, rows, sums
 from tapejit.core import team as T
+from tapejit.edge import signals
 from tapejit.edge.atomics import held_lock
 from tapejit.edge.plain.code import c_function
 
@@ -84,23 +85,26 @@ class _Team:
                 function(k)
             return
         errors, interrupts = {}, []
+        self.hire(count)
+        with signals.deferred() as came:  # one that came where a part begins would be lost in C code
+            self._shared(function, parts, count, errors, interrupts, came)
+        if errors:
+            raise errors[min(errors)]
 
+    def _shared(self, function, parts, count, errors, interrupts, came):
         @ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
         def part(first, k):
             try:
-                if not interrupts:
+                if not interrupts and not came:
                     function(first + k)
             except BaseException as error:
                 errors[first + k] = error
                 if not isinstance(error, Exception):
                     interrupts.append(error)
 
-        self.hire(count)
         address = ctypes.cast(part, ctypes.c_void_p).value
         for first in range(0, parts, T.MANY):
             _share_calls()(self.address, address, first, min(parts - first, T.MANY), count)
-        if errors:
-            raise errors[min(errors)]
 
 
 @functools.cache

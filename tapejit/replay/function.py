@@ -332,7 +332,7 @@ class Replayed(Door, Answers, Recordings, Inspected):
                 self._used(self._histories.last._last)
                 return results
             except StaysEager:
-                pass
+                self._histories.never(kinds)
         start = time.perf_counter()
         results = self._eagerly(key, leaves, args, kwargs, history=True)
         self._histories.took(kinds, time.perf_counter() - start)

@@ -76,6 +76,10 @@ class Histories:
         times = self._times.get(kinds, ())
         return len(times) == LOOKS and min(times) > WORTH
 
+    def never(self, kinds):
+        """Calls of a kind have no program, or none that would do."""
+        self._times[kinds] = [0.0] * LOOKS
+
     def took(self, kinds, seconds):
         """An eager call of a kind has taken so long."""
         if len(self._times) > MOST_KINDS:
@@ -102,6 +106,8 @@ class Histories:
         results = [tensor_of(x) for x in results]
         if not any(found.lead):
             return unflatten(found.structure, iter(results))
+        asking = [x for x, needs in zip(leaves, mask, strict=True) if needs]
+        self._check_apart(asking, [self._captured[k] for k in found.captured])
         return self._attached(found, mask, leaves, (args, kwargs), plain, results, gradients)
 
     # What is recorded
@@ -166,6 +172,19 @@ class Histories:
 
     # What a caller gets
 
+    @staticmethod
+    def _check_apart(arguments, captured):
+        """Whether the derivative in each of these tensors is in it alone: none is, or was computed from, another one.
+
+        Raises:
+            StaysEager: if that is not so. Arguments alone are told apart by tensors of their own, see ``_again``.
+        """
+        known = {id(x) for x in arguments}
+        if captured and not all(x.is_leaf and id(x) not in known for x in captured):
+            raise StaysEager
+        if captured and not all(x.is_leaf for x in arguments):
+            raise StaysEager
+
     def _attached(self, found, mask, leaves, arguments, plain, results, gradients):
         """The results, their history a node."""
         sources = [x for x, wanted in zip(leaves, mask, strict=True) if wanted] + [self._captured[k] for k in found.captured]
@@ -210,8 +229,12 @@ class Histories:
 
     def _again(self, arguments, values, sources, arrived, create_graph=True):
         """The same by running the function eagerly, to be differentiated further."""
-        args, kwargs = arguments
-        outputs = []
+        leaves, outputs = [], []
+        structure = flatten(arguments, is_dynamic, leaves)
+        own = [fresh(x) if x.__class__ is Tensor and x.requires_grad else x for x in leaves]
+        taken = [new for old, new in zip(leaves, own, strict=True) if new is not old]
+        sources = taken + sources[len(taken) :]
+        args, kwargs = unflatten(structure, iter(own))
         flatten(self._replayed.eagerly(args, kwargs), is_result, outputs)
         outputs = [x for x in outputs if x.__class__ is Tensor and x.requires_grad]
         _check_same(self._replayed.__name__, values, [x.detach()._memory() for x in outputs])

@@ -23,7 +23,8 @@ class Inspected:
                 }
                 for p in signature.paths.programs or signature.paths.counted
             ]
-            signatures.append({"arguments": signature.key[1], "paths": paths, "eager": signature.paths.eager})
+            if paths or signature.paths.eager:  # else nothing was recorded for it yet
+                signatures.append({"arguments": signature.key[1], "paths": paths, "eager": signature.paths.eager})
         return {"policy": self.policy, "calls": dict(self.calls), "signatures": signatures}
 
     def _repr_html_(self) -> str:

@@ -238,3 +238,43 @@ def test_methods_and_names():
     for model, scale in ((one, 2.0), (other, 3.0), (one, 2.0)):
         found = gradients(model.loss(np.ones(2), scale=scale), [model.w])
         np.testing.assert_allclose(found[0], 2 * scale * model.w.detach().numpy())
+
+
+def test_tensors_that_are_or_come_from_one_another():
+    """Derivatives of all orders are eager's: one tensor twice, an argument that is captured too, or came from what is."""
+    w = tj.tensor([0.5, -1.5], requires_grad=True)
+
+    def square(a, b):
+        return (a**2 * b).sum()
+
+    def captured(a):
+        return (a**2 * w).sum()
+
+    def step(h):
+        return tj.tanh(h * w) + h**2
+
+    cases = [
+        (square, lambda f: f(w, w)),
+        (square, lambda f: f(w, 2.0 * w)),
+        (captured, lambda f: f(w)),
+        (captured, lambda f: f(3.0 * w)),
+        (step, lambda f: (step_of(f, 3) ** 2).sum()),
+    ]
+
+    def step_of(f, count):
+        h = tj.ones(2)
+        for _ in range(count):
+            h = f(h)
+        return h
+
+    for function, use in cases:
+        found = []
+        for f in (function, tj.jit(function, compile="now")):
+            for _ in range(2):
+                (first,) = tj.autograd.grad(use(f), w, create_graph=True)
+                (second,) = tj.autograd.grad((first**2).sum(), w, create_graph=True)
+                (third,) = tj.autograd.grad((second * w).sum(), w)
+            (plain,) = tj.autograd.grad(use(f), w)
+            found.append([t.detach().numpy() for t in (plain, first, second, third)])
+        for a, b in zip(*found, strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-11)

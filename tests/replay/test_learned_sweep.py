@@ -200,7 +200,7 @@ def test_the_rules_of_tangents_and_batches_run_once_for_records_of_one_kind(monk
 
         monkeypatch.setattr(owner, what, counting)
 
-    counted("tangent", tangents, "_tangent")
+    counted("tangent", tangents, "tangent_of")
     counted("batch", batch.Batch, "_emission")
 
     def f(x):
