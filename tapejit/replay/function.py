@@ -301,7 +301,7 @@ class Replayed(Door, Answers, Recordings, Inspected):
 
     def default_dtype_changed(self):
         """What was recorded made tensors of another dtype."""
-        for signature in list(self._signatures.values()):
+        for signature in self._all_signatures():
             signature.renew()
 
     def _drop(self, key):

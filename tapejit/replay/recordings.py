@@ -109,6 +109,8 @@ class Recordings:
             captures.add(reads)
             for tensor, _ in recorder.brought.values():
                 tell(tensor, signature)
+                if signature.family:
+                    tell(tensor, signature.family[0].signature)
             reads.numpy.guard(recorder, captures.arrays)
             kinds = [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays]
             frozen = _frozen(recorder, kinds, records)

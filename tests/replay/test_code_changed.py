@@ -272,3 +272,38 @@ def test_functions_of_libraries_and_attributes_of_ours(f, change):
     assert after != pytest.approx(before)
     assert g(x).tolist() == pytest.approx(after)
     assert g(x).tolist() == pytest.approx(after)
+
+
+def test_what_is_one_program_for_all_lengths_notices_too():
+    w = tj.ones(())
+
+    def weighted(ys):
+        m = 0.0
+        for y in ys:
+            m = m * 0.5 + y * w
+        return m
+
+    def made(ys):
+        m = tj.zeros(())
+        for y in ys:
+            m = m * 0.5 + y
+        return m * tj.ones(1)
+
+    def settled(function, kind):
+        g = tj.jit(function)
+        for n in (20, 30, 40, 50):
+            g(kind(n))
+            g.wait()
+        assert g.calls["recorded"] == 3
+        return g
+
+    g = settled(weighted, np.ones)
+    w.requires_grad_()
+    g(np.ones(60)).backward()
+    assert w.grad.item() == pytest.approx(2.0)
+    g = settled(made, lambda n: tj.ones(n, dtype=tj.float32))
+    tj.set_default_dtype(tj.float32)
+    try:
+        assert g(tj.ones(60, dtype=tj.float32)).dtype is tj.float32
+    finally:
+        tj.set_default_dtype(tj.float64)
