@@ -158,52 +158,58 @@ def _by_python(block, shared, args, count, names):
 # A Tensor is made before its record: making one may run a collection, and that any code.
 
 
+@inner
+def _begun(shared, args, count, names, operands):
+    """A Tensor for the result, 0 where this is not the common case."""
+    if names != 0 or count & _COUNT != operands or _word(as_i64(args)[0] + capi.TYPE) != shared[TENSOR]:
+        return 0
+    made = capi.new_object(shared[TENSOR], 0)
+    if made == 0:
+        capi.clear_error()
+    return made
+
+
+@inner
+def _answered(block, shared, made, handle, args, count, names):
+    """The Tensor with its record; where there is none, what Python gives."""
+    if handle >= 0:
+        return _finished(shared, made, handle, as_i64(args)[0])
+    capi.decref(made)
+    capi.clear_error()
+    return _by_python(block, shared, args, count, names)
+
+
 def two(self, args, count, names):
     """``operator(x, y)``."""
     block = _block(self)
     shared = as_i64(block[SHARED])
-    if names == 0 and count & _COUNT == 2 and _word(as_i64(args)[0] + capi.TYPE) == shared[TENSOR]:
-        x = as_i64(args)[0]
-        made = capi.new_object(shared[TENSOR], 0)
-        if made != 0:
-            handle = _record(block, shared, x, as_i64(args)[1])
-            if handle >= 0:
-                return _finished(shared, made, handle, x)
-            capi.decref(made)
-        capi.clear_error()
-    return _by_python(block, shared, args, count, names)
+    made = _begun(shared, args, count, names, 2)
+    if made == 0:
+        return _by_python(block, shared, args, count, names)
+    handle = _record(block, shared, as_i64(args)[0], as_i64(args)[1])
+    return _answered(block, shared, made, handle, args, count, names)
 
 
 def reflected(self, args, count, names):
     """``operator(x, number)`` for ``number op x``."""
     block = _block(self)
     shared = as_i64(block[SHARED])
-    if names == 0 and count & _COUNT == 2 and _word(as_i64(args)[0] + capi.TYPE) == shared[TENSOR]:
-        x = as_i64(args)[0]
-        made = capi.new_object(shared[TENSOR], 0)
-        if made != 0:
-            handle = _reflected_record(block, shared, x, as_i64(args)[1])
-            if handle >= 0:
-                return _finished(shared, made, handle, x)
-            capi.decref(made)
-        capi.clear_error()
-    return _by_python(block, shared, args, count, names)
+    made = _begun(shared, args, count, names, 2)
+    if made == 0:
+        return _by_python(block, shared, args, count, names)
+    handle = _reflected_record(block, shared, as_i64(args)[0], as_i64(args)[1])
+    return _answered(block, shared, made, handle, args, count, names)
 
 
 def one(self, args, count, names):
     """``operator(x)``."""
     block = _block(self)
     shared = as_i64(block[SHARED])
-    if names == 0 and count & _COUNT == 1 and _word(as_i64(args)[0] + capi.TYPE) == shared[TENSOR]:
-        x = as_i64(args)[0]
-        made = capi.new_object(shared[TENSOR], 0)
-        if made != 0:
-            handle = unary(shared[TAPE], block[CODE], _handle(shared, x))
-            if handle >= 0:
-                return _finished(shared, made, handle, x)
-            capi.decref(made)
-        capi.clear_error()
-    return _by_python(block, shared, args, count, names)
+    made = _begun(shared, args, count, names, 1)
+    if made == 0:
+        return _by_python(block, shared, args, count, names)
+    handle = unary(shared[TAPE], block[CODE], _handle(shared, as_i64(args)[0]))
+    return _answered(block, shared, made, handle, args, count, names)
 
 
 def only_python(self, args, count, names):

@@ -179,10 +179,8 @@ class Histories:
         Raises:
             StaysEager: if that is not so. Arguments alone are told apart by tensors of their own, see ``_again``.
         """
-        known = {id(x) for x in arguments}
-        if captured and not all(x.is_leaf and id(x) not in known for x in captured):
-            raise StaysEager
-        if captured and not all(x.is_leaf for x in arguments):
+        both = {id(x) for x in arguments} & {id(x) for x in captured}
+        if captured and (both or not all(x.is_leaf for x in (*arguments, *captured))):
             raise StaysEager
 
     def _attached(self, found, mask, leaves, arguments, plain, results, gradients):
