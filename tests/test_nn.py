@@ -321,29 +321,6 @@ def test_containers():
     assert len(net[:1]) == 1
 
 
-def test_functional_call_and_transforms():
-    tj.manual_seed(1)
-    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
-    x, y = tj.randn(6, 3), tj.randn(6, 1)
-
-    def loss(p, x, y):
-        return F.mse_loss(tj.func.functional_call(net, p, x), y)
-
-    parameters = {name: p.detach() for name, p in net.named_parameters()}
-    step = tj.value_and_grad(loss)
-    F.mse_loss(net(x), y).backward()
-    for _ in range(4):
-        value, gradients = step(parameters, x, y)
-    np.testing.assert_allclose(float(value), F.mse_loss(net(x), y).item(), rtol=1e-12)
-    for name, p in net.named_parameters():
-        np.testing.assert_allclose(np.asarray(gradients[name]), p.grad.numpy(), rtol=1e-10, atol=1e-12)
-    moved = {name: p + 0.1 for name, p in parameters.items()}
-    assert float(step(moved, x, y)[0]) == pytest.approx(loss(moved, x, y).item(), rel=1e-12)
-    assert all(p is not moved[name] for name, p in net.named_parameters())
-    with pytest.raises(KeyError, match="odd"):
-        tj.func.functional_call(net, {"odd": x}, x)
-
-
 def test_a_recorded_module_sees_its_parameters_change():
     net = nn.Linear(2, 1)
     f = tj.jit(lambda x: net(x))

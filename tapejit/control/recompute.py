@@ -44,6 +44,34 @@ def checkpoint(function, *args, preserve_rng_state=True, use_reentrant=None, **k
     return _run(function, preserve_rng_state, *args, **kwargs)
 
 
+def checkpoint_sequential(functions, segments, input, use_reentrant=None, preserve_rng_state=True):
+    """A chain of functions in ``segments`` parts, all but the last of which are checkpoints.
+
+    Args:
+        functions: functions of one tensor, or an ``nn.Sequential``.
+        segments: how many parts, from 1 to the number of functions.
+        input: what the first function takes.
+        use_reentrant, preserve_rng_state: see ``checkpoint``.
+
+    Raises:
+        ValueError: for a number of segments that there cannot be.
+    """
+    chain = list(functions.children()) if hasattr(functions, "children") else list(functions)
+    if not 1 <= segments <= max(len(chain), 1):
+        raise ValueError(f"checkpoint_sequential(): {len(chain)} functions cannot be cut into {segments} segments")
+
+    def run(part, x):
+        for function in part:
+            x = function(x)
+        return x
+
+    length = len(chain) // segments
+    for k in range(segments - 1):
+        part = chain[k * length : (k + 1) * length]
+        input = checkpoint(lambda x, part=part: run(part, x), input, preserve_rng_state=preserve_rng_state)
+    return run(chain[(segments - 1) * length :], input)
+
+
 def _run(function, preserve, *args, **kwargs):
     leaves = []
     structure = flatten((args, kwargs), is_tensor, leaves)

@@ -31,6 +31,15 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
     return (*transforms.jvp(lambda *args: func(*args)[0], primals, tangents), aux)
 
 
+def linearize(func, *primals):
+    """``(result, push)``: ``push(*tangents)`` is the derivative at ``primals`` along one tangent for each of them.
+
+    The recorded function is kept, so that further calls of ``push`` run its machine code; each works out the values anew.
+    """
+    along = transforms.jvp(func)
+    return transforms.jit(func)(*primals), lambda *tangents: along(primals, tangents)[1]
+
+
 def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None):
     """The Jacobian, row by row; ``chunk_size`` is taken for PyTorch's sake."""
     return jacobianpasses.jacrev(func, argnums, has_aux)

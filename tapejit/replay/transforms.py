@@ -47,19 +47,28 @@ def _numbers(argnums, fun, what):
     return names.index(argnums)
 
 
+# What PyTorch (torch.func) and HIPS autograd call the parameters of transforms.
+OTHERS_NAMES = {"func": "fun", "argnum": "argnums", "in_dims": "in_axes", "out_dims": "out_axes"}
+
+
 def decorator(maker):
     """A transform that is a decorator with arguments too: without a function it waits for one."""
     what = maker.__name__
-    takes_argnums = "argnums" in inspect.signature(maker).parameters
+    parameters = inspect.signature(maker).parameters
+    takes_argnums = "argnums" in parameters
+    others = {other: name for other, name in OTHERS_NAMES.items() if name in parameters}
 
     @functools.wraps(maker)
     def transform(*args, **options):
+        for other in others.keys() & options.keys():
+            name = others[other]
+            if name in options:
+                raise TypeError(f"{what}() got {name} and {other}, which are two names of one parameter")
+            options[name] = options.pop(other)
         if not args and "fun" not in options:
             return functools.partial(transform, **options)
         fun = args[0] if args else options.pop("fun")
         args = args[1:]
-        if takes_argnums and "argnum" in options:  # as HIPS autograd calls it
-            options["argnums"] = options.pop("argnum")
         argnums = args[0] if args and takes_argnums else options.get("argnums", 0)
         if not takes_argnums or isinstance(argnums, int) or not callable(fun):
             return maker(fun, *args, **options)

@@ -213,8 +213,8 @@ def vmap(
         fun: a function of tensors, arrays and numbers, in nested tuples, lists and dicts. It runs on the first example (if
             the batch is empty, on ones, for matrices plus the identity); what it captures is the same for all examples.
         in_axes: where the batch is: an int for all positional arguments, or a tuple with an int, None (one value for all
-            examples) or a tree of these for each. Named arguments have it in front.
-        out_axes: where results have it, an int or a tree; None for a result that is the same for all examples.
+            examples) or a tree of these for each. Named arguments have it in front. ``in_dims`` is another name.
+        out_axes: where results have it, an int or a tree; None for a result that is the same for all. ``out_dims`` too.
         chunk_size: the most examples that are run at once, None for all: what a batch needs beside its arguments and results
             is then bounded.
         threads: how many threads share the examples, in equal parts; see ``replay.inparts``. Results depend on this number

@@ -1,5 +1,5 @@
 """Helpers under ``torch.utils``' names."""
 
-from tapejit.utils import data
+from tapejit.utils import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]
