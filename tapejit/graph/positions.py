@@ -9,3 +9,10 @@ def positions(shape, strides, start):
     for d, (size, stride) in enumerate(zip(shape, strides, strict=True)):
         total += (np.arange(size) * stride).reshape([-1 if k == d else 1 for k in range(len(shape))])
     return total.reshape(-1)
+
+
+def differ(places, n) -> bool:
+    """Whether none of the positions, among ``n``, is there twice."""
+    met = np.zeros(n, dtype=bool)
+    met[places] = True
+    return np.count_nonzero(met) == len(places)

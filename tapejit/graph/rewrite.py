@@ -4,7 +4,7 @@ import numpy as np
 
 from tapejit.core.layout import packed_strides
 from tapejit.graph.node import Node, Places, Strands, unit_free
-from tapejit.graph.positions import positions
+from tapejit.graph.positions import differ, positions
 
 
 def keep_reachable(graph, roots):
@@ -63,7 +63,7 @@ def _strands(node, leaves):
         return None
     starts = [x.attr.start for x in leaves]
     taken = [start + step * np.arange(x.args[0].n) for x, step, start in zip(leaves, steps, starts, strict=True)]
-    return (leaves, Strands(zip(steps, starts, strict=True))) if len(np.unique(np.concatenate(taken))) == node.n else None
+    return (leaves, Strands(zip(steps, starts, strict=True))) if differ(np.concatenate(taken), node.n) else None
 
 
 def _single_step(shape, strides):

@@ -15,7 +15,7 @@ from tapejit.eager.compiledsweep import handle_of, plan_sweep
 from tapejit.eager.dispatch import constant
 from tapejit.eager.tangents import Step, tangent_of
 from tapejit.eager.tensor import Tensor
-from tapejit.graph.positions import positions
+from tapejit.graph.positions import differ, positions
 from tapejit.spec import usernodes
 
 LONGEST = 400  # records that diagonals are pushed through
@@ -135,10 +135,10 @@ class _Way:
             self.sources = _MOVES[name](step, j)
         elif name == "spread":
             places = positions(step.plan.shape, step.plan.strides, int(step.imm))
-            if len(np.unique(places)) < len(places):
-                self.targets = places
-            else:
+            if differ(places, int(np.prod(self.shape))):
                 self.sources = _put(step, places)
+            else:
+                self.targets = places
         elif name in ("sum", "mean"):
             self.targets = positions(x.shape, step.plan.strides, 0)
         elif name == "dot":
