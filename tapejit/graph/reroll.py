@@ -29,6 +29,8 @@ from tapejit.spec.table import OPS
 FEWEST = 600  # records of a recording that is looked at
 FEW = 8  # runs, of which each may leave passes out: of more the next ones would leave out ever more
 ALMOST = 7 / 8  # of its passes that a run keeps at least
+MOSTLY = 0.6  # of all records, that runs leave where they are no better than loops over tables (see ``compile.longscalars``)
+SCALAR = 0.9  # of all records, numbers, of which such loops are made
 MOST = 1 << 20  # records that are made code of, beside those that loops save
 SHORTEST = 30  # records in which runs are looked for again
 _MOVING = [op.code for op in OPS if (op.alias_of or op).name in ("view", "spread", "place")]  # ``imm`` is an offset
@@ -173,6 +175,13 @@ class Rolled(Lowering):
                 break
         if best is not None:
             self.candidates, self.runs, self.owner = best
+        if self.gathers and self._in_pieces():
+            self.runs = []
+
+    def _in_pieces(self):
+        """Whether runs do no more than cut scalar code into pieces: the rows of a triangle, each of another length."""
+        left, all_records = self._left(), len(self.live)
+        return left > max(MOSTLY * all_records, periods.LITTLE) and (self._column("n") == 1).mean() > SCALAR
 
     def _found(self, longest, saved, segments=None):
         return periods.runs(self.keys, self.reads, self._column("n"), longest, saved, segments)

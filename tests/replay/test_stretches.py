@@ -87,16 +87,32 @@ def test_random_programs(seed, unrolled):
     check(seed)
 
 
-@pytest.mark.parametrize("function", [cholesky, elimination])
-def test_the_code_is_a_fraction(function, monkeypatch, planned_anew):
-    monkeypatch.setattr(reroll, "FEWEST", 1 << 30)
+@pytest.fixture
+def lines(monkeypatch, planned_anew):
+    """The lines of a function's machine code as LLVM gets them."""
     monkeypatch.setattr(linker, "found", lambda digest: None)
-    lines, made = [], optimiser.object_code
-    monkeypatch.setattr(optimiser, "object_code", lambda text, *rest: lines.append(text.count("\n")) or made(text, *rest))
-    for enough in (longscalars.ENOUGH, 1 << 30):
-        monkeypatch.setattr(longscalars, "ENOUGH", enough)
-        tj.value_and_grad(lambda a: function(a), compile="now")(matrix(13))
-    assert lines[0] < 0.5 * lines[1]
+    counted, made = [], optimiser.object_code
+    monkeypatch.setattr(optimiser, "object_code", lambda text, *rest: counted.append(text.count("\n")) or made(text, *rest))
+
+    def lines(function, n):
+        tj.value_and_grad(lambda a: function(a), compile="now")(matrix(n))
+        return counted[-1]
+
+    return lines
+
+
+@pytest.mark.parametrize("function", [cholesky, elimination])
+def test_the_code_is_a_fraction(function, monkeypatch, lines):
+    monkeypatch.setattr(reroll, "FEWEST", 1 << 30)
+    by_tables = lines(function, 13)
+    monkeypatch.setattr(longscalars, "ENOUGH", 1 << 30)
+    assert by_tables < 0.5 * lines(function, 13)
+
+
+def test_rows_of_a_triangle_are_no_runs(monkeypatch, lines):
+    by_tables = lines(elimination, 10)
+    monkeypatch.setattr(reroll, "MOSTLY", 1.0)
+    assert by_tables < 0.75 * lines(elimination, 10)
 
 
 def test_what_passes_hand_on():
