@@ -25,7 +25,8 @@ import numpy as np
 WORKLOADS = {}  # name: Workload, in the order of registration
 # The order of the report; a group that is not here follows after these.
 GROUPS = (
-    "scalar loops", "array code", "transcendental batches", "second order", "simulations", "inside compiled code", "eager",
+    "scalar loops", "array code", "transcendental batches", "second order", "many derivatives", "simulations",
+    "inside compiled code", "eager",
 )  # fmt: skip
 
 

@@ -138,7 +138,7 @@ def autograd(f, arrays, argnums=0):
 def casadi(inputs, outputs, arrays, compiled=True):
     """A call of a CasADi function by its buffers: nothing is converted or allocated.
 
-    Results that are sparse stay so; ``call.dense()`` gives them whole.
+    Results that are sparse stay so; ``call.dense()`` gives them whole, ``call.sparse()`` the first as SciPy has it.
     """
     import casadi as ca
 
@@ -162,6 +162,7 @@ def casadi(inputs, outputs, arrays, compiled=True):
         run()
         return results
 
+    call.sparse = lambda: ca.DM(patterns[0], flat[0]).sparse()
     call.dense = lambda: [np.array(ca.DM(p, a)) for p, a in zip(patterns, flat, strict=True)]
     return call
 

@@ -110,6 +110,14 @@ def summed(call):
     return total
 
 
+@many.library("tapejit vmap", "tapejit", form="vmap of value_and_grad of the price of one")
+def _():
+    import tapejit as tj
+
+    one = tj.value_and_grad(build("tapejit", tj), ALL)
+    return summed(peers.replayed(tj.vmap(one, compile="now"), *options()))
+
+
 def casadi_function():
     import casadi as ca
 
