@@ -10,6 +10,7 @@ from numba.extending import intrinsic
 from tapejit.edge.compiler import arrayobj, impl_ret_borrowed
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.cache import helper, typed
+from tapejit.nopython.contiguous import row_of
 from tapejit.nopython.explain import DifferentiationError
 from tapejit.nopython.like import _leaf, first_of
 from tapejit.nopython.memory import I64, read, size_of
@@ -420,4 +421,12 @@ def _lift(tape, like, x, seed):
             k += 1
         return out
 
-    return of_array
+    def of_row(tape, like, x, seed):
+        zero = element(like, 0, first_of(x), seed_type(seed))
+        out, first = room_for(tape, like, x.shape, zero, x.size if records(like) else 0)
+        row, items = row_of(out), row_of(x)
+        for k in range(row.size):
+            row[k] = element(like, first + k, items[k], part_of_seed(seed, k, k))
+        return out
+
+    return of_row if x.layout == "C" and not isinstance(seed, types.Array) else of_array

@@ -17,6 +17,7 @@ from tapejit.edge.compiler import signature
 from tapejit.nopython.algebra import algebra
 from tapejit.nopython.alloc import empty_like_element
 from tapejit.nopython.cache import helper, typed
+from tapejit.nopython.contiguous import row_of
 from tapejit.nopython.explain import DifferentiationError, refused
 from tapejit.nopython.inputs import tangent
 from tapejit.nopython.like import first_of, in_precision, zero_coefficient
@@ -301,7 +302,14 @@ def _collect_into(tape, first, x, zero, out, lane):
             k += 1
         return first + k
 
-    return of_value
+    def of_row(tape, first, x, zero, out, lane):
+        row, adjoints = row_of(out), read(tape, ADJOINTS, 0)
+        for k in range(row.size):
+            row[k] = read(adjoints, first + k, zero)
+            clear(adjoints, first + k, zero)
+        return first + row.size
+
+    return of_row if out.layout == "C" else of_value
 
 
 def take_adjoint(tape, index, zero):
