@@ -30,10 +30,29 @@ def write(builder, name, args, flags=(), function=None):
         return _test(builder, name, *args)
     if row.llvm.startswith("llvm."):
         return call_intrinsic(builder, row.llvm, args[0].type, args)
+    if name == "select" and _is_chain(*args):
+        args = [_unlikely(builder, args[0]), *args[1:]]
     if row.llvm:
         instruction = getattr(builder, row.llvm)
         return instruction(*args, flags=flags) if row.kind == ARITHMETIC else instruction(*args)
     return function(row, args)
+
+
+def _is_chain(condition, zero, product):
+    """Whether a select of numbers is what ``chain`` and ``chain_div`` of the op table are: nothing where an adjoint is zero."""
+    test, result = getattr(condition, "op", None), getattr(product, "opname", None)
+    if test != "oeq" or result not in ("fmul", "fdiv") or condition.operands[0] not in product.operands:
+        return False
+    return all(isinstance(x, ir.Constant) and x.constant == 0 for x in (condition.operands[1], zero))
+
+
+def _unlikely(builder, condition):
+    """A condition that hardly ever holds: outside of vectors, a select of it is a jump.
+
+    The processor foresees the jump, and the next product begins when this one is done. A select would wait for the comparison,
+    too, which with AVX-512 takes as long as two products, or three where it goes by way of an integer register.
+    """
+    return call_intrinsic(builder, "llvm.expect", condition.type, [condition, ir.Constant(condition.type, 0)])
 
 
 def _test(builder, name, x):
