@@ -103,7 +103,8 @@ class Recordings:
                 structure = flatten(result, is_result, outputs)
                 outputs = [x if x.__class__ is Tensor else from_array(x, copy=False) for x in outputs]
                 records = [recorder.index(t) for t in outputs]
-                values = [np.array(t._memory()) for t in outputs]
+                # In the order of elements that machine code gives them, whatever view the function ended with.
+                values = [np.array(t._memory(), order="C") for t in outputs]
             captures = Captures(self.fun, statics(key))
             reads.finish()
             captures.add(reads)

@@ -63,7 +63,7 @@ def as_tensor(x) -> Tensor:
 def as_numpy(x):
     """A result for callers who passed NumPy arrays and numbers."""
     if x.__class__ is Tensor:
-        x = np.array(x.detach()._memory())
+        x = np.array(x.detach()._memory(), order="C")
     return x.item() if x.ndim == 0 and x.dtype == np.float64 else x
 
 

@@ -128,3 +128,20 @@ class TestOtherForms:
             np.testing.assert_array_equal(gradient, 2 * x)
         assert before == g._counts
         assert not x.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "g",
+    [
+        tj.jit(lambda x: (x[:, None] * x).T, compile="now"),
+        tj.jacfwd(lambda x: tj.stack([x[k] * x[k + 1] for k in range(x.shape[0] - 1)]), compile="now"),
+        tj.jacrev(lambda x: tj.sin(x[:, None] * x).T, compile="now"),
+    ],
+    ids=["jit", "jacfwd", "jacrev"],
+)
+def test_results_are_in_c_order_from_the_first_call_on(g):
+    x = np.arange(40.0)
+    first, second = g(x), g(x)
+    assert first.flags.c_contiguous
+    assert second.flags.c_contiguous
+    np.testing.assert_array_equal(first, second)
