@@ -66,7 +66,7 @@ class Program(Code):
             loop = node.attr if shared is node else alike.with_parts(node.attr, shared[1])
             inner = LoopCode(self, node, loop, len(sizes))
             room = self.memory.more(64 + inner.memory.size) if inner.memory.size else 0
-            self.passes_functions[shared] = inner.function, room
+            self.passes_functions[shared] = inner.entry, room
         else:
             self.passes_functions[shared][0].attributes.add("noinline")  # see ``Code._loops``
         function, room = self.passes_functions[shared]
@@ -110,7 +110,7 @@ class LoopCode(Program):
         loop: what it does, with ``Size`` for numbers that are arguments; there are ``sizes`` of these, after the operands.
 
     Attributes:
-        function: it answers 0, or 1 + the number of the guard that failed.
+        entry: the function; it answers 0, or 1 + the number of the guard that failed.
     """
 
     CHUNK = INLINED = 1 << 30  # the code of a pass stays together
@@ -132,7 +132,7 @@ class LoopCode(Program):
         loop = self.loop
         words = [TABLE] if loop.counted else [I64] * sizes
         kind = ir.FunctionType(I64, [BYTES.as_pointer(), BYTES, TABLE, BYTES, *[BYTES] * len(node.args), *words])
-        function = self.function = self.main = ir.Function(self.module, kind, self.tag)
+        function = self.entry = self.main = ir.Function(self.module, kind, self.tag)
         function.linkage = "internal"
         self.arrays, self.workspace, self.table, self.block, *self.operands = function.args
         for argument in function.args[1 : len(function.args) - sizes]:
