@@ -7,7 +7,7 @@ view or a spread needs memory of its own: it is worked out where it is read, unl
 import math
 
 from tapejit.core.layout import packed_strides
-from tapejit.graph.node import ELEMENTWISE, EXACT, decompose
+from tapejit.graph.node import ELEMENTWISE, EXACT, LAZY, block_of, decompose
 
 DEEPEST = 30  # levels of an expression, some five calls each, that are worked out in one go
 
@@ -147,7 +147,7 @@ class Body:
     def _is_member(self, node, index):
         if node.id not in self.members:
             return False
-        if node.op not in ELEMENTWISE and node.op != "view" and node.op != "spread":
+        if node.op not in LAZY:
             raise NotYet
         if normal(node.shape, index) != normal(node.shape, self.members[node.id]):
             raise NotYet
@@ -166,8 +166,8 @@ class Body:
             return self._load(node, position)
         if node.op == "view":
             return self._view(node, index)
-        if node.op == "spread":
-            return self._spread(node, index)
+        if node.op in ("spread", "place"):
+            return self._block(node, index)
         if node.op in ELEMENTWISE:
             return self._elementwise(node, [self._seen(node, a, index) for a in node.args])
         if node.op == "pack" and not any(any(affine[1:]) for affine in index):
@@ -217,28 +217,21 @@ class Body:
             inner.append(affine)
         return self.at(x, tuple(inner))
 
-    def _spread(self, node, index):
-        (strides, start), x = node.attr, node.args[0]
-        maps = decompose(node.shape, start, strides, x.shape)
-        zero = self.const(0.0 if node.is_float else 0, node.dtype)
-        inner = [self.zero] * len(x.shape)
-        for k, (constant, coefs) in enumerate(maps or ()):
-            sources = [d for d, c in enumerate(coefs) if c]
-            if len(sources) > 1 or any(coefs[d] != 1 or inner[d] is not self.zero for d in sources):
-                maps = None
-                break
-            size = x.shape[sources[0]] if sources else 1
-            place = self._inside(index[k], constant, constant + size)
+    def _block(self, node, index):
+        """A ``spread`` or ``place``: inside of the block what was put there, else zeros or what was there before."""
+        (strides, start), x = node.attr, node.args[-1]
+        block, inner = block_of(node.shape, start, strides, x.shape), [self.zero] * len(x.shape)
+        for k, (first, along) in enumerate(block or ()):
+            place = self._inside(index[k], first, first + (1 if along is None else x.shape[along]))
             if place is None:
-                maps = None
+                block = None
                 break
             if not place:
-                return zero
-            if sources:
-                inner[sources[0]] = plus(index[k], (-constant, *self.zero[1:]))
-        if maps is None or any(s == 0 and n != 1 for s, n in zip(strides, x.shape, strict=True)):
-            return self._from_memory(node, node)
-        return self.at(x, tuple(inner))
+                outside = node.op == "place"
+                return self.at(node.args[0], index) if outside else self.const(0.0 if node.is_float else 0, node.dtype)
+            if along is not None:
+                inner[along] = plus(index[k], (-first, *self.zero[1:]))
+        return self._from_memory(node, node) if block is None else self.at(x, tuple(inner))
 
     def _from_memory(self, wanted, node):
         """``node`` can be read only once ``wanted`` lies in memory; if it will, this loop must come later."""

@@ -32,7 +32,7 @@ def far_values(nodes, dear) -> set:
             if node.id - source.id > WINDOW or (uses[source.id] > 1 and source.cost >= dear):
                 kept.add(source.id)
                 sizes[source.id] = 0
-        if sizes[node.id] > LARGEST and node.op in ELEMENTWISE:
+        if sizes[node.id] > LARGEST and _is_made(node):
             kept.add(node.id)
             sizes[node.id] = 0
     return kept
@@ -72,7 +72,11 @@ def _terms(node, stored):
 
 
 def _made(node):
-    """The elementwise value behind views and spreads, None where there is none."""
+    """The value behind views and spreads that is worked out, None where there is none."""
     while node.op in ("view", "spread") and node.n > 1:
         node = node.args[0]
-    return node if node.op in ELEMENTWISE and node.n > 1 else None
+    return node if _is_made(node) and node.n > 1 else None
+
+
+def _is_made(node):
+    return node.op in ELEMENTWISE or node.op == "place"

@@ -309,12 +309,18 @@ class Lowering:
             filled = np.zeros(x.n, bool)
         taken = positions(y.shape, plan.strides, int(imm))
         if filled is None or parts >= MOST_PARTS or filled[taken].any():
-            return None
+            return self._over(x, y, plan.strides, int(imm), taken)
         total = self.graph.elementwise("add", x, self.graph.spread(y, plan.strides, int(imm), x.shape))
         filled = filled.copy()
         filled[taken] = True
         self.filled[total.id] = filled, parts + (y.n > 1)
         return total
+
+    def _over(self, x, y, strides, start, taken):
+        found = self.graph.place(x, y, strides, start)
+        if found is not None and found.op == "place":
+            self.placed[found.id] = x, taken
+        return found
 
     def _copy(self, args, plan, imm, layout):
         return args[0]

@@ -59,7 +59,7 @@ def chains(made) -> list:
                 if any(first != start for first in seen):
                     continue
                 links = _followed(made, b, j, rest[0], readers, len(seen))
-                if links and any(link.spread for link in links):
+                if links and any(link.spread for link in links) and _changed(made, links) < made.layout(rest[0]).n:
                     taken.add(rest[0])
                     found.append(Chain(links, start[0]))
     return found
@@ -114,6 +114,12 @@ def _followed(made, b, j, last, readers, windows):
         if len(following) != 1:
             return None
         b, j = following[0]
+
+
+def _changed(made, links):
+    """The elements that the links change; as many as the array has are worked out in one go, in a loop over all of it."""
+    read = (int(made.parent.live[made.reads[SHOWN, link.reader, link.operand]]) for link in links)
+    return sum(made.parent._layout(k).n for k in read)
 
 
 def _placement(made, b):

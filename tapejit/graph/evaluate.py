@@ -53,6 +53,10 @@ def _value(graph, node, args, inputs):
         return _Passes(node, args).run()
     if op == "view":
         return args[0].reshape(-1)[positions(node.shape, *attr)]
+    if op == "place":
+        target = args[0].reshape(-1).copy()
+        target[positions(args[1].shape, *attr)] = args[1].reshape(-1)
+        return target
     target = np.zeros(node.n, np.dtype(node.dtype))
     if op == "weave":
         for (step, start), x in zip(attr, args, strict=True):

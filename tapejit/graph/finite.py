@@ -7,8 +7,8 @@ gives the same, and costs a program nothing.
 import math
 
 _KEEPS = set(
-    """add sub mul neg abs sin cos tanh sigmoid erf erfc atan select view spread sum pack cast copy min max floor ceil trunc
-    rint""".split()
+    """add sub mul neg abs sin cos tanh sigmoid erf erfc atan select view spread place sum pack cast copy min max floor ceil
+    trunc rint""".split()
 )
 _LEAVES = {"input", "extern"}
 

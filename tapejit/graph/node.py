@@ -24,11 +24,12 @@ from tapejit.spec.primitives import PRIMITIVES
 FLOATS = ("f8", "f4")
 EXACT = "exact"
 MOST_COST = 1e6  # as good as never
+MOST_OVER = 8  # blocks put over one another that are told apart where they are read
 SMALL = 4096  # elements up to which views of spreads are looked at element by element
 
 
 class Affine(NamedTuple):
-    """Element I stands at start + I . strides: where a ``view`` reads its packed operand, or a ``spread`` puts its own."""
+    """Element I stands at start + I . strides: where a ``view`` reads its operand, a ``spread`` or ``place`` puts its last."""
 
     strides: tuple
     start: int
@@ -91,7 +92,8 @@ class Node:
 
 ELEMENTWISE = PRIMITIVES
 REDUCTIONS = {"sum", "max", "min"}
-LAZY = ChainMap(ELEMENTWISE, {"view": None, "spread": None})  # computed where they are read, unless they are kept
+# Computed where they are read, unless they are kept.
+LAZY = ChainMap(ELEMENTWISE, {"view": None, "spread": None, "place": None})
 
 
 class Graph:
@@ -291,6 +293,18 @@ class Graph:
             return self.view(x, target, packed_strides(target), 0)
         return self.node("spread", (x,), Affine(strides, start), tuple(target), x.dtype)
 
+    def place(self, x, y, strides, start):
+        """``x`` with ``y`` in a block of it, None where ``y`` goes elsewhere or over many others."""
+        strides = unit_free(strides, y.shape)
+        if y.n == x.n and start == 0 and is_stretch(strides, y.shape):
+            return self.view(y, x.shape, packed_strides(x.shape), 0)
+        over, under = 0, x
+        while under.op == "place":
+            over, under = over + 1, under.args[0]
+        if not y.n or over == MOST_OVER or block_of(x.shape, start, strides, y.shape) is None:
+            return None
+        return self.node("place", (x, y), Affine(strides, start), x.shape, x.dtype)
+
     def sum(self, x, steps, scale, shape):
         """The sum into a packed result of ``shape``: element I of x goes to position I . steps."""
         steps = Steps(unit_free(steps, x.shape))
@@ -420,3 +434,23 @@ def decompose(source, start, strides, shape):
     if math.prod(source) and start // max(packed[0] * source[0], 1) if source else start:
         return None
     return maps
+
+
+def block_of(source, start, strides, shape):
+    """A block of an array: per dimension of the array where it begins, and the dimension of ``shape`` that goes along it.
+
+    Returns:
+        pairs whose second is None where the block is one element wide, or None for what is no block: elements with others in
+        between, transposed to one dimension, or counted twice.
+    """
+    maps = decompose(source, start, strides, shape)
+    if maps is None or any(s == 0 and n != 1 for s, n in zip(strides, shape, strict=True)):
+        return None
+    block, used = [], set()
+    for constant, coefs in maps:
+        along = [d for d, c in enumerate(coefs) if c]
+        if len(along) > 1 or any(coefs[d] != 1 or d in used for d in along):
+            return None
+        used.update(along)
+        block.append((constant, along[0] if along else None))
+    return block

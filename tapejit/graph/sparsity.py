@@ -52,6 +52,12 @@ def _reads(sparse, node, a, rows):
         return rows[positions(node.shape, *node.attr)]
     if node.op == "spread":
         return _placed(sparse, node.n, positions(a.shape, *node.attr)) @ rows
+    if node.op == "place":
+        taken = positions(node.args[1].shape, *node.attr)
+        if a is node.args[1]:
+            return _placed(sparse, node.n, taken) @ rows
+        kept = np.setdiff1d(np.arange(node.n), taken)
+        return _placed(sparse, node.n, kept, kept, node.n) @ rows
     if node.op in ("sum", "max", "min"):
         return _placed(sparse, node.n, positions(a.shape, node.attr, 0)) @ rows
     if node.op == "pack":

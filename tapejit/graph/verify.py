@@ -10,7 +10,18 @@ import numpy as np
 
 from tapejit.core import dtypes
 from tapejit.graph.loop import OWN, Loop, Where
-from tapejit.graph.node import ELEMENTWISE, EXACT, FLOATS, Affine, Kernel, Number, Places, Steps, Strands
+from tapejit.graph.node import (
+    ELEMENTWISE,
+    EXACT,
+    FLOATS,
+    Affine,
+    Kernel,
+    Number,
+    Places,
+    Steps,
+    Strands,
+    block_of,
+)
 from tapejit.spec.primitives import LOGIC, TEST
 from tapejit.spec.table import OPS
 
@@ -151,6 +162,15 @@ def _moved(graph, node):
     _within(few.shape, *node.attr, many.n)
 
 
+def _place(graph, node):
+    _operands(node, 2)
+    _attribute(node, Affine)
+    x, y = node.args
+    _expect(x.shape == node.shape and x.dtype == y.dtype == node.dtype, f"its operands are {x.dtype} {x.shape} and {y.dtype}")
+    _within(y.shape, *node.attr, x.n)
+    _expect(block_of(x.shape, node.attr.start, node.attr.strides, y.shape) is not None, "its second operand goes to no block")
+
+
 def _reduction(graph, node):
     _operands(node, 1)
     _attribute(node, Steps)
@@ -222,6 +242,7 @@ _RULES = {
     "extern": _extern,
     "view": _moved,
     "spread": _moved,
+    "place": _place,
     **dict.fromkeys(("sum", "max", "min"), _reduction),
     "pack": _pack,
     "weave": _weave,
