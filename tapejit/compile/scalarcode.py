@@ -65,9 +65,18 @@ def as_it_is(module, branch, name):
     Where it weighs widths for a loop that only moves numbers, or for a short one that writes numbers of less than 8 bytes
     backwards, it has been seen to end the process (LLVM 22: "VPlan cost model and legacy cost model disagreed").
     """
-    unwanted = module.add_metadata(["llvm.loop.vectorize.enable", ir.Constant(I1, 0)])
-    found = module.add_metadata([name, unwanted])
-    found.operands = (found, unwanted)  # a loop is known by what refers to itself
+    _tell(module, branch, name, "llvm.loop.vectorize.enable", ir.Constant(I1, 0))
+
+
+def as_vectors(module, branch, name):
+    """Keep LLVM from unrolling the short loop that a branch closes: it does so before it makes vectors, and then makes none."""
+    _tell(module, branch, name, "llvm.loop.unroll.disable")
+
+
+def _tell(module, branch, name, *wanted):
+    told = module.add_metadata(wanted)
+    found = module.add_metadata([name, told])
+    found.operands = (found, told)  # a loop is known by what refers to itself
     branch.set_metadata("llvm.loop", found)
 
 
