@@ -111,35 +111,59 @@ def sweep_strip(tape, k, p):
     words = as_i32(indices)
     start, total, n, length, width = words[p - 1], words[p - 3], words[p - 4], words[p - 5], words[p - 6]
     first, further = words[p - 8], words[p - 7]
-    a = as_f64(adjoints)
-    seed = a[total] if total >= 0 else 0.0
-    if total >= 0:
-        a[k] = 0.0
     fetch_lines(indices + 4 * start, 6)  # the strip's before
     fetch_lines(read(tape, COUNTS, 0) + 4 * k, 1)
-    rows = n // width
     at = p - OWN - length
+    if total >= 0:
+        a = as_f64(adjoints)
+        seed = a[total]
+        a[k] = 0.0
+        if seed != 0.0:
+            sweep_sum(adjoints, coefficients, indices, at, p - OWN, n, total, seed)
+        return start
+    rows = n // width
     while at < p - OWN:
         lines, joint = words[at], words[at + 1] != 0
         at += PLANE
         member = at + LINE * lines
-        if joint and rows > 1 and total < 0:
+        if joint and rows > 1:
             member = sweep_plane(adjoints, coefficients, indices, at, lines, first, further, width, rows)
         else:
             for _ in range(lines):
                 for row in range(rows):
                     seeds = adjoints + 8 * (first + further * row)
-                    sweep_line(adjoints, coefficients, indices, at, member, row, width, seeds, total, seed)
+                    sweep_line(adjoints, coefficients, indices, at, member, row, width, seeds, -1, 0.0)
                 member += MEMBER * words[at + LINE - 1]
                 at += LINE
         at = member
-    if total < 0:  # those of later statements are zero
-        if further == width:
-            set_to_zero(adjoints + 8 * first, n)
-        else:
-            for row in range(rows):
-                set_to_zero(adjoints + 8 * (first + further * row), width)
+    if further == width:  # those of later statements are zero
+        set_to_zero(adjoints + 8 * first, n)
+    else:
+        for row in range(rows):
+            set_to_zero(adjoints + 8 * (first + further * row), width)
     return start
+
+
+@helper
+def sweep_sum(adjoints, coefficients, indices, at, end, n, total, seed):
+    """The lines of a strip that adds to a sum, whose words stand from ``at`` to ``end``."""
+    words = as_i32(indices)
+    while at < end:
+        lines = words[at]
+        at += PLANE
+        member = at + LINE * lines
+        for _ in range(lines):
+            count = words[at + 11]
+            alone = count == 1 and words[member] == 0 and words[at + 3] == 0 and words[at + 5] >= n
+            if alone and words[at + 1] == 1:
+                place = words[member + 1]
+                c = coefficients + 8 * place if place != 0 else indices + 4 * (member + 2)
+                add_multiples(adjoints + 8 * words[at], seed, c, n, place != 0)
+            else:
+                sweep_line(adjoints, coefficients, indices, at, member, 0, n, 0, total, seed)
+            member += MEMBER * count
+            at += LINE
+        at = member
 
 
 @helper

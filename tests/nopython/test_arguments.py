@@ -148,3 +148,26 @@ def test_models_in_reverse_mode(f, p):
         h = 1e-6 * p[k] * np.eye(2)[k]
         slope = (f(p + h) - f(p - h)) / (2e-6 * p[k])
         assert gradient[k] == pytest.approx(slope, rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("given", ["C", "F", "strided"])
+def test_arrays_in_every_order_of_memory(given, kind):
+    def f(x):
+        s = 0.0
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                for k in range(x.shape[2]):
+                    s += (i + 2.0 * j + 5.0 * k) * x[i, j, k] ** 2
+        return s
+
+    base = np.arange(60.0).reshape(3, 4, 5).astype(kind)
+    x = {"C": base, "F": np.asfortranarray(base), "strided": np.repeat(base, 2, axis=1)[:, ::2]}[given]
+    i, j, k = np.indices(x.shape)
+    expected = (2.0 * (i + 2.0 * j + 5.0 * k) * base).astype(kind)
+    g = nopython.value_and_grad(f)
+    assert np.array_equal(g(x)[1], expected)
+    for out in (np.empty_like(base), np.empty(base.shape[::-1], kind).T):
+        g.into(x, out)
+        assert np.array_equal(out, expected)
+    np.testing.assert_allclose(nopython.hvp(f)(x, x), expected, rtol=1e-6)

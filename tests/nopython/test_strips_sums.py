@@ -21,6 +21,29 @@ def running_sum(x):
 
 
 @LOOPS.strips
+def sums_along_lines_of_every_kind(x):
+    y = np.zeros(3 * SIZE)
+    for k in range(1, 3 * SIZE - 1):
+        y[k] = x[k % SIZE] * x[0]
+    y[0] = x[1] * x[2]
+    s = t = 0.0
+    for j in range(SIZE):
+        s += y[j] * y[3 * j] + y[j + SIZE] * 2.0 + y[2 * SIZE - j] * x[4]
+    for j in range(2 * SIZE, 3 * SIZE):
+        t += y[j] + x[j - 2 * SIZE] * y[j]
+    return s * t
+
+
+@LOOPS.strips
+def a_sum_that_nothing_depends_on(x):
+    s = t = 0.0
+    for j in range(SIZE):
+        s += 0.01 * x[j] * x[j]
+        t += x[j] * x[j]
+    return max(s, t)
+
+
+@LOOPS.strips
 def sums_in_two_blocks_of_a_pass(x):
     s = 0.0
     for i in range(1, SIZE - 1):
