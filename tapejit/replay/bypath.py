@@ -14,7 +14,7 @@ from tapejit.replay.examples import Walk
 from tapejit.replay.function import Replayed
 from tapejit.replay.inparts import kinds
 from tapejit.replay.trees import flatten, unflatten
-from tapejit.replay.values import tensor_of
+from tapejit.replay.values import kind, tensor_of
 
 
 class ByPath:
@@ -154,24 +154,31 @@ class _Examples:
             args, kwargs = self.placed.rebuilt(self.pieces)
             self.results.enter(e, self.single(*self.first, *args, **kwargs))
             left = left[1:]
-            paths, leaves = self._paths(args, kwargs)
-            compiled = [p for p in paths.everything() if p.machine is not None] if paths else []
+            paths, programs, leaves = self._paths(args, kwargs)
+            compiled = [p for p in programs if p.machine is not None]
             if len(left) and not all(p in known for p in compiled):
                 known = compiled
                 left = self._by_programs(paths, compiled, leaves, left)
         return self.results
 
     def _paths(self, args, kwargs):
-        """The programs that answer calls like this one, and the leaves of the arguments, which they read; None for none."""
+        """What answers calls like this one: its paths and their programs, and what these read; None and nothing if unknown."""
         signature = self.single._last if isinstance(self.single, Replayed) and not self.first else None
+        nothing = None, (), ()
         if signature is None or signature.paths.eager is not None or signature.history:
-            return None, ()
+            return nothing
         leaves = []
-        if self.single._flatten(args, kwargs, leaves) != signature.key[0] or len(leaves) != len(signature.key[1]):
-            return None, ()  # integers that counted as floats
+        key = self.single._flatten(args, kwargs, leaves)
+        key, programs = (key, tuple(map(kind, leaves))), signature.paths.everything()
+        if key != signature.key:
+            length = self.single._lengths.length_of(signature, key)
+            if length is None:
+                return nothing  # integers that counted as floats
+            programs = [p for p in programs if p.spans_of(length)]
+            leaves.append(float(length))
         if signature.captures is not None and not signature.captures.hold():
-            return None, ()
-        return signature.paths, leaves
+            return nothing
+        return signature.paths, programs, leaves
 
     def _by_programs(self, paths, compiled, leaves, which):
         """Have some examples answered by compiled programs, each by what its guards lead to; those that are left."""

@@ -60,8 +60,7 @@ class Family:
 
     def programs(self, length):
         """The programs for a length, and the least and most that each is for."""
-        programs = self.signature.paths.counted
-        return [(p, span) for p in programs for span in p.frozen.spans if span[0] <= length <= span[1]]
+        return [(p, span) for p in self.signature.paths.counted for span in p.spans_of(length)]
 
 
 class Lengths:
@@ -106,6 +105,11 @@ class Lengths:
     def signatures(self):
         """What was recorded for all lengths, by family."""
         return [family.signature for family in self.families or ()]
+
+    def length_of(self, signature, key):
+        """The length of a call of the family with that signature; None if it is none."""
+        family = next((f for f in self.families or () if f.signature is signature), None)
+        return family and family.length_of(key)
 
     def length(self, family, length, inputs):
         """What the function makes of a length, as its code says.

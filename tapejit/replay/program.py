@@ -114,6 +114,10 @@ class Program:
         forks.renewed(self, "_lock", threading.RLock)
         self.specs = [(outputs[j].shape, np.dtype(outputs[j].dtype)) for j in self.arrays]
 
+    def spans_of(self, length):
+        """The spans of lengths that it is for, of those with this one."""
+        return [span for span in self.frozen.spans if span[0] <= length <= span[1]]
+
     def compile(self):
         """Plan, generate code and compile, once. A failure is kept, too, and raised again."""
         with self._lock:

@@ -224,6 +224,38 @@ def test_an_error_beyond_the_end_of_an_array():
         g(np.linspace(0, 1, 100), 101)
 
 
+@pytest.mark.parametrize("how", [tj.jit, tj.value_and_grad])
+def test_examples_that_take_different_paths(how):
+    """The program of all lengths runs for one example after another, too; it is told the length."""
+
+    def f(p, ys):
+        a = p[0]
+        for y in ys:
+            a = a * p[1] + y
+        return a * p[2] if a > 0 else a * a
+
+    ps = np.stack([P * k for k in (-1.0, -0.3, 0.2, 1.0)])
+    mapped, eager = tj.vmap(how(f, compile="now")), how(f, compile="never")
+    for n in (50, 60, 73, 20, 1100, 9, 3):
+        ys = np.sin(np.arange(4.0 * n)).reshape(4, n)
+        found, expected = mapped(ps, ys), [eager(*args) for args in zip(ps, ys, strict=True)]
+        for a, b in zip(found, zip(*expected, strict=True), strict=True) if how is tj.value_and_grad else [(found, expected)]:
+            np.testing.assert_allclose(a, b, rtol=1e-10)
+
+
+def test_examples_of_a_number():
+    def f(p, n):
+        a = p[0]
+        for _ in range(n):
+            a = a * p[1] + p[2]
+        return a * p[2] if a > 0.5 else a * a
+
+    ps = np.stack([P * k for k in (-1.0, -0.3, 0.2, 1.0)])
+    mapped, eager = tj.vmap(tj.jit(f, compile="now"), in_axes=(0, None)), tj.jit(f, compile="never")
+    for n in (50, 60, 73, 20, 1100, 9, 3):
+        np.testing.assert_allclose(mapped(ps, n), [eager(p, n) for p in ps], rtol=1e-10)
+
+
 def agrees(seed, lengths=(50, 57, 62, 75, 64, 66, 13, 8, 120, 3)):
     """Whether a random function became a program for all lengths; all results are those of eager execution."""
     f = Function(seed).function
