@@ -5,10 +5,23 @@ What the rule of a record leaves is known for all of its kind (see ``eager.lesso
 goes on where something is not known.
 """
 
-from tapejit.core.append import binary, constant, general, value, view
-from tapejit.core.record import H_COUNT, H_ROOM, MASK
+from tapejit.core.append import binary, constant, flags_of, general, value, view, write_record
+from tapejit.core.record import (
+    ADDRESS,
+    EXTERNAL,
+    FLAGS,
+    GRAD,
+    H_COUNT,
+    H_RECORDS,
+    H_ROOM,
+    LAYOUT,
+    MASK,
+    OWNER,
+    READ_ONLY,
+    SIZE,
+)
 from tapejit.edge.jit import entry, inner
-from tapejit.edge.raw import as_f64, as_i64
+from tapejit.edge.raw import as_f64, as_i32, as_i64
 
 # words of the state: addresses of int64 arrays, and numbers
 (
@@ -30,8 +43,9 @@ from tapejit.edge.raw import as_f64, as_i64
     S_ADD,  # the op that adds
     S_MADE,  # by record: the lesson by which what stands for it was made
     S_KNOWN,  # by record: the handle by which the recording that goes on knows it, UNKNOWN until asked; 0 if it need not
-) = range(18)
-STATE = 18
+    S_OUTSIDE,  # the header of the tape of these records, of which stand-ins may be made; 0 if Python has to
+) = range(19)
+STATE = 19
 
 LESSON = 7  # layout of the adjoint, next lesson of the kind, first step, end, first part, end, what is wanted
 RUN = 10  # states of three operands, which are one, next lesson, first step, end, place and state of the result, what is wanted
@@ -103,9 +117,9 @@ def add_parts(header, state, i, first, end):
 
 
 @inner
-def has_room(h, s, steps, sums):
-    """Whether there is room for the records of a lesson and sums; else S_STOPPED says what is wanted."""
-    if h[H_COUNT] + steps + sums > h[H_ROOM]:
+def has_room(h, s, steps, others):
+    """Whether there is room for the records of a lesson and others; else S_STOPPED says what is wanted."""
+    if h[H_COUNT] + steps + others > h[H_ROOM]:
         s[S_STOPPED] = NO_ROOM
         return False
     if s[S_NOTED_COUNT] + steps > s[S_NOTED_ROOM]:
@@ -115,15 +129,26 @@ def has_room(h, s, steps, sums):
 
 
 @inner
-def tell_known(s, at, operands, k, wanted):
+def stand_in(header, outside, k):
+    """The handle of a value in the memory of record k of another tape, for which there is room."""
+    there = as_i64(outside)[H_RECORDS] + k * SIZE
+    row, words = as_i64(there), as_i32(there)
+    flags = EXTERNAL | (words[FLAGS >> 2] & GRAD) | (flags_of(outside, words[OWNER >> 2]) & READ_ONLY)
+    return write_record(header, 0, flags, -1, -1, -1, -1, row[ADDRESS >> 3], row[LAYOUT >> 3], 0, 0.0)
+
+
+@inner
+def tell_known(header, s, at, operands, k, wanted):
     """Put the handles of three operands and the record among the values; False for an UNKNOWN one that is wanted (bits)."""
     known, values = as_i64(s[S_KNOWN]), as_i64(s[S_VALUES])
     for j in range(4):
-        handle = known[operands[j] if j < 3 else k]
-        if handle == UNKNOWN and wanted >> j & 1:
-            s[S_STOPPED] = ASKS
-            return False
-        values[at + j] = handle
+        record = operands[j] if j < 3 else k
+        if known[record] == UNKNOWN and wanted >> j & 1:
+            if s[S_OUTSIDE] == 0:
+                s[S_STOPPED] = ASKS
+                return False
+            known[record] = stand_in(header, s[S_OUTSIDE], record)
+        values[at + j] = known[record]
     return True
 
 
@@ -147,12 +172,12 @@ def sweep_by_lessons(header, state, first):
             return i
         lesson = as_i64(row)
         steps = lesson[3] - lesson[2]
-        if not has_room(h, s, steps, lesson[5] - lesson[4]):
+        if not has_room(h, s, steps, 4 + lesson[5] - lesson[4]):
             return i
         operands = as_i64(s[S_OPERANDS] + 24 * i)
         values[0] = -1
         values[1] = g
-        if not tell_known(s, 2, operands, k, lesson[6]):
+        if not tell_known(header, s, 2, operands, k, lesson[6]):
             return i
         for j in range(steps):
             made = take_step(header, state, s[S_STEPS] + 8 * STEP * (lesson[2] + j))
@@ -215,13 +240,13 @@ def run_by_lessons(header, state, first):
             return i
         row = as_i64(s[S_LESSONS] + 8 * RUN * lesson)
         steps = row[6] - row[5]
-        if not has_room(h, s, steps, 0):
+        if not has_room(h, s, steps, 4):
             return i
         values[0] = -1
         values[1] = x
         values[2] = y
         values[3] = z
-        if s[S_KNOWN] != 0 and not tell_known(s, 4, operands, k, row[9]):
+        if s[S_KNOWN] != 0 and not tell_known(header, s, 4, operands, k, row[9]):
             return i
         for j in range(steps):
             made = take_step(header, state, s[S_STEPS] + 8 * STEP * (row[5] + j))

@@ -52,11 +52,19 @@ class Handles:
 
     Attributes:
         known: by record its handle, UNKNOWN for one outside until it is asked for.
+        by_engine: whether the engine may make the stand-ins of those outside.
     """
 
     def __init__(self, tape, here):
         self.tape, self.here, self.base = tape, here, here.number << R.TAPE_SHIFT
-        self.known = self.base | np.arange(len(tape) + 1) if tape is here else np.full(len(tape) + 1, UNKNOWN, dtype=np.int64)
+        self.by_engine = False
+        if tape is here:
+            self.known = self.base | np.arange(len(tape) + 1)
+            return
+        self.known = here.recorder.stand_ins_of(tape)
+        self.by_engine = self.known is not None
+        if self.known is None:
+            self.known = np.full(len(tape) + 1, UNKNOWN, dtype=np.int64)
 
     def of(self, k) -> int:
         """The handle of a record."""

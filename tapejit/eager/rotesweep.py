@@ -93,6 +93,7 @@ class Rote:
         """Tell the engine by which handles this recording knows the records."""
         self.known = handles
         self._tell({rote.S_KNOWN: handles.known})
+        self.words[rote.S_OUTSIDE] = handles.tape.address if handles.by_engine else 0
 
     def _ask(self, i, wanted):
         """Find the handles that the engine asks for: of the operands of the i-th record and of itself, a bit each."""

@@ -12,7 +12,7 @@ from tapejit.core import tape as tapes
 from tapejit.core.layout import layout_at
 from tapejit.core.record import MASK
 from tapejit.eager import autograd, lessons
-from tapejit.eager.compiledsweep import RecordView, handle_of, plan_sweep, same_tape
+from tapejit.eager.compiledsweep import RecordView, handle_of, planned_sweep, same_tape
 from tapejit.eager.creation import zeros, zeros_like
 from tapejit.eager.dispatch import constant, emit
 from tapejit.eager.grad_mode import enable_grad
@@ -26,7 +26,7 @@ from tapejit.eager.views import contiguous, expand, spread, strided_view
 from tapejit.spec import usernodes
 from tapejit.spec.table import OPS, VALUES
 
-_USERS = {usernodes.result.code, usernodes.node.code}
+_USERS = [usernodes.result.code, usernodes.node.code]
 
 
 def push(outputs, leaves, tangents) -> list:
@@ -41,14 +41,14 @@ def push(outputs, leaves, tangents) -> list:
     if moving:
         tape = moving[0]._tape()
         same_tape(tape, (*moving, *moves))
-        order, _ = plan_sweep(tape, moving, list(moves))
-        if any(int(tape.ops[k]) in _USERS for k in order):
+        order, _ = planned_sweep(tape, moving, list(moves))
+        if np.isin(tape.ops[order], _USERS).any():
             return _by_two_sweeps(outputs, moves)
         here = tapes.current()
         if tape.recorder is not None and here.recorder is not None and len(order) > lessons.SHORT:
             with enable_grad(), here.at_one_line():
                 return _Pushed(tape, here, moves, order[::-1]).through(outputs)
-        nodes = [handle_of(tape, k) for k in reversed(order)]  # the handles keep the records; their numbers may change below
+        nodes = [handle_of(tape, k) for k in order[::-1].tolist()]  # handles keep the records; their numbers may change
         sweep = {}
         with enable_grad():
             for node in nodes:
@@ -81,13 +81,13 @@ class _Pushed:
         tape: the recording.
         here: the one that goes on, the same or another.
         moves: leaf -> its tangent.
-        order: the records that are visited.
+        order: the records that are visited, an array.
     """
 
     def __init__(self, tape, here, moves, order):
         self.tape, self.here = tape, here
         self.lessons, self.handles = lessons.Lessons(here), Handles(tape, here)
-        order = np.array(order, dtype=np.int64)
+        order = order.astype(np.int64)
         tape.flags[order] &= ~R.DEAD
         swept = Swept(tape, order)
         self.run = RoteRun(here, order, swept.kinds, swept.operands, len(tape), self.handles)

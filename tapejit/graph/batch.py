@@ -133,7 +133,7 @@ class Batch:
         tape = recorder.tape
         rows = tape.records[: len(tape)]
         self.columns, self.imm32 = columns_of(recorder), single_precision(rows)
-        self.values = _Values()
+        self.values = _Values(recorder.from_recordings())
         for k, j in recorder.inputs.items():
             self.values[k] = Value(inputs[j], tuple(inputs[j].shape[1:]), True)
         for k, t in recorder.captured.items():
@@ -141,7 +141,8 @@ class Batch:
 
     def run(self, records) -> list:
         """The Values of some records; all that they need, and every op that may fail, is emitted in order."""
-        fallible = [k for k, code in enumerate(self.columns["op"]) if OPS[code].failure is not None]
+        fails = np.array([op.failure is not None for op in OPS])
+        fallible = np.flatnonzero(fails[self.columns["op"]]).tolist()
         order = self._needed([*records, *fallible])
         here = tapes.current()
         with here.at_one_line():
@@ -154,10 +155,11 @@ class Batch:
 
     def _needed(self, records) -> list:
         """The records that are to be emitted, in order."""
-        recorder, ops = self.recorder, self.columns["op"]
+        recorder, ops = self.recorder, np.asarray(self.columns["op"])
         leaves = {*recorder.numbers, *recorder.sources, *recorder.notes}
-        found = live(self.columns, records, self.values, leaves, self._operands).tolist()
-        return [k for k in found if k not in self.values and ops[k] not in ROWS]
+        found = live(self.columns, records, self.values, leaves, self._operands)
+        found = found[(self.values.outside[found] < 0) & ~np.isin(ops[found], list(ROWS))]
+        return [k for k in found.tolist() if k not in self.values]
 
     def _operands(self, k):
         recorder = self.recorder
@@ -250,15 +252,23 @@ def _differentiated(x) -> bool:
 
 
 class _Values(dict):
-    """The Values by record; those that the engine has made when somebody asks.
+    """The Values by record; those of other recordings, and those that the engine has made, when somebody asks.
 
     Attributes:
+        outside: by record the handle of what it stands for in another recording, -1 for others.
         made: None, or a RoteRun and, by number of its lessons, the Values but for their tensors.
     """
 
-    made = None
+    def __init__(self, outside):
+        super().__init__()
+        self.outside, self.made = outside, None
 
     def __missing__(self, k):
+        handle = int(self.outside[k])
+        if handle >= 0:
+            tensor = handle_of(tapes.tapes[handle >> R.TAPE_SHIFT], handle & MASK)
+            value = self[k] = Value(tensor, tuple(tensor.shape))
+            return value
         if self.made is None:
             raise KeyError(k)
         run, given = self.made
@@ -283,6 +293,7 @@ class _Learning:
         operands = np.stack([np.where(rows[name] >= 0, rows[name], none) for name in "abc"], axis=1)
         self.run = RoteRun(here, order, self._kinds(rows), operands, none)
         self.run.states[none] = self._state(None)
+        self._tell_outside(here)
 
     def through(self):
         """All records of the order."""
@@ -309,6 +320,19 @@ class _Learning:
         alone = np.array([op.arity > 3 or op in (usernodes.node, usernodes.result) for op in OPS])[ops] | (ops == 0)
         alone |= np.isin(tape.ops[rows["c"]], list(ROWS)) & (rows["c"] >= 0)
         return lessons.kinds_of([ops, flags, rows["layout"], rows["plan"], rows["imm"].view(np.int64)], alone)
+
+    def _tell_outside(self, here):
+        """Tell the engine what stands for records that are stand-ins of others on the tape where it works."""
+        outside = self.values.outside
+        records = np.flatnonzero((outside >= 0) & (outside >> R.TAPE_SHIFT == here.number))
+        numbers = outside[records] & MASK
+        here.flags[numbers] &= ~R.DEAD
+        rows = here.records[numbers]
+        kinds = lessons.kinds_of([rows["layout"], rows["flags"] & R.GRAD], np.zeros(len(records), dtype=bool))
+        for kind in set(kinds.tolist()) - {-1}:
+            same = records[kinds == kind]
+            self.run.handles[same] = outside[same]
+            self.run.states[same] = self._state(self.values[int(same[0])])
 
     def _ask(self, k):
         """Find the handle of what stands for an operand, -1 for memory that is yet to be written."""

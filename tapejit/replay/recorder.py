@@ -292,6 +292,9 @@ class Recorder:
             tensor = self.bring(tensor)
         return tensor._r & MASK
 
+    def stand_ins_of(self, tape):
+        """By record of another recording the handle of its stand-in here, UNKNOWN for none; None: ``bring`` makes each."""
+
     def bring(self, tensor):
         """The stand-in of a tensor of another tape: its memory, read at every replay."""
         if tensor.requires_grad and not self._quiet:

@@ -11,11 +11,13 @@ from tapejit.core import tape as tapes
 from tapejit.core.errors import Refused
 from tapejit.core.layout import layout_of
 from tapejit.core.record import MASK
+from tapejit.eager.compiledsweep import handle_of
 from tapejit.eager.dispatch import share
 from tapejit.eager.escapes import watched
 from tapejit.eager.functional import COMPARISONS, FUNCTIONS
 from tapejit.eager.reductions import all as all_of
 from tapejit.eager.reductions import any as any_of
+from tapejit.eager.rotesweep import UNKNOWN
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import contiguous, expand
 from tapejit.graph.batch import Batch, plain
@@ -33,16 +35,41 @@ class Example(Recorder):
     """A recording of one example. Tensors from outside are read where they are, with their history.
 
     Attributes:
-        captured: record -> the tensor from outside.
+        captured: record -> the tensor from outside, but for those of other recordings.
     """
 
     def __init__(self):
         super().__init__()
         self.captured = {}
+        self._stand_ins = {}  # another recording's tape -> by its records the handles of their stand-ins, an array
         outer = tapes.current().recorder
         self.reads = None if outer is None else outer.reads
 
+    def stand_ins_of(self, tape):
+        known = self._stand_ins.get(tape)
+        if known is None or len(known) <= len(tape):
+            more = np.full(2 * len(tape) + 1, UNKNOWN, dtype=np.int64)
+            if known is not None:
+                more[: len(known)] = known
+            known = self._stand_ins[tape] = more
+        return known
+
+    def from_recordings(self):
+        """By record here the handle of what it stands for in another recording, -1 for others."""
+        found = np.full(len(self.tape), -1, dtype=np.int64)
+        for tape, known in self._stand_ins.items():
+            numbers = np.flatnonzero(known != UNKNOWN)
+            found[known[numbers] & MASK] = (tape.number << R.TAPE_SHIFT) | numbers
+        return found
+
     def bring(self, tensor):
+        tape = tensor._tape()
+        known = None if tape.recorder is None else self.stand_ins_of(tape)
+        if known is not None:
+            k = tensor._r & MASK
+            if known[k] == UNKNOWN:
+                known[k] = self._standing_in(tensor._memory(), tensor)._r
+            return handle_of(self.tape, int(known[k]) & MASK)
         known = self.brought.get(id(tensor))
         if known is None or known[1]._r < 0:
             known = self.brought[id(tensor)] = (tensor, self._standing_in(tensor._memory(), tensor))

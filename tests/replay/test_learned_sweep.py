@@ -7,7 +7,7 @@ import tapejit as tj
 from tapejit.core import engine, rote
 from tapejit.eager import lessons, rotesweep, tangents, tensorsweep
 from tapejit.graph import batch
-from tapejit.replay import jacobianpasses
+from tapejit.replay import jacobianpasses, vmap
 
 MATRIX = np.random.default_rng(0).normal(size=(3, 3)) * 0.4
 DATA = np.random.default_rng(1).normal(size=(40, 3))
@@ -19,9 +19,9 @@ def short_recordings(monkeypatch):
     monkeypatch.setattr(jacobianpasses, "LONG", 100)
 
 
-def numbers(x):
+def numbers(x, passes=30):
     y, z = x[0], x[1]
-    for _ in range(30):
+    for _ in range(passes):
         y, z = y + 0.1 * (z - y) * x[2], tj.sin(z) * y / (1.5 + y * y) - x[3]
     return y * z
 
@@ -268,3 +268,22 @@ def test_sums_of_a_batched_sweep_that_the_engine_cannot_take(f, monkeypatch):
     found, expected = (tj.jacrev(g, compile=c)(BATCH[0]) for c in ("now", "never"))
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
     assert any(made)  # the sweep of a recording from inside of a batch
+
+
+def hessian_of_squares(g, compile):
+    return tj.hessian(lambda x: tj.dot(g(x), g(x)), compile=compile)
+
+
+@pytest.mark.parametrize("transform", [tj.jacrev, tj.jacfwd, hessian_of_squares])
+def test_what_a_batched_pass_reads_of_the_recording_is_brought_in_by_the_engine(transform, monkeypatch):
+    made, stand_in = [], vmap.Example._standing_in
+    monkeypatch.setattr(vmap.Example, "_standing_in", lambda *args: made.append(1) or stand_in(*args))
+    x, counts = BATCH[0], []
+    for passes in (10, 40):
+        g = several(lambda x, n=passes: numbers(x, n), 10)
+        found, expected = (transform(g, compile=c)(x) for c in ("now", "never"))
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+        made.clear()
+        transform(g, compile="now")(x)
+        counts.append(len(made))
+    assert counts[0] == counts[1]  # those that rules read that were run by Python
