@@ -30,6 +30,7 @@ from tapejit.compile.scalarcode import (
 )
 from tapejit.compile.shared import SharedLoop, cut_of
 from tapejit.compile.sizes import Sizes
+from tapejit.compile.smallsolves import SmallSolve, written_out
 from tapejit.compile.steps import Blocks, Loops, Scalars
 from tapejit.compile.tableloops import FARTHEST, called_by_rows
 from tapejit.compile.workspace import Memory
@@ -451,6 +452,11 @@ class Code:
 
     def _call(self, step):
         node = step.unit.node
+        words = written_out(node.attr) if node.op == "call" else ()
+        if words:
+            right, factors = (self.address(*place) for place in self.places_read(node))
+            SmallSolve(self.builder, node.dtype, words, right, factors, self.home(node.id))
+            return
         kernel, record = map(self.listed, self.calls.prepare(self.planner, node))
         b = self.builder
         addresses = [b.ptrtoint(self.address(*place), I64) for place in self.places_read(node)]

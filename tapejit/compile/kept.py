@@ -21,6 +21,7 @@ import marshal
 import numpy as np
 
 from tapejit.compile.scalarcode import library_functions
+from tapejit.compile.smallsolves import written_out
 from tapejit.edge import optimiser, store
 from tapejit.edge.caching import ENGINE, later_rows, stamp
 from tapejit.edge.objects import has_fma
@@ -84,8 +85,9 @@ class Structure:
             return "number", type(attr.value).__name__, attr.bits, attr.nothing
         if kind in (Affine, Steps, Places, Strands):
             return kind.__name__, tuple(attr)
-        if kind is Kernel:  # plans at one address are one plan; what is in it, no code depends on
-            return "kernel", attr.name, attr.code, self._plans.setdefault(attr.plan, len(self._plans)), attr.imm
+        if kind is Kernel:  # plans at one address are one plan; on what is in it, only what is written out depends
+            plan = self._plans.setdefault(attr.plan, len(self._plans))
+            return "kernel", attr.name, attr.code, plan, attr.imm, written_out(attr)
         if kind is Loop:
             parts = {name: value for name, value in vars(attr).items() if name not in ("graph", "guards")}
             return "loop", self._graph(attr.graph, attr.guards), _plain(parts)

@@ -198,7 +198,7 @@ def lu_forward(record, out, x, y, z):
     p = as_i64(as_i64(record)[PLAN >> 3])
     n, batches = p[0], p[1]
     copy_bytes(out, x, batches * n * n * SIZE)
-    work = native_alloc(4 * n + 8)
+    work = native_alloc(4 * n + 8) if n > SMALL else 0
     pivots, signs = out + batches * n * n * SIZE, P(out + batches * (n * n + n) * SIZE)
     status = 0
     for i in range(batches):
@@ -212,7 +212,8 @@ def lu_forward(record, out, x, y, z):
         if info > 0 and p[2]:
             status = failed(i, info)
             break
-    native_free(work)
+    if work:
+        native_free(work)
     return status
 
 
