@@ -1,7 +1,8 @@
 """Views of arrays that are written part by part: what a view reads was there before, or is what was written last.
 
 ``z[t] = y`` and ``stack`` leave a chain of placements on the tape; a view of its end depends on all of them, and so would the
-gradient of each part. Read where its elements come from, it depends on one record, at the same distance in every pass.
+gradient of each part. Read where its elements come from, it depends on one record, at the same distance in every pass. A large
+part that is most of the array is as well read in it: then passes hand on one array, not two.
 """
 
 import functools
@@ -14,6 +15,7 @@ from tapejit.graph.positions import positions
 from tapejit.spec.structured import view
 from tapejit.spec.table import OPS
 
+LARGE = 100  # elements of a part
 _VIEWS = [op.code for op in OPS if (op.alias_of or op) is view]
 _PLACES = [op.code for op in OPS if (op.alias_of or op).name == "place"]
 
@@ -42,7 +44,9 @@ def see_through(lowering):
     for k in np.flatnonzero(placing | np.isin(ops, _VIEWS)).tolist():
         x = columns["a"][k]
         if placing[k]:
-            chains[k] = _placed(lowering, chains, k, x)
+            part = lowering._layout(columns["b"][k]).n
+            if part < LARGE or 2 * part < lowering._layout(k).n:
+                chains[k] = _placed(lowering, chains, k, x)
             continue
         where = _positions(lowering, k, k) if x in chains else None
         while x in chains:

@@ -21,7 +21,8 @@ from tapejit.graph.node import Graph
 from tapejit.graph.oncework import share
 from tapejit.graph.onepass import Pass
 from tapejit.graph.operands import live
-from tapejit.graph.passbody import Irregular
+from tapejit.graph.passbody import LATE, Irregular
+from tapejit.graph.phases import turned
 from tapejit.graph.placements import see_through
 from tapejit.spec.structured import ROWS
 from tapejit.spec.table import OPS
@@ -177,6 +178,22 @@ class Rolled(Lowering):
             self.candidates, self.runs, self.owner = best
         if self.gathers and self._in_pieces():
             self.runs = []
+        elif self.gathers:
+            self._turn()
+
+    def _turn(self):
+        """Let passes begin where they hand on least."""
+        before, left = (self.candidates, self.runs, self.owner), self._left()
+        sizes, made = self._column("n"), self._column("op") != 0
+        runs = []
+        for run, needed in zip(self.runs, self._needed(), strict=True):
+            one = slice(run.start, run.start + run.period)
+            runs.append(turned(run, self.reads, np.where(made[one] & (needed >= run.trips - LATE), sizes[one], 0)))
+        if runs != self.runs:
+            self.candidates = runs
+            self._settle()
+            if self._left() > left + 2 * sum(run.period for run in runs):
+                self.candidates, self.runs, self.owner = before
 
     def _in_pieces(self):
         """Whether runs do no more than cut scalar code into pieces: the rows of a triangle, each of another length."""
