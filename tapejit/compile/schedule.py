@@ -4,6 +4,8 @@ Nodes that need memory are units of work. Loops over the same elements become on
 elements too (a slice x[1:] and the whole of x), cut into regions where their bodies differ.
 """
 
+import math
+
 from tapejit.compile.body import Body, NotFlat, NotYet, Split
 from tapejit.compile.columns import joined
 from tapejit.compile.steps import Call, Loops, Region, Scalars, Unit
@@ -12,6 +14,7 @@ from tapejit.core.layout import packed_strides
 from tapejit.graph.node import LAZY, REDUCTIONS, blas_view, is_stretch
 
 NEAR = 16  # loops whose lengths differ by at most this may be fused
+LONG_ROW = 16  # elements of a row, over which a loop of its own takes little longer than over as many elements of the whole
 MOST_LENGTHS = 6  # of loops that are fused: of more, each by itself is shorter, and all of them are one function
 MOST_REGIONS = 4096
 LONGEST = 1000  # instructions of the regions of a loop, beyond which sums of many parts are added up part by part
@@ -299,11 +302,22 @@ class Planner:
             spaces.setdefault(unit.space, []).append(unit)
         space = max(spaces, key=lambda s: (len(spaces[s]), s[0] == "flat" and s[1]))
         chosen = list(spaces[space])
-        if space[0] == "flat":
+        grids = (s for s in spaces if s[0] == "nd" and space == ("flat", math.prod(s[1])) and self._is_grid(s, chosen))
+        grid = next(grids, None)
+        if grid is not None:
+            space, chosen = grid, chosen + spaces[grid]
+        elif space[0] == "nd" and len(space) == 2:
+            chosen += [u for u in spaces.get(("flat", math.prod(space[1])), ()) if self._is_grid(space, [u])]
+        elif space[0] == "flat":
             near = [o for o in spaces if o != space and o[0] == "flat" and abs(o[1] - space[1]) <= NEAR and o[1] > NEAR]
             if len(near) < MOST_LENGTHS:
                 chosen += [unit for other in near for unit in spaces[other]]
         self._one_loop(chosen, space, ready, finish)
+
+    def _is_grid(self, space, units):
+        """Whether loops over all elements may as well go over the rows of a grid, with another that has to; no totals."""
+        same = all(u.kind != "reduce" and u.node.shape == space[1] for u in units)
+        return len(space) == 2 and space[1][-1:] >= (LONG_ROW,) and same
 
     def _loops_in_order(self, ready, finish):
         """The loop that comes first on the tape, and what follows it there at once over the same elements."""

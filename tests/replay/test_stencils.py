@@ -5,6 +5,9 @@ import pytest
 
 import tapejit as tj
 from tapejit.compile.loops import VECTOR, whole_vectors
+from tapejit.compile.schedule import Planner
+from tapejit.graph.periods import Run
+from tapejit.graph.phases import turned
 
 STEPS = 60
 
@@ -107,6 +110,32 @@ def test_adjoints_of_whole_grids_are_gathered(f):
     g(np.ones((9, 12)))
     assert len(loops_of(g)) == 2
     assert not any(loop.updates for loop in loops_of(g))
+
+
+@pytest.mark.parametrize("f", [padded, set_in_a_copy, added_in_place])
+def test_passes_hand_on_the_state_alone(f):
+    g = tj.value_and_grad(f, compile="now")
+    g(np.ones((12, 20)))
+    ahead, back = loops_of(g)
+    assert [x.shape for x in ahead.outputs] == [(12, 20)]
+    assert [x.shape for x in back.outputs] == [(12, 20)] * 2  # -p beside p
+
+
+@pytest.mark.parametrize("f", [padded, set_in_a_copy, rolled])
+def test_a_pass_goes_over_the_grid_once(f):
+    g = tj.value_and_grad(f, compile="now")
+    g(np.ones((12, 20)))
+    for loop in loops_of(g):
+        assert len(Planner(loop.graph, loop.outputs, loop.guards, len(loop.reads)).plan()) == 1
+
+
+def test_passes_begin_where_they_hand_on_least():
+    """A pass: a record of two others of the pass before, and these two of it."""
+    reads = np.array([[i - 2, i - 1, -1] if i % 3 == 0 else [i - 1, i - i % 3, -1] for i in range(60)])
+    run = Run(3, 3, 19)
+    assert turned(run, reads, np.array([0, 0, 0])) == run
+    assert turned(run, reads, np.array([1, 1, 1])) == run
+    assert turned(run, reads, np.array([100, 4000, 4000])) == Run(4, 3, 18)
 
 
 def test_adjoints_of_small_parts_are_added_in_place():
