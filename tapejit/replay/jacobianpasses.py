@@ -1,7 +1,8 @@
 """Whole Jacobians and Hessians: one pass that is batched over the directions, forward or backward, whichever has fewer.
 
 A short recorded function with few directions has one pass for each, since they share what they have in common; else the pass is
-recorded once and run for all unit vectors at once (see ``vmap``): neither records nor compile time grow with their number.
+recorded once and run for all unit vectors at once (see ``vmap``): neither records nor compile time grow with their number. A
+sparse matrix is read from few products (see ``fewproducts``).
 """
 
 import numpy as np
@@ -12,11 +13,8 @@ from tapejit.eager.creation import zeros
 from tapejit.eager.dispatch import constant, from_array
 from tapejit.eager.grad_mode import enable_grad
 from tapejit.eager.indexing import cat, stack
-from tapejit.eager.places import scatter_add_flat, take_flat
 from tapejit.eager.views import permute, reshape, spread
-from tapejit.graph.build import Lowering
-from tapejit.graph.colouring import colours
-from tapejit.graph.sparsity import TooLarge, pattern
+from tapejit.replay.fewproducts import compressed
 from tapejit.replay.function import Replayed
 from tapejit.replay.leaves import pulled, pushed
 from tapejit.replay.transforms import Differentiated, decorator, results_of, scalar
@@ -26,7 +24,6 @@ from tapejit.replay.vmap import Example, batched
 FEW = 8  # directions of a recording up to which each has a pass of its own
 LONG = 2000  # records, above which they have not: so many passes would be recorded, each of which is a loop by itself
 MOST_BYTES = 1 << 27  # of the unit vectors of one batched pass
-MOST_PER_ROW = 32  # entries of a row up to which a dense Hessian is looked at for zeros
 MODES = ("auto", "forward", "reverse")
 
 
@@ -89,6 +86,10 @@ def _jacobian(name, fun, argnums, has_aux, mode, static_argnums, static, compile
 
 def _blocks(outputs, leaves, mode="auto"):
     """For each output a list with the Jacobian in each leaf."""
+    if len(outputs) == len(leaves) == 1:
+        found = compressed(outputs[0], leaves[0], mode)
+        if found is not None:
+            return [[found]]
     rows, columns = (sum(x.numel() for x in tensors) for tensors in (outputs, leaves))
     forward = mode == "forward" if mode != "auto" else columns < rows or (columns == rows > FEW)
     if forward:
@@ -186,45 +187,8 @@ def hessian(fun=None, argnums=0, has_aux=False, *, static_argnums=(), static=(),
             result = wanted.call(fun)
             value, aux = result if has_aux else (result, None)
             y = scalar(value, "hessian()")
-            found = _compressed(y, wanted.leaves[0]) if len(wanted.leaves) == 1 and y.requires_grad else None
-            blocks = [[found]]
-            if found is None:
-                blocks = _blocks(pulled([y], [None], wanted.leaves), wanted.leaves, "forward")
+            blocks = _blocks(pulled([y], [None], wanted.leaves), wanted.leaves, "forward")
             found = wanted.rebuild([wanted.rebuild(row) for row in blocks])
         return (found, aux) if has_aux else found
 
     return Replayed(transformed, fun, "hessian", argnums, static_argnums, compile, (fun, argnums, has_aux), static)
-
-
-def _compressed(y, x):
-    """The Hessian from products with sums of unit vectors, None where that saves nothing or nothing is recorded."""
-    recorder = tapes.current().recorder
-    n = x.numel()
-    if recorder is None or n < 8:
-        return None
-    (gradient,) = pulled([y], [None], [x])
-    lowering = Lowering(recorder, stop=(recorder.index(x),))
-    result, argument = lowering.nodes([recorder.index(gradient), recorder.index(x)])
-    try:
-        rows = pattern(lowering.graph, result, argument, MOST_PER_ROW)
-    except TooLarge:
-        return None
-    if rows is None:
-        return zeros((*x.shape, *x.shape), dtype=x.dtype) if not gradient.requires_grad else None
-    numbers = colours(rows)
-    count = int(numbers.max()) + 1
-    if count > n // 2:
-        return None
-    entries = rows.tocoo()
-    total = None
-    for colour in range(count):
-        unit = (numbers == colour).astype(x.dtype.numpy)
-        (product,) = pushed([gradient], [x], [from_array(unit.reshape(x.shape))])
-        mine = numbers[entries.col] == colour
-        i, j = entries.row[mine], entries.col[mine]
-        picked = take_flat(product, from_array(i.astype(np.int64)), None)
-        part = (picked, i.astype(np.int64) * n + j)
-        total = [part] if total is None else [*total, part]
-    values = cat([p for p, _ in total])
-    places = from_array(np.concatenate([k for _, k in total]))
-    return scatter_add_flat(values, places, (*x.shape, *x.shape))

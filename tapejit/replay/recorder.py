@@ -295,6 +295,10 @@ class Recorder:
     def stand_ins_of(self, tape):
         """By record of another recording the handle of its stand-in here, UNKNOWN for none; None: ``bring`` makes each."""
 
+    def from_outside(self) -> list:
+        """The records of which only a tensor outside knows what they are."""
+        return []
+
     def bring(self, tensor):
         """The stand-in of a tensor of another tape: its memory, read at every replay."""
         if tensor.requires_grad and not self._quiet:

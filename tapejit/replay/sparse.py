@@ -10,17 +10,14 @@ import threading
 import numpy as np
 
 from tapejit.core.dtypes import as_array
-from tapejit.eager.creation import zeros
 from tapejit.eager.dispatch import from_array
-from tapejit.eager.functional import add
 from tapejit.eager.grad_mode import enable_grad
-from tapejit.eager.indexing import cat, stack
-from tapejit.eager.places import take_flat
-from tapejit.eager.views import expand, reshape, spread
+from tapejit.eager.views import reshape
 from tapejit.graph.build import Lowering
 from tapejit.graph.sparsity import TooLarge, pattern
 from tapejit.replay.diagonals import Irregular
 from tapejit.replay.doorwords import Door
+from tapejit.replay.fewproducts import entries_from, joined, seeds_of
 from tapejit.replay.function import Replayed
 from tapejit.replay.leaves import pulled, pushed
 from tapejit.replay.recorder import around
@@ -28,11 +25,8 @@ from tapejit.replay.sparseplan import Entries, Plan, entries_of, target_data
 from tapejit.replay.strands import entries_along
 from tapejit.replay.transforms import Differentiated, results_of, scalar
 from tapejit.replay.trees import flatten, is_result
-from tapejit.replay.vmap import Example, batched
+from tapejit.replay.vmap import Example
 
-GAP = 32  # elements of a direction, all zero, from which on a program leaves them out
-MOST_STRETCHES = 8  # of a direction, between such gaps
-FEW = 8  # products of which each has a pass of its own
 TOLERANCE = 1e-6  # to which a product with the whole Jacobian must agree with one with the entries
 
 
@@ -152,7 +146,7 @@ class Sparse(Door):
         result = wanted.call(self.fun)
         if self.what == "sparse_hessian":
             gradient = pulled([scalar(result, f"{self.what}()")], [None], leaves)
-            return leaves, _joined(gradient)
+            return leaves, joined(gradient)
         outputs, _ = results_of(result, f"{self.what}()")
         if len(outputs) != 1:
             raise TypeError(f"{self.what}() needs a function whose result is one array, it gave a tree of {len(outputs)}")
@@ -209,7 +203,7 @@ class Sparse(Door):
         with enable_grad():
             leaves, y = self._differentiated(args, kwargs)
             values = self._values(plan, leaves, y)
-            whole = reshape(pushed([y], leaves, _seeds(plan.vector, leaves))[0], -1)
+            whole = reshape(pushed([y], leaves, seeds_of(plan.vector, leaves))[0], -1)
             self._check(plan, values._memory(), whole._memory())
         return plan.kind.of(*((values,) if plan.proven else (values, whole)))
 
@@ -220,7 +214,7 @@ class Sparse(Door):
                 return entries_along(plan, y, leaves)
             except Irregular:
                 pass
-        return take_flat(reshape(_products(plan.products, leaves, y), -1), from_array(plan.products.places), None)
+        return entries_from(plan.products, leaves, y)
 
     def _check(self, plan, values, whole):
         """Compare a product with the whole matrix and one with its entries: there may be others, by a path that was not known.
@@ -241,26 +235,6 @@ class Sparse(Door):
             )
 
 
-def _products(wanted, leaves, y):
-    """All products with seeds, one after another."""
-    seeds = wanted.seeds.astype(leaves[0].dtype.numpy)
-
-    def product(*parts):
-        if wanted.forward:
-            return pushed([y], leaves, list(parts))
-        return [_joined([reshape(p, -1) for p in pulled([y], list(parts), leaves)])]
-
-    def split(rows):
-        return _seeds(rows, leaves) if wanted.forward else [_direction(rows, y)]
-
-    if len(seeds) <= FEW:
-        found = [product(*split(seed))[0] for seed in seeds]
-        count = y.numel() if wanted.forward else sum(x.numel() for x in leaves)
-        return stack([reshape(p, -1) for p in found]) if found else from_array(np.zeros((0, count)))
-    ((found, has),) = batched(product, split(seeds), len(seeds))
-    return found if has else expand(found, (len(seeds), *found.shape))
-
-
 def _quick_key(args):
     """What tells arguments apart if they are arrays and floats, None for others."""
     if len(args) == 1 and args[0].__class__ is np.ndarray:
@@ -275,42 +249,6 @@ def _quick_key(args):
         else:
             return None
     return tuple(key)
-
-
-def _joined(parts):
-    """Tensors one after another, one alone as it is."""
-    return parts[0] if len(parts) == 1 else cat([reshape(p, -1) for p in parts])
-
-
-def _seeds(rows, leaves):
-    """Directions in all leaves from directions in their elements one after another, in the last dimension."""
-    found, start = [], 0
-    for x in leaves:
-        found.append(_direction(rows[..., start : start + x.numel()], x))
-        start += x.numel()
-    return found
-
-
-def _direction(rows, x):
-    """Directions in a tensor of the shape and dtype of x, one alone in a way that a program sees where it is zero."""
-    rows = np.ascontiguousarray(rows, x.dtype.numpy)
-    stretches = _stretches(rows) if rows.ndim == 1 else None
-    if stretches is None:
-        return from_array(rows.reshape(*rows.shape[:-1], *x.shape))
-    parts = [spread(from_array(rows[a:b]), (b - a,), (1,), a, tuple(x.shape)) for a, b in stretches]
-    return functools.reduce(add, parts) if parts else zeros(tuple(x.shape), dtype=x.dtype)
-
-
-def _stretches(row):
-    """Where a direction is not zero: a few ranges between long gaps; None where there are many, or hardly a gap."""
-    places = np.flatnonzero(row)
-    if not len(places):
-        return []
-    gaps = np.flatnonzero(np.diff(places) > GAP)
-    begins, ends = places[np.r_[0, gaps + 1]], places[np.r_[gaps, -1]] + 1
-    if len(begins) > MOST_STRETCHES or len(row) - (ends - begins).sum() <= GAP:
-        return None
-    return list(zip(begins.tolist(), ends.tolist(), strict=True))
 
 
 class _Probe(Example):

@@ -43,7 +43,7 @@ class Plan:
     @functools.cached_property
     def products(self):
         """How entries are read from products."""
-        return _products(self.rows, self._mode, self.symmetric, self._order)
+        return products_for(self.rows, self._mode, self.symmetric, self._order)
 
     def _in_blocks(self, sparse, heights, widths):
         """The empty matrices of the blocks; entries stand block after block from now on."""
@@ -121,7 +121,7 @@ class Products(NamedTuple):
     places: np.ndarray
 
 
-def _products(rows, mode, symmetric, order):
+def products_for(rows, mode, symmetric=False, order=None):
     """The products for a pattern, whose entries are wanted in CSR order, or in an order of these."""
     from scipy import sparse
 

@@ -62,6 +62,9 @@ class Example(Recorder):
             found[known[numbers] & MASK] = (tape.number << R.TAPE_SHIFT) | numbers
         return found
 
+    def from_outside(self):
+        return [*self.captured, *np.flatnonzero(self.from_recordings() >= 0).tolist()]
+
     def bring(self, tensor):
         tape = tensor._tape()
         known = None if tape.recorder is None else self.stand_ins_of(tape)

@@ -7,6 +7,7 @@ import pytest
 from random_array_programs import Program as Random
 
 import tapejit as tj
+from tapejit.replay import fewproducts
 from tapejit.spec.table import BY_NAME, FUNCTIONS
 
 RNG = np.random.default_rng(0)
@@ -184,3 +185,46 @@ def test_a_norm_at_zero_and_full_matrices():
     close(tj.hvp(lambda x: tj.norm(x) ** 2)(np.zeros(3), np.ones(3)), 2 * np.ones(3))
     with pytest.raises(RuntimeError, match="have no derivative"):
         tj.jvp(lambda a: tj.linalg.svd(a).U.sum(), (RNG.normal(size=(3, 2)),), (np.ones((3, 2)),))
+
+
+def neighbours(x):
+    n = x.numel()
+    return tj.stack([x[i] * x[(i + 1) % n] - x[i] ** 2 for i in range(n)])
+
+
+def matrix_of_neighbours(x):
+    following = np.roll(np.eye(len(x)), 1, 1)
+    return np.diag(np.roll(x, -1) - 2 * x) + following * x[:, None]
+
+
+@pytest.mark.parametrize("mode", ["auto", "forward", "reverse"])
+def test_rows_that_are_stacked_in_a_loop_take_few_products(mode, monkeypatch):
+    wanted, asked = [], fewproducts.products_for
+    monkeypatch.setattr(fewproducts, "products_for", lambda *args: wanted.append(asked(*args)) or wanted[-1])
+    for n in (9, 40):
+        x = np.linspace(-1, 1, n)
+        for compile in ("never", "now"):
+            close(tj.jacobian(neighbours, mode=mode, compile=compile)(x), matrix_of_neighbours(x))
+        assert len(wanted[-1].seeds) <= 3
+
+
+def test_few_products_of_a_function_that_captures_tensors_inside_of_a_batch():
+    weights, batch = tj.tensor(np.linspace(1, 2, 12)), RNG.normal(size=(3, 12))
+    found = tj.vmap(tj.jacobian(lambda x: weights * neighbours(x)))(batch)
+    close(found, np.stack([weights.numpy()[:, None] * matrix_of_neighbours(x) for x in batch]))
+    found = tj.vmap(tj.hessian(lambda x: (weights * x**3).sum()))(batch)
+    close(found, np.stack([np.diag(6 * weights.numpy() * x) for x in batch]))
+
+
+def test_few_products_only_where_it_takes_few_records_to_see_that(monkeypatch):
+    monkeypatch.setattr(fewproducts, "products_for", None)
+    x = np.linspace(-1, 1, 8)
+
+    def long(x):
+        for _ in range(300):
+            x = 0.9 * tj.sin(x)
+        return x
+
+    expected = tj.jacobian(long, compile="never")(x)
+    close(tj.jacobian(long)(x), expected, atol=1e-30)
+    assert np.count_nonzero(np.asarray(expected)) == 8

@@ -7,7 +7,7 @@ from scipy import sparse
 
 import tapejit as tj
 from tapejit.graph.colouring import colours, readings, symmetric_colours
-from tapejit.replay.sparse import _direction, _stretches
+from tapejit.replay.fewproducts import _direction, _stretches
 
 
 def close(found, expected, **kwargs):
