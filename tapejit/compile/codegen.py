@@ -30,7 +30,7 @@ from tapejit.compile.scalarcode import (
 )
 from tapejit.compile.shared import SharedLoop, cut_of
 from tapejit.compile.sizes import Sizes
-from tapejit.compile.smallsolves import SmallSolve, written_out
+from tapejit.compile.smallsolves import small_function, written_out
 from tapejit.compile.steps import Blocks, Loops, Scalars
 from tapejit.compile.tableloops import FARTHEST, called_by_rows
 from tapejit.compile.workspace import Memory
@@ -453,10 +453,17 @@ class Code:
     def _call(self, step):
         node = step.unit.node
         words = written_out(node.attr) if node.op == "call" else ()
-        if words:
-            right, factors = (self.address(*place) for place in self.places_read(node))
-            SmallSolve(self.builder, node.dtype, words, right, factors, self.home(node.id))
+        if not words:
+            self._call_kernel(node)
             return
+        b, places = self.builder, [self.address(*place) for place in self.places_read(node)]
+        function = small_function(self.module, node.attr, node.dtype, words)
+        left = b.call(function, [places[0], places[-1], self.home(node.id)])
+        if node.attr.name == "lu":
+            with b.if_then(left, likely=False):
+                self._call_kernel(node)
+
+    def _call_kernel(self, node):
         kernel, record = map(self.listed, self.calls.prepare(self.planner, node))
         b = self.builder
         addresses = [b.ptrtoint(self.address(*place), I64) for place in self.places_read(node)]

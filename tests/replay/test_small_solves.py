@@ -43,6 +43,30 @@ def test_solutions_have_the_bits_of_eager_ones(n, columns, dtype):
     assert solution.calls["eager"] == gradient.calls["eager"] == 0
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("n", range(1, smallsolves.MOST_ROWS + 2))
+def test_factors_and_inverses_have_the_bits_of_eager_ones(n, dtype):
+    inverse = tj.jit(linalg.inv, compile="now")
+    factors = tj.jit(lambda a: tuple(linalg.lu_factor(a)) + tuple(linalg.slogdet(a)), compile="now")
+    for seed in range(8):
+        a, _, _ = system(n, None, dtype, seed)
+        a[:, 0] = np.round(a[:, 0])  # ties, too
+        if np.linalg.matrix_rank(a) < n:
+            continue
+        for _ in range(2):
+            np.testing.assert_array_equal(inverse(a), linalg.inv(tj.tensor(a)).numpy())
+            expected = [*linalg.lu_factor(tj.tensor(a)), *linalg.slogdet(tj.tensor(a))]
+            for got, x in zip(factors(a), expected, strict=True):
+                np.testing.assert_array_equal(got, x.numpy())
+
+
+def test_the_determinant_of_a_singular_matrix():
+    f = tj.jit(lambda a: tuple(linalg.slogdet(a)), compile="now")
+    for a in (np.eye(3), np.arange(9.0).reshape(3, 3), np.zeros((3, 3)), np.diag([2.0, 0.0, -1.0]), np.eye(3)[[1, 0, 2]]):
+        for got, x in zip(f(a), linalg.slogdet(tj.tensor(a)), strict=True):
+            np.testing.assert_array_equal(got, x.numpy())
+
+
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 0.0, 5e-324])
 @pytest.mark.parametrize("place", [(0, 0), (1, 0), (2, 2)])
 def test_numbers_at_the_edges(wrong, place):
@@ -60,8 +84,9 @@ def test_a_singular_matrix_is_the_error_of_eager():
     a, b, _ = system(2, None, "float64")
     solution(a, b)
     solution(a, b)
-    with pytest.raises(linalg.LinAlgError):
-        solution(np.ones((2, 2)), b)
+    for singular in (np.ones((2, 2)), np.zeros((2, 2))):
+        with pytest.raises(linalg.LinAlgError):
+            solution(singular, b)
     np.testing.assert_allclose(a @ np.asarray(solution(a, b)), b, rtol=1e-12)
 
 
@@ -84,7 +109,7 @@ def test_in_loops_and_to_second_order():
         np.testing.assert_allclose(hessian(p), np.array(second), rtol=1e-8)
 
 
-def test_no_kernel_is_called_for_them(monkeypatch):
+def test_kernels_are_called_for_singular_matrices_alone(monkeypatch):
     monkeypatch.setattr(kept, "read", lambda structure: None)
     f = tj.jit(lambda a, b, w: (linalg.solve(a, b), linalg.solve(a.mT, w)), compile="now")
     for columns, called in ((smallsolves.MOST_COLUMNS, {"lu"}), (smallsolves.MOST_COLUMNS + 1, {"lu", "solve"})):
