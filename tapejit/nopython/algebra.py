@@ -305,13 +305,28 @@ class DualAlgebra(Differential):
 class Pending:
     """A value and its terms, pairs of a coefficient and a statement's index; none: a constant."""
 
-    __slots__ = ("struct", "tapejit_singular", "terms", "v")
+    __slots__ = ("origin", "struct", "tapejit_singular", "terms", "v")
 
     def __init__(self, v, terms=(), struct=None):
         self.v = v
         self.terms = list(terms)
+        self.origin = None  # the ``Origin`` of the terms, where they are another value's
         self.struct = struct  # the packed form, once it exists
         self.tapejit_singular = False
+
+
+class Origin:
+    """The terms of a value that all further ones depend on alone, and the slope between them.
+
+    So the chain rule along ``r = x * x + y * y + z * z; 4.0 * (r ** -6 - r ** -3)`` goes by way of r: once for all terms.
+    """
+
+    __slots__ = ("may_be_nothing", "slope", "terms")
+
+    def __init__(self, terms, slope, may_be_nothing=False):
+        self.terms = terms
+        self.slope = slope
+        self.may_be_nothing = may_be_nothing  # whether it is zero where a branch is not taken: then all terms are
 
 
 class TapeAlgebra(Differential):
@@ -360,7 +375,7 @@ class TapeAlgebra(Differential):
         """Make a value of several terms, or one that refers to a running sum, a statement of its own."""
         if len(value.terms) > 1 or any(id(index) in self._sums() for _, index in value.terms):
             index = statementtape.push(self.context, self.builder, self.coef, value.terms)
-            value.terms = [(self.coef.constant(1.0), index)]
+            value.terms, value.origin = [(self.coef.constant(1.0), index)], None
 
     def _sums(self):
         """The statements, as LLVM values, that are running sums in this function: later additions change them."""
@@ -401,6 +416,9 @@ class TapeAlgebra(Differential):
             largest = max((arg for _, arg, _ in parts), key=lambda arg: len(arg.terms))
             self.record(largest)
             parts = [(partial, arg, arg.terms) for partial, arg, _ in parts]
+        origin = self._common_origin(parts, name)
+        if origin:
+            return self._along(v, origin)
         merged = {}
         for partial, _, terms in parts:
             for coefficient, index in terms:
@@ -411,6 +429,32 @@ class TapeAlgebra(Differential):
                     term = mark(self.coef.add(known[0], term), infinite)
                 merged[id(index)] = (term, index)
         return Pending(v, merged.values())
+
+    def _common_origin(self, parts, name):
+        """The ``Origin`` of what depends on ``parts``, if theirs are the same terms; or None."""
+        if not parts or not isinstance(self.coef, Real):
+            return None
+        origins = [arg.origin or Origin(terms, self.coef.one) for _, arg, terms in parts]
+        terms = origins[0].terms
+        if len(terms) < 2 or any(origin.terms is not terms for origin in origins):
+            return None
+        slope = None
+        for (partial, _, _), origin in zip(parts, origins, strict=True):
+            part = scaled(self.coef, partial, origin.slope, name)
+            infinite = is_singular(part) or is_singular(slope)
+            slope = part if slope is None else mark(self.coef.add(slope, part), infinite)
+        return Origin(terms, slope, name in BRANCHING or any(origin.may_be_nothing for origin in origins))
+
+    def _along(self, v, origin):
+        """A value from its origin: terms that nothing asks for are left out by LLVM."""
+        name, infinite = "maximum" if origin.may_be_nothing else None, is_singular(origin.slope)
+        terms = [
+            (mark(scaled(self.coef, origin.slope, coefficient, name), infinite), index)
+            for coefficient, index in origin.terms
+        ]
+        value = Pending(v, terms)
+        value.origin = origin
+        return value
 
     def adjoint_times(self, adjoint, coefficient, both=False):
         v = self.base.adjoint_times(adjoint.v, coefficient.v, both)

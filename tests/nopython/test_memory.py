@@ -1,5 +1,6 @@
 """Tapes: exceptions, limits, growth, threads, prange."""
 
+import math
 import threading
 
 import numpy as np
@@ -71,6 +72,26 @@ def test_the_memory_limit():
     assert recurrence_gradient(x, 100_000)[1] == pytest.approx(expected)
     nopython.free_memory()
     assert recurrence_gradient(x, 100_000)[1] == pytest.approx(expected)
+
+
+def slopes_in_common(x):
+    s = 0.0
+    for _ in range(20):
+        for i in range(len(x) - 2):
+            s += math.exp(math.sin(x[i] + x[i + 1] + x[i + 2]))
+    return s
+
+
+def test_terms_that_share_a_slope_share_its_place():
+    g = nopython.grad(slopes_in_common)
+    x = np.linspace(0.0, 3.0, 2000)
+    expected = 20 * np.convolve(np.ones(3), (lambda r: np.exp(np.sin(r)) * np.cos(r))(x[:-2] + x[1:-1] + x[2:]))
+    before = nopython.memory_limit()
+    nopython.set_memory_limit(80_000 * 24)  # 40 000 coefficients
+    try:
+        np.testing.assert_allclose(g(x), expected)
+    finally:
+        nopython.set_memory_limit(before)
 
 
 def test_too_many_inputs_for_the_limit():

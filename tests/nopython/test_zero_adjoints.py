@@ -54,10 +54,22 @@ def through_a_call(x):
     return min(root(x[0]) + 1.0, 0.5) + x[1]
 
 
+def overflow_behind_a_branch(x):
+    large = (x[0] + 1.0) * math.exp(1000.0 * (x[1] + 1.0)) + x[2]
+    return min(2.0 * large + large, 1.0) + abs(0.0 * min(large, 3.0)) + x[0]
+
+
+def root_of_a_sum_behind_a_zero(x):
+    r = math.sqrt(x[0] ** 2 + x[1] ** 2 + x[2] ** 2)
+    return max(3.0 * r - r * r, 1e-10) + x[0]
+
+
 ORIGIN = np.zeros(40)
 CASES = [
     (guarded_root, ORIGIN, 0.0),
     (guarded_later, ORIGIN, 1.0),
+    (overflow_behind_a_branch, ORIGIN, 1.0),
+    (root_of_a_sum_behind_a_zero, ORIGIN, 1.0),
     (in_a_loop, ORIGIN, 0.0),
     (in_strips, ORIGIN, 0.0),
 ]
