@@ -342,7 +342,8 @@ def agree(a, b) -> bool:
     """Whether two frozen recordings are one program but for the passes that they were recorded with."""
     if any(x == y for x, y in zip(a.counted, b.counted, strict=False)):
         return False
-    return all(same(getattr(a, name), getattr(b, name)) for name in ("graph", "outputs", "guards", "inputs"))
+    names = "graph", "outputs", "guards", "inputs", "memories", "long"
+    return all(same(getattr(a, name), getattr(b, name)) for name in names)
 
 
 def same(a, b, known=None) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from tapejit.core.layout import packed_strides
 from tapejit.graph.anycount import NEAR, AnyCount, CountedPass, NoCount
 from tapejit.graph.counting import EDGE, Counting, derived
+from tapejit.graph.longresults import LongResults
 from tapejit.graph.loop import OWN, Where
 from tapejit.graph.node import unit_free
 from tapejit.graph.periods import Run
@@ -106,6 +107,10 @@ class AnyLength(AnyCount):
         self.edge, self.near = length.edge, length.near
         super().__init__(recorder, outputs, decisions, ())
 
+    def _renew(self):
+        super()._renew()
+        self.long = LongResults(self.length)
+
     def _classify(self):
         length = self.length
         self.groups, self.countings = [(_OUTSIDE, length.count, 0)], [length]
@@ -155,16 +160,18 @@ class AnyLength(AnyCount):
         return self.graph.view(made.node, node.shape, packed_strides(node.shape), at)
 
     def results(self, outputs, guards):
-        found = super().results(outputs, guards)
+        results, held = super().results(outputs, guards)
+        found = self.long.set_apart(self.graph, results, self.values), held, self.long.further
         limits = [limit for made in self.loops.values() for limit in self._limits(made)]
-        self.length = self.length.within(limits)
+        self.length = self.length.within([*limits, *self.long.limits()])
         keep_reachable(self.graph, [*self.checks, *self.fallible, *(x for nodes in found for x in nodes)])
+        self.long.settle(self.graph)
         long = [x for x in self.graph.nodes if x.op == "input" and x.attr in self.length.longer]
         if any(x is y for x in long for nodes in found for y in nodes):
             raise NoCount
         for x in long:
             self._shorten(x)
-        return found
+        return found[:2]
 
     def _shorten(self, x):
         """Let an input have as few elements as it may have; nothing may have to do with all of them."""
@@ -199,9 +206,10 @@ class AnyLength(AnyCount):
             else:
                 yield from _inside(where, n, passes, *self._extent(made.args[where.base]))
         rooms = [(made.body.chain_starts[x.last], made.layout(x.last).n) for x in made.chains for _ in x.links]
-        for (begin, n), update in zip(rooms, loop.updates, strict=True):
+        for ((base, begin), n), update in zip(rooms, loop.updates, strict=True):
             reach = 1 + sum(s * (size - 1) for s, size in zip(update.strides, update.shape, strict=True))
-            yield from _inside(update.where, reach, (first, last), begin, (begin + n, 0))
+            end = (begin + n, 0) if base == OWN else self.long.extent(made.args[base])
+            yield from _inside(update.where, reach, (first, last), begin, end)
 
     def _extent(self, node):
         """The first element of an operand's memory, and how many there are from its start: (a, b) for ``a + b * N``."""
@@ -234,6 +242,13 @@ class _LongPass(CountedPass):
 
     def worked_out_number(self, k, dtype):
         return self.parent.worked_out_number(k, dtype)
+
+    def room_of(self, chain):
+        memory = self.parent.long.room(self, chain)
+        if memory is None:
+            return super().room_of(chain)
+        self.places[chain.last] = memory, np.zeros(self.run.trips, dtype=np.int64)
+        return self.number_of(memory), 0
 
     def build(self):
         loop, args = super().build()

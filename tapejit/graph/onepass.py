@@ -169,6 +169,13 @@ class Pass:
         self.places[b] = None, positions[passes:]
         return write, positions
 
+    def room_of(self, chain):
+        """(the operand or OWN, first element) of the memory in which an array changes by parts, pass by pass."""
+        n = self.layout(chain.last).n
+        start, self.size = self.size, self.size + n + n % 2
+        self.places[chain.last] = None, np.full(self.run.trips, start)
+        return OWN, start
+
     def build(self):
         """The loop and its operands in the graph of the parent."""
         floats = [self.layout(b).dtype.numpy for b in range(self.run.period) if self.layout(b).dtype.is_floating_point]

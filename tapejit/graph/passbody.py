@@ -209,7 +209,10 @@ class Body(Lowering):
     def _chained(self, b):
         """Where the array of a chain begins in the block that record b reads as the pass before left it, None if none."""
         kind, *rest = self.made.kind(b, 0)
-        return self.chain_starts.get(rest[0]) if kind == "carried" and rest[1] == 1 else None
+        base, start = self.chain_starts.get(rest[0], (OWN, None)) if kind == "carried" and rest[1] == 1 else (OWN, None)
+        if base != OWN:
+            raise Irregular
+        return start
 
     def _window(self, k, b, column):
         """A view that moves from pass to pass, of memory outside or of an array that changes by parts."""
@@ -346,16 +349,14 @@ class Body(Lowering):
         self._guards()
 
     def _room(self, chain):
-        """The place of an array that changes by parts, pass by pass."""
-        made, b = self.made, chain.last
-        layout = made.layout(b)
-        start, made.size = made.size, made.size + layout.n + layout.n % 2
-        made.places[b] = None, np.full(made.run.trips, start)
-        self._copy_in(start, self.parent.values[chain.first], layout.n)
-        return start
+        """Where an array lies that changes by parts, filled with what it is before the first pass."""
+        base, start = self.made.room_of(chain)
+        if base == OWN:
+            self._copy_in(start, self.parent.values[chain.first], self.made.layout(chain.last).n)
+        return base, start
 
     def _update(self, chain):
-        made, start = self.made, self.chain_starts[chain.last]
+        made, (base, start) = self.made, self.chain_starts[chain.last]
         for link in chain.links:
             value = self._operand(made.shown[link.reader], link.operand, 0)
             positions = start + made.imm[:, link.reader].astype(np.int64) if link.spread else np.full(made.run.trips, start)
@@ -364,7 +365,7 @@ class Body(Lowering):
                 value = self.graph.node("copy", (value,), None, value.shape, value.dtype)
             self._output(self.graph.cast(value, made.dtype), None)
             number = len(self.loop.outputs) - 1
-            self.loop.updates.append(Update(number, made.where(OWN, positions), value.shape, strides, made.dtype, link.put))
+            self.loop.updates.append(Update(number, made.where(base, positions), value.shape, strides, made.dtype, link.put))
 
     def _output(self, node, where):
         self.loop.outputs.append(node)

@@ -174,7 +174,7 @@ class _Examples:
             length = self.single._lengths.length_of(signature, key)
             if length is None:
                 return nothing  # integers that counted as floats
-            programs = [p for p in programs if p.spans_of(length)]
+            programs = [p for p in programs if p.spans_of(length) and not p.frozen.long]
             leaves.append(float(length))
         if signature.captures is not None and not signature.captures.hold():
             return nothing

@@ -250,7 +250,7 @@ class ProgramBlock:
 
     def __init__(self, program, machine):
         frozen = program.frozen
-        self.possible = len(frozen.inputs) + len(program.order) <= B.MOST
+        self.possible = len(frozen.inputs) + len(program.order) <= B.MOST and not frozen.long
         self._kept = [machine, frozen.graph.arrays]
         self.turns = np.zeros(len(frozen.guards) + 2, dtype=np.int64)  # two more: too many passes of a loop, or too few
         total = sum(np.dtype(dtype).itemsize * int(np.prod(shape)) for shape, dtype in program.specs)

@@ -29,6 +29,8 @@ class Frozen:
         counted: numbers after such loops that these counted.
         whole: per integer among the results whether such a loop has counted it; it is one of the outputs then.
         spans: pairs of the least and the most length of a call that the graph is for (see ``graph.anylength``).
+        memories: what such a call brings as inputs after its length, for results as long; ``long`` are these by number, and the
+            last outputs are for them (see ``graph.longresults``).
 
     Args:
         repeats: the guards of loops that the data end.
@@ -42,7 +44,10 @@ class Frozen:
         counts = [lowering.count_of(n, len(lowering.live), int) for n in integers] if any_count else []
         self.whole = tuple(node is not None for node in counts)
         self.outputs += [node for node in counts if node is not None]
-        self.inputs = inputs
+        self.memories, self.long = (lowering.long.memories, lowering.long.results) if length else ([], {})
+        self.outputs += lowering.long.further if length else []
+        self.further = len(lowering.long.further) if length else 0
+        self.inputs = [*inputs, *(((None, *memory.row), memory.dtype) for memory in self.memories)]
         self.guards, self.lines, self.outcomes = [], [], []
         self.places = []  # of the guards: a record, or an array outside
         for array, snapshot, where in recorder.extra:
@@ -107,6 +112,7 @@ class Program:
         self.seconds = 0.0
         self.block = None  # by which the door knows it, once it is compiled
         outputs = frozen.outputs
+        self.count = len(outputs) - frozen.further  # of results
         scalars = [j for j, n in enumerate(outputs) if n.shape == () and n.dtype == "f8"]
         self.arrays = [j for j in range(len(outputs)) if j not in scalars]
         self.scalars = scalars
@@ -156,7 +162,8 @@ class Program:
             out: arrays for the outputs that are arrays, None to make them.
         """
         arrays = [np.empty(shape, dtype) for shape, dtype in self.specs] if out is None else out
-        places = [np.array(x) if x.__class__ is float else x for x in leaves]
+        memories = [memory.zeros(int(leaves[-1])) for memory in self.frozen.memories]
+        places = [np.array(x) if x.__class__ is float else x for x in (*leaves, *memories)]
         numbers = np.empty(len(self.scalars))
         table = [x.__array_interface__["data"][0] for x in (*places, *arrays)]
         table += [numbers.__array_interface__["data"][0] + 8 * i for i in range(len(numbers))]
@@ -164,8 +171,18 @@ class Program:
         status = self.machine.run(table)
         while status == 1 + len(self.frozen.guards):  # a loop has had more passes than there was memory for
             self.machine.grow()
+            for memory in memories:
+                memory[...] = 0
             status = self.machine.run(table)
         results = [None] * len(self.order)
         for j, x in zip(self.order, (*arrays, *numbers.tolist()), strict=True):
             results[j] = x
-        return status, results
+        return status, self._with_long(results, memories, leaves) if self.frozen.long and status == 0 else results
+
+    def _with_long(self, results, memories, leaves):
+        """The results, those that are as long as the call put together."""
+        long = self.frozen.long
+        results, further = results[: self.count], results[self.count :]
+        for j, result in long.items():
+            results[j] = result.put_together(memories, further, int(leaves[-1]))
+        return results

@@ -226,5 +226,6 @@ def _of_any_count(recorder, inputs, outputs, structure):
 def _with_counted(frozen, structure, count):
     """A recording and the structure of its results, in which integers that were counted are leaves."""
     structure, order = with_leaves(structure, frozen.whole, count)
-    frozen.outputs = [frozen.outputs[j] for j in order]
+    frozen.outputs = [*(frozen.outputs[j] for j in order), *frozen.outputs[len(order) :]]
+    frozen.long = {order.index(j): result for j, result in frozen.long.items()}
     return frozen, structure
