@@ -4,21 +4,24 @@ The operations, their order and what LLVM may contract are the kernels' (see ``k
 results have the kernels' bits.
 """
 
+import ctypes
+
 from llvmlite import ir
 
 from tapejit.compile.scalarcode import BYTES, I1, I32, IN_MEMORY, finish, itemsize
-from tapejit.core.plans import plan_at
 from tapejit.edge.vecmath.emit import CONTRACT, call_intrinsic
 
 MOST_ROWS, MOST_COLUMNS = 4, 8
+_WORDS = {"lu": 2, "inverse": 2, "solve": 4}  # of the plans: rows, batches; rows, columns, batches, whether transposed
 
 
 def written_out(kernel):
     """(rows, columns, whether transposed) of a ``Kernel`` that is written out here, () for others."""
-    if kernel.name not in ("lu", "solve", "inverse"):
+    if kernel.name not in _WORDS:
         return ()
-    words = plan_at(kernel.plan).words.tolist()
-    n, columns, batches, transposed = words[:4] if kernel.name == "solve" else (words[0], words[0], words[1], 0)
+    # By their address, as kernels read them: the program keeps its plans, when the list of plans may have dropped them.
+    words = tuple((ctypes.c_int64 * _WORDS[kernel.name]).from_address(kernel.plan))
+    n, columns, batches, transposed = words if kernel.name == "solve" else (words[0], *words, 0)
     fits = 0 < n <= MOST_ROWS and 0 < columns <= MOST_COLUMNS and batches == 1
     return (n, columns, transposed) if fits else ()
 

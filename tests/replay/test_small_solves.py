@@ -6,6 +6,7 @@ import pytest
 import tapejit as tj
 from tapejit import linalg
 from tapejit.compile import kept, smallsolves
+from tapejit.core import plans
 from tapejit.graph.node import Graph
 
 CASES = [(n, columns) for n in range(1, smallsolves.MOST_ROWS + 2) for columns in (None, 1, 2, 3, 5, 8, 9)]
@@ -132,6 +133,17 @@ def test_programs_kept_on_disk_differ_by_what_is_written_out():
         return kept.Structure(graph, [graph.node("call", operands, kernel, (2, 2), "f8")], [], 2).digest
 
     assert digest(gradient) != digest(solution)
+
+
+def test_plans_that_are_no_longer_listed(monkeypatch):
+    f = tj.jit(lambda a, b: (linalg.solve(a, b), linalg.inv(a)), compile="now")
+    f(*system(2, 3, "float64")[:2])
+    program = f._shown()
+    expected = kept.Structure(*program._wanted()).digest
+    monkeypatch.setattr(plans, "_by_address", {})
+    assert kept.Structure(*program._wanted()).digest == expected
+    kernels = [node.attr for node in program.frozen.graph.nodes if node.op == "call"]
+    assert {k.name: smallsolves.written_out(k) for k in kernels} == {"lu": (2, 2, 0), "solve": (2, 3, 0), "inverse": (2, 2, 0)}
 
 
 def test_the_right_sides_may_be_results_and_parts_of_arrays():
