@@ -1,17 +1,21 @@
 """Long scalar code: functions of bounded length, and one loop for what recurs in it (see ``compile.stretches``).
 
-Values that another function reads, or a loop by its table, travel through the workspace.
+Values that another function reads, or a loop by its table, travel through the workspace. Loops that follow one another are
+called by a table, too, so that nested loops take as much code as there are different bodies in them.
 """
 
 import collections
+import itertools
 
 from tapejit.compile.scalarcode import IN_MEMORY, itemsize, load, store
 from tapejit.compile.stretches import Stretch, stretches
-from tapejit.compile.tableloops import FARTHEST, StretchLoop, copied, operands_of
+from tapejit.compile.tableloops import FARTHEST, Calls, StretchLoop, copied, operands_of
 
 ENOUGH = 2000  # instructions from which on stretches are looked for: fewer are compiled soon, and are faster as they are
 LEAST = 0.3  # of the instructions, that stretches must spare
-CALLS = 32  # of loops in one function
+CALLS = 32  # of loops in turn, after which memory may be used again
+CALL = 4  # instructions that a call outside of a table is like
+MANY = 4  # loops that follow one another, from which on a table says which they are
 
 
 class LongScalars:
@@ -29,15 +33,22 @@ class LongScalars:
         self.writer, self.code, self.stores, self.guarded = writer, code, stores, guarded
         self.order = [p for p, instruction in enumerate(code) if operands_of(instruction)]
         self.places = {}  # position -> its place, for values that lie in memory
+        self.spare = {}  # the same for others, in a row of which more is read
         self.loops = self._loops(recorded) if writer.scalars >= ENOUGH else {}
         self.groups = self._grouped()
 
     def write(self):
         self._find_places()
-        for loop in {id(loop): loop for loop in self.loops.values()}.values():
+        loops = list({id(loop): loop for loop in self.loops.values()}.values())
+        for loop in loops:
             loop.prepare()
-        for group in self.groups:
-            self._function(group)
+        calls = Calls(self.writer, loops)
+        for in_turn, groups in itertools.groupby(self.groups, _is_in_turn):
+            if in_turn:
+                calls.write([(self.loops[stretch], stretch) for group in groups for stretch in group])
+            else:
+                for group in groups:
+                    self._function(group)
         self._copy()
 
     def value(self, p):
@@ -91,23 +102,32 @@ class LongScalars:
             kinds.append((what, dtype, *rest))
         return *instruction[:3], *kinds
 
-    def _grouped(self):
-        """The functions: lists of lists of instructions, and of stretches."""
-        groups, group, calls, length, k = [], [], 0, 0, 0
+    def _parts(self):
+        """Lists of instructions, and stretches, in order."""
+        k = 0
         for stretch in [*self.loops, Stretch(len(self.order), 0, 0)]:
-            while k < stretch.start:
-                end = min(stretch.start, k + self.writer.CHUNK - length)
-                group.append(self.order[k:end])
-                length, k = length + end - k, end
-                if length == self.writer.CHUNK:
-                    groups.append(group)
-                    group, calls, length = [], 0, 0
+            for first in range(k, stretch.start, self.writer.CHUNK):
+                yield self.order[first : min(first + self.writer.CHUNK, stretch.start)]
             if stretch.trips:
-                group.append(stretch)
-                calls, k = calls + 1, stretch.end
-                if calls == CALLS:
+                yield stretch
+            k = stretch.end
+
+    def _grouped(self):
+        """The functions: lists of lists of instructions, and of stretches; many in turn are groups of their own."""
+        groups, group, length = [], [], 0
+        for are_stretches, parts in itertools.groupby(self._parts(), lambda part: part.__class__ is Stretch):
+            parts = list(parts)
+            if are_stretches and len(parts) >= MANY:
+                groups += [group] * bool(group) + [parts[k : k + CALLS] for k in range(0, len(parts), CALLS)]
+                group, length = [], 0
+                continue
+            for part in parts:
+                size = CALL if are_stretches else len(part)
+                if group and length + size > self.writer.CHUNK:
                     groups.append(group)
-                    group, calls, length = [], 0, 0
+                    group, length = [], 0
+                group.append(part)
+                length += size
         return [*groups, group] if group else groups
 
     def positions(self, stretch):
@@ -130,16 +150,37 @@ class LongScalars:
         late = [p for p in self.stores if p in made and made[p][1]] + [p for p in self.guarded if p in made]
         afar.update(late)
         last.update(dict.fromkeys(late, len(self.groups)))
+        for p in afar:
+            home = next((place for place in self.stores.get(p, ()) if place[0] == "ws"), None)
+            if home:
+                self.places[p] = home
         first, ends = collections.defaultdict(list), collections.defaultdict(list)
-        for p in sorted(afar):
-            first[made[p][0]].append(p)
-            ends[last[p]].append(p)
-        free = []
+        for block in self._blocks(afar - self.places.keys()):
+            first[made[block[0]][0]].append(block)
+            ends[max(last.get(p, 0) for p in block)].append(block)
+        free = collections.defaultdict(list)
         for g in range(len(self.groups)):
-            for p in first[g]:
-                home = next((place for place in self.stores.get(p, ()) if place[0] == "ws"), None)
-                self.places[p] = home or ("ws", free.pop() if free else self.writer.memory.more(8))
-            free += [self.places[p][1] for p in ends[g] if self.places[p] not in self.stores.get(p, ())]
+            for block in first[g]:
+                size = 8 * len(block)
+                start = free[size].pop() if free[size] else self.writer.memory.more(size)
+                for j, p in enumerate(block):
+                    (self.places if p in afar else self.spare)[p] = "ws", start + 8 * j
+            for block in ends[g]:
+                free[8 * len(block)].append((self.places.get(block[0]) or self.spare[block[0]])[1])
+
+    def _blocks(self, wanted):
+        """Lists of positions that lie in a row: what an instruction makes pass by pass."""
+        for part in (part for group in self.groups for part in group):
+            positions = self.positions(part) if part.__class__ is Stretch else part
+            columns = [[p] for p in positions if p in wanted]
+            if part.__class__ is Stretch:
+                columns = [positions[k :: part.period] for k in range(part.period)]
+            for column in columns:
+                found = [p for p in column if p in wanted]
+                if len(found) > 1 and not any(p in self.places for p in column):
+                    yield column
+                else:
+                    yield from ([p] for p in found)
 
     # Functions
 
@@ -178,6 +219,11 @@ class LongScalars:
             store(b, dtype, self.value(p), b.bitcast(self.writer.address(*place), IN_MEMORY[dtype].as_pointer()))
         for (dtype, base), pairs in moved.items():
             copied(self.writer, dtype, base, pairs)
+
+
+def _is_in_turn(group):
+    """Whether a group is of stretches alone."""
+    return all(part.__class__ is Stretch for part in group)
 
 
 def _read(code, positions):

@@ -15,7 +15,7 @@ from tapejit.core import dtypes, engine
 from tapejit.core import record as R
 from tapejit.core.layout import layout_of
 from tapejit.core.threads import team
-from tapejit.edge import optimiser
+from tapejit.edge import collecting, optimiser
 from tapejit.edge.objects import has_fma
 from tapejit.kernels import blas
 from tapejit.spec.table import BY_NAME
@@ -121,8 +121,9 @@ class Machine:
 
     def __init__(self, *wanted):
         self.calls = KernelCalls()
-        structure = kept.Structure(*wanted)
-        size, self._stacked, counted = self._found(structure) or self._made(structure, Planner(*wanted))
+        with collecting.paused():
+            structure = kept.Structure(*wanted)
+        size, self._stacked, counted = self._found(structure) or self._made(structure, wanted)
         memory = np.zeros(192 + size, dtype=np.uint8)
         base = memory.__array_interface__["data"][0]
         self._memory = memory
@@ -146,15 +147,17 @@ class Machine:
         self._engine, self.address = engine, engine.addresses[digest]
         return memory
 
-    def _made(self, structure, planner):
+    def _made(self, structure, wanted):
         """The same of a program that is planned and compiled, and kept if that took a while."""
         start = time.perf_counter()
         machine = optimiser.target_machine()
         module = ir.Module(linker.NAME)
         module.triple = machine.triple
         module.data_layout = str(machine.target_data)
-        code = Program(module, planner, gathered(planner, planner.plan()), has_fma(), self.calls)
-        code.write(linker.NAME)
+        with collecting.paused():  # of a long recording there are some hundred thousand objects that all live
+            planner = Planner(*wanted)
+            code = Program(module, planner, gathered(planner, planner.plan()), has_fma(), self.calls)
+            code.write(linker.NAME)
         digest, self._engine = linker.linked(str(module), code.long_scalars)
         self.address = self._engine.addresses[digest]
         memory = 0 if code.on_stack() else code.memory.size, code.stacked, bool(code.counted)

@@ -56,6 +56,7 @@ def finish(function):
     function.scope = None
 
 
+LANES = 4  # doubles in a vector
 SHORT = 128  # passes of a loop, known when it is compiled: four times as many as LLVM has been seen to fail at
 
 
@@ -65,18 +66,26 @@ def as_it_is(module, branch, name):
     Where it weighs widths for a loop that only moves numbers, or for a short one that writes numbers of less than 8 bytes
     backwards, it has been seen to end the process (LLVM 22: "VPlan cost model and legacy cost model disagreed").
     """
-    _tell(module, branch, name, "llvm.loop.vectorize.enable", ir.Constant(I1, 0))
+    _tell(module, branch, name, ("llvm.loop.vectorize.enable", ir.Constant(I1, 0)))
 
 
 def as_vectors(module, branch, name):
     """Keep LLVM from unrolling the short loop that a branch closes: it does so before it makes vectors, and then makes none."""
-    _tell(module, branch, name, "llvm.loop.unroll.disable")
+    _tell(module, branch, name, ("llvm.loop.unroll.disable",))
 
 
-def _tell(module, branch, name, *wanted):
-    told = module.add_metadata(wanted)
-    found = module.add_metadata([name, told])
-    found.operands = (found, told)  # a loop is known by what refers to itself
+def in_vectors(module, branch, name):
+    """Have the loop that a branch closes done in single vectors: it has some ten passes, and no widths are weighed.
+
+    LLVM takes this as leave to reorder sums, of which there must be none.
+    """
+    _tell(module, branch, name, ("llvm.loop.vectorize.width", I32(LANES)), ("llvm.loop.interleave.count", I32(1)))
+
+
+def _tell(module, branch, name, *wishes):
+    wishes = [module.add_metadata(wish) for wish in wishes]
+    found = module.add_metadata([name, *wishes])
+    found.operands = (found, *wishes)  # a loop is known by what refers to itself
     branch.set_metadata("llvm.loop", found)
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LONGEST = 96  # instructions of a pass
+LONGEST, SHORT = 96, 24  # instructions of a pass, and where the rows of a triangle would be passes of ever other lengths
 FEWEST = 4  # passes that are found as a loop; fewer ones of the same operations join it later on
 SPARED = 8  # instructions that a stretch must spare, about what its call takes
-CALL = 4  # instructions that a call is like
+CALL = 0.25  # instructions that a call is like: it is a row of a table
 
 
 @dataclass(eq=False)
@@ -24,6 +24,7 @@ class Stretch:
         body: the numbers of what a pass does.
         ways: per operand of a pass how it is read: ("inner", instruction of the pass), ("carried", instruction of the pass
             before) or ("memory",).
+        reads: (passes, operands), the instructions that are read, -1 for other operands.
     """
 
     start: int
@@ -31,6 +32,7 @@ class Stretch:
     trips: int
     body: tuple = ()
     ways: tuple = ()
+    reads: np.ndarray = None
 
     @property
     def end(self):
@@ -39,6 +41,12 @@ class Stretch:
     @property
     def starts(self):
         return self.start + self.period * np.arange(self.trips)
+
+    @property
+    def reads_itself(self):
+        """Whether passes read in memory what earlier ones have made."""
+        memory = self.reads[:, [way == "memory" for way, *_ in self.ways]]
+        return bool(((memory >= self.start) & (memory < self.end)).any())
 
 
 def stretches(operations, operands) -> list:
@@ -51,8 +59,12 @@ def stretches(operations, operands) -> list:
     operations = np.asarray(operations)
     candidates = _candidates(operations)
     inner = sorted(candidates, key=lambda row: (row[2], -row[0]))
-    found = [_stretches(rows, operations, operands) for rows in (candidates, inner)]
-    return min(found, key=lambda stretches: _cost(stretches, len(operations)))
+    short = [row for row in candidates if row[2] <= SHORT]
+    found = [_stretches(rows, operations, operands) for rows in (candidates, inner, short)]
+    best = min(found, key=lambda stretches: _cost(stretches, len(operations)))
+    for stretch in best:
+        stretch.reads = _read(stretch, operands)
+    return best
 
 
 def _stretches(candidates, operations, operands):
@@ -60,7 +72,8 @@ def _stretches(candidates, operations, operands):
     for stretch in found:
         stretch.body = tuple(operations[stretch.start : stretch.start + stretch.period].tolist())
         stretch.ways = _ways(stretch, operands)
-    return sorted(found + _joining(found, operations, operands), key=lambda stretch: stretch.start)
+    found = sorted(found + _joining(found, operations, operands), key=lambda stretch: stretch.start)
+    return sorted(found + _between(found, operations, operands), key=lambda stretch: stretch.start)
 
 
 def _cost(found, count):
@@ -164,6 +177,20 @@ def _joining(found, operations, operands):
                 taken[stretch.start : stretch.end] = True
                 made.append(stretch)
     return made
+
+
+def _between(found, operations, operands):
+    """What stands between stretches and recurs there: a pass each."""
+    ends = [0, *(stretch.end for stretch in found)]
+    starts = [*(stretch.start for stretch in found), len(operations)]
+    made = [Stretch(first, end - first, 1) for first, end in zip(ends, starts, strict=True) if 0 < end - first <= LONGEST]
+    known = collections.Counter()
+    for stretch in made:
+        stretch.body = tuple(operations[stretch.start : stretch.end].tolist())
+        own = (_read(stretch, operands) - stretch.start)[0].tolist()
+        stretch.ways = tuple(("inner", o) if o >= 0 else ("memory",) for o in own)
+        known[stretch.body, stretch.ways] += 1
+    return [stretch for stretch in made if known[stretch.body, stretch.ways] >= FEWEST]
 
 
 def _fitting(stretch, operands, known):

@@ -1,7 +1,7 @@
-"""Python's collection of garbage, while a function of the engine is compiled.
+"""Python's collection of garbage, while a function of the engine is compiled, or a program is planned.
 
-Numba makes some hundred thousand objects that live until the function is done. The collector would go through them, and through
-all others of the process, again and again: a first gradient on an empty cache takes 4 % less time without.
+Either makes some hundred thousand objects that live until it is done. The collector would go through them, and through
+all others of the process, again and again: a first gradient on an empty cache takes 4 % less time without, a long plan a third.
 """
 
 import contextlib
