@@ -19,6 +19,7 @@ LARGE = 1 << 18  # elements of a matrix that is read twice, from which on it pay
 BLOCK = 1 << 15  # elements of the matrix in a block: a part of these caches
 PRODUCT = 1 << 18  # multiplications of a product in a block: BLAS has its own threads for larger ones
 THIN = 16  # rows or columns of a matrix, beyond which a product is bound by arithmetic
+LEAST = 64  # rows of a block from which on a product that is not thin takes them as fast as all rows at once
 PART = 1 << 16  # elements of the matrix in a part
 MOST_PARTS = 64
 GOOD = 8  # rows: a multiple of this many that BLAS takes at once, so that each row's digits are those of the whole product
@@ -62,6 +63,11 @@ def gathered(planner, steps) -> list:
 
 def _is_product(step):
     return isinstance(step, Call) and step.unit.kind == "call" and step.unit.node.op == "matmul"
+
+
+def _is_small(m, n):
+    """Whether a product with so many multiplications a row goes by blocks."""
+    return min(m, n) <= THIN or m * n * LEAST <= PRODUCT
 
 
 class _Chain:
@@ -155,11 +161,11 @@ class _Chain:
         if batches != 1:
             return None
         ways = []
-        if m == rows and min(n, k) <= THIN and (not ta or k == 1):
+        if m == rows and _is_small(n, k) and (not ta or k == 1):
             ways.append(Along(FORWARD, 0, words, 1 if ta else lda, 0, n))
         if m == 1 and n == rows and (tb or k == 1):
             ways.append(Along(FORWARD, 1, words, 0, ldb if tb else 1, 1))
-        if k == rows and min(m, n) <= THIN and (ta or m == 1) and (ldb == n if not tb else ldb == k and n == 1):
+        if k == rows and _is_small(m, n) and (ta or m == 1) and (ldb == n if not tb else ldb == k and n == 1):
             turned = (k, n, m, 1, 1 - ta, lda, 0, 0, n, 0)
             ways.append(Along(REVERSE_Y, 0, turned, lda if ta else 1, n, m * n))
         return next((way for way in ways if self._fits(node, way)), None)

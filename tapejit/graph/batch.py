@@ -26,7 +26,7 @@ from tapejit.eager.indexing import cat
 from tapejit.eager.rotesweep import UNKNOWN, RoteRun, alike
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import expand, reshape, strided_view, view_of
-from tapejit.graph import batchlinalg, batchrules
+from tapejit.graph import batchlinalg, batchrules, unitvectors
 from tapejit.graph.operands import all_operands, columns_of, live, records_read, single_precision
 from tapejit.spec import usernodes
 from tapejit.spec.structured import ROWS
@@ -43,6 +43,7 @@ class Value(NamedTuple):
             batch.
         array: the NumPy array of a constant.
         stated: whether a user's function is differentiated here from outside of the batch.
+        scaled: what the batch is made of where it comes from unit vectors, None where that is not known.
     """
 
     tensor: Tensor | None
@@ -51,6 +52,7 @@ class Value(NamedTuple):
     block: tuple | None = None
     array: np.ndarray | None = None
     stated: bool = False
+    scaled: unitvectors.Scaled | None = None
 
     @property
     def n(self) -> int:
@@ -126,16 +128,18 @@ class Batch:
         recorder: of the recording of one example; ``recorder.captured`` says which tensors it read from outside.
         inputs: tensors with the batch dimension in front, one per input of the recording.
         size: of the batch.
+        units: whether the only input is all unit vectors, in order.
     """
 
-    def __init__(self, recorder, inputs, size):
+    def __init__(self, recorder, inputs, size, units=False):
         self.recorder, self.size = recorder, size
         tape = recorder.tape
         rows = tape.records[: len(tape)]
         self.columns, self.imm32 = columns_of(recorder), single_precision(rows)
         self.values = _Values(recorder.from_recordings())
         for k, j in recorder.inputs.items():
-            self.values[k] = Value(inputs[j], tuple(inputs[j].shape[1:]), True)
+            scaled = unitvectors.Scaled(inputs[j], units=True) if units else None
+            self.values[k] = Value(inputs[j], tuple(inputs[j].shape[1:]), True, scaled=scaled)
         for k, t in recorder.captured.items():
             self.values[k] = Value(t, tuple(t.shape))
 
@@ -194,11 +198,15 @@ class Batch:
 
     def _emitted(self, r) -> Value:
         if r.op.elementwise:
-            return Value(batchrules.elementwise(r, aligned), r.shape, bool(r.lead))
+            scaled = unitvectors.elementwise(r, aligned)
+            found = batchrules.elementwise(r, aligned) if scaled is None else scaled.tensor()
+            return Value(found, r.shape, bool(r.lead), scaled=scaled)
         rule = batchrules.RULES.get(r.base.name) or batchlinalg.RULES.get(r.base.name)
         if rule is None:
             raise Refused(f"vmap(): the op {r.op.name!r} has no rule for batches")
         found = rule(r, *r.operands[: r.base.arity])
+        if isinstance(found, unitvectors.Scaled):
+            return Value(found.tensor(), r.shape, True, scaled=found)
         if isinstance(found, tuple):
             return Value(found[0], r.shape, bool(r.lead), found[1] if r.lead else None)
         return Value(found, r.shape, bool(r.lead))
@@ -343,14 +351,14 @@ class _Learning:
     def _state(self, value):
         """A number for all that a rule may look at."""
         t = None if value is None else value.tensor
-        what = value if t is None else (t._layout.address, t.requires_grad, *value[1:4], value.stated)
+        what = value if t is None else (t._layout.address, t.requires_grad, *value[1:4], value.stated, value.scaled and t._r)
         return self.numbers.setdefault(what, len(self.numbers))
 
     def _by_rule(self, i, operands, key, tried):
         """Emit the i-th record by its rule, and learn from that once for each key."""
         k, begun = int(self.run.order[i]), self.lessons.begin()
         value = self.values[k] = self.batch._value(k)
-        if key in tried or value.tensor is None:
+        if key in tried or value.tensor is None or value.scaled is not None:
             return
         tried.add(key)
         lesson = self.lessons.learn(begun, (*operands, -1, -1, -1, -1))

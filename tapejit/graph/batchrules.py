@@ -29,6 +29,7 @@ from tapejit.eager.views import (
     view_of,
 )
 from tapejit.edge.cpython import references_beside
+from tapejit.graph import unitvectors
 
 RULES = {}
 NOTED = {}
@@ -62,6 +63,9 @@ def _view(r, x):
         found = _of_part(r, x, strides, start)
         if found is not None:
             return found
+    scaled = unitvectors.reshaped(r, x)
+    if scaled is not None:
+        return scaled
     t = contiguous(r.lifted(x))
     strides = (*r.steps(x.n), *strides)
     return view_of(t, (*r.lead, *r.shape), strides, strides, start, start, r.op)
@@ -169,6 +173,9 @@ def _put(r, x, y, z):
 
 @rule("matmul")
 def _matmul(r, x, y):
+    scaled = unitvectors.product(r, x, y)
+    if scaled is not None:
+        return scaled
     if len(y.shape) == 1:
         return _times_vector(r, x, y)
     if not y.batched and len(y.shape) == 2:
@@ -202,6 +209,9 @@ def _times_vector(r, x, y):
 def _dot(r, x, y):
     if x.batched and y.batched:
         return reductions.sum(x.tensor * y.tensor, -1)
+    scaled = unitvectors.product(r, x, y)
+    if scaled is not None:
+        return scaled
     if y.batched:
         x, y = y, x
     return multiply.matmul(x.tensor, y.tensor)

@@ -117,11 +117,11 @@ def _sums_made_again(graph, roots, wanted, made) -> list:
         elif node.id not in absorbed:
             args = [new.get(a.id, a) for a in node.args]
             changed = any(a is not b for a, b in zip(args, node.args, strict=True))
-            new[node.id] = _remade(graph, node, args) if changed else node
+            new[node.id] = remade(graph, node, args) if changed else node
     return [new[r.id] for r in roots]
 
 
-def _remade(graph, node, args) -> Node:
+def remade(graph, node, args) -> Node:
     """The node with other operands."""
     if node.op == "view":
         return graph.view(args[0], node.shape, *node.attr)

@@ -126,6 +126,16 @@ def _stretches(x):
     return [(first, min(first + step, n)) for first in range(0, n, step)]
 
 
+def _of_units(function, x) -> list:
+    """What a function of one vector gives for all unit vectors of x, a stretch of them after another."""
+    found = []
+    for first, end in _stretches(x):
+        size = end - first
+        pairs = batched(function, [_identity(x, first, end)], size, units=size == x.numel())
+        found.append([t if has else t.expand(size, *t.shape) for t, has in pairs])
+    return found
+
+
 def _forward(outputs, leaves, j):
     """The Jacobians of all outputs in leaf j, by its columns."""
     x = leaves[j]
@@ -140,10 +150,7 @@ def _forward(outputs, leaves, j):
         return [
             reshape(stack([reshape(c[i], -1) for c in columns], 1), (*y.shape, *x.shape)) for i, y in enumerate(outputs)
         ]
-    parts = [
-        [t if has else t.expand(end - first, *t.shape) for t, has in batched(column, [_identity(x, first, end)], end - first)]
-        for first, end in _stretches(x)
-    ]
+    parts = _of_units(column, x)
     found = []
     for i, y in enumerate(outputs):
         whole = parts[0][i] if len(parts) == 1 else cat([part[i] for part in parts])
@@ -162,10 +169,7 @@ def _reverse(y, leaves):
     def row(seed):
         return pulled([y], [seed], leaves)
 
-    parts = [
-        [t if has else t.expand(end - first, *t.shape) for t, has in batched(row, [_identity(y, first, end)], end - first)]
-        for first, end in _stretches(y)
-    ]
+    parts = _of_units(row, y)
     found = []
     for j, x in enumerate(leaves):
         whole = parts[0][j] if len(parts) == 1 else cat([part[j] for part in parts])

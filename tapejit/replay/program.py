@@ -14,6 +14,7 @@ from tapejit.graph.anycount import AnyCount
 from tapejit.graph.anylength import AnyLength
 from tapejit.graph.reroll import lowered
 from tapejit.graph.rewrite import pack_scalars, weave_strands, without_reshape
+from tapejit.graph.sides import operands_as_they_lie
 from tapejit.replay.doorwords import ProgramBlock
 from tapejit.replay.listing import listing
 
@@ -81,6 +82,9 @@ class Frozen:
         roots = pack_scalars(lowering.graph, roots)
         verify.after("pack_scalars", lowering.graph, roots)
         count = len(self.outputs)
+        if not length:
+            roots[:count] = operands_as_they_lie(lowering.graph, roots[:count], roots[count:])
+            verify.after("operands_as_they_lie", lowering.graph, roots)
         self.outputs = roots[:count]
         self.guards = [(node, *rest) for node, (_, *rest) in zip(roots[count:], self.guards, strict=True)]
         self.graph, self.kept = lowering.graph, lowering.kept

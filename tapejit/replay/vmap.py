@@ -101,11 +101,12 @@ def _made_up(shape, dtype):
     return np.ones(shape, dtype) + (np.eye(*shape[-2:], dtype=dtype) if len(shape) > 1 else np.zeros((), dtype))
 
 
-def batched(function, tensors, size) -> list:
+def batched(function, tensors, size, units=False) -> list:
     """What ``function``, which takes one example of each tensor and gives a list of tensors, gives for a batch of ``size``.
 
     Args:
         tensors: with the batch dimension in front.
+        units: whether the only tensor is all unit vectors, in order.
 
     Returns:
         pairs (tensor, whether it has a batch dimension in front): what depends on no example has none.
@@ -119,7 +120,7 @@ def batched(function, tensors, size) -> list:
             found = function(*[recorder.example(t, j) for j, t in enumerate(tensors)])
             records = [recorder.index(t) for t in found]
             found = None
-        batch = Batch(recorder, tensors, size)
+        batch = Batch(recorder, tensors, size, units)
         guards = recorder.guards
         values = batch.run([*records, *(guard.record for guard in guards)])
         for guard, value in zip(guards, values[len(records) :], strict=True):

@@ -224,7 +224,7 @@ def test_small_matrices_and_thick_products_are_left_whole(planned_anew, monkeypa
     gather = rowblocks.gathered
     monkeypatch.setattr(machine, "gathered", lambda *plan: made.append(gather(*plan)) or made[-1])
     compiled(logistic)(rng.normal(size=5), X)
-    wide, weights = rng.normal(size=(4096, 64)), rng.normal(size=(64, 64))
+    wide, weights = rng.normal(size=(4096, 96)), rng.normal(size=(96, 96))
     compiled(lambda w, x: ((x @ w) ** 2).sum())(weights, wide)
     assert made
     assert not any(isinstance(step, Blocks) for steps in made for step in steps)
