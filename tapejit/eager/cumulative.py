@@ -11,6 +11,7 @@ from tapejit.eager.dispatch import from_array
 from tapejit.eager.functional import FUNCTIONS, where
 from tapejit.eager.indexing import cat, gather, narrow
 from tapejit.eager.keywords import with_axis
+from tapejit.eager.places import in_floats
 from tapejit.eager.reductions import ValuesIndices, cumsum
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import clone, dimension
@@ -33,7 +34,10 @@ def cumprod(x: Tensor, dim: int, *, dtype=None) -> Tensor:
     x = x if dtype is None else x.to(dtype)
     d = dimension(dim, x.ndim)
     if not x.dtype.is_floating_point:
-        return from_array(np.cumprod(x._array(), axis=d, dtype=np.int64)) if x.ndim else x.to(dtypes.int64)
+        if not x.ndim:
+            return x.to(dtypes.int64)
+        found = in_floats(lambda x: cumprod(x, d), dtypes.int64, x)
+        return from_array(np.cumprod(x._array(), axis=d, dtype=np.int64)) if found is None else found
     return _doubled([x], d, lambda a, b: [a[0] * b[0]])[0] if x.ndim and x.shape[d] > 1 else clone(x)
 
 

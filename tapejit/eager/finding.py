@@ -1,13 +1,20 @@
 """Which elements there are, and where: unique ones, members, places in an order. Places have no derivatives."""
 
+import math
+
 import numpy as np
 
 from tapejit.core import dtypes
-from tapejit.eager.creation import as_tensor
+from tapejit.core import tape as tapes
+from tapejit.eager.creation import as_tensor, zeros
 from tapejit.eager.dispatch import from_array
-from tapejit.eager.indexing import getitem
+from tapejit.eager.functional import LOGICAL, where
+from tapejit.eager.indexing import gather, getitem
+from tapejit.eager.sorting import sort
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import dimension, reshape
+
+isnan = LOGICAL["isnan"]
 
 
 def _asked(values, inverse, counts, return_inverse, return_counts):
@@ -50,8 +57,20 @@ def unique_consecutive(x: Tensor, return_inverse=False, return_counts=False, dim
 
 def isin(elements, test_elements, *, assume_unique=False, invert=False) -> Tensor:
     """Whether each element is among the test elements: a bool tensor."""
+    if tapes.current().recorder is not None:
+        found = _among(as_tensor(elements).detach(), reshape(as_tensor(test_elements).detach(), -1))
+        return ~found if invert else found
     first, second = (np.asarray(as_tensor(t).detach()._array()) for t in (elements, test_elements))
     return from_array(np.isin(first, second, assume_unique=assume_unique, invert=invert))
+
+
+def _among(x, members):
+    """``isin`` as comparisons with the element of the sorted members that stands where each would be put."""
+    if not members.numel():
+        return zeros(x.shape, dtype=dtypes.bool_)
+    rows = sort(members)[0]
+    places = searchsorted(rows, x).clamp(max=members.numel() - 1)
+    return getitem(rows, (places.reshape(-1),)).reshape(x.shape) == x
 
 
 def searchsorted(sorted_sequence: Tensor, input, *, out_int32=False, right=False, side=None, sorter=None) -> Tensor:
@@ -60,8 +79,13 @@ def searchsorted(sorted_sequence: Tensor, input, *, out_int32=False, right=False
     Args:
         right: after equal elements, not before them; ``side="right"`` says the same.
         sorter: the places that sort the rows.
+
+    A recording notes no places but how they are found, for other values in later calls.
     """
     side = side or ("right" if right else "left")
+    if tapes.current().recorder is not None:
+        found = _bisected(as_tensor(sorted_sequence).detach(), as_tensor(input).detach(), side == "right", sorter)
+        return found.to(dtypes.int32) if out_int32 else found
     rows, values = as_tensor(sorted_sequence).detach()._array(), as_tensor(input).detach()._array()
     if sorter is not None:
         rows = np.take_along_axis(rows, sorter._array(), -1)
@@ -76,6 +100,26 @@ def searchsorted(sorted_sequence: Tensor, input, *, out_int32=False, right=False
     return from_array(np.asarray(found), dtypes.int32 if out_int32 else dtypes.int64)
 
 
+def _bisected(rows, values, after, sorter):
+    """As ``searchsorted``, made of comparisons and gathered elements; NaN is larger than any number, as NumPy has it."""
+    if rows.ndim > 1 and rows.shape[:-1] != values.shape[:-1]:
+        raise RuntimeError(f"searchsorted() needs as many rows of values, got shapes {rows.shape} and {values.shape}")
+    if sorter is not None:
+        rows = gather(rows, -1, sorter)
+    size = rows.shape[-1]
+    found, step = zeros(values.shape, dtype=dtypes.int64), 1 << size.bit_length() >> 1
+    while step:
+        further = found + step
+        places = further.clamp(max=size) - 1
+        probed = getitem(rows, (places.reshape(-1),)).reshape(values.shape) if rows.ndim == 1 else gather(rows, -1, places)
+        passed = probed <= values if after else probed < values
+        if values.dtype.is_floating_point:
+            passed = passed | (isnan(values) if after or not rows.dtype.is_floating_point else isnan(values) & ~isnan(probed))
+        found = where(passed & (further <= size), further, found)
+        step >>= 1
+    return found
+
+
 def bucketize(x, boundaries: Tensor, *, out_int32=False, right=False) -> Tensor:
     """The number of the stretch between sorted boundaries that each element lies in."""
     return searchsorted(boundaries, x, out_int32=out_int32, right=right)
@@ -84,6 +128,12 @@ def bucketize(x, boundaries: Tensor, *, out_int32=False, right=False) -> Tensor:
 def unravel_index(indices: Tensor, shape) -> tuple:
     """Flat indices as one index tensor per dimension of a shape."""
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if tapes.current().recorder is not None and not ((indices < 0) | (indices >= math.prod(shape))).any():
+        found = []
+        for n in reversed(shape):
+            found.append(indices % n)
+            indices = indices // n
+        return tuple(found[::-1])
     return tuple(from_array(np.asarray(k)) for k in np.unravel_index(indices._array(), shape))
 
 

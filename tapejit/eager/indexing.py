@@ -19,7 +19,7 @@ from tapejit.eager.foreign import name_of
 from tapejit.eager.frameless import untraced
 from tapejit.eager.inplace import assign
 from tapejit.eager.keys import as_key, flat_indices, is_basic, last_of_each, plain_part, select, steps_back
-from tapejit.eager.places import place, put_flat, take_flat
+from tapejit.eager.places import in_floats, place, put_flat, put_last, take_flat
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import clone, contiguous, dimension, reshape, view_plan
 from tapejit.spec import structured as ops
@@ -164,14 +164,15 @@ def setitem(x: Tensor, key, value) -> None:
     """
     key = as_key(key)
     recorder = tapes.current().recorder
-    moving = key if recorder is not None and recorder.moves(x, key) else None
+    moving = key if recorder is not None and (recorder.moves(x, key) or recorder.rewrites(x, key)) else None
     key = tuple(map(plain_part if moving is None else recorder.now, key))
     steps_back(key)
     basic = all(map(is_basic, key))
 
     def put(base, values):
         if moving is not None:
-            return put_flat(base, values, recorder.flat_positions(base, moving))
+            flat = recorder.flat_positions(base, moving)
+            return (put_flat if recorder.moves(x, moving) else put_last)(base, values, flat)
         layout = base._layout
         if basic:
             shape, strides, start = _probe(layout, packed_strides(layout.shape), key)
@@ -249,8 +250,6 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     if isinstance(index, Tensor) and not x.ndim and index.ndim == 1:
         return gather(reshape(x, 1), 0, index)
     indices = along_indices(x, dim, index, "gather")
-    if not x.dtype.is_floating_point:
-        return from_array(x._array().reshape(-1)[indices._array()])
     return take_flat(x, indices, None)
 
 
@@ -313,7 +312,8 @@ def cat(tensors, dim=0, *, op=ops.cat) -> Tensor:
             raise RuntimeError(f"cat() along dimension {d} needs equal sizes elsewhere, got shapes {first} and {t.shape}")
     dtype = result_dtype(tensors)
     if not dtype.is_floating_point:
-        return from_array(np.concatenate([t._array() for t in tensors], axis=d), dtype)
+        found = in_floats(lambda *pieces: cat(pieces, d), dtype, *tensors)
+        return from_array(np.concatenate([t._array() for t in tensors], axis=d), dtype) if found is None else found
     total = sum(t.shape[d] for t in tensors)
     shape = (*first[:d], total, *first[d + 1 :])
     return _assemble(layout_of(shape, dtype), [as_float(t, dtype) for t in tensors], d, op)

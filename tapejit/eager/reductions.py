@@ -9,12 +9,14 @@ from tapejit.core import dtypes
 from tapejit.core.layout import layout_of, packed_strides
 from tapejit.core.plans import Plan, cached, known, sum_plan
 from tapejit.core.refusals import OutOfRange
-from tapejit.eager.dispatch import constant, emit, emit_reduction, from_array, noted
+from tapejit.eager.dispatch import constant, emit_reduction, from_array, noted
 from tapejit.eager.functional import FUNCTIONS, where
 from tapejit.eager.indexing import cat, gather
 from tapejit.eager.keywords import with_axis
+from tapejit.eager.onedimension import along_dim, floats_of
+from tapejit.eager.places import in_floats
 from tapejit.eager.tensor import Tensor, method
-from tapejit.eager.views import contiguous, dimension, reshape
+from tapejit.eager.views import dimension, reshape
 from tapejit.spec import structured as ops
 
 
@@ -28,13 +30,6 @@ def _dims(dim, ndim) -> tuple:
     if len(set(dims)) != len(dims):
         raise RuntimeError(f"a dimension appears twice in dim={dim}")
     return dims
-
-
-def _floats(x: Tensor) -> Tensor:
-    """A contiguous float tensor; integers become the default float type."""
-    if not x._layout.dtype.is_floating_point:
-        x = x.to(dtypes.get_default_dtype())
-    return contiguous(x)
 
 
 def _reduction_plan(layout, dim, keepdim) -> Plan:
@@ -52,7 +47,7 @@ def _reduce(op, x, dim, keepdim, scaled=False):
     layout = x._layout
     plan = known(("reduce", layout, dim, keepdim))
     if plan is None:
-        x = _floats(x)
+        x = floats_of(x)
         layout = x._layout
         plan = cached(("reduce", layout, dim, keepdim), lambda: _reduction_plan(layout, dim, keepdim))
     imm = (plan.layout.n / layout.n if layout.n else math.nan) if scaled else 1.0
@@ -96,7 +91,7 @@ def _centred(x, dim, correction, unbiased):
         correction = 1 if unbiased else 0
     if correction is None:
         correction = 1
-    x = _floats(x)
+    x = floats_of(x)
     n = math.prod(x.shape[d] for d in _dims(dim, x.ndim)) - correction
     return dim, x - mean(x, dim, keepdim=True), n if n > 0 else math.nan
 
@@ -126,7 +121,7 @@ def norm(x: Tensor, p=2, dim=None, keepdim=False) -> Tensor:
     """
     if not x._layout.dtype.is_floating_point:
         raise RuntimeError(f"norm() needs a floating-point tensor, got {x.dtype}; use x.to(tapejit.float64).norm()")
-    x = _floats(x)
+    x = floats_of(x)
     if p is None or p == "fro":
         p = 2
     if isinstance(p, str):
@@ -159,7 +154,8 @@ def prod(x: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     if dtype is not None:
         x = x.to(dtype)
     if not x._layout.dtype.is_floating_point:
-        return from_array(np.prod(x._array(), axis=dim, keepdims=keepdim, dtype=np.int64))
+        found = in_floats(lambda x: prod(x, dim, keepdim), dtypes.int64, x)
+        return from_array(np.prod(x._array(), axis=dim, keepdims=keepdim, dtype=np.int64)) if found is None else found
     d = 0 if dim is None else dimension(dim, x.ndim)
     if dim is None:
         whole = prod(reshape(x, -1), 0)
@@ -181,34 +177,6 @@ def prod(x: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
 # Along one dimension
 
 
-def _three(shape, d) -> tuple:
-    """(outer, length, inner) of a dimension."""
-    if not shape:
-        return 1, 1, 1
-    return math.prod(shape[:d]), shape[d], math.prod(shape[d + 1 :])
-
-
-def _along_plan(layout, dim, keepdim):
-    d = dimension(dim, layout.ndim)
-    kept = tuple(1 if i == d else s for i, s in enumerate(layout.shape))
-    if keepdim is None:
-        out = layout
-    else:
-        out = layout_of(kept if keepdim else tuple(s for i, s in enumerate(layout.shape) if i != d), layout.dtype)
-    return Plan(_three(layout.shape, d), out, shape=kept, dim=d)
-
-
-def along_dim(op, x, dim, keepdim=None):
-    """An op along a dimension; keepdim None for those that keep its length."""
-    x = _floats(x)
-    if not x.ndim:
-        dim = dimension(dim, 0)
-        return along_dim(op, reshape(x, 1), 0, keepdim if keepdim is None else False).reshape(())
-    layout = x._layout
-    plan = cached(("along", layout, dim, keepdim), lambda: _along_plan(layout, dim, keepdim))
-    return emit(op, plan.layout, x, plan=plan.address)
-
-
 @method
 @with_axis
 def cumsum(x: Tensor, dim: int, *, dtype=None) -> Tensor:
@@ -216,7 +184,8 @@ def cumsum(x: Tensor, dim: int, *, dtype=None) -> Tensor:
     if dtype is not None:
         x = x.to(dtype)
     if not x._layout.dtype.is_floating_point:
-        return from_array(np.cumsum(x._array(), axis=dim, dtype=np.int64))
+        found = in_floats(lambda x: cumsum(x, dim), dtypes.int64, x)
+        return from_array(np.cumsum(x._array(), axis=dim, dtype=np.int64)) if found is None else found
     return along_dim(ops.cumsum, x, dim)
 
 
@@ -260,6 +229,9 @@ def _check_not_empty(x, dim, name):
 def _extreme(op, numpy_function, x, dim, keepdim, name):
     _check_not_empty(x, dim, name)
     if not x._layout.dtype.is_floating_point:
+        found = in_floats(lambda x: _merged(x, dim, keepdim, op), x.dtype, x)
+        if found is not None:
+            return found
         return from_array(numpy_function(x._array(), axis=_dims(dim, x.ndim), keepdims=keepdim))
     return _merged(x, dim, keepdim, op)
 

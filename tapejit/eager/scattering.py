@@ -1,6 +1,6 @@
 """Elements chosen and changed by index and mask, under PyTorch's names; each function gives a new tensor.
 
-An index is read by Python where it decides what is written where: a recording then holds for that index (see docs/replay.md).
+A recording holds for a mask, and for the index of ``put`` and of ``scatter_reduce``, which Python reads (see docs/replay.md).
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from tapejit.eager.functional import where
 from tapejit.eager.indexing import along_indices, cat, getitem, narrow, positions, setitem, whole_numbers
 from tapejit.eager.keys import last_of_each
 from tapejit.eager.keywords import with_axis
-from tapejit.eager.places import put_flat, scatter_add_flat
+from tapejit.eager.places import put_flat, put_last, scatter_add_flat
 from tapejit.eager.reductions import amax, amin, prod
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import clone, contiguous, diagonal, dimension, expand, reshape
@@ -61,6 +61,9 @@ def _fitting(src, x, index, name):
 def _put(x, flat, values):
     """x with values at flat positions, the last one where a position is named twice."""
     flat = contiguous(flat)
+    recorder = tapes.current().recorder
+    if recorder is not None and flat.numel() and x.dtype.is_floating_point and recorder.varies(flat):
+        return put_last(x, values, flat)
     places = flat._array()
     last = last_of_each(places, max(x.numel(), 1)) if places.size else None
     if last is not None:
@@ -175,9 +178,7 @@ def _slices(x, dim, index, source, name, from_end=False):
     if isinstance(source, Tensor) and source.ndim:
         source = reshape(source, shape)
     if from_end:
-        numbers = wide._memory() if tapes.current().recorder is None else wide._array()
-        if (numbers < 0).any():
-            wide = from_array(np.where(numbers < 0, numbers + (x.shape[d] if x.ndim else 1), numbers))
+        wide = where(wide < 0, wide + (x.shape[d] if x.ndim else 1), wide)
     return _flat(x, d, wide, name), _fitting(source, x, wide, name)
 
 

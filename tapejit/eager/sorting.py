@@ -6,10 +6,12 @@ The places are constants; the values are gathered from them, so each element's g
 import numpy as np
 
 from tapejit.core import dtypes
-from tapejit.eager.dispatch import from_array, noted
+from tapejit.eager.dispatch import from_array
 from tapejit.eager.indexing import gather
 from tapejit.eager.keywords import with_axis
-from tapejit.eager.reductions import ValuesIndices, along_dim
+from tapejit.eager.onedimension import along_dim
+from tapejit.eager.places import in_floats
+from tapejit.eager.reductions import ValuesIndices
 from tapejit.eager.tensor import Tensor, method
 from tapejit.eager.views import dimension
 from tapejit.spec import structured as ops
@@ -21,7 +23,8 @@ def argsort(x: Tensor, dim=-1, descending=False, stable=False) -> Tensor:
     """The places of the elements along a dimension in order, int64; always stable."""
     d = dimension(dim, x.ndim)
     if not x._layout.dtype.is_floating_point:
-        return noted("argsort", lambda x: _integers(x._array(), d, descending), x, parameters=(d, descending))
+        found = in_floats(lambda x: argsort(x, d, descending), dtypes.int64, x)
+        return _integers(x._array(), d, descending) if found is None else found
     op = ops.descending if descending else ops.ascending
     return along_dim(op, x.detach().to(dtypes.float64), d).to(dtypes.int64)
 

@@ -5,6 +5,8 @@ import math
 import numpy as np
 
 from tapejit.core import dtypes
+from tapejit.core import tape as tapes
+from tapejit.eager.creation import ones
 from tapejit.eager.dispatch import from_array
 from tapejit.eager.functional import where
 from tapejit.eager.indexing import gather, narrow, stack
@@ -269,13 +271,17 @@ def bincount(x: Tensor, weights=None, minlength=0) -> Tensor:
     Raises:
         RuntimeError: unless x is a vector of integers that are not negative.
     """
-    numbers = x._array()
-    if x.ndim != 1 or x.dtype.is_floating_point or (numbers < 0).any():
+    if x.ndim != 1 or x.dtype.is_floating_point or (x < 0).any():
         raise RuntimeError(f"bincount() takes a vector of integers from 0 up, got shape {x.shape} of {x.dtype}")
-    if weights is None or not weights.requires_grad:
-        return from_array(np.bincount(numbers, None if weights is None else weights._array(), minlength))
-    size = max(int(numbers.max(initial=-1)) + 1, minlength)
-    return scatter_add_flat(weights, x.to(dtypes.int64), (size,))
+    if weights is not None and not weights.dtype.is_floating_point:
+        weights = weights.to(dtypes.float64)
+    kind = dtypes.int64 if weights is None else weights.dtype
+    if tapes.current().recorder is None and (weights is None or not weights.requires_grad):
+        return from_array(np.bincount(x._array(), None if weights is None else weights._array(), minlength), kind)
+    size = minlength if minlength and not (x >= minlength).any() else int(x._array().max(initial=-1)) + 1
+    counted = ones(x.shape, dtype=dtypes.float64) if weights is None else weights
+    places = x.to(dtypes.int64).clamp(0, size - 1)  # in a later call, too, whose numbers are looked at beside this
+    return scatter_add_flat(counted, places, (size,)).to(kind)
 
 
 def histc(x: Tensor, bins=100, min=0, max=0) -> Tensor:

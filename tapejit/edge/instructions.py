@@ -76,7 +76,22 @@ def write_integers(builder, name, args, unsigned):
         return builder.select(builder.icmp_signed("<", x, ir.Constant(x.type, 0)), builder.neg(x), x)
     if not row.integer:
         raise NotImplementedError(f"{name} of integers")
+    if name == "quotient":
+        return _quotient(builder, *args, unsigned)
+    if name == "shr" and unsigned:
+        return builder.lshr(*args)
     return getattr(builder, row.integer)(*args)
+
+
+def _quotient(builder, x, y, unsigned):
+    """The quotient towards zero; zero by zero, and the least number by -1 wraps around, where the processor would trap."""
+    zero, one = ir.Constant(y.type, 0), ir.Constant(y.type, 1)
+    by_zero = builder.icmp_unsigned("==", y, zero)
+    if unsigned:
+        return builder.select(by_zero, zero, builder.udiv(x, builder.select(by_zero, one, y)))
+    negates = builder.icmp_unsigned("==", y, ir.Constant(y.type, -1))
+    found = builder.sdiv(x, builder.select(builder.or_(by_zero, negates), one, y))
+    return builder.select(by_zero, zero, builder.select(negates, builder.neg(x), found))
 
 
 def written_out(builder, row, args, fmt, has_fma):

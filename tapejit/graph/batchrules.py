@@ -12,11 +12,11 @@ from tapejit.core import record as R
 from tapejit.core import tape as tapes
 from tapejit.core.layout import packed_strides
 from tapejit.core.plans import cached, region_plan, sum_plan
-from tapejit.eager import reductions, sorting
+from tapejit.eager import reductions
 from tapejit.eager.dispatch import apply_floats, emit, emit_reduction, from_array, noted
 from tapejit.eager.linalg import multiply
+from tapejit.eager.onedimension import along_dim
 from tapejit.eager.places import put_flat, scatter_add_flat, take_flat
-from tapejit.eager.reductions import along_dim
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import (
     clone,
@@ -268,14 +268,6 @@ def _place_of(name):
 
 
 NOTED.update({name: _place_of(name) for name in ("argmax", "argmin")})
-
-
-@_noted("argsort")
-def _argsort(batched, parameters, size, shape, x):
-    dim, descending = parameters
-    if batched and not x.shape:
-        return from_array(np.zeros((size,), np.int64))
-    return sorting.argsort(x.tensor, dim + batched, descending)
 
 
 @_noted("flat")

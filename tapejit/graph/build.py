@@ -12,6 +12,7 @@ from tapejit.core.record import MASK
 from tapejit.eager.tensor import Tensor
 from tapejit.edge.cpython import references_beside
 from tapejit.edge.objects import has_fma
+from tapejit.graph import wholenumbers
 from tapejit.graph.finite import Finite
 from tapejit.graph.node import Graph, Kernel, Node, blas_view
 from tapejit.graph.operands import all_operands, ancestors, columns_of, records_read, single_precision
@@ -177,12 +178,10 @@ class Lowering:
         numbers = itertools.count()
         read = [self._operand(k, next(numbers), x._r & MASK) if isinstance(x, Tensor) else x for x in note.operands]
         args = [self._noted_operand(x, read) for x in read]
-        if name in ("lt", "le", "gt", "ge", "eq", "ne", "add", "sub", "mul", "minimum", "maximum"):
-            args = self._promoted(args)
-            if name in ("minimum", "maximum"):
-                args = [graph.elementwise("gt" if name == "maximum" else "lt", *args), *args]
-                name = "select"
-            return graph._same(graph.elementwise(name, *args), shape)
+        if name in ("lt", "le", "gt", "ge", "eq", "ne", "add", "sub", "mul"):
+            return graph._same(graph.elementwise(name, *self._promoted(args)), shape)
+        if name in wholenumbers.FUNCTIONS:
+            return graph._same(wholenumbers.FUNCTIONS[name](graph, *(graph.cast(a, dtype) for a in args)), shape)
         if name in ("isnan", "isinf", "isfinite") and args[0].is_float:
             return graph.elementwise(name, *args)
         if name == "copy":
@@ -198,8 +197,7 @@ class Lowering:
             return graph._same(graph.elementwise(name, *self._promoted(args)), shape)
         if name in ("invert", "logical_not"):
             x = self._truth(args[0]) if name == "logical_not" else args[0]
-            if x.dtype == "b1":
-                return graph.elementwise("not", x)
+            return graph.elementwise("not", x)
         if name == "where":
             return graph._same(graph.elementwise("select", args[0], *self._promoted(args[1:])), shape)
         if name in ("any", "all"):

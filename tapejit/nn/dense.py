@@ -48,14 +48,15 @@ def one_hot(tensor, num_classes=-1):
     Raises:
         RuntimeError: if one is negative, or not below ``num_classes``.
     """
-    numbers = tensor.numpy()
-    count = int(numbers.max(initial=-1)) + 1 if num_classes == -1 else num_classes
-    if numbers.size and not 0 <= numbers.min() <= numbers.max() < count:
+    count = num_classes
+    if count == -1:
+        count = int(tensor.max()) + 1 if tensor.numel() else 0
+    if ((tensor < 0) | (tensor >= count)).any():
         raise RuntimeError(
             f"one_hot() takes integers from 0 to {count - 1} here (num_classes={num_classes}), "
-            f"got {numbers.min()} to {numbers.max()}"
+            f"got {int(tensor.min())} to {int(tensor.max())}"
         )
-    return tj.from_numpy((numbers[..., None] == np.arange(count)).astype(np.int64))
+    return (tensor.unsqueeze(-1) == tj.arange(count)).to(tj.int64)
 
 
 def dropout(input, p=0.5, training=True, inplace=False):

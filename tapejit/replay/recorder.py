@@ -354,6 +354,21 @@ class Recorder:
             and not all(map(self._stays, tensors))
         )
 
+    def rewrites(self, x, key) -> bool:
+        """Whether what is written by such a key goes to other places in a later call."""
+        if not x._layout.dtype.is_floating_point or not self.takes(x, key):
+            return False
+        return any(self.varies(k) for k in key if isinstance(k, Tensor))
+
+    def varies(self, tensor) -> bool:
+        """Whether a tensor is an argument, or made of one: with those captured it is likely that they stay as they are."""
+        if tensor._r >> R.TAPE_SHIFT != self.tape.number:
+            return False
+        owner = int(self.tape.owners[tensor._r & MASK])
+        if owner in self.notes:
+            return any(self.varies(x) for x in self.notes[owner].operands if isinstance(x, Tensor))
+        return owner in self.inputs or bool(self.tape.ops[owner])
+
     @staticmethod
     def now(part):
         """A part of a key without its tensor, of which nobody is told; a number for one without dimensions."""

@@ -94,12 +94,21 @@ def _special(name):
     return lambda *xs: getattr(importlib.import_module("scipy.special"), name)(*xs)
 
 
+def _truncated(x, y):
+    """x / y rounded towards zero, and zero where y is zero, as NumPy's integers have it."""
+    below = np.floor_divide(x, y)
+    return below + ((below < 0) & (below * y != x))
+
+
 for _name, _sign, _numpy in (("add", "+", np.add), ("sub", "-", np.subtract), ("mul", "*", np.multiply)):
     primitive(_name, 2, ARITHMETIC, 1, _numpy, sign=_sign, llvm=f"f{_name}", integer=_name)
 primitive("fma", 3, ARITHMETIC, 1, lambda x, y, z: x * y + z, llvm="llvm.fma")
 primitive("div", 2, EXACT, 6, np.divide, sign="/", llvm="fdiv")
 primitive("neg", 1, EXACT, 0.5, np.negative, llvm="fneg", integer="neg")
 primitive("fmod", 2, EXACT, 25, np.fmod, llvm="frem")
+primitive("quotient", 2, EXACT, 25, _truncated, integer="sdiv")  # of integers; by zero it is zero
+primitive("shl", 2, EXACT, 1, np.left_shift, integer="shl")
+primitive("shr", 2, EXACT, 1, np.right_shift, integer="ashr")
 
 for _name, _sign, _numpy in (
     ("lt", "<", np.less), ("le", "<=", np.less_equal), ("gt", ">", np.greater), ("ge", ">=", np.greater_equal),

@@ -7,6 +7,7 @@ import numpy as np
 from tapejit.eager import arranging, cumulative, reductions
 from tapejit.eager.asnumpy.moments import floats
 from tapejit.eager.dispatch import from_array
+from tapejit.eager.finding import searchsorted
 from tapejit.eager.functional import where as _where
 from tapejit.eager.indexing import cat, getitem, narrow
 from tapejit.eager.ufuncs import promoted, tensor_of
@@ -42,8 +43,7 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     if period is not None:
         raise TypeError("np.interp(period=...) of tensors: take the remainder of x first")
     x, xp, fp = promoted(x, xp, fp)
-    at = np.clip(np.searchsorted(xp.detach()._array(), x.detach()._array(), "right"), 1, max(xp.numel() - 1, 1))
-    high = from_array(np.asarray(at))
+    high = searchsorted(xp, x, right=True).clamp(1, max(xp.numel() - 1, 1))
     low = high - 1
     x0, x1, y0, y1 = (_elements(t, k) for t, k in ((xp, low), (xp, high), (fp, low), (fp, high)))
     found = y0 + (y1 - y0) * ((x - x0) / (x1 - x0))
