@@ -134,7 +134,7 @@ class Answers:
         if signature.uncompilable:
             return False
         if program.failure is None:
-            if self.policy == "now":
+            if self.policy == "now" or (program.interpreter is None and program.frozen.does_less):
                 try:
                     program.compile()
                     return True

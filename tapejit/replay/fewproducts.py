@@ -106,6 +106,7 @@ def compressed(y, x, mode="auto"):
     wanted = products_for(found, mode)
     if len(wanted.seeds) > most:
         return None
+    recorder.does_less = True
     i, j = found.nonzero()
     places = from_array(i.astype(np.int64) * columns + j)
     return scatter_add_flat(entries_from(wanted, [x], y), places, (*y.shape, *x.shape))

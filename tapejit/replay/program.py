@@ -29,6 +29,7 @@ class Frozen:
         passes: how many passes there were of loops that may have any number of them (see ``graph.anycount``).
         counted: numbers after such loops that these counted.
         whole: per integer among the results whether such a loop has counted it; it is one of the outputs then.
+        does_less: whether it is to be compiled before the function is run without it again.
         spans: pairs of the least and the most length of a call that the graph is for (see ``graph.anylength``).
         memories: what such a call brings as inputs after its length, for results as long; ``long`` are these by number, and the
             last outputs are for them (see ``graph.longresults``).
@@ -89,6 +90,7 @@ class Frozen:
         self.guards = [(node, *rest) for node, (_, *rest) in zip(roots[count:], self.guards, strict=True)]
         self.graph, self.kept = lowering.graph, lowering.kept
         self.records = len(recorder.tape)
+        self.does_less = recorder.does_less
         self.passes = [count for _, count, _ in lowering.groups] if any_count else []
         self.counted = lowering.counted_numbers if any_count else []
         self.spans = [(lowering.length.least, lowering.length.most)] if length else []

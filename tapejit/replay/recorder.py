@@ -206,6 +206,7 @@ class Recorder:
         self.extra = []  # (bytes of an array, what they are, where they are read): what NumPy computed with
         self.brought = {}  # id of a tensor of another tape -> (that tensor, its stand-in here)
         self.histories = None  # what gives the stand-in of a captured tensor that requires a gradient; without it there is none
+        self.does_less = False  # than the function does where it is not recorded, by far
         self.grad_modes = 0  # how many contexts of enable_grad(), no_grad() and so on the function is in that it began itself
         self._quiet = 0
         self._seen = set()

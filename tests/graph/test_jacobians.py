@@ -8,6 +8,7 @@ from random_array_programs import Program as Random
 
 import tapejit as tj
 from tapejit.replay import fewproducts
+from tapejit.replay.interpreter import Interpreter
 from tapejit.spec.table import BY_NAME, FUNCTIONS
 
 RNG = np.random.default_rng(0)
@@ -228,3 +229,15 @@ def test_few_products_only_where_it_takes_few_records_to_see_that(monkeypatch):
     expected = tj.jacobian(long, compile="never")(x)
     close(tj.jacobian(long)(x), expected, atol=1e-30)
     assert np.count_nonzero(np.asarray(expected)) == 8
+
+
+def test_what_is_not_kept_to_be_interpreted_is_compiled_before_all_directions_are_taken(monkeypatch):
+    monkeypatch.setattr(Interpreter, "can_run", staticmethod(lambda recorder: False))
+    x = np.linspace(-1, 1, 12)
+    jacobian, hessian = tj.jacobian(neighbours), tj.hessian(lambda x: (x**3).sum())
+    for _ in range(2):
+        close(jacobian(x), matrix_of_neighbours(x))
+        close(hessian(x), np.diag(6 * x))
+    assert jacobian.compiled
+    assert hessian.compiled
+    assert jacobian.stats()["calls"]["eager"] == 0
