@@ -94,9 +94,24 @@ def by_steps(x, n):
     return y
 
 
+def timed(x, n):
+    """The time of each step, of which there are as many."""
+    dt, y = 1.0 / n if n else 1.0, x[0]
+    for i in range(n):
+        y = y + dt * (x[1] * tj.cos(i * dt) - x[2] * y * tj.exp(-0.5 * i))
+    return y
+
+
+def rooted(x, n):
+    y = x[0]
+    for i in range(n):
+        y = y * x[1] + x[2] / tj.sqrt(i + 1.0)
+    return y * n
+
+
 NUMBERS = [
     by_range, by_counter, backwards, from_one, with_reversed, by_fori_loop, with_defaults, by_function, early_values,
-    returns_count, by_steps,
+    returns_count, by_steps, timed, rooted,
 ]  # fmt: skip
 
 
@@ -151,6 +166,13 @@ def from_the_end(p, ys):
     return total * p[2]
 
 
+def by_reversed(p, ys):
+    total = p[0]
+    for y in reversed(ys):
+        total = total * p[1] + y
+    return total * p[2]
+
+
 def smoothed(p, ys):
     """There and back."""
     a = p[0]
@@ -191,7 +213,10 @@ def chosen(p, ys):
     return a
 
 
-SERIES = [along, by_index, by_shape, mean, enumerated, paired, from_the_end, smoothed, branches, scanned, scanned_back, chosen]
+SERIES = [
+    along, by_index, by_shape, mean, enumerated, paired, from_the_end, by_reversed, smoothed, branches, scanned, scanned_back,
+    chosen,
+]  # fmt: skip
 
 
 def rows(w, ys):

@@ -269,6 +269,9 @@ class Body(Lowering):
             if len({n.tobytes() for n in numbers}) == 1:
                 return self.graph.const(first.item(), shape, dtype)
             arrays = np.array(arrays).astype(dtype)
+            counted = made.counted(arrays) if dtype[0] == "f" else None
+            if counted is not None:
+                return self.graph.cast(self._worked_out(*counted), dtype)
             return self.read(Where(made.table(arrays), 0, 1), shape, dtype, np.isfinite(arrays).all())
         places = np.array([a.__array_interface__["data"][0] for a in arrays])
         if ours and len({a.tobytes() for a in arrays}) == 1:

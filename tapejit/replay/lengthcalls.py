@@ -19,6 +19,7 @@ from tapejit.replay.abstract import (
     known,
 )
 from tapejit.replay.walk import TENSOR_NAMES
+from tapejit.spec.table import OPS
 
 HERE = "here"  # the counter of a loop, until it is known which loop that is
 MOST_ROUNDS = 4  # until what passes hand on has settled
@@ -29,6 +30,7 @@ _NUMPY = {
 _MAKING = {"zeros", "ones", "eye", "full", "tensor", "as_tensor", "zeros_like", "ones_like"}
 _PLAIN = (int, float, bool, str)
 _PLAIN_FUNCTIONS = (float, int, abs, min, max, len, isinstance, bool)
+_OF_ONE = {op.name for op in OPS if op.elementwise and op.arity == 1}  # functions of a number: the tape shows what it is
 _NONE = known(None)
 _FORMS = "tapejit.control.forms"
 
@@ -98,6 +100,9 @@ class LengthCalls:
             found = self._of_length(f, args)
             if found is not None:
                 return found
+        if _is_ours(f) and f.__name__ in _OF_ONE and owner is None and not names and [x[0] for x in args] == ["form"]:
+            self.heard.form(args[0][1])
+            return TENSOR
         tainted = any(map(is_tainted, args))
         if f.__class__ is types.FunctionType and (tainted or (self.strict and not _is_ours(f))):
             if names or _is_ours(f):
@@ -123,6 +128,8 @@ class LengthCalls:
             if None in parts or any(trips != parts[0][0] for trips, _ in parts):
                 raise Unsafe
             return "along", parts[0][0], ("tuple", tuple(each for _, each in parts))
+        if f is reversed and first[0] == "sequence":
+            return "along", first[1], TENSOR
         if f is reversed and first[0] == "along":
             back = joined("-", joined("-", first[1], number(1)), counter(HERE))
             return "along", first[1], placed(first[2], back)
