@@ -66,9 +66,13 @@ class LongResult:
         for i, at in self.memories:
             flat[at : at + memories[i].size] += memories[i].reshape(-1)
         for part in self.parts:
-            strides = [s * flat.itemsize for s in part.strides]
-            place = np.lib.stride_tricks.as_strided(flat[part.start + part.ends * length :], part.shape, strides)
-            place += further[part.output]
+            at = part.start + part.ends * length
+            if part.shape:
+                strides = [s * flat.itemsize for s in part.strides]
+                place = np.lib.stride_tricks.as_strided(flat[at:], part.shape, strides)
+                place += further[part.output]
+            else:
+                flat[at] += further[part.output]
         return found
 
 

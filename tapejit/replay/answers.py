@@ -114,6 +114,8 @@ class Answers:
             if not self._is_ready(signature, program):
                 waiting |= program.failure is None
                 continue
+            if program.block is None and family.is_often(length):
+                return None
             status, results = program.run(arrays)
             if status == 0:
                 self._counts["replayed"] += 1

@@ -12,12 +12,13 @@ from tapejit.graph.counting import Unsafe, counter, joined, number
 from tapejit.replay.abstract import CLEAN, TENSOR, held, is_tainted
 from tapejit.replay.lengthforms import Heard
 from tapejit.replay.lengthwalk import LengthWalk
-from tapejit.replay.signature import Longer, Signature
+from tapejit.replay.signature import Longer, Signature, longer_arrays
 from tapejit.replay.trees import LEAF, NODE, unflatten
 
 MOST_FAMILIES = 4  # of one function
 MOST_COMPARED = 8  # signatures that a new one is compared with
 MOST_TRIES = 8  # recordings of a family that become no program
+OFTEN = 1000  # calls of one length after another that the door cannot answer, before it is recorded for itself
 _TRANSFORMS = ("jit", "grad", "value_and_grad", "hessian")  # which hand the function the arguments as they are
 
 
@@ -32,12 +33,14 @@ class Family:
         key: of a signature, ``Longer`` in place of what differs.
         signature: what was recorded for all lengths.
         tries: recordings that have become no program.
+        last, again: the length of the last call by a program that the door does not know, and how many were as long before it.
     """
 
     def __init__(self, name, key):
         self.key = key
         self.signature = Signature(name, key)
         self.tries = 0
+        self.last, self.again = None, 0
 
     def length_of(self, key):
         """The length that makes a signature's key of the family's, None if none does."""
@@ -53,10 +56,15 @@ class Family:
         self.tries += not self.signature.paths.counted
         return self.tries <= MOST_TRIES and self.signature.paths.eager is None
 
+    def is_often(self, length):
+        """Count a call; whether so many have been of this length that a program of its own pays, which the door knows."""
+        self.last, self.again = length, self.again + 1 if length == self.last else 0
+        return self.again > OFTEN
+
     @property
     def longer(self):
         """By number of an array how much longer than the length it is."""
-        return {j: kind[1][0].more for j, kind in enumerate(self.key[1]) if _varies(kind)}
+        return longer_arrays(self.key)
 
     def programs(self, length):
         """The programs for a length, and the least and most that each is for."""

@@ -14,6 +14,12 @@ class Longer:
     more: int
 
 
+def longer_arrays(key):
+    """By number of an array as long as the calls of a signature of all lengths by how much it is longer."""
+    sizes = {j: kind[1][0] for j, kind in enumerate(key[1]) if kind.__class__ is tuple and len(kind) > 1 and kind[1]}
+    return {j: size.more for j, size in sizes.items() if size.__class__ is Longer}
+
+
 class Signature:
     """Shapes, dtypes and static values of a call, and all that was recorded for them."""
 

@@ -6,6 +6,7 @@ from length_cases import SERIES, P, compare, name, programs, rows, series, two_a
 from random_lengths import Function
 
 import tapejit as tj
+from tapejit.replay.lengths import OFTEN
 
 LENGTHS = (50, 60, 73, 20, 8, 9, 11, 200, 1500, 0, 1, 2, 3, 7, 12, 61)
 
@@ -116,3 +117,26 @@ def test_in_the_background_and_into():
 def test_random_functions(seed):
     lengths = 50, 57, 62, 75, 64, 66, 13, 8, 120, 3
     of_all(lambda n: (P, series(n), series(n, 2), n), (0, 1, 2), lengths)(Function(seed).function)
+
+
+def test_a_length_that_comes_often_is_recorded_for_itself():
+    g = tj.grad(squares, argnums=1, compile="now")
+    for n in (50, 60, 73, 20, 80):
+        g(P, series(n))
+    assert g.calls["recorded"] == 3
+    expected = g(P, series(80))
+    for _ in range(OFTEN + 10):
+        found = g(P, series(80))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert g.calls["recorded"] == 4
+    np.testing.assert_allclose(g(P, series(80)), expected, rtol=1e-12)
+    g(P, series(81))
+    assert g.calls["recorded"] == 4
+
+
+def test_there_is_no_nopython_code_of_results_as_long():
+    g = tj.grad(squares, argnums=1, compile="now")
+    for n in (50, 60, 73, 80):
+        g(P, series(n))
+    with pytest.raises(RuntimeError, match="as long as its arguments"):
+        g.nopython  # noqa: B018
