@@ -8,6 +8,7 @@ from numba import from_dtype, njit
 from numba.core import cgutils, errors, types
 from numba.extending import intrinsic
 
+from tapejit.replay.signature import longer_arrays
 from tapejit.replay.trees import LEAF, Whole
 
 
@@ -157,7 +158,7 @@ class _Aside:
             builder.call(fn, [builder.load(self.memory)])
 
 
-def nopython_function(name, programs, parts, into):
+def nopython_function(name, programs, key, into):
     """A jitted function of the recorded arguments that runs the first of the programs whose guards hold.
 
     Types are those of the recording, and no others are converted: what does not fit is a typing error where it is called.
@@ -165,33 +166,38 @@ def nopython_function(name, programs, parts, into):
     Args:
         name: of the replayed function, for messages.
         programs: compiled programs of one signature.
-        parts: the structure of each argument; numbers and arrays only.
+        key: of the signature; its arguments are numbers and arrays only.
         into: whether the arrays for the results are arguments, after the others. They may share memory with one another
             and with all that is read.
 
     Raises:
         TypeError: for arguments or results that are not numbers, arrays or tuples of them.
     """
-    if any(p != LEAF for p in parts):
+    if any(p != LEAF for p in key[0][0]):
         raise TypeError("nopython needs a function whose arguments are floats and arrays")
-    compiled = _Writer(name, programs, into).function()
+    compiled = _Writer(name, programs, longer_arrays(key), into).function()
     compiled.programs = programs  # whose machine code it runs
     return compiled
 
 
 class _Writer:
-    """The source of the functions for some programs of one signature."""
+    """The source of the functions for some programs of one signature.
 
-    def __init__(self, name, programs, into):
-        self.programs, self.into = programs, into
+    Args:
+        longer: by number of an array how much longer it is than the call, of which the length is a further input.
+    """
+
+    def __init__(self, name, programs, longer, into):
+        self.programs, self.longer, self.into = programs, longer, into
         first = programs[0]
-        self.inputs = [(f"a{j}", spec) for j, spec in enumerate(first.frozen.inputs)]
+        inputs = first.frozen.inputs
+        self.inputs = [(f"a{j}", spec) for j, spec in enumerate(inputs[: len(inputs) - bool(longer)])]
         self.results = [(f"o{i}", spec) for i, spec in enumerate(first.specs)]
         self.given = [(o, spec) for o, spec in self.results if spec[0] != ()] if into else []
         wanted = [(f"argument {j + 1}", spec, False) for j, (_, spec) in enumerate(self.inputs)]
         wanted += [(f"argument {len(wanted) + i + 1}", spec, True) for i, (_, spec) in enumerate(self.given)]
         self.scope = {"empty": np.empty, "place": _place}
-        places = ((len(self.inputs) + k, r) for k, r in enumerate(self.results))
+        places = ((len(inputs) + k, r) for k, r in enumerate(self.results))
         given = tuple((j, _size(r[1])) for j, r in places if r in self.given)
         self.scope["run"] = _runner(len(first.scalars), given)
         self.scope["expect"] = _expecting(name, wanted)
@@ -209,10 +215,12 @@ class _Writer:
         target = {o: f"m{o}" if r in made else o for r in self.results for o in r[:1]}
         lines += [f"    m{o} = empty({tuple(shape)}, t{o})" for o, (shape, _) in made]
         lines += [f"    apart = {self._overlap() if self.given else 'False'}"]
-        leaves = "".join(f"{n}, " for n in [*(n for n, _ in self.inputs), *target.values()])
+        length = ["float(length)"] if self.longer else []
+        leaves = "".join(f"{n}, " for n in [*(n for n, _ in self.inputs), *length, *target.values()])
         for k, program in enumerate(self.programs):
-            lines += [f"    r = run(code{k}(), space{k}(), ({leaves}), apart)", "    if r[0] == 0:"]
-            lines += [f"        return {self._answer(program, target)}"]
+            spans = " or ".join(f"{least} <= length <= {most}" for least, most in program.frozen.spans)
+            lines += [f"    if {spans or True}:", f"        r = run(code{k}(), space{k}(), ({leaves}), apart)"]
+            lines += ["        if r[0] == 0:", f"            return {self._answer(program, target)}"]
         lines += ["    raise RuntimeError('no recorded path fits these arguments; call the function from Python first')"]
         exec(compile("\n".join(lines), "<tapejit replay>", "exec"), self.scope)
         return njit(nogil=True)(self.scope["replay"])
@@ -220,18 +228,23 @@ class _Writer:
     def _checks(self):
         """Lines that refuse arrays whose shape, order or alignment is not what was recorded."""
         lines = []
-        for n, spec in (*self.inputs, *self.given):
+        for j, more in list(self.longer.items())[:1]:
+            lines += [f"    length = a{j}.shape[0] - {more}"]
+        for j, (n, spec) in enumerate((*self.inputs, *self.given)):
             if spec is not None:
                 shape, size = tuple(spec[0]), np.dtype(spec[1]).itemsize
+                if j in self.longer:
+                    shape = f"length + {self.longer[j]}", *shape[1:]
+                wanted = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
                 lines += [
-                    f"    if {n}.shape != {shape} or not {n}.flags.c_contiguous or place({n}) % {size} != 0:",
-                    f"        raise ValueError('recorded for contiguous, aligned arrays of shape {shape} in place {n}')",
+                    f"    if {n}.shape != ({wanted}) or not {n}.flags.c_contiguous or place({n}) % {size} != 0:",
+                    f"        raise ValueError('recorded for contiguous, aligned arrays of shape ({wanted}) in place {n}')",
                 ]
         return lines
 
     def _overlap(self):
         """An expression: whether an array for the results shares memory with another, an input, or what is read outside."""
-        ranges = [(f"place({n})", _size(spec)) for n, spec in self.inputs if spec is not None]
+        ranges = [(f"place({n})", f"{n}.nbytes") for n, spec in self.inputs if spec is not None]
         for program in self.programs:
             for array in program.frozen.graph.arrays:
                 low, high = np.lib.array_utils.byte_bounds(array)

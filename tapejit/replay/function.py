@@ -395,7 +395,7 @@ class Replayed(Door, Answers, Recordings, Inspected):
             RuntimeError: if there are none.
         """
         signature = self._last
-        if signature is not None and signature not in self._signatures.values():
+        if signature is not None and signature not in self._all_signatures():
             raise RuntimeError(
                 f"{self!r} was called last where a result has a history, which nopython code cannot have: call it under "
                 "no_grad(), or with tensors that require no gradient"
@@ -403,11 +403,11 @@ class Replayed(Door, Answers, Recordings, Inspected):
         if signature is None or signature.paths.eager is not None or signature.latest() is None:
             why = signature.paths.eager if signature else None
             raise RuntimeError(f"{self!r} has no program yet: " + (why or "call it once with arguments like those to come"))
-        first = signature.latest()
-        if not signature.paths.programs:
-            raise RuntimeError(f"{self!r} answered the last call by a program for all lengths, which @njit code cannot use")
-        first = signature.paths.programs[-1] if first in signature.paths.counted else first
-        programs = [first, *(p for p in signature.paths.programs if p is not first and p.structure == first.structure)]
+        known = signature.paths.programs or [p for p in signature.paths.counted if not p.frozen.long]  # those of all lengths
+        if not known:
+            raise RuntimeError(f"{self!r} has results as long as its arguments, which nopython code cannot have yet")
+        first = signature.latest() if signature.latest() in known else known[-1]
+        programs = [first, *(p for p in known if p is not first and (p.structure, p.specs) == (first.structure, first.specs))]
         for program in programs:
             program.compile()
         return programs, signature
@@ -417,10 +417,11 @@ class Replayed(Door, Answers, Recordings, Inspected):
         """The recorded paths as one function for ``@njit`` code: arguments and results as in the last call.
 
         Types are exact: another dtype, or an integer for a float, is a typing error that says what was expected. It raises
-        RuntimeError where no recorded path fits, and keeps the captured variables of the recording.
+        RuntimeError where no recorded path fits, and keeps the captured variables of the recording. If a program for all
+        lengths answered the last call, arrays may be as long as any call from Python has been.
         """
         programs, signature = self._compiled_paths()
-        return nopython_function(self.__name__, programs, signature.key[0][0], into=False)
+        return nopython_function(self.__name__, programs, signature.key, into=False)
 
     @property
     def nopython_into(self):
@@ -429,7 +430,7 @@ class Replayed(Door, Answers, Recordings, Inspected):
         They may be arrays that are read, too, or share memory with them: then there are temporary ones.
         """
         programs, signature = self._compiled_paths()
-        return nopython_function(self.__name__, programs, signature.key[0][0], into=True)
+        return nopython_function(self.__name__, programs, signature.key, into=True)
 
     def __reduce__(self):
         found = sys.modules.get(self.__module__)

@@ -256,6 +256,39 @@ def test_examples_of_a_number():
         np.testing.assert_allclose(mapped(ps, n), [eager(p, n) for p in ps], rtol=1e-10)
 
 
+def test_nopython_of_all_lengths():
+    g, eager = (tj.value_and_grad(along, compile=policy) for policy in ("now", "never"))
+    for n in (50, 60, 73, 80):
+        g(P, series(n))
+    native, into = g.nopython, g.nopython_into
+    for n in (80, 33, 9, 900):
+        value, gradient = eager(P, series(n))
+        out = np.zeros(3)
+        np.testing.assert_allclose(native(P, series(n))[0], value, rtol=1e-10)
+        np.testing.assert_allclose(native(P, series(n))[1], gradient, rtol=1e-10)
+        assert into(P, series(n), out)[0] == native(P, series(n))[0]
+        np.testing.assert_allclose(out, gradient, rtol=1e-10)
+    for n in (3, 1500):  # too short for the program, and longer than there is memory for
+        with pytest.raises(RuntimeError, match="call the function from Python first"):
+            native(P, series(n))
+    g(P, series(1500))
+    np.testing.assert_allclose(native(P, series(1500))[1], eager(P, series(1500))[1], rtol=1e-10)
+    with pytest.raises(ValueError, match="recorded for contiguous"):
+        native(P, series(160)[::2])
+
+
+def test_nopython_of_two_arrays_as_long():
+    g = tj.jit(two_arrays, compile="now")
+    w = np.linspace(-1, 1, 6).reshape(3, 2)
+    for n in (50, 60, 73, 80):
+        g(w, series(n, 2), series(n))
+    native = g.nopython
+    np.testing.assert_allclose(native(w, series(33, 2), series(33)), two_arrays(w, series(33, 2), series(33)), rtol=1e-10)
+    for n, m in ((33, 34), (80, 50)):
+        with pytest.raises(ValueError, match="recorded for contiguous"):
+            native(w, series(n, 2), series(m))
+
+
 def agrees(seed, lengths=(50, 57, 62, 75, 64, 66, 13, 8, 120, 3)):
     """Whether a random function became a program for all lengths; all results are those of eager execution."""
     f = Function(seed).function
