@@ -1,7 +1,8 @@
-"""Functions that a recording works out twice, of the same operand: once where it runs, once for a derivative.
+"""What a recording works out again, of the same operands: functions for a derivative, and indices in every pass of a loop.
 
 A gradient needs the cosine of what the sine was taken of. In straight code equal values are one; a loop and the loop of its
 reverse have bodies of their own, and would each work it out. Here the second becomes the first, which is stacked then.
+Indices that are the same in every pass lie before the loop then, and so do the guards that they are in range.
 """
 
 import functools
@@ -9,11 +10,16 @@ import functools
 import numpy as np
 
 from tapejit.core import record as R
+from tapejit.core.record import MASK
+from tapejit.eager.tensor import Tensor
 from tapejit.spec.primitives import PRIMITIVES
 from tapejit.spec.table import OPS
 
 DEAR = 12  # cycles, as the table of primitives has them, above which a function is not worked out again
 MOST_ELEMENTS = 256  # above, memory costs what vectors do
+
+
+_VIEWS = {op.code for op in OPS if op.name.startswith("view")}
 
 
 @functools.cache
@@ -53,3 +59,31 @@ def share(lowering):
         column = columns[name]
         used = column >= 0
         column[used] = stands[column[used]]
+
+
+def share_indices(lowering):
+    """Let records read the first of several indices that are made of the same integers.
+
+    Args:
+        lowering: its ``columns`` change: operands.
+    """
+    columns = {name: np.asarray(lowering.columns[name]) for name in ("op", "layout", "plan", "imm", "a", "b", "c")}
+    stands = np.arange(len(columns["op"]), dtype=columns["a"].dtype)
+    first = {}
+
+    def source(k):
+        """What views have made a record of."""
+        views = []
+        while columns["op"][k] in _VIEWS and columns["a"][k] >= 0:
+            views += (columns[name][k].item() for name in ("layout", "plan", "imm"))
+            k = int(columns["a"][k])
+        return k, *views
+
+    for k, note in lowering.recorder.notes.items():
+        if note.name == "flat" and k not in lowering.exact:
+            made_of = tuple(source(int(x._r & MASK)) for x in note.operands if isinstance(x, Tensor))
+            told = tuple((x.shape, x.tobytes()) if isinstance(x, np.ndarray) else repr(x) for x in note.parameters)
+            stands[k] = first.setdefault((made_of, told, columns["layout"][k].item()), k)
+    for name in "abc":
+        used = columns[name] >= 0
+        columns[name][used] = stands[columns[name][used]]

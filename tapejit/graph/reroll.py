@@ -18,7 +18,7 @@ from tapejit.graph import gather, periods
 from tapejit.graph.build import Lowering
 from tapejit.graph.finite import Finite
 from tapejit.graph.node import Graph
-from tapejit.graph.oncework import share
+from tapejit.graph.oncework import share, share_indices
 from tapejit.graph.onepass import Pass
 from tapejit.graph.operands import live
 from tapejit.graph.passbody import LATE, Irregular
@@ -54,6 +54,7 @@ class Rolled(Lowering):
         if len(self.columns["op"]) >= fewest:
             see_through(self)
             share(self)
+            share_indices(self)
         self.live = self._live([*outputs, *self.decisions, *self.may_fail()])
         if len(self.live) < fewest or not self._readable():
             return
