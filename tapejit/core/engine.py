@@ -98,6 +98,7 @@ _NAMES = {
     "forward": "forward",
     "rote": "sweep_by_lessons run_by_lessons",
     "needed": "mark_needed",
+    "kinds": "number_rows number_records",
     "reclaim": "reclaim spare give_idle",
 }
 _FLOATS = {  # the positions of float64 arguments

@@ -3,18 +3,19 @@
 The tape that is swept may be another recording, outside of the one that goes on: a product of a batched Jacobian.
 """
 
+import functools
+
 import numpy as np
 
+from tapejit.core import engine
 from tapejit.core import record as R
+from tapejit.core.kinds import ALONE, IN_A_ROW, NORM, PAST_NORM, WIDTH
 from tapejit.core.record import MASK
 from tapejit.eager.compiledsweep import handle_of
-from tapejit.eager.lessons import SCALARS, Lessons, kinds_of
+from tapejit.eager.lessons import Lessons, Room
 from tapejit.eager.rotesweep import UNKNOWN, RoteSweep
 from tapejit.spec.structured import ROWS
 from tapejit.spec.table import BY_NAME, OPS
-
-_NORM = BY_NAME["norm"].code
-_PAST_NORMS = [BY_NAME[name].code for name in ("square", "mul")]  # they look at what their operands come from
 
 
 class Swept:
@@ -29,22 +30,24 @@ class Swept:
     """
 
     def __init__(self, tape, order, marked=None):
-        self.tape = tape
-        rows = tape.records[order]
-        operands = [np.where(rows[name] >= 0, rows[name], order) for name in "abc"]
-        self.kinds = self._kinds(rows, operands, order, marked)
-        self.operands = np.stack(operands, axis=1).astype(np.int64)
+        self.tape, count = tape, len(order)
+        order, room = np.ascontiguousarray(order, dtype=np.int64), Room(count, WIDTH)
+        self.kinds, self.operands = np.empty(count, dtype=np.int64), np.empty((count, 3), dtype=np.int64)
+        traits, marked_at = _traits(len(OPS)), 0 if marked is None else marked.ctypes.data
+        found = self.operands.ctypes.data, self.kinds.ctypes.data
+        records = tape.words[R.H_RECORDS]
+        engine.number_records(records, order.ctypes.data, count, marked_at, traits.ctypes.data, *found, *room.words)
 
-    def _kinds(self, rows, operands, order, marked):
-        layouts, ops = self.tape.records["layout"], rows["op"]
-        a, b, c = operands
-        columns = [ops, rows["flags"] & (SCALARS | R.PUT), rows["layout"], rows["plan"], rows["imm"].view(np.int64)]
-        columns += [layouts[x] for x in operands]
-        columns += [] if marked is None else [marked[x].astype(np.int64) * (x != order) for x in operands]
-        columns += [a == b, b == c, a == c, a == order, b == order, c == order]
-        alone = np.array([op.joint is not None or op.arity > 3 for op in OPS])[ops] | np.isin(self.tape.ops[c], list(ROWS))
-        alone |= np.isin(ops, _PAST_NORMS) & ((self.tape.ops[a] == _NORM) | (self.tape.ops[b] == _NORM))
-        return kinds_of(columns, alone)
+
+@functools.lru_cache(4)  # ops may be added
+def _traits(count):
+    """What the engine is told of each op: which of its records are alone, by themselves or by their operands."""
+    traits = np.zeros(count, dtype=np.uint8)
+    traits[[op.code for op in OPS if op.joint is not None or op.arity > 3]] = ALONE
+    traits[list(ROWS)] |= IN_A_ROW
+    traits[BY_NAME["norm"].code] |= NORM
+    traits[[BY_NAME[name].code for name in ("square", "mul")]] |= PAST_NORM  # they look at what their operands come from
+    return traits
 
 
 class Handles:

@@ -9,30 +9,31 @@ import numpy as np
 
 from tapejit.core import engine
 from tapejit.core import record as R
+from tapejit.core.kinds import SCALARS
 from tapejit.core.layout import layout_at
 from tapejit.core.record import MASK
 from tapejit.core.rote import EMPTY, GENERAL, NUMBER, VIEW
 
 SHORT = 200  # records up to which nothing is learned from
-SCALARS = R.SCALAR_A | R.SCALAR_B | R.SCALAR_C
 _NOT_ALONE = R.EXTERNAL | R.LEAF | R.HOOKED  # of a record that is more than its operands
-_ODD = np.uint64(0xFF51AFD7ED558CCD)
 
 
 def kinds_of(columns, alone) -> np.ndarray:
     """Numbers, one for each record, equal where all columns are; -1 for those that are ``alone``."""
-    hashed = np.zeros(len(alone), dtype=np.uint64)
-    for column in columns:
-        hashed ^= np.ascontiguousarray(column, dtype=np.int64).view(np.uint64)
-        hashed *= _ODD
-        hashed ^= hashed >> np.uint64(32)
-    kinds = np.searchsorted(np.unique(hashed), hashed)  # few kinds: to sort all records would take longer
-    first = np.zeros(kinds.max(initial=-1) + 1, dtype=np.int64)
-    first[kinds[::-1]] = np.arange(len(kinds))[::-1]
-    for column in columns:  # no two kinds are one by accident
-        kinds[column != column[first][kinds]] = -1
+    rows = np.stack(columns, axis=1, dtype=np.int64)
+    kinds, room = np.empty(len(rows), dtype=np.int64), Room(*rows.shape)
+    engine.number_rows(rows.ctypes.data, *rows.shape, kinds.ctypes.data, *room.words)
     kinds[alone] = -1
     return kinds
+
+
+class Room:
+    """Memory in which rows of words are numbered: ``words`` is what the engine is told. Little of it is used for few kinds."""
+
+    def __init__(self, count, width):
+        slots = 2 << (count + 1).bit_length()
+        self._kept, self._slots = np.empty((count + 1) * width, dtype=np.int64), np.zeros(slots, dtype=np.int32)
+        self.words = self._kept.ctypes.data, self._slots.ctypes.data, slots - 1
 
 
 class Lesson:
