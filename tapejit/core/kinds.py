@@ -1,7 +1,7 @@
 """Numbers for the kinds of records: equal for those that are the same computation, whatever they compute with.
 
-A row of words says what is to be equal. Rows are looked up in a table of places, and compared word by word there, so that no two
-kinds are one by accident.
+A row of words says what is to be equal. Rows are looked up in a table of places, and compared word by word there, so that no
+two kinds are one by accident.
 """
 
 from tapejit.core import record as R
@@ -81,11 +81,8 @@ def is_alone(records, traits, k, x, y, z):
     """Whether a rule may look at more of record k than its row says."""
     of, ops, t = R.SIZE // 4, as_i32(records + R.OP), as_u8(traits)
     own = t[ops[of * k]]
-    if own & ALONE or t[ops[of * z]] & IN_A_ROW:
-        return True
-    if own & PAST_NORM and (t[ops[of * x]] | t[ops[of * y]]) & NORM:
-        return True
-    return False
+    past_norm = own & PAST_NORM != 0 and (t[ops[of * x]] | t[ops[of * y]]) & NORM != 0
+    return own & ALONE != 0 or t[ops[of * z]] & IN_A_ROW != 0 or past_norm
 
 
 @entry

@@ -27,7 +27,7 @@ from tapejit.eager.rotesweep import UNKNOWN, RoteRun, alike
 from tapejit.eager.tensor import Tensor
 from tapejit.eager.views import expand, reshape, strided_view, view_of
 from tapejit.graph import batchlinalg, batchrules, unitvectors
-from tapejit.graph.operands import all_operands, columns_of, live, records_read, single_precision
+from tapejit.graph.operands import Columns, all_operands, live, records_read
 from tapejit.spec import usernodes
 from tapejit.spec.structured import ROWS
 from tapejit.spec.table import OPS
@@ -133,9 +133,8 @@ class Batch:
 
     def __init__(self, recorder, inputs, size, units=False):
         self.recorder, self.size = recorder, size
-        tape = recorder.tape
-        rows = tape.records[: len(tape)]
-        self.columns, self.imm32 = columns_of(recorder), single_precision(rows)
+        self.columns = Columns(recorder)
+        self.imm32 = self.columns.single_precision()
         self.values = _Values(recorder.from_recordings())
         for k, j in recorder.inputs.items():
             scaled = unitvectors.Scaled(inputs[j], units=True) if units else None

@@ -15,7 +15,7 @@ from tapejit.edge.objects import has_fma
 from tapejit.graph import wholenumbers
 from tapejit.graph.finite import Finite
 from tapejit.graph.node import Graph, Kernel, Node, blas_view
-from tapejit.graph.operands import all_operands, ancestors, columns_of, records_read, single_precision
+from tapejit.graph.operands import Columns, all_operands, ancestors, records_read
 from tapejit.graph.positions import positions
 from tapejit.kernels.expression import fused
 from tapejit.spec.table import OPERANDS, OPS
@@ -40,15 +40,15 @@ class Lowering:
         self.placed = {}  # node in which a part was written over -> the node before, and the positions of the part
         self.fallible = []  # calls of kernels that may fail
         self.checks = []  # conditions that must hold for the program to be right: indices in range
-        tape = recorder.tape
-        rows = tape.records[: len(tape)]
         self.stop = {k: -1 - j for j, k in enumerate(stop)}  # records taken as inputs of their own
-        self.columns, self.imm32 = columns_of(recorder), single_precision(rows)
+        self.columns = Columns(recorder)
+        self.imm32 = self.columns.single_precision()
         self.exact = ancestors(decisions, self.values, self.operands)
 
     def may_fail(self) -> list:
         """The records of kernels that may fail: they run whether anybody uses their results or not."""
-        return np.flatnonzero(np.isin(self.columns["op"], [op.code for op in OPS if op.failure is not None])).tolist()
+        codes = [op.code for op in OPS if op.failure is not None]
+        return np.flatnonzero(np.isin(self.columns["op"], codes)).tolist() if self.columns.have(codes) else []
 
     def operands(self, k):
         """The records that record k reads."""

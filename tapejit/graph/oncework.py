@@ -39,7 +39,9 @@ def share(lowering):
     Args:
         lowering: its ``columns`` change: operands.
     """
-    columns = {name: np.asarray(lowering.columns[name]) for name in ("op", "flags", "layout", "n", "imm", "a", "b", "c")}
+    if not lowering.columns.have(_dear()):
+        return
+    columns = {name: lowering.columns.array(name) for name in ("op", "flags", "layout", "n", "imm", "a", "b", "c")}
     taken = np.isin(columns["op"], _dear()) & (columns["n"] <= MOST_ELEMENTS) & (columns["a"] >= 0)
     taken &= columns["flags"] & (R.PUT | R.SCALAR_A) == 0
     found = np.flatnonzero(taken)

@@ -8,26 +8,47 @@ from tapejit.core.needed import ASKED, NEEDED
 from tapejit.core.record import MASK
 from tapejit.eager.tensor import Tensor
 from tapejit.spec.structured import ROWS
+from tapejit.spec.table import OPS
+
+NARROW, WIDE = ("op", "flags", "a", "b", "c"), ("n", "layout", "plan", "imm")  # fields of four and of eight bytes
 
 
-def columns_of(recorder) -> dict:
+class Columns(dict):
     """The fields of a recording's records, each a column of Python numbers that may be changed.
 
     The operand of a leaf is the record whose value it has, if any.
+
+    Attributes:
+        ops: how often each op is there, by its code.
     """
-    tape = recorder.tape
-    rows = tape.records[: len(tape)]
-    columns = {name: memoryview(rows[name].copy()) for name in rows.dtype.names}
-    for k in np.flatnonzero((rows["op"] == 0) & (rows["flags"] & R.LEAF != 0)).tolist():
-        columns["a"][k] = -1  # where the gradient of a leaf is
-    for k, a in recorder.aliases.items():
-        columns["a"][k] = a
-    return columns
 
+    def __init__(self, recorder):
+        tape = recorder.tape
+        count = len(tape)
+        arrays = {name: np.empty(count, dtype=R.RECORD[name]) for name in NARROW + WIDE}
+        self.ops = np.zeros(len(OPS), dtype=np.int64)
+        self.update((name, memoryview(array)) for name, array in arrays.items())
+        engine.split(tape.words[R.H_RECORDS], count, *(x.ctypes.data for x in self.places()), self.ops.ctypes.data)
+        for k in np.flatnonzero((arrays["op"] == 0) & (arrays["flags"] & R.LEAF != 0)).tolist():
+            self["a"][k] = -1  # where the gradient of a leaf is
+        for k, a in recorder.aliases.items():
+            self["a"][k] = a
 
-def single_precision(rows):
-    """The immediates of records of float32, which lie in half of the field."""
-    return memoryview(rows["imm"].copy().view(np.float32)[::2].copy())
+    def array(self, name):
+        """A column as an array."""
+        return np.asarray(self[name])
+
+    def places(self):
+        """Where the columns are, those of four bytes and those of eight: two arrays, as the engine takes them."""
+        return tuple(np.array([self.array(name).ctypes.data for name in names]) for names in (NARROW, WIDE))
+
+    def single_precision(self):
+        """The immediates of records of float32, which lie in half of the field."""
+        return memoryview(self.array("imm").view(np.float32)[::2])
+
+    def have(self, codes) -> bool:
+        """Whether there is any of some ops."""
+        return bool(self.ops[codes].any())
 
 
 def all_operands(columns, k) -> list:
@@ -69,7 +90,7 @@ def live(columns, roots, stop, asked, read) -> np.ndarray:
     marks = np.zeros(len(columns["op"]) + 1, dtype=np.uint8)
     marks[list(asked)] = marks[list(stop)] = ASKED
     marks[list(roots)] |= NEEDED
-    places = [np.asarray(columns[name]).__array_interface__["data"][0] for name in "abc"]
+    places = [columns.array(name).ctypes.data for name in "abc"]
     k = len(marks) - 1
     while (k := engine.mark_needed(*places, marks.ctypes.data, k)) >= 0:
         if k not in stop:

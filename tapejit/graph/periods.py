@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GRAM = 8  # records in a row that must recur
+from tapejit.core import engine
+
 CANDIDATES, NEAR = 12, 4  # distances that are looked at, by operations and by what these read as well
 NEARLY = 64  # those of which it is counted how many records they explain
 FEWEST = 4  # passes
@@ -17,7 +18,7 @@ LITTLE = 2000  # records left that need no other level
 SAVED = 200  # records that all runs together must save
 BESIDE = 12  # records that each of them must save
 LIKE = 0.5  # of what the best run saves: others of its body that save as much are taken with it
-_ODD = np.uint64(0x9E3779B97F4A7C15)
+MOST_SEEN = 1 << 17  # runs of a few records that are remembered when distances are looked for
 
 
 @dataclass(frozen=True)
@@ -42,19 +43,17 @@ def runs(keys, operands, sizes, longest, saved=SAVED, segments=None) -> list:
     """The repeated runs of a tape, in its order.
 
     Args:
-        keys: one number per record; equal ones are the same operation on the same layouts.
-        operands: (records, 3), the positions of what each record reads, -1 for nothing.
+        keys: one number per record, int64; equal ones are the same operation on the same layouts.
+        operands: (records, 3), the positions of what each record reads, int32, -1 for nothing.
         sizes: the elements of each value.
         longest: records of one pass.
         saved: records that all runs together must save.
         segments: pairs (first, end) of the stretches in which runs are looked for; None for the whole tape.
     """
     found, segments = [], [(0, len(keys))] if segments is None else list(segments)
-    operands = np.asfortranarray(operands)  # compared column by column
     while segments:
         first, end = segments.pop()
-        near = _near(keys[first:end], operands[first:end] - first, longest)
-        best = _best(keys, near, operands, sizes, first, end, min(BESIDE, saved), longest)
+        best = _best(keys, operands, sizes, first, end, min(BESIDE, saved), longest)
         found += best
         edges = [first, *(place for run in best for place in (run.start, run.end)), end]
         segments += zip(edges[::2], edges[1::2], strict=True) if best else ()
@@ -62,21 +61,10 @@ def runs(keys, operands, sizes, longest, saved=SAVED, segments=None) -> list:
     return sorted(found, key=lambda run: run.start) if enough else []
 
 
-def _near(keys, operands, longest):
-    """Keys that also say how far back operands stand, those near in the same stretch: inner loops differ in that."""
-    found = keys.copy()
-    for column in operands.T:
-        back = np.arange(len(keys)) - column
-        back[(column < 0) | (back > longest)] = 0
-        found = (found ^ back.astype(np.uint64)) * _ODD
-        found ^= found >> np.uint64(31)
-    return found
-
-
-def _best(keys, near, operands, sizes, first, end, least, longest):
+def _best(keys, operands, sizes, first, end, least, longest):
     """The run that saves most in a segment, and more than some records, with those of the same body."""
     best, most = [], least
-    for period in _candidates(keys[first:end], near, least, longest):
+    for period in _candidates(keys, operands, first, end, least, longest):
         stretches = _stretches(keys, operands, first, end, period, most)
         if not stretches:
             continue
@@ -98,13 +86,13 @@ def _same_body(keys, a, b):
     return (np.sort(keys[a.start : a.start + a.period]) == np.sort(keys[b.start : b.start + b.period])).all()
 
 
-def _candidates(keys, near, saved, longest) -> list:
+def _candidates(keys, operands, first, end, saved, longest) -> list:
     """The likeliest periods, and the longest of those that what is read nearby tells apart from shorter ones."""
-    if len(keys) < FEWEST * 2:
+    if end - first < FEWEST * 2:
         return []
-    likeliest = _likeliest(keys, *_distances(keys, saved, longest))
-    distances, weights = _distances(near, saved, longest)
-    return list(dict.fromkeys(likeliest + distances[weights == len(keys)][-NEAR:].tolist()))
+    likeliest = _likeliest(keys[first:end], *_distances(keys, operands, first, end, saved, longest, near=False))
+    distances, weights = _distances(keys, operands, first, end, saved, longest, near=True)
+    return list(dict.fromkeys(likeliest + distances[weights == end - first][-NEAR:].tolist()))
 
 
 def _likeliest(keys, distances, weights) -> list:
@@ -113,38 +101,32 @@ def _likeliest(keys, distances, weights) -> list:
     A pass that does something several times resembles itself at smaller distances, which fewer records bear out.
     """
     distances = distances[np.lexsort((distances, -weights))][:NEARLY]
-    borne_out = np.array([np.count_nonzero(keys[d:] == keys[:-d]) for d in distances.tolist()], dtype=np.int64)
+    borne_out = np.array([engine.recur(keys.ctypes.data, len(keys), d) for d in distances.tolist()], dtype=np.int64)
     return distances[np.lexsort((distances, -borne_out))][:CANDIDATES].tolist()
 
 
-def _distances(keys, saved, longest):
-    """How far back the same few records were seen last, and by each of these distances the records that it explains."""
-    grams, width = keys.copy(), 1
-    while width < GRAM and len(grams) > width:
-        grams = grams[:-width] * _ODD + (grams[width:] ^ (grams[width:] >> np.uint64(29)))
-        width *= 2
-    order = np.argsort(grams, kind="stable")
-    same = grams[order[1:]] == grams[order[:-1]]
-    distances, counts = np.unique((order[1:] - order[:-1])[same], return_counts=True)
-    usable = (distances <= min(longest, len(keys) // FEWEST)) & (counts * distances >= min(saved, len(keys) // 4))
-    distances, counts = distances[usable], counts[usable]
-    return distances, np.minimum(counts * distances, len(keys))
+def _distances(keys, operands, first, end, saved, longest, near):
+    """How far back the same few records were seen last, and by each of these distances the records that it explains.
+
+    With ``near`` operands must stand as far back, too, those near in the same stretch: inner loops differ in that.
+    """
+    count, slots = end - first, min(MOST_SEEN, 4 << (end - first).bit_length())
+    counts, seen = np.zeros(longest + 1, dtype=np.int64), np.zeros(2 * slots, dtype=np.int64)
+    where = keys.ctypes.data, operands.ctypes.data, first, end, longest, int(near), seen.ctypes.data, slots - 1
+    engine.distances(*where, counts.ctypes.data)
+    distances = np.flatnonzero(counts[: min(longest, count // FEWEST) + 1])
+    counts = counts[distances]
+    usable = counts * distances >= min(saved, count // 4)
+    return distances[usable], np.minimum(counts * distances, count)[usable]
 
 
 def _stretches(keys, operands, first, end, period, most):
     """Where records recur at a distance: pairs (first record, records); none if that cannot save more than ``most`` records."""
-    if end - first < FEWEST * period:
+    if end - first < FEWEST * period or engine.recur(keys[first:].ctypes.data, end - first, period) <= most:
         return []
-    same = keys[first + period : end] == keys[first : end - period]
-    if np.count_nonzero(same) <= most:
-        return []
-    regular = same[period:] & same[:-period]
-    for column in operands.T:
-        moves = column[first + period : end] - column[first : end - period]
-        regular &= moves[period:] == moves[:-period]
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], regular, [False]))))
-    stretches = np.stack((first + edges[::2], edges[1::2] - edges[::2] + 2 * period), axis=1)
-    return stretches[stretches[:, 1] >= FEWEST * period].tolist()
+    found = np.empty((1 + (end - first) // (2 * period), 2), dtype=np.int64)
+    where = keys.ctypes.data, operands.ctypes.data, first, end, period, FEWEST * period
+    return found[: engine.stretches(*where, found.ctypes.data)].tolist()
 
 
 def _run(keys, operands, sizes, first, period, stretch):

@@ -36,10 +36,10 @@ def see_through(lowering):
         lowering: its ``columns`` change: operand, plan and offset of views.
     """
     columns = lowering.columns
-    ops = np.asarray(columns["op"])
-    placing = np.isin(ops, _PLACES)
-    if not placing.any():
+    if not columns.have(_PLACES):
         return
+    ops = columns.array("op")
+    placing = np.isin(ops, _PLACES)
     chains = {}
     for k in np.flatnonzero(placing | np.isin(ops, _VIEWS)).tolist():
         x = columns["a"][k]

@@ -9,8 +9,9 @@ import functools
 
 import numpy as np
 
-from tapejit.core import record as R
+from tapejit.core import engine
 from tapejit.core.errors import Refused
+from tapejit.core.kinds import ODD
 from tapejit.core.layout import packed_strides
 from tapejit.core.record import MASK
 from tapejit.eager.tensor import Tensor
@@ -34,7 +35,7 @@ MOSTLY = 0.6  # of all records, that runs leave where they are no better than lo
 SCALAR = 0.9  # of all records, numbers, of which such loops are made
 MOST = 1 << 20  # records that are made code of, beside those that loops save
 SHORTEST = 30  # records in which runs are looked for again
-_MOVING = [op.code for op in OPS if (op.alias_of or op).name in ("view", "spread", "place")]  # ``imm`` is an offset
+_MOVING = np.array([(op.alias_of or op).name in ("view", "spread", "place") for op in OPS])  # ``imm`` is an offset
 
 
 class Rolled(Lowering):
@@ -61,7 +62,7 @@ class Rolled(Lowering):
         self.at = np.full(len(recorder.tape), -1, dtype=np.int32)  # half the memory, of which a long recording takes much
         self.at[self.live] = np.arange(len(self.live), dtype=np.int32)
         self.imms = self._column("imm")
-        self.keys, self.reads = self._keys(), self._reads()
+        self.keys, self.reads = self._compared()
         self.roots = self.at[np.array([*outputs], dtype=np.int64)]
         self.tried = set()
         self._choose(saved)
@@ -91,41 +92,45 @@ class Rolled(Lowering):
         """Whether what is to be compared fits into three columns."""
         notes = self.recorder.notes.values()
         three = all(sum(isinstance(x, Tensor) for x in n.operands) <= 3 for n in notes)
-        return three and not self.stop and not np.isin(self.columns["op"], list(ROWS)).any()
+        return three and not self.stop and not self.columns.have(list(ROWS))
 
     # What is compared
 
     def _column(self, name):
-        found = np.asarray(self.columns[name])
-        found = found if len(found) == len(self.live) else found[self.live]
-        return found.astype(np.float64 if name == "imm" else np.int64, copy=False)
+        found = self.columns.array(name)
+        return found if len(found) == len(self.live) else found[self.live]
 
-    def _keys(self):
-        """One number per record, equal for equal operations."""
-        scalars = R.SCALAR_A | R.SCALAR_B | R.SCALAR_C
-        op, flags = self._column("op"), self._column("flags") & scalars
-        imm = np.where(np.isin(op, _MOVING) | (flags != 0), 0, self.imms.view(np.int64))
-        extra = np.zeros(len(op), dtype=np.int64)
+    def _compared(self):
+        """One number per record, equal for equal operations, and the positions of its operands, three columns."""
+        live, count = np.ascontiguousarray(self.live), len(self.live)
+        keys, reads = np.empty(count, dtype=np.int64), np.empty((count, 3), dtype=np.int32)
+        where = [x.ctypes.data for x in (*self.columns.places(), _MOVING, self.at, keys, reads)]
+        engine.compared(live.ctypes.data, count, *where)
         codes = {}
-        for i, k in self._special():
-            extra[i] = codes.setdefault(self._said(k), len(codes) + 1)
-        exact = np.zeros(len(self.columns["op"]), dtype=np.int64)
-        exact[list(self.exact)] = 1
-        key = np.zeros(len(op), dtype=np.uint64)
-        for row in (op, flags, self._column("layout"), self._column("plan"), imm, extra, exact[self.live]):
-            key ^= row.view(np.uint64)
-            key *= np.uint64(0xFF51AFD7ED558CCD)
-            key ^= key >> np.uint64(32)
-        return key
+        said = {i: codes.setdefault(self._said(k), len(codes) + 1) for i, k in self._special()}
+        keys[list(said)] ^= np.fromiter(said.values(), np.int64, len(said)) * ODD
+        exact = self._places(self.exact)
+        keys[exact] ^= np.int64(ODD)
+        for k, note in self.recorder.notes.items():
+            if (i := int(self.at[k])) >= 0:
+                read = [int(self.at[x._r & MASK]) for x in note.operands if isinstance(x, Tensor)]
+                reads[i] = [*read, *[-1] * (3 - len(read))]
+        return keys, reads
 
     def _special(self):
         """(position, record) of the leaves and of what Python looked at."""
         self.seen = {}
         for number, guard in enumerate(self.recorder.guards):
             self.seen.setdefault(guard.record, []).append(number)
-        marked = np.isin(self.live, np.fromiter(self.seen, np.int64, len(self.seen)))
-        for i in np.flatnonzero((self._column("op") == 0) | marked):
+        marked = self._column("op") == 0
+        marked[self._places(self.seen)] = True
+        for i in np.flatnonzero(marked):
             yield int(i), int(self.live[i])
+
+    def _places(self, records):
+        """The positions of those of some records that matter."""
+        places = self.at[np.fromiter(records, np.int64, len(records))]
+        return places[places >= 0]
 
     def _said(self, k):
         """What must be equal of a leaf, and of the decisions on a record."""
@@ -147,20 +152,6 @@ class Rolled(Lowering):
             array = recorder.sources[k]
             return "source", array.shape, array.strides, array.dtype.str, array.base is None, guards
         return "empty", self.columns["a"][k] >= 0, guards
-
-    def _reads(self):
-        """The positions of the operands of each record, three columns."""
-        columns = []
-        for name in "abc":
-            found = np.asarray(self.columns[name])[self.live]
-            columns.append(np.where(found >= 0, self.at[found], -1))
-        reads = np.stack(columns, axis=1)
-        for k in self.recorder.notes:
-            i = int(self.at[k])
-            if i >= 0:
-                read = [int(self.at[x._r & MASK]) for x in self.recorder.notes[k].operands if isinstance(x, Tensor)]
-                reads[i] = [*read, *[-1] * (3 - len(read))]
-        return reads
 
     # Runs that agree with one another
 
