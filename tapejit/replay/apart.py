@@ -13,26 +13,39 @@ _VIEWS = np.array([op.code for op in OPS if (op.alias_of or op) is view])
 _ALIGN = 64
 
 
-def moved(tape) -> np.ndarray:
-    """Which records of a tape put their values into the block of another one, which they did not compute from there."""
-    ops, flags = (column[: len(tape)] for column in (tape.ops, tape.flags))
-    return (flags & (R.VIEW | R.PUT) == R.VIEW) & (ops != 0) & ~np.isin(ops, _VIEWS)
+class Places:
+    """Where the values of a recording lie.
+
+    Attributes:
+        moved: the records that put their values into the block of another one, which they did not compute from there.
+        written: the records into whose blocks values were put in place.
+        gone: whether the block of any value is.
+        size: the bytes that ``keep_apart`` takes.
+    """
+
+    def __init__(self, tape):
+        flags = np.ascontiguousarray(tape.flags[: len(tape)])
+        self.written = set(tape.owners[np.flatnonzero(flags & R.PUT)].tolist())
+        self.gone = bool((flags & R.NO_VALUE).any())
+        views = np.flatnonzero(flags & (R.VIEW | R.PUT) == R.VIEW)
+        ops = tape.ops[views]
+        self.moved = views[(ops != 0) & ~np.isin(ops, _VIEWS)].tolist()
+        self.size = sum(map(_room, _layouts(tape, self.moved)))
 
 
-def size_of(tape) -> int:
-    """The bytes that ``keep_apart`` takes."""
-    return sum(map(_room, _layouts(tape, np.flatnonzero(moved(tape)))))
-
-
-def keep_apart(tape) -> set:
+def keep_apart(tape, places) -> set:
     """Give every value that was changed in place a block of its own, so that none is lost when the tape runs again.
 
     Views go where their tensors go, and the tape keeps the memory.
 
+    Args:
+        places: the numbers of the records that moved.
+
     Returns:
         the records whose blocks had been written over.
     """
-    places = np.flatnonzero(moved(tape)).tolist()
+    if not places:
+        return set()
     layouts = dict(zip(places, _layouts(tape, places), strict=True))
     memory = np.zeros(sum(map(_room, layouts.values())) + _ALIGN, np.uint8)
     tape.kept_alive[-1] = [memory]
@@ -40,7 +53,7 @@ def keep_apart(tape) -> set:
     count = len(tape)
     before, bases = tape.addresses[:count].tolist(), tape.records["a"][:count].tolist()
     written = {int(tape.owners[k]) for k in places}
-    for k in range(places[0] if places else count, count):
+    for k in range(places[0], count):
         if k in layouts:
             ctypes.memmove(free, before[k], layouts[k].n * layouts[k].dtype.itemsize)
             tape.addresses[k], tape.owners[k] = free, k

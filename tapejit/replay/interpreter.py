@@ -34,16 +34,16 @@ class Interpreter:
         forks.renewed(self, "_lock", threading.Lock)
         tape = self.tape = recorder.tape
         tape.recorder = None
-        self.size = int(tape.header[R.H_BYTES]) + apart.size_of(tape)
-        written = set(tape.owners[: len(tape)][tape.flags[: len(tape)] & R.PUT != 0].tolist())
-        written |= apart.keep_apart(tape)
+        places = recorder.places
+        self.size = int(tape.header[R.H_BYTES]) + places.size
+        written = places.written | apart.keep_apart(tape, places.moved)
 
         def memory(k):
             return handle_of(tape, k)._memory()
 
         self.inputs = [(memory(k), j) for k, j in recorder.inputs.items()]
         self.refreshed = [(memory(k), a) for k, a in recorder.sources.items() if not tape.flags[k] & R.EXTERNAL]
-        self.refreshed += [(memory(k), n) for k, n in recorder.numbers.items() if k in written]
+        self.refreshed += [(memory(k), recorder.numbers[k]) for k in written & recorder.numbers.keys()]
         self.guards = [(x if isinstance(x, np.ndarray) else memory(x), *rest) for x, *rest in guards]
         self.outputs = [memory(k) for k in outputs]
         # What NumPy worked out is worked out again between the records before and after it.
@@ -59,13 +59,12 @@ class Interpreter:
 
         Not where integer tensors are indices: their positions are for compiled code.
         """
-        tape = recorder.tape
+        places = recorder.places
         if any(note.name == "flat" for note in recorder.notes.values()):
             return False
-        if sum(_held.values()) + tape.header[R.H_BYTES] + apart.size_of(tape) > MOST_BYTES:
+        if sum(_held.values()) + recorder.tape.header[R.H_BYTES] + places.size > MOST_BYTES:
             return False
-        flags, owners = tape.flags[: len(tape)], tape.owners[: len(tape)]
-        return not ((flags & R.NO_VALUE).any() or (set(owners[flags & R.PUT != 0].tolist()) & set(recorder.sources)))
+        return not (places.gone or not places.written.isdisjoint(recorder.sources))
 
     def run(self, leaves):
         """The status, as a program gives it, and the results in order; None if another thread is at it, or it is closed."""

@@ -28,6 +28,7 @@ from tapejit.eager.tensor import Tensor
 from tapejit.edge.cpython import references_beside
 from tapejit.edge.onestep import at_once
 from tapejit.edge.room import half_of_memory
+from tapejit.replay.apart import Places
 from tapejit.replay.lines import Lines, line_of_instruction, place_of, user_line
 from tapejit.replay.repeats import Repeats
 
@@ -240,6 +241,11 @@ class Recorder:
             self.tape.header[R.H_THREAD] = 0
         self.repeats.forget()
         return False
+
+    @functools.cached_property
+    def places(self):
+        """Where the values lie, once all is recorded."""
+        return Places(self.tape)
 
     def close(self):
         """Forget what was noted and give the tape back; an interrupt waits until that is done."""
