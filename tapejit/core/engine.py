@@ -98,7 +98,7 @@ _NAMES = {
     "forward": "forward",
     "rote": "sweep_by_lessons run_by_lessons",
     "needed": "mark_needed",
-    "kinds": "number_rows number_records",
+    "recordkinds": "number_rows number_records",
     "recurring": "split compared distances recur stretches",
     "reclaim": "reclaim spare give_idle",
 }

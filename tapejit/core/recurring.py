@@ -1,7 +1,7 @@
 """Passes over the records of a long recording, in which what recurs is looked for: each reads memory once."""
 
 from tapejit.core import record as R
-from tapejit.core.kinds import ODD, SCALARS
+from tapejit.core.recordkinds import ODD, SCALARS
 from tapejit.edge.jit import entry, inner
 from tapejit.edge.raw import as_i32, as_i64, as_u8
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from tapejit.core import engine
 from tapejit.core import record as R
-from tapejit.core.kinds import ALONE, IN_A_ROW, NORM, PAST_NORM, WIDTH
 from tapejit.core.record import MASK
+from tapejit.core.recordkinds import ALONE, IN_A_ROW, NORM, PAST_NORM, WIDTH
 from tapejit.eager.compiledsweep import handle_of
 from tapejit.eager.lessons import Lessons, Room
 from tapejit.eager.rotesweep import UNKNOWN, RoteSweep

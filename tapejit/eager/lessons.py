@@ -9,9 +9,9 @@ import numpy as np
 
 from tapejit.core import engine
 from tapejit.core import record as R
-from tapejit.core.kinds import SCALARS
 from tapejit.core.layout import layout_at
 from tapejit.core.record import MASK
+from tapejit.core.recordkinds import SCALARS
 from tapejit.core.rote import EMPTY, GENERAL, NUMBER, VIEW
 
 SHORT = 200  # records up to which nothing is learned from

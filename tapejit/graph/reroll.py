@@ -11,9 +11,9 @@ import numpy as np
 
 from tapejit.core import engine
 from tapejit.core.errors import Refused
-from tapejit.core.kinds import ODD
 from tapejit.core.layout import packed_strides
 from tapejit.core.record import MASK
+from tapejit.core.recordkinds import ODD
 from tapejit.eager.tensor import Tensor
 from tapejit.graph import gather, periods
 from tapejit.graph.build import Lowering
