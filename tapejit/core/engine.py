@@ -99,7 +99,7 @@ _NAMES = {
     "rote": "sweep_by_lessons run_by_lessons",
     "needed": "mark_needed",
     "recordkinds": "number_rows number_records",
-    "recurring": "split compared distances recur stretches",
+    "recurring": "survey split compared distances recur stretches",
     "reclaim": "reclaim spare give_idle",
 }
 _FLOATS = {  # the positions of float64 arguments

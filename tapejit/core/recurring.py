@@ -17,6 +17,15 @@ def mixed(h, word):
 
 
 @entry
+def survey(records, count, flags, ops):
+    """Write the flags of records to ``flags``, an address of int32, and how often each op is there to ``ops``, of int64."""
+    for k in range(count):
+        fields = as_i32(records + R.SIZE * k)
+        as_i32(flags)[k] = fields[R.FLAGS // 4]
+        as_i64(ops)[fields[R.OP // 4]] += 1
+
+
+@entry
 def split(records, count, narrow, wide, ops):
     """Write the fields of records to columns, and how often each op is there to ``ops``, an address of int64.
 

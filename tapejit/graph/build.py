@@ -64,6 +64,10 @@ class Lowering:
         self.nodes(self.may_fail())
         return found[: len(outputs)], found[len(outputs) :]
 
+    def left(self):
+        """How many records code is to be made of, at most."""
+        return len(self.columns["op"])
+
     def shown(self):
         """The records that a listing shows, and lines in between."""
         return range(len(self.columns["op"]))
@@ -159,13 +163,12 @@ class Lowering:
             return self.graph.const(recorder.numbers[k], shape, dtype)
         if k in recorder.sources:
             array = recorder.sources[k]
-            if not array.dtype.isnative or array.dtype.kind not in "fiub" or array.dtype.str[1:] == "f2":
-                raise Refused(f"an array of dtype {array.dtype} is captured")
+            unreadable = why_unreadable(array)
+            if unreadable:
+                raise Refused(unreadable)
             # Those that keep it are this function, the sources and the tape: nobody can change it.
             if array.ndim == 0 and array.base is None and references_beside([array])[0] <= 3:
                 return self.graph.const(array.item(), shape, dtype)
-            if any(s % array.itemsize for s in array.strides):
-                raise Refused("a captured array is not aligned to its elements")
             return self.graph.cast(self.graph._same(self.graph.extern(array), shape), dtype)
         if self.columns["a"][k] >= 0:
             return self._operand(k, 0, self.columns["a"][k])
@@ -411,6 +414,15 @@ class Lowering:
 
 _SUMS = {"sum", "mean", "norm", "dot"}
 _MOVES = {"view", "copy", "cast", "place", "matmul"}  # ops without arithmetic, and products, which are BLAS's in any case
+
+
+def why_unreadable(array):
+    """Why programs cannot read an array outside, None if they can."""
+    if not array.dtype.isnative or array.dtype.kind not in "fiub" or array.dtype.str[1:] == "f2":
+        return f"an array of dtype {array.dtype} is captured"
+    if any(s % array.itemsize for s in array.strides):
+        return "a captured array is not aligned to its elements"
+    return None
 
 
 def trace(graph, expr, bindings, dtype, exact=False):

@@ -162,8 +162,8 @@ class Rolled(Lowering):
             self.candidates = self._found(longest, saved)
             self._settle()
             self._look_again(longest)
-            if self._left() < least:
-                least, best = self._left(), (self.candidates, self.runs, self.owner)
+            if self.left() < least:
+                least, best = self.left(), (self.candidates, self.runs, self.owner)
             if least <= periods.LITTLE:
                 break
         if best is not None:
@@ -189,20 +189,20 @@ class Rolled(Lowering):
 
     def _in_pieces(self):
         """Whether runs do no more than cut scalar code into pieces: the rows of a triangle, each of another length."""
-        left, all_records = self._left(), len(self.live)
+        left, all_records = self.left(), len(self.live)
         return left > max(MOSTLY * all_records, periods.LITTLE) and (self._column("n") == 1).mean() > SCALAR
 
     def _found(self, longest, saved, segments=None):
         return periods.runs(self.keys, self.reads, self._column("n"), longest, saved, segments)
 
-    def _left(self):
+    def left(self):
         """The records that are to be made code of."""
         return len(self.live) - sum(run.saved for run in self.runs)
 
     def _look_again(self, longest):
         """Where runs did not fit to others, look for shorter ones: for the cells of a row, if not for the rows of a grid."""
-        while self.gathers and longest > SHORTEST and self._left() > periods.LITTLE:
-            before, left = (self.candidates, self.runs, self.owner), self._left()
+        while self.gathers and longest > SHORTEST and self.left() > periods.LITTLE:
+            before, left = (self.candidates, self.runs, self.owner), self.left()
             edges = [0, *(place for run in self.runs for place in (run.start, run.end)), len(self.live)]
             gaps = [gap for gap in zip(edges[::2], edges[1::2], strict=True) if gap[1] - gap[0] >= SHORTEST]
             refused = [run for run in self.candidates if any(first <= run.start and run.end <= end for first, end in gaps)]
@@ -212,7 +212,7 @@ class Rolled(Lowering):
             kept = [run for run in self.candidates if run not in refused]
             self.candidates = sorted(kept + self._found(longest, periods.BESIDE, gaps), key=lambda run: run.start)
             self._settle()
-            if self._left() >= left:
+            if self.left() >= left:
                 self.candidates, self.runs, self.owner = before
                 return
 
@@ -386,11 +386,13 @@ class _Values(dict):
         return value
 
 
-def lowered(recorder, outputs, decisions):
-    """(the lowering of a recording, with loops where they pay; the nodes of the results; those that hold the guards)."""
+def rolled(recorder, outputs, decisions):
+    """The lowering of a recording, with loops where they pay.
+
+    Raises:
+        Refused: where too much is left that no loop holds.
+    """
     lowering = Rolled(recorder, outputs, decisions)
-    if lowering._left() > MOST:
+    if lowering.left() > MOST:
         raise Refused(f"more than {MOST} of its records repeat no others")
-    if not lowering.runs:
-        lowering = Lowering(recorder, decisions=decisions)
-    return lowering, *lowering.results(outputs, decisions)
+    return lowering if lowering.runs else Lowering(recorder, decisions=decisions)

@@ -6,11 +6,11 @@ from tapejit.edge.onestep import try_to_take
 from tapejit.edge.userline import warn
 from tapejit.replay import background
 from tapejit.replay.doorwords import SignatureBlock
+from tapejit.replay.program import SMALL
 from tapejit.replay.values import memory
 
-# "auto" compiles in the background, which costs no call anything but some of the processor's time: a recording of so many
-# records from its second call on, a larger one once its calls have taken a share of what compiling will, roughly, take.
-SMALL = 5000
+# "auto" compiles in the background, which costs no call anything but some of the processor's time: a recording of few records
+# from its second call on, a larger one once its calls have taken a share of what compiling will, roughly, take.
 SECONDS_PER_RECORD = 5e-4
 SHARE = 0.05
 NOT_YET = object()  # in place of results: what answers is known, or may be, but is neither compiled nor to be interpreted
@@ -145,8 +145,8 @@ class Answers:
                     return False
             if not submit or (program not in signature.paths.counted and _some_to_come(signature.paths)):
                 return False
-            cost = SHARE * SECONDS_PER_RECORD * program.frozen.records
-            if program.frozen.records <= SMALL or signature.seconds >= cost:
+            left = program.frozen.left or 0  # not known yet: it is looked at first
+            if left <= SMALL or signature.seconds >= SHARE * SECONDS_PER_RECORD * left:
                 background.submit(program, self.prepare_door)
             return False
         self._stay_interpreted(signature, program)

@@ -4,6 +4,7 @@ import ctypes
 
 import numpy as np
 
+from tapejit.core import engine
 from tapejit.core import record as R
 from tapejit.core.layout import layout_at
 from tapejit.spec.structured import view
@@ -20,11 +21,17 @@ class Places:
         moved: the records that put their values into the block of another one, which they did not compute from there.
         written: the records into whose blocks values were put in place.
         gone: whether the block of any value is.
+        outside: the records of which somebody else has the block, of those without operands.
+        may_fail: whether there is any kernel that may.
         size: the bytes that ``keep_apart`` takes.
     """
 
     def __init__(self, tape):
-        flags = np.ascontiguousarray(tape.flags[: len(tape)])
+        flags, counts = np.empty(len(tape), dtype=np.int32), np.zeros(len(OPS), dtype=np.int64)
+        engine.survey(tape.words[R.H_RECORDS], len(tape), flags.ctypes.data, counts.ctypes.data)
+        self.may_fail = bool(counts[[op.code for op in OPS if op.failure is not None]].any())
+        outside = np.flatnonzero(flags & R.EXTERNAL)
+        self.outside = outside[tape.ops[outside] == 0].tolist()
         self.written = set(tape.owners[np.flatnonzero(flags & R.PUT)].tolist())
         self.gone = bool((flags & R.NO_VALUE).any())
         views = np.flatnonzero(flags & (R.VIEW | R.PUT) == R.VIEW)

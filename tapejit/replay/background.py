@@ -25,7 +25,7 @@ class _Queue:
     def next(self):
         """The shortest program that waits, None if there is none."""
         found = {k: program for k, known in self.waiting.items() if (program := known()) is not None}
-        program = min(found.values(), key=lambda p: p.frozen.records, default=None)
+        program = min(found.values(), key=lambda p: p.frozen.left or 0, default=None)
         self.waiting = {k: self.waiting[k] for k, p in found.items() if p is not program}
         return program
 
@@ -39,8 +39,7 @@ class _Queue:
             try:
                 with contextlib.suppress(Exception), linking.lock:  # it fails again where it is needed
                     self.before()
-                with contextlib.suppress(Exception):  # the program keeps its failure, and its next call tells of it
-                    program.compile()
+                program.go_on()  # it keeps its failure, and its next call tells of that
             except Ended:
                 return
             finally:

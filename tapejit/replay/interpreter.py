@@ -42,8 +42,9 @@ class Interpreter:
             return handle_of(tape, k)._memory()
 
         self.inputs = [(memory(k), j) for k, j in recorder.inputs.items()]
-        self.refreshed = [(memory(k), a) for k, a in recorder.sources.items() if not tape.flags[k] & R.EXTERNAL]
-        self.refreshed += [(memory(k), recorder.numbers[k]) for k in written & recorder.numbers.keys()]
+        self.sources = recorder.sources  # not the arrays: how many refer to one tells whether it may change
+        self.refreshed = [(memory(k), k) for k in recorder.sources if not tape.flags[k] & R.EXTERNAL]
+        self.numbers = [(memory(k), recorder.numbers[k]) for k in written & recorder.numbers.keys()]
         self.guards = [(x if isinstance(x, np.ndarray) else memory(x), *rest) for x, *rest in guards]
         self.outputs = [memory(k) for k in outputs]
         # What NumPy worked out is worked out again between the records before and after it.
@@ -73,8 +74,10 @@ class Interpreter:
             try_to_take(self._lock, got)
             if True not in got or self.tape is None:
                 return None
-            for target, source in self.refreshed:
-                target[...] = source
+            for target, k in self.refreshed:
+                target[...] = self.sources[k]
+            for target, number in self.numbers:
+                target[...] = number
             for target, j in self.inputs:
                 target[...] = leaves[j]
             first = 0
@@ -99,7 +102,7 @@ class Interpreter:
 
     def _close(self):
         with self._lock:
-            self.inputs = self.refreshed = self.stops = self.guards = self.outputs = ()
+            self.inputs = self.refreshed = self.numbers = self.stops = self.guards = self.outputs = self.sources = ()
             _held.pop(id(self), None)
             for tape in list(self.use):
                 tape.end(self.use)

@@ -1,5 +1,6 @@
 """A program: the machine code of one path of a recorded function, and how its results are put together."""
 
+import contextlib
 import threading
 import time
 
@@ -12,11 +13,13 @@ from tapejit.core import forks
 from tapejit.graph import verify
 from tapejit.graph.anycount import AnyCount
 from tapejit.graph.anylength import AnyLength
-from tapejit.graph.reroll import lowered
+from tapejit.graph.reroll import rolled
 from tapejit.graph.rewrite import pack_scalars, weave_strands, without_reshape
 from tapejit.graph.sides import operands_as_they_lie
 from tapejit.replay.doorwords import ProgramBlock
 from tapejit.replay.listing import listing
+
+SMALL = 5000  # records left of a recording that is compiled as soon as it was looked at
 
 
 class Frozen:
@@ -26,6 +29,7 @@ class Frozen:
         outputs: the nodes of the results.
         guards: triples (node, kind, expected) in the order in which they were met; ``lines`` says where.
         outcomes: one per guard, what tells paths apart.
+        left: of how many records code is made; of a loop those of one pass.
         passes: how many passes there were of loops that may have any number of them (see ``graph.anycount``).
         counted: numbers after such loops that these counted.
         whole: per integer among the results whether such a loop has counted it; it is one of the outputs then.
@@ -38,10 +42,15 @@ class Frozen:
         repeats: the guards of loops that the data end.
         length: the ``Length`` that loops go along, in place of these.
         integers: those among the results.
+        lowering: the recording's, if it has been looked at.
     """
 
-    def __init__(self, recorder, inputs, outputs, repeats=(), integers=(), length=None):
-        lowering, self.outputs, decided = _lowered(recorder, outputs, repeats, length)
+    def __init__(self, recorder, inputs, outputs, repeats=(), integers=(), length=None, lowering=None):
+        decisions = [guard.record for guard in recorder.guards]
+        if lowering is None:
+            lowering = _lowering(recorder, outputs, decisions, repeats, length)
+        self.outputs, decided = lowering.results(outputs, decisions)
+        self.left = lowering.left()
         any_count = isinstance(lowering, AnyCount)
         counts = [lowering.count_of(n, len(lowering.live), int) for n in integers] if any_count else []
         self.whole = tuple(node is not None for node in counts)
@@ -96,14 +105,20 @@ class Frozen:
         self.spans = [(lowering.length.least, lowering.length.most)] if length else []
         self.listing = listing(recorder, lowering)
 
+    @property
+    def kinds(self):
+        """The shape and the dtype of each result."""
+        return [(node.shape, node.dtype) for node in self.outputs]
 
-def _lowered(recorder, outputs, repeats, length):
-    decisions = [guard.record for guard in recorder.guards]
+    def look(self):
+        """Nothing: it has been read."""
+
+
+def _lowering(recorder, outputs, decisions, repeats, length):
     if not repeats and not length:
-        return lowered(recorder, outputs, decisions)
+        return rolled(recorder, outputs, decisions)
     kind, counted = (AnyLength, length) if length else (AnyCount, repeats)
-    lowering = kind(recorder, outputs, decisions, counted)
-    return lowering, *lowering.results(outputs, decisions)
+    return kind(recorder, outputs, decisions, counted)
 
 
 class Program:
@@ -117,14 +132,29 @@ class Program:
         self.failure = None  # why it could not be compiled
         self.seconds = 0.0
         self.block = None  # by which the door knows it, once it is compiled
-        outputs = frozen.outputs
-        self.count = len(outputs) - frozen.further  # of results
-        scalars = [j for j, n in enumerate(outputs) if n.shape == () and n.dtype == "f8"]
-        self.arrays = [j for j in range(len(outputs)) if j not in scalars]
+        kinds = frozen.kinds
+        self.count = len(kinds) - frozen.further  # of results
+        scalars = [j for j, kind in enumerate(kinds) if kind == ((), "f8")]
+        self.arrays = [j for j in range(len(kinds)) if j not in scalars]
         self.scalars = scalars
         self.order = [*self.arrays, *scalars]  # output of each place
         forks.renewed(self, "_lock", threading.RLock)
-        self.specs = [(outputs[j].shape, np.dtype(outputs[j].dtype)) for j in self.arrays]
+        self.specs = [(kinds[j][0], np.dtype(kinds[j][1])) for j in self.arrays]
+
+    def go_on(self):
+        """Compile, but for a recording that turns out to be long when it is looked at: that is compiled the next time.
+
+        A failure is kept.
+        """
+        with self._lock, contextlib.suppress(Exception):
+            if self.frozen.left is None:
+                try:
+                    self.frozen.look()
+                except Exception as why:
+                    self.failure = why
+                if self.failure is not None or self.frozen.left > SMALL:
+                    return
+            self.compile()
 
     def spans_of(self, length):
         """The spans of lengths that it is for, of those with this one."""

@@ -18,6 +18,7 @@ from tapejit.replay.capturednumbers import others_run, standing_in
 from tapejit.replay.captures import Captures
 from tapejit.replay.integers import same_work
 from tapejit.replay.interpreter import Interpreter
+from tapejit.replay.later import Later, may_wait
 from tapejit.replay.program import Frozen, Program
 from tapejit.replay.reads import Reads
 from tapejit.replay.recorder import NeedsHistory, Recorder, around
@@ -114,11 +115,15 @@ class Recordings:
                     tell(tensor, signature.family[0].signature)
             reads.numpy.guard(recorder, captures.arrays)
             kinds = [None if x.__class__ is float else (x.shape, x.dtype.str[1:]) for x in arrays]
-            frozen = _frozen(recorder, kinds, records)
-            recorder.held.update(map(id, frozen.graph.arrays))
-            counted = _of_any_count(recorder, kinds, records, structure)
-            long = self._of_any_length(recorder, kinds, records, structure, signature.family if not slots else None)
-            if (self.policy == "auto" or signature.uncompilable) and Interpreter.can_run(recorder):
+            interpreted = (self.policy == "auto" or signature.uncompilable) and Interpreter.can_run(recorder)
+            family, counted, long = signature.family if not slots else None, None, None
+            if interpreted and family is None and may_wait(recorder):
+                frozen = Later(recorder, kinds, records)
+            else:
+                frozen = _frozen(recorder, kinds, records)
+                counted = _of_any_count(recorder, kinds, records, structure)
+                long = self._of_any_length(recorder, kinds, records, structure, family)
+            if interpreted:
                 guards = [(place, *rest) for place, (_, *rest) in zip(frozen.places, frozen.guards, strict=False)]
                 interpreter = Interpreter(recorder, guards, records)
         except NeedsHistory as needs:
@@ -206,9 +211,11 @@ def _frozen(recorder, inputs, outputs):
         Refused: also where that fails for reasons of ours.
     """
     try:
-        return Frozen(recorder, inputs, outputs)
+        frozen = Frozen(recorder, inputs, outputs)
     except Exception as why:
         raise Refused(f"its recording could not be read: {why!r}") from why
+    recorder.held.update(map(id, frozen.graph.arrays))
+    return frozen
 
 
 def _of_any_count(recorder, inputs, outputs, structure):

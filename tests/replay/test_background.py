@@ -100,12 +100,56 @@ def test_large_recordings_are_compiled_once_they_have_cost_enough(monkeypatch):
     monkeypatch.setattr(answers, "SMALL", 0)
     monkeypatch.setattr(answers, "SECONDS_PER_RECORD", 1e6)
     g = squares()
+    check(g)
+    g._last.latest().frozen.look()
     for _ in range(3):
         check(g)
     assert not taken
     monkeypatch.setattr(answers, "SECONDS_PER_RECORD", 1e-9)
     check(g)
     assert taken == [g._last.latest()]
+
+
+def test_a_recording_is_read_in_the_background(monkeypatch):
+    monkeypatch.setattr(background, "submit", lambda p, before: True)
+    monkeypatch.setattr(program, "SMALL", 1_000)
+    ways = np.random.default_rng(0).random(600) < 0.5
+
+    def f(x):
+        for _ in range(1_000):  # a loop, of which little is left
+            x = x + 1e-3 * tj.sin(x)
+        for way in ways.tolist():
+            x = tj.cos(x) if way else x * 0.9
+        return x
+
+    g = tj.value_and_grad(f)
+    first, recorded = g(0.5), g._last.latest()
+    assert recorded.frozen.left is None
+    assert g(0.5) == first
+    recorded.go_on()
+    assert 1_000 < recorded.frozen.left < 4_000
+    assert recorded.machine is None  # it is long, and has cost too little
+    recorded.go_on()
+    np.testing.assert_allclose(np.array(g(0.5)), np.array(first), rtol=1e-12)
+    assert g.calls == {"eager": 0, "recorded": 1, "interpreted": 1, "replayed": 1}
+    ways[3] ^= True
+    assert g(0.5) != first
+    assert g.calls["recorded"] == 2
+
+
+def test_a_long_loop_is_compiled_by_what_is_left_of_it(monkeypatch):
+    monkeypatch.setattr(background, "submit", lambda p, before: p.go_on() or True)
+    g = tj.grad(_long_loop)
+    first = g(0.5)
+    assert g(0.5) == pytest.approx(first, rel=1e-12)
+    assert g._last.latest().frozen.left < 200 < 20_000 < g._last.latest().frozen.records
+    assert g.compiled
+
+
+def _long_loop(x):
+    for _ in range(5_000):
+        x = x + 1e-4 * tj.sin(x)
+    return x
 
 
 @pytest.mark.parametrize(("compile", "kept"), [("auto", True), ("auto", False), ("now", False)])
