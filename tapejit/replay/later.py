@@ -5,10 +5,12 @@ that no loop holds, a hundred times what running it did. Until then its tape is 
 for plain recordings, of which it is known without reading which guards they have, and that they can be read.
 """
 
+import contextlib
 import threading
 from typing import ClassVar
 
 from tapejit.core import forks
+from tapejit.core.errors import Refused
 from tapejit.core.layout import layout_at
 from tapejit.graph.build import why_unreadable
 from tapejit.graph.reroll import rolled
@@ -54,7 +56,7 @@ class Later:
 
     def look(self):
         """Find out how much of it no loop holds."""
-        with self._lock:
+        with self._lock, _refusals():
             if self.left is None:
                 recorder, _, outputs = self._wanted
                 lowering = rolled(recorder, outputs, ())
@@ -67,9 +69,18 @@ class Later:
         return getattr(self._read(), name)
 
     def _read(self):
-        with self._lock:
+        with self._lock, _refusals():
             if self._frozen is None:
                 frozen = Frozen(*self._wanted, lowering=self._lowering)
                 self.guards, self.left = frozen.guards, frozen.left
                 self._frozen, self._wanted, self._lowering = frozen, None, None
         return self._frozen
+
+
+@contextlib.contextmanager
+def _refusals():
+    """What is refused here is an ordinary error: nobody is recorded any more."""
+    try:
+        yield
+    except Refused as why:
+        raise RuntimeError(str(why)) from why
