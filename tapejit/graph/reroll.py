@@ -175,7 +175,7 @@ class Rolled(Lowering):
 
     def _turn(self):
         """Let passes begin where they hand on least."""
-        before, left = (self.candidates, self.runs, self.owner), self._left()
+        before, left = (self.candidates, self.runs, self.owner), self.left()
         sizes, made = self._column("n"), self._column("op") != 0
         runs = []
         for run, needed in zip(self.runs, self._needed(), strict=True):
@@ -184,7 +184,7 @@ class Rolled(Lowering):
         if runs != self.runs:
             self.candidates = runs
             self._settle()
-            if self._left() > left + 2 * sum(run.period for run in runs):
+            if self.left() > left + 2 * sum(run.period for run in runs):
                 self.candidates, self.runs, self.owner = before
 
     def _in_pieces(self):

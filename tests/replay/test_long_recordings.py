@@ -94,10 +94,8 @@ def test_records_that_repeat_nothing_are_limited(monkeypatch):
     monkeypatch.setattr(reroll, "MOST", 1_000)
     check(5_000)  # a loop leaves few
     choices = np.random.default_rng(0).random(1_500) < 0.5
-    calls = []
 
     def f(x):
-        calls.append(1)
         for choice in choices.tolist():
             x = tj.sin(x) if choice else x * 1.01
         return x
@@ -107,7 +105,7 @@ def test_records_that_repeat_nothing_are_limited(monkeypatch):
     with pytest.warns(UserWarning, match="interpreted from now on.*repeat no others"):
         assert not g.wait()
     assert g(0.5) == first
-    assert len(calls) == 1
+    assert g.calls == {"eager": 0, "recorded": 1, "interpreted": 1, "replayed": 0}
 
 
 @pytest.mark.slow
