@@ -309,7 +309,7 @@ def _collect_into(tape, first, x, zero, out, lane):
             clear(adjoints, first + k, zero)
         return first + row.size
 
-    return of_row if out.layout == "C" else of_value
+    return of_row if isinstance(out, types.Array) and out.layout == "C" else of_value
 
 
 def take_adjoint(tape, index, zero):

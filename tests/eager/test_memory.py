@@ -320,7 +320,7 @@ def _resident() -> int:
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("alike", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_closure_that_is_compiled_takes_little_memory(alike, keep, compile):
-    """Measured: dropped ones 0.1 kB if their programs are alike, 4 kB if each is another; kept ones 15 and 31 kB."""
+    """Measured: dropped ones 0.1 kB if their programs are alike, 4 kB if each is another; kept ones 15 to 20 and 31 kB."""
     x, kept, numbers = np.arange(5.0), [], itertools.count(1)
 
     def use(count):
@@ -337,4 +337,4 @@ def test_a_closure_that_is_compiled_takes_little_memory(alike, keep, compile):
     use(100)
     before = _resident()
     use(200)
-    assert (_resident() - before) / 200 < ((20_000 if alike else 36_000) if keep else (1500 if alike else 6500))
+    assert (_resident() - before) / 200 < ((25_000 if alike else 36_000) if keep else (1500 if alike else 6500))
