@@ -16,7 +16,8 @@ REFERENCES = ("hand", "C")  # no peers: gradients derived by hand
 README = (
     "Value and gradient in float64, one thread unless the row says otherwise, libraries in turn, medians. By hand: a gradient "
     "derived by hand and compiled with Numba. Fastest form: results written into given arrays, or another way in. "
-    "Every peer is in the fastest form that its documentation suggests. All libraries, their forms, first calls, memory, "
+    "Every peer is in the fastest form that its documentation suggests. Each row is one run, rows may be of different days: "
+    "compare within a row. All libraries, their forms, first calls, memory, "
     "scaling, cold starts, and the rows that are lost: [docs/benchmarks.md](docs/benchmarks.md)."
 )
 SOURCE = (
