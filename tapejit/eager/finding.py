@@ -83,17 +83,18 @@ def searchsorted(sorted_sequence: Tensor, input, *, out_int32=False, right=False
     A recording notes no places but how they are found, for other values in later calls.
     """
     side = side or ("right" if right else "left")
+    rows, values = as_tensor(sorted_sequence).detach(), as_tensor(input).detach()
+    if rows.ndim > 1 and rows.shape[:-1] != values.shape[:-1]:
+        raise RuntimeError(f"searchsorted() needs as many rows of values, got shapes {rows.shape} and {values.shape}")
     if tapes.current().recorder is not None:
-        found = _bisected(as_tensor(sorted_sequence).detach(), as_tensor(input).detach(), side == "right", sorter)
+        found = _bisected(rows, values, side == "right", sorter)
         return found.to(dtypes.int32) if out_int32 else found
-    rows, values = as_tensor(sorted_sequence).detach()._array(), as_tensor(input).detach()._array()
+    rows, values = rows._array(), values._array()
     if sorter is not None:
         rows = np.take_along_axis(rows, sorter._array(), -1)
     if rows.ndim == 1:
         found = np.searchsorted(rows, values, side)
     else:
-        if rows.shape[:-1] != values.shape[:-1]:
-            raise RuntimeError(f"searchsorted() needs as many rows of values, got shapes {rows.shape} and {values.shape}")
         found = np.empty(values.shape, np.int64)
         for k in np.ndindex(rows.shape[:-1]):
             found[k] = np.searchsorted(rows[k], values[k], side)
@@ -102,8 +103,6 @@ def searchsorted(sorted_sequence: Tensor, input, *, out_int32=False, right=False
 
 def _bisected(rows, values, after, sorter):
     """As ``searchsorted``, made of comparisons and gathered elements; NaN is larger than any number, as NumPy has it."""
-    if rows.ndim > 1 and rows.shape[:-1] != values.shape[:-1]:
-        raise RuntimeError(f"searchsorted() needs as many rows of values, got shapes {rows.shape} and {values.shape}")
     if sorter is not None:
         rows = gather(rows, -1, sorter)
     size = rows.shape[-1]

@@ -26,6 +26,7 @@ from tapejit.eager.keywords import deliver, with_axis
 from tapejit.eager.tensor import Tensor, method, method_as
 from tapejit.eager.views import clone, contiguous
 from tapejit.spec import elementwise, incomplete, special, structured
+from tapejit.spec.primitives import PRIMITIVES
 from tapejit.spec.table import BY_NAME, FUNCTIONS, OPS, entered
 
 
@@ -138,12 +139,7 @@ def div(x, other, *, rounding_mode=None) -> Tensor:
         raise RuntimeError(f"div() knows the rounding modes None, 'trunc' and 'floor', got {rounding_mode!r}")
     if result_dtype([t if isinstance(t, Tensor) else as_scalar(t) for t in (x, other)]).is_floating_point:
         return FUNCTIONS["trunc"](apply(elementwise.div, x, other))
-    return noted("truncdiv", lambda *xs: from_array(_truncated(*plain(xs))), x, other)
-
-
-def _truncated(x, y):
-    quotient = np.floor_divide(x, y)
-    return quotient + ((quotient < 0) & (quotient * y != x))
+    return noted("truncdiv", lambda *xs: from_array(PRIMITIVES["quotient"].numpy(*plain(xs))), x, other)
 
 
 @method

@@ -164,15 +164,16 @@ def setitem(x: Tensor, key, value) -> None:
     """
     key = as_key(key)
     recorder = tapes.current().recorder
-    moving = key if recorder is not None and (recorder.moves(x, key) or recorder.rewrites(x, key)) else None
-    key = tuple(map(plain_part if moving is None else recorder.now, key))
+    given, write = key, None  # what writes to places that are others in a later call
+    if recorder is not None:
+        write = put_flat if recorder.moves(x, key) else put_last if recorder.rewrites(x, key) else None
+    key = tuple(map(plain_part if write is None else recorder.now, key))
     steps_back(key)
     basic = all(map(is_basic, key))
 
     def put(base, values):
-        if moving is not None:
-            flat = recorder.flat_positions(base, moving)
-            return (put_flat if recorder.moves(x, moving) else put_last)(base, values, flat)
+        if write is not None:
+            return write(base, values, recorder.flat_positions(base, given))
         layout = base._layout
         if basic:
             shape, strides, start = _probe(layout, packed_strides(layout.shape), key)
